@@ -1,0 +1,23 @@
+"""Run a ganforge generator anywhere onnxruntime runs, without PyTorch.
+
+    from gan_infer import Generator
+    gen = Generator.load("digits")
+    pictures = gen.sample(16, label=4, seed=0)  # uint8 [16, height, width, channels]
+"""
+
+from gan_infer.errors import DeviceError, GanError, LabelError, ModelError, OptionError
+from gan_infer.generator import Generator
+from gan_infer.metadata import Metadata
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DeviceError",
+    "GanError",
+    "Generator",
+    "LabelError",
+    "Metadata",
+    "ModelError",
+    "OptionError",
+    "__version__",
+]

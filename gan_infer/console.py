@@ -1,0 +1,51 @@
+"""What both command lines share: errors as one clear line, exit codes, tracebacks on request."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from gan_infer.errors import GanError
+
+
+def run(command: click.Command, name: str) -> NoReturn:
+    """Run a click command and leave the process with the exit code of the contract.
+
+    0 done, 1 an error of ours in one line on stderr, 2 a wrong use of the command line, 130 an
+    interruption. With --debug anywhere among the arguments, errors come with their traceback.
+    """
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        code = command.main(arguments, prog_name=name, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except GanError as error:
+        if debug:
+            raise
+        say(f"{name}: {error}")
+        sys.exit(1)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        say(f"{name}: interrupted")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        sys.stderr.close()
+        sys.exit(0)
+    except MemoryError:
+        if debug:
+            raise
+        say(f"{name}: out of memory; ask for fewer or smaller pictures")
+        sys.exit(1)
+
+
+def say(text: str) -> None:
+    """Write a line to stderr; stdout is for results alone."""
+    print(" ".join(text.split("\n")), file=sys.stderr, flush=True)

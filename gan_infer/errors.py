@@ -1,0 +1,40 @@
+"""The errors that users meet; it knows nothing of where they come from.
+
+    GanError                 anything that ganforge refuses, in one clear line
+    +-- ModelError           a model file cannot be read, found or trusted
+    +-- LabelError           no such class, or a label where there are none
+    +-- OptionError          an option or argument is out of its range
+    +-- DeviceError          the asked-for device cannot be had
+    +-- DataError            training pictures cannot be read or used
+    +-- TrainingError        a run cannot go on (its numbers stopped being finite)
+
+Each message says what was given, what was expected and what to do.
+"""
+
+
+class GanError(Exception):
+    """Base of every error that ganforge raises on purpose."""
+
+
+class ModelError(GanError):
+    """A model file cannot be found, read or trusted."""
+
+
+class LabelError(GanError):
+    """A label names no class of the model, or the model has no classes."""
+
+
+class OptionError(GanError):
+    """An option or argument is out of its range, or a path cannot be written."""
+
+
+class DeviceError(GanError):
+    """The asked-for device cannot be had; the message names what is missing."""
+
+
+class DataError(GanError):
+    """Training pictures cannot be read or used; the message names the file."""
+
+
+class TrainingError(GanError):
+    """A training run cannot go on; the message names the network and the step."""

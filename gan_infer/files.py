@@ -1,0 +1,95 @@
+"""Whole files or none: writes beside the target, syncs, then renames; it knows nothing of formats."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from gan_infer.errors import OptionError
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give a path beside `target` to write to; on success it takes the target's name.
+
+    The file is synced to disk before the rename, and its directory after it, so that a crash
+    leaves the old file or the new one. On an error inside the block nothing is left behind.
+
+    Raises:
+        OptionError: the target is a directory, or its directory cannot be made or written.
+    """
+    target = Path(target)
+    part = _open_beside(target)
+    try:
+        yield part
+        # mkstemp makes private files; a picture or a model should get the user's usual mode.
+        part.chmod(0o666 & ~_umask())
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise OptionError(_cannot_write(target, error)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def check_writable(target: Path) -> None:
+    """Try whether `target` could be written, before long work; leaves it as it is.
+
+    Raises:
+        OptionError: it could not.
+    """
+    _open_beside(Path(target)).unlink(missing_ok=True)
+
+
+def write(target: Path, fill: bytes | Callable[[BinaryIO], object]) -> None:
+    """Write bytes, or what `fill` writes to an open binary file, to `target`, whole or not at all.
+
+    Raises:
+        OptionError: the target cannot be written.
+    """
+    with replacing(target) as part, part.open("wb") as file:
+        if callable(fill):
+            fill(file)
+        else:
+            file.write(fill)
+
+
+def _open_beside(target: Path) -> Path:
+    if target.is_dir():
+        raise OptionError(f"cannot write {target}: it is a directory; give the name of a file")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{target.name[:64]}.", suffix=".part", dir=target.parent
+        )
+    except OSError as error:
+        raise OptionError(_cannot_write(target, error)) from error
+    os.close(descriptor)
+    return Path(name)
+
+
+def _cannot_write(target: Path, error: OSError) -> str:
+    reason = error.strerror or str(error)
+    return f"cannot write {target}: {reason}; give a path in a directory that you may write to"
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _sync_directory(directory: Path) -> None:
+    if os.name != "posix":  # other systems cannot open a directory
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,185 @@
+"""What a model file says of itself: a frozen dataclass and its JSON text in `metadata_props`.
+
+It knows nothing of ONNX or of pictures; whoever holds the file hands it the text under `KEY`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from gan_infer.errors import ModelError
+from gan_infer.latents import ALGORITHM, DISTRIBUTIONS, SEED_LIMIT
+
+KEY: Final = "ganforge"
+FORMAT_VERSION: Final = "1.0"
+
+# Bounds that every file of this format keeps, so that a hostile one cannot ask for the moon.
+MAX_LATENT_DIM: Final = 65_536
+MAX_SIDE: Final = 8_192
+MAX_CLASSES: Final = 100_000
+CHANNELS: Final = (1, 3, 4)
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden:
+    """A picture that the model must give: the SHA-256 of its pixels, row by row.
+
+    `label` is None for an unconditional model. The hash holds on the machine and execution
+    provider that wrote the file; elsewhere a level may differ by one, and the hash with it.
+    """
+
+    seed: int
+    label: int | None
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """What a generator file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC."""
+
+    name: str
+    latent_dim: int
+    height: int
+    width: int
+    channels: int
+    class_names: tuple[str, ...] = ()
+    latent_distribution: str = "normal"
+    latent_algorithm: str = ALGORITHM
+    format_version: str = FORMAT_VERSION
+    data_name: str = ""
+    data_sha256: str = ""
+    data_licence: str = ""
+    preparation: str = ""
+    recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    images_seen: int = 0
+    metrics: tuple[Mapping[str, Any], ...] = ()
+    licence: str = ""
+    intended_use: str = ""
+    created_at: str = ""
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    golden: tuple[Golden, ...] = ()
+
+    @property
+    def conditional(self) -> bool:
+        """True where the model takes a label."""
+        return bool(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
+
+    def to_json(self) -> str:
+        """Give the text that stands under `KEY` in the file."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Metadata:
+        """Read the text under `KEY`; unknown keys are ignored.
+
+        Raises:
+            ModelError: it is no JSON object, a needed key is missing or out of its range, or the
+                file is of a newer major format version.
+        """
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ModelError(
+                f"the model's {KEY!r} metadata is no JSON ({error}); export it again"
+            ) from None
+        if not isinstance(data, dict):
+            raise ModelError(f"the model's {KEY!r} metadata is no JSON object; export it again")
+        _check_version(data.get("format_version"))
+        known = {field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data}
+        for field in ("name", "latent_dim", "height", "width", "channels"):
+            if field not in known:
+                raise _bad(field, "nothing", "a value")
+        for field in dataclasses.fields(cls):
+            if field.type == "str" and field.name in known:
+                _expect(isinstance(known[field.name], str), field.name, known[field.name], "a text")
+            if field.type.startswith("Mapping") and field.name in known:
+                _expect(isinstance(known[field.name], dict), field.name, known[field.name], "an object")
+        _expect_int(known, "latent_dim", 1, MAX_LATENT_DIM)
+        _expect_int(known, "height", 1, MAX_SIDE)
+        _expect_int(known, "width", 1, MAX_SIDE)
+        _expect_int(known, "images_seen", 0, 2**63)
+        _expect(known["channels"] in CHANNELS, "channels", known["channels"], f"one of {CHANNELS}")
+        distribution = known.get("latent_distribution", "normal")
+        _expect(
+            distribution in DISTRIBUTIONS, "latent_distribution", distribution, f"one of {DISTRIBUTIONS}"
+        )
+        algorithm = known.get("latent_algorithm", ALGORITHM)
+        _expect(algorithm == ALGORITHM, "latent_algorithm", algorithm, repr(ALGORITHM))
+        known["class_names"] = _class_names(known.get("class_names", []))
+        known["metrics"] = _objects("metrics", known.get("metrics", []))
+        known["golden"] = tuple(
+            _golden(item, len(known["class_names"]))
+            for item in _objects("golden", known.get("golden", []))
+        )
+        return cls(**known)
+
+
+def _check_version(version: object) -> None:
+    match = re.fullmatch(r"(\d{1,6})\.(\d{1,6})", version) if isinstance(version, str) else None
+    if not match:
+        raise _bad("format_version", version, f"a text like {FORMAT_VERSION!r}")
+    if int(match[1]) > int(FORMAT_VERSION.split(".")[0]):
+        raise ModelError(
+            f"the model is of format {version}, this ganforge reads up to {FORMAT_VERSION}; "
+            "update it with: pip install --upgrade ganforge"
+        )
+
+
+def _class_names(value: object) -> tuple[str, ...]:
+    right = (
+        isinstance(value, list)
+        and len(value) <= MAX_CLASSES
+        and all(isinstance(name, str) and name for name in value)
+        and len(set(value)) == len(value)
+    )
+    _expect(right, "class_names", value, "a list of different, non-empty texts")
+    assert isinstance(value, list)
+    return tuple(value)
+
+
+def _objects(field: str, value: object) -> tuple[dict[str, Any], ...]:
+    right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    _expect(right, field, value, "a list of objects")
+    assert isinstance(value, list)
+    return tuple(value)
+
+
+def _golden(item: dict[str, Any], classes: int) -> Golden:
+    seed, label, digest = item.get("seed"), item.get("label"), item.get("sha256")
+    right = (
+        type(seed) is int
+        and 0 <= seed < SEED_LIMIT
+        and (label is None if classes == 0 else type(label) is int and 0 <= label < classes)
+        and isinstance(digest, str)
+    )
+    _expect(right, "golden", item, "a seed, a label of the model and a sha256")
+    return Golden(int(seed or 0), label, str(digest))
+
+
+def _expect_int(known: dict[str, Any], field: str, low: int, high: int) -> None:
+    value = known.get(field, low)
+    _expect(
+        type(value) is int and low <= value <= high, field, value, f"an integer from {low} to {high}"
+    )
+
+
+def _expect(right: bool, field: str, value: object, wanted: str) -> None:
+    if not right:
+        raise _bad(field, value, wanted)
+
+
+def _bad(field: str, value: object, wanted: str) -> ModelError:
+    shown = repr(value)
+    shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    return ModelError(
+        f"the model's {KEY!r} metadata has {shown} for {field}, not {wanted}; export it again"
+    )

@@ -1,0 +1,121 @@
+"""The files of a run folder: checkpoints and what points at them; it knows no networks.
+
+A checkpoint is `checkpoints/<images seen>.safetensors` with tensors alone, and a `.json` beside it
+with the facts and the tensors' SHA-256, written last: one without the other does not count.
+`last` and `best` are texts with the name of a checkpoint. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from gan_infer import files
+from gan_infer.errors import OptionError
+
+CONFIG: Final = "config.json"
+LOG: Final = "log.jsonl"
+SAMPLES: Final = "samples"
+REPORT: Final = "report.html"
+_FOLDER: Final = "checkpoints"
+_KEPT: Final = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by name, and the facts that go with them (plain JSON values)."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+def save(run: Path, checkpoint: Checkpoint) -> Path:
+    """Write a checkpoint under its `images_seen`, point `last` and `best` at it, drop the oldest."""
+    name = f"{checkpoint.facts['images_seen']:012d}"
+    target = run / _FOLDER / f"{name}.safetensors"
+    body = safetensors.torch.save(
+        {key: tensor.detach().cpu().contiguous() for key, tensor in checkpoint.tensors.items()}
+    )
+    files.write(target, body)
+    facts = {**checkpoint.facts, "sha256": hashlib.sha256(body).hexdigest()}
+    files.write(target.with_suffix(".json"), json.dumps(facts, indent=1).encode())
+    for pointer in ("last", "best"):
+        files.write(run / pointer, f"{name}\n".encode())
+    for old in names(run)[:-_KEPT]:
+        (run / _FOLDER / f"{old}.json").unlink(missing_ok=True)
+        (run / _FOLDER / f"{old}.safetensors").unlink(missing_ok=True)
+    return target
+
+
+def names(run: Path) -> list[str]:
+    """List the checkpoints of a run, oldest first."""
+    return sorted(path.stem for path in (run / _FOLDER).glob("[0-9]*.json"))
+
+
+def load_newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
+    """Give the newest whole checkpoint (None where there is none), and what was wrong with newer ones."""
+    troubles: list[str] = []
+    for name in reversed(names(run)):
+        try:
+            return load(run, name), troubles
+        except OptionError as error:
+            troubles.append(str(error))
+    return None, troubles
+
+
+def load_best(run: Path) -> Checkpoint:
+    """Give the checkpoint that `best` names, else the newest whole one.
+
+    Raises:
+        OptionError: the folder holds no run, or no whole checkpoint.
+    """
+    try:
+        return load(run, (run / "best").read_text().strip())
+    except (OSError, OptionError):
+        checkpoint, troubles = load_newest(run)
+    if checkpoint is None:
+        what = f" ({troubles[0]})" if troubles else ""
+        raise OptionError(
+            f"{run} holds no whole checkpoint{what}; give the folder of a run that gan-train fit wrote"
+        )
+    return checkpoint
+
+
+def load(run: Path, name: str) -> Checkpoint:
+    """Read one checkpoint and check its hash.
+
+    Raises:
+        OptionError: it cannot be read, or is not what was written.
+    """
+    path = run / _FOLDER / f"{Path(name).name}.safetensors"
+    try:
+        facts = json.loads(path.with_suffix(".json").read_text())
+        body = path.read_bytes()
+        if hashlib.sha256(body).hexdigest() != facts["sha256"]:
+            raise ValueError("its hash is not the one written down")
+        return Checkpoint(safetensors.torch.load(body), facts)
+    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise OptionError(f"checkpoint {path} is damaged: {' '.join(str(error).split())}") from None
+
+
+def newest_run(runs: Path) -> Path:
+    """Give the run under `runs` that saved last.
+
+    Raises:
+        OptionError: there is none.
+    """
+    found = [(path.stat().st_mtime_ns, path.parent) for path in runs.glob("*/last")]
+    if not found:
+        raise OptionError(
+            f"no run under {runs}/ has saved a checkpoint yet; make one with gan-train fit, "
+            "or name a run's folder with --run"
+        )
+    return max(found)[1]

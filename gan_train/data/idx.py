@@ -1,0 +1,89 @@
+"""IDX files, as MNIST and its kin come: a pair of arrays, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gan_infer.errors import DataError
+
+_MAX_BYTES: Final = 4 * 1024**3
+
+
+def pair(path: Path) -> tuple[Path, Path | None] | None:
+    """Give (images, labels or None) for a path that names an IDX image file, or None."""
+    if not path.is_file() or "idx3" not in path.name and "idx4" not in path.name:
+        return None
+    stem = path.name.removesuffix(".gz")
+    labels = stem.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
+    for name in (labels, labels + ".gz"):
+        beside = path.with_name(name)
+        if beside.is_file() and beside != path:
+            return path, beside
+    return path, None
+
+
+def pair_in(folder: Path) -> tuple[Path, Path | None] | None:
+    """Give the training pair of a folder that holds IDX files, or None."""
+    found = sorted(path for path in folder.glob("*idx[34]*") if path.is_file())
+    chosen = [path for path in found if "train" in path.name] or found
+    return pair(chosen[0]) if chosen else None
+
+
+def read(path: Path) -> npt.NDArray[np.uint8]:
+    """Read an IDX file of bytes, gzipped or not.
+
+    The format: two zero bytes, 0x08 for unsigned bytes, the number of dimensions, each dimension
+    as a big-endian 32-bit integer, then the bytes.
+
+    Raises:
+        DataError: names the file and says what is wrong with it.
+    """
+    try:
+        raw = path.read_bytes()
+        if raw[:2] == b"\x1f\x8b":
+            with gzip.open(path) as file:
+                raw = file.read(_MAX_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}; fetch it again") from None
+    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or not 1 <= raw[3] <= 4:
+        raise DataError(f"{path} is no IDX file of bytes; expected it to begin with 00 00 08")
+    start = 4 + 4 * raw[3]
+    shape = tuple(int.from_bytes(raw[i : i + 4], "big") for i in range(4, start, 4))
+    if len(raw) != start + math.prod(shape):
+        raise DataError(
+            f"{path} is cut short or padded: its header says {math.prod(shape):,} values, "
+            f"it holds {len(raw) - start:,}; fetch it again"
+        )
+    array: npt.NDArray[Any] = np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+    return array
+
+
+def read_pair(
+    images: Path, labels: Path | None
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None]:
+    """Read pictures uint8 [n, height, width, channels] and labels int64 [n] or None.
+
+    Raises:
+        DataError: as `read`, or the two files do not belong together.
+    """
+    pixels = read(images)
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    if pixels.ndim != 4 or pixels.shape[3] not in (1, 3):
+        raise DataError(f"{images} has shape {pixels.shape}; expected [n, height, width] of pictures")
+    if labels is None:
+        return pixels, None
+    classes = read(labels).astype(np.int64)
+    if classes.shape != (len(pixels),):
+        raise DataError(
+            f"{labels} has shape {classes.shape} for the {len(pixels)} pictures of {images.name}; "
+            "expected one label a picture"
+        )
+    return pixels, classes

@@ -1,0 +1,53 @@
+"""The generator's running average, which is what gets shown and exported; knows no losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
+    """Give the weight of the old average after one step on `batch` images.
+
+    The half-life, in images, is the smaller of `half_life` and `ramp` * images_seen: an average
+    that forgets the first, bad generators quickly (Karras et al., StyleGAN2-ADA 2020).
+    """
+    effective = min(half_life, ramp * images_seen)
+    return float(0.5 ** (batch / max(effective, 1e-8)))
+
+
+@torch.no_grad()
+def update(average: nn.Module, current: nn.Module, weight: float) -> None:
+    """Set every parameter of `average` to weight * average + (1 - weight) * current."""
+    torch._foreach_lerp_(list(average.parameters()), list(current.parameters()), 1.0 - weight)
+
+
+def has_statistics(network: nn.Module) -> bool:
+    """Say whether a network holds batch statistics, which averaged weights make wrong."""
+    return any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+@torch.no_grad()
+def recalibrate(average: nn.Module, run_batch: Callable[[int], Tensor], batches: int = 32) -> None:
+    """Measure batch-normalisation statistics anew for averaged weights.
+
+    Args:
+        run_batch: calls `average` on fresh latents; its argument counts from 0 to batches - 1.
+            The statistics become the plain mean over these batches.
+    """
+    norms = [module for module in average.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    was_training = average.training
+    average.train()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative mean
+    for index in range(batches):
+        run_batch(index)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    average.train(was_training)

@@ -1,0 +1,170 @@
+"""From a run's best checkpoint to one checked model file: build, fold, write, verify, rename."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import os
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+from gan_infer import __version__, files
+from gan_infer.errors import ModelError
+from gan_infer.generator import Generator
+from gan_infer.metadata import KEY, Golden, Metadata
+from gan_infer.session import Session
+from gan_train import checkpoint, config, state
+from gan_train.export import graph
+from gan_train.networks import FAMILIES, ConditionSpec
+from gan_train.networks.pixels import PixelGenerator
+
+VERIFIED_BATCHES: Final = (1, 2, 7, 64)
+_GOLDEN: Final = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """What was written: `difference` is the largest from PyTorch, in levels of 256."""
+
+    path: Path
+    size_bytes: int
+    difference: int
+    differing: float
+    metadata: Metadata
+
+
+def export(
+    run: Path, to: Path, *, name: str | None = None, licence: str = "", intended_use: str = ""
+) -> Exported:
+    """Write the averaged generator of a run's best checkpoint as a model file.
+
+    The file takes its name only after it gave PyTorch's pictures at several batch sizes, to one
+    level of 256, and the same bytes whatever the batch; else nothing is left behind.
+
+    Raises:
+        OptionError: the folder holds no whole run, or `to` cannot be written.
+        ModelError: the written graph is not the generator.
+    """
+    options = config.read(run / checkpoint.CONFIG)
+    saved = checkpoint.load_best(run)
+    facts = saved.facts
+    network, data = options.network, options.data
+    assert data.height and data.width and data.channels
+    classes = tuple(facts["data"]["class_names"])
+    generator = FAMILIES[network.family].generator(
+        (data.height, data.width),
+        data.channels,
+        network.width,
+        network.latent_dim,
+        ConditionSpec(len(classes)),
+    )
+    state.load_network(generator, saved.tensors, "average")
+    generator.eval()
+    metadata = Metadata(
+        name=name or run.resolve().name,
+        latent_dim=network.latent_dim,
+        latent_distribution=network.latent_distribution,
+        height=data.height,
+        width=data.width,
+        channels=data.channels,
+        class_names=classes,
+        data_name=facts["data"]["name"],
+        data_sha256=data.sha256,
+        data_licence=facts["data"]["licence"],
+        preparation=facts["data"]["preparation"],
+        recipe=_recipe(options),
+        images_seen=facts["images_seen"],
+        licence=licence,
+        intended_use=intended_use,
+        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions={"ganforge": __version__, "torch": version("torch"), "onnx": version("onnx")},
+    )
+    return write(generator, metadata, to)
+
+
+def write(generator: nn.Module, metadata: Metadata, to: Path) -> Exported:
+    """Write a generator in eval mode on the CPU to a model file, checked before it takes its name.
+
+    Raises:
+        OptionError: `to` cannot be written.
+        ModelError: the written graph is not the generator.
+    """
+    with files.replacing(to) as part:
+        fold = getattr(generator, "folded", None)
+        model = graph.to_onnx(fold() if fold else generator, metadata)
+        opened = _open(model, metadata)
+        metadata = dataclasses.replace(metadata, golden=_golden(opened))
+        onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
+        body = model.SerializeToString()
+        part.write_bytes(body)
+        difference, differing = verify(generator, Generator.load(part, device="cpu"))
+    return Exported(to, len(body), difference, differing, metadata)
+
+
+def verify(
+    generator: nn.Module, opened: Generator, batches: Sequence[int] = VERIFIED_BATCHES
+) -> tuple[int, float]:
+    """Compare a model file with the PyTorch generator that it was made of.
+
+    Returns:
+        the largest difference in levels, and the share of values that differ at all.
+
+    Raises:
+        ModelError: a level is off by more than one, or a picture depends on its batch.
+    """
+    reference = PixelGenerator(generator).eval()
+    first: np.ndarray[Any, Any] | None = None
+    largest, differing, total = 0, 0, 0
+    for count in sorted(batches, reverse=True):
+        latent = opened.latents(range(count))
+        labels = np.arange(count) % len(opened.class_names) if opened.conditional else None
+        with torch.no_grad():
+            expected = reference(
+                torch.from_numpy(latent), None if labels is None else torch.from_numpy(labels)
+            ).numpy()
+        got = opened(latent, labels)
+        gap = np.abs(got.astype(np.int16) - expected.astype(np.int16))
+        largest = max(largest, int(gap.max()))
+        differing, total = differing + int((gap > 0).sum()), total + gap.size
+        if largest > 1:
+            raise ModelError(
+                f"the exported graph is up to {largest} levels of 256 off PyTorch at batch {count}; "
+                "at most 1 is allowed, so nothing was written"
+            )
+        if first is None:
+            first = got
+        elif not np.array_equal(got, first[:count]):
+            raise ModelError(
+                f"the exported graph gives other pixels at batch {count} than at {len(first)}; "
+                "a seed must name one picture, so nothing was written"
+            )
+    return largest, differing / max(1, total)
+
+
+def _open(model: onnx.ModelProto, metadata: Metadata) -> Generator:
+    session = Session(model.SerializeToString(), source="the exported graph", device="cpu")
+    return Generator(session, metadata, "the exported graph")
+
+
+def _golden(opened: Generator) -> tuple[Golden, ...]:
+    classes = len(opened.class_names)
+    pairs = [(seed, seed % classes if classes else None) for seed in range(_GOLDEN)]
+    return tuple(
+        Golden(seed, label, hashlib.sha256(opened.sample(1, label, seed).tobytes()).hexdigest())
+        for seed, label in pairs
+    )
+
+
+def _recipe(options: config.Config) -> dict[str, Any]:
+    """Give the options of a run without anything of the machine's paths."""
+    recipe = dataclasses.asdict(options)
+    recipe["data"]["source"] = os.path.basename(os.path.normpath(recipe["data"]["source"]))
+    return recipe

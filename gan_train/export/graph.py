@@ -1,0 +1,89 @@
+"""From a PyTorch generator to the bytes of an ONNX file by the contract; it writes no files."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from typing import Any, Final
+
+import onnx
+import torch
+from torch import nn
+
+from gan_infer.errors import ModelError
+from gan_infer.metadata import KEY, Metadata
+from gan_train.networks.pixels import PixelGenerator
+
+# Operators of 2022 are all that is needed, and let runtimes since then take the file.
+OPSET: Final = 18
+IR_VERSION: Final = 8
+
+
+def to_onnx(generator: nn.Module, metadata: Metadata) -> onnx.ModelProto:
+    """Give the model of a generator on the CPU, in eval mode, named and shaped by the contract.
+
+    Raises:
+        ModelError: the graph breaks the contract or the ONNX checker's rules.
+    """
+    inputs: tuple[torch.Tensor, ...] = (torch.zeros(2, metadata.latent_dim),)
+    names = ["latent"]
+    if metadata.conditional:
+        inputs, names = (*inputs, torch.zeros(2, dtype=torch.int64)), ["latent", "label"]
+    batch = torch.export.Dim("batch")
+    # The exporter talks on stdout and warns of its own internals; errors still get through.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        program: Any = torch.onnx.export(
+            PixelGenerator(generator).eval(),
+            inputs,
+            input_names=names,
+            output_names=["image"],
+            dynamic_shapes=[{0: batch} for _ in names],
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    model: onnx.ModelProto = program.model_proto
+    _strip(model)
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = "ganforge", metadata.versions.get("ganforge", "")
+    onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
+    check(model)
+    return model
+
+
+def check(model: onnx.ModelProto) -> None:
+    """Hold a model to the contract.
+
+    Raises:
+        ModelError: names the rule that is broken.
+    """
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(f"the exported graph fails the ONNX checker: {error}") from None
+    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
+    if domains or model.functions:
+        raise ModelError(f"the exported graph uses operators of other domains: {sorted(domains)}")
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise ModelError("the exported graph keeps tensors in other files")
+    if any(item.domain in ("", "ai.onnx") and item.version > 21 for item in model.opset_import):
+        raise ModelError("the exported graph needs operators newer than opset 21")
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Drop what the exporter notes about this machine: stack traces, paths, module names."""
+    graph = model.graph
+    model.doc_string = graph.doc_string = ""
+    del model.metadata_props[:], graph.metadata_props[:]
+    graph.name = "generator"
+    for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    del graph.value_info[:]  # shapes inside follow from the inputs
+    for tensor in graph.initializer:
+        del tensor.external_data[:]

@@ -1,0 +1,28 @@
+"""From a generator's [-1, 1] to pixels ready to show: the same mapping in training and in the file."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from gan_train.networks.condition import Condition
+
+
+class PixelGenerator(nn.Module):
+    """Wraps a generator with the inputs and the output of the model-file contract."""
+
+    def __init__(self, generator: nn.Module) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Give uint8 [batch, height, width, channels] of latents [batch, latent_dim].
+
+        Levels are 127.5 * (x + 1), rounded half to even, clipped to 0..255; `label` is int64
+        [batch], or None for an unconditional generator.
+        """
+        pictures = self.generator(latent, Condition(label))
+        levels = torch.clamp(torch.round((pictures + 1.0) * 127.5), 0.0, 255.0)
+        return cast(Tensor, levels.to(torch.uint8).permute(0, 2, 3, 1))

@@ -1,0 +1,40 @@
+"""What a run says of itself while it goes, and to whom; nothing of how it is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """How a run stands. Losses and beliefs are means since the last status."""
+
+    images_seen: int
+    progress: float
+    seconds: float
+    images_per_second: float
+    seconds_left: float
+    learning_rate: float
+    generator_loss: float
+    discriminator_loss: float
+    belief_in_real: float
+    belief_in_fake: float
+
+
+class Watcher(Protocol):
+    """What a run tells, and whom it asks whether to go on."""
+
+    def note(self, text: str) -> None:
+        """Take a line of text about the run."""
+
+    def status(self, status: Status) -> None:
+        """Take how the run stands, every few seconds at most."""
+
+    def sheet(self, path: Path) -> None:
+        """Take the path of a new sample sheet."""
+
+    def stop_asked(self) -> bool:
+        """Say whether to save and stop now; asked before every step."""
+        ...

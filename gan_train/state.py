@@ -1,0 +1,77 @@
+"""A run's state between steps, and its way to a checkpoint's tensors and back, bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from gan_infer.errors import OptionError
+from gan_train.step import Players
+
+_ADAM = ("step", "exp_avg", "exp_avg_sq")
+
+
+def tensors(players: Players) -> dict[str, Tensor]:
+    """Give every tensor that the next step depends on, by name."""
+    named: dict[str, Tensor] = {}
+    for name, network in _networks(players):
+        for key, tensor in network.state_dict().items():
+            named[f"{name}.{key}"] = tensor
+    for name, optimizer, network in _optimizers(players):
+        for key, parameter in network.named_parameters():
+            for item, tensor in optimizer.state[parameter].items():
+                named[f"{name}.{key}.{item}"] = tensor
+    return named
+
+
+def restore(players: Players, stored: Mapping[str, Tensor]) -> None:
+    """Set players to what `tensors` gave.
+
+    Raises:
+        OptionError: the tensors are not those of these networks.
+    """
+    try:
+        for name, network in _networks(players):
+            load_network(network, stored, name)
+        for name, optimizer, network in _optimizers(players):
+            for key, parameter in network.named_parameters():
+                if f"{name}.{key}.step" not in stored:
+                    continue  # saved before the first step
+                state = {item: stored[f"{name}.{key}.{item}"].clone() for item in _ADAM}
+                # In the parameter's memory format: the layout is part of what must come back.
+                for item in _ADAM[1:]:
+                    state[item] = torch.empty_like(parameter).copy_(state[item])
+                optimizer.state[parameter] = state
+    except (KeyError, RuntimeError) as error:
+        raise OptionError(
+            f"the checkpoint does not fit these networks ({' '.join(str(error).split())[:160]}); "
+            "was config.json changed?"
+        ) from None
+
+
+def load_network(network: nn.Module, stored: Mapping[str, Tensor], name: str) -> None:
+    """Load one network ("generator", "discriminator" or "average") in place."""
+    prefix = f"{name}."
+    own = {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
+    network.load_state_dict(own, strict=True)
+
+
+def first_non_finite(players: Players) -> str | None:
+    """Name the first network with a weight that is not finite; None where all are."""
+    for name, network in _networks(players):
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in network.parameters()):
+            return name
+    return None
+
+
+def _networks(players: Players) -> Iterator[tuple[str, nn.Module]]:
+    yield "generator", players.generator
+    yield "discriminator", players.discriminator
+    yield "average", players.average
+
+
+def _optimizers(players: Players) -> Iterator[tuple[str, torch.optim.Adam, nn.Module]]:
+    yield "generator_optimizer", players.generator_optimizer, players.generator
+    yield "discriminator_optimizer", players.discriminator_optimizer, players.discriminator
