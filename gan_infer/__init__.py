@@ -1,8 +1,8 @@
 """Run a ganforge generator anywhere onnxruntime runs, without PyTorch.
 
-    from gan_infer import Generator
-    gen = Generator.load("digits")
-    pictures = gen.sample(16, label=4, seed=0)  # uint8 [16, height, width, channels]
+from gan_infer import Generator
+gen = Generator.load("digits")
+pictures = gen.sample(16, label=4, seed=0)  # uint8 [16, height, width, channels]
 """
 
 from gan_infer.errors import DeviceError, GanError, LabelError, ModelError, OptionError

@@ -20,9 +20,7 @@ _model = click.option(
     show_default=True,
     help="A model file, or the name of a shipped model.",
 )
-_device = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
-)
+_device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 _label = click.option("--label", help="A class, by name or index.")
 
 
@@ -133,12 +131,16 @@ def info(model: str, device: str, as_json: bool) -> None:
         del facts[name]
     facts["image"] = f"{height}x{width}x{channels} (height x width x channels)"
     for name, value in facts.items():
-        if isinstance(value, dict):
-            value = ", ".join(f"{key}={item}" for key, item in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(str(item) for item in value)
-        if value not in ("", None):
-            click.echo(f"{name.replace('_', ' '):<20} {value}")
+        if value not in ("", [], {}):
+            click.echo(f"{name.replace('_', ' '):<20} {_in_words(value)}")
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_in_words(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_in_words(item) for item in value)
+    return str(value)
 
 
 def _load(model: str, device: str) -> Generator:

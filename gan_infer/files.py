@@ -65,9 +65,7 @@ def _open_beside(target: Path) -> Path:
         raise OptionError(f"cannot write {target}: it is a directory; give the name of a file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{target.name[:64]}.", suffix=".part", dir=target.parent
-        )
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:64]}.", suffix=".part", dir=target.parent)
     except OSError as error:
         raise OptionError(_cannot_write(target, error)) from error
     os.close(descriptor)

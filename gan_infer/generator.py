@@ -291,11 +291,12 @@ class Generator:
             classes: Labels | None = np.repeat(np.arange(self._classes), len(order))
         else:
             down = rows if rows is not None else 8 if given is None else -(-len(given) // across)
-            chosen = np.arange(self._count(down, "rows") * across, dtype=np.uint64) if given is None else given
+            chosen = (
+                np.arange(self._count(down, "rows") * across, dtype=np.uint64) if given is None else given
+            )
             if len(chosen) > down * across:
                 raise OptionError(
-                    f"{len(chosen)} seeds do not fit on {down} rows of {across}; "
-                    "give more rows or columns"
+                    f"{len(chosen)} seeds do not fit on {down} rows of {across}; give more rows or columns"
                 )
             classes = self._labels_of(self._resolve(label, len(chosen)), chosen, 0)
         pixels = len(chosen) * int(np.prod(self.image_shape))
@@ -378,7 +379,9 @@ class Generator:
     def _check_labels(self, labels: npt.ArrayLike | None, count: int) -> Labels | None:
         if not self._classes:
             if labels is not None:
-                raise LabelError(f"labels were given, but model {self.name!r} is unconditional; leave them out")
+                raise LabelError(
+                    f"labels were given, but model {self.name!r} is unconditional; leave them out"
+                )
             return None
         if labels is None:
             raise LabelError(f"model {self.name!r} needs labels: integers [n], from 0 to {self._classes - 1}")

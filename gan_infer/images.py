@@ -98,9 +98,7 @@ def format_of(path: Path) -> str:
     """
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
-        raise OptionError(
-            f"{path} has no ending of a known picture format; give one of {', '.join(FORMATS)}"
-        )
+        raise OptionError(f"{path} has no ending of a known picture format; give one of {', '.join(FORMATS)}")
     return kind
 
 

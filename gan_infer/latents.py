@@ -129,9 +129,7 @@ def parse_seeds(text: str, limit: int = 1_000_000) -> list[int]:
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,19})\s*(?:-\s*(\d{1,19})\s*)?", part, re.ASCII)
         if not match:
-            raise OptionError(
-                f"seeds {text!r} do not parse at {part.strip()!r}; write them like 0,1,4-6"
-            )
+            raise OptionError(f"seeds {text!r} do not parse at {part.strip()!r}; write them like 0,1,4-6")
         first = check_seed(int(match[1]))
         last = check_seed(int(match[2])) if match[2] else first
         if last < first:

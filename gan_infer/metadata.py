@@ -88,20 +88,19 @@ class Metadata:
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise ModelError(
-                f"the model's {KEY!r} metadata is no JSON ({error}); export it again"
-            ) from None
+            raise ModelError(f"the model's {KEY!r} metadata is no JSON ({error}); export it again") from None
         if not isinstance(data, dict):
             raise ModelError(f"the model's {KEY!r} metadata is no JSON object; export it again")
         _check_version(data.get("format_version"))
         known = {field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data}
-        for field in ("name", "latent_dim", "height", "width", "channels"):
-            if field not in known:
-                raise _bad(field, "nothing", "a value")
+        for needed in ("name", "latent_dim", "height", "width", "channels"):
+            if needed not in known:
+                raise _bad(needed, "nothing", "a value")
         for field in dataclasses.fields(cls):
-            if field.type == "str" and field.name in known:
+            kind = str(field.type)  # a text, annotations being postponed
+            if kind == "str" and field.name in known:
                 _expect(isinstance(known[field.name], str), field.name, known[field.name], "a text")
-            if field.type.startswith("Mapping") and field.name in known:
+            if kind.startswith("Mapping") and field.name in known:
                 _expect(isinstance(known[field.name], dict), field.name, known[field.name], "an object")
         _expect_int(known, "latent_dim", 1, MAX_LATENT_DIM)
         _expect_int(known, "height", 1, MAX_SIDE)
@@ -109,16 +108,13 @@ class Metadata:
         _expect_int(known, "images_seen", 0, 2**63)
         _expect(known["channels"] in CHANNELS, "channels", known["channels"], f"one of {CHANNELS}")
         distribution = known.get("latent_distribution", "normal")
-        _expect(
-            distribution in DISTRIBUTIONS, "latent_distribution", distribution, f"one of {DISTRIBUTIONS}"
-        )
+        _expect(distribution in DISTRIBUTIONS, "latent_distribution", distribution, f"one of {DISTRIBUTIONS}")
         algorithm = known.get("latent_algorithm", ALGORITHM)
         _expect(algorithm == ALGORITHM, "latent_algorithm", algorithm, repr(ALGORITHM))
         known["class_names"] = _class_names(known.get("class_names", []))
         known["metrics"] = _objects("metrics", known.get("metrics", []))
         known["golden"] = tuple(
-            _golden(item, len(known["class_names"]))
-            for item in _objects("golden", known.get("golden", []))
+            _golden(item, len(known["class_names"])) for item in _objects("golden", known.get("golden", []))
         )
         return cls(**known)
 
@@ -167,9 +163,7 @@ def _golden(item: dict[str, Any], classes: int) -> Golden:
 
 def _expect_int(known: dict[str, Any], field: str, low: int, high: int) -> None:
     value = known.get(field, low)
-    _expect(
-        type(value) is int and low <= value <= high, field, value, f"an integer from {low} to {high}"
-    )
+    _expect(type(value) is int and low <= value <= high, field, value, f"an integer from {low} to {high}")
 
 
 def _expect(right: bool, field: str, value: object, wanted: str) -> None:
@@ -180,6 +174,4 @@ def _expect(right: bool, field: str, value: object, wanted: str) -> None:
 def _bad(field: str, value: object, wanted: str) -> ModelError:
     shown = repr(value)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
-    return ModelError(
-        f"the model's {KEY!r} metadata has {shown} for {field}, not {wanted}; export it again"
-    )
+    return ModelError(f"the model's {KEY!r} metadata has {shown} for {field}, not {wanted}; export it again")

@@ -91,17 +91,14 @@ class Session:
             for name in names:
                 if name not in available:
                     raise DeviceError(
-                        f"provider {name!r} is not in this onnxruntime; "
-                        f"it has {', '.join(available)}"
+                        f"provider {name!r} is not in this onnxruntime; it has {', '.join(available)}"
                     )
             if _CUDA in names:
                 _load_cuda_libraries()
             return list(providers), names[0]
         match = re.fullmatch(r"auto|cpu|cuda(?::(\d{1,3}))?", device)
         if not match:
-            raise OptionError(
-                f"device {device!r} is unknown; give 'auto', 'cpu', 'cuda' or 'cuda:1'"
-            )
+            raise OptionError(f"device {device!r} is unknown; give 'auto', 'cpu', 'cuda' or 'cuda:1'")
         if device == "cpu":
             return [_CPU], _CPU
         cuda = (_CUDA, {"device_id": match[1] or "0", "cudnn_conv_algo_search": "HEURISTIC"})

@@ -61,8 +61,8 @@ class OptimizerOptions:
     """Adam and its schedule; `warmup` and `ema_ramp` are fractions of the images, see `loop`."""
 
     batch_size: int = _option(64, 2, 65536)
-    learning_rate: float = _option(1e-3, 1e-9, 1)
-    final_learning_rate: float = _option(1e-4, 0, 1)
+    learning_rate: float = _option(2e-3, 1e-9, 1)
+    final_learning_rate: float = _option(2e-4, 0, 1)
     warmup: float = _option(0.02, 0, 1)
     beta1: float = _option(0.0, 0, 0.9999)
     beta2: float = _option(0.99, 0, 0.999999)

@@ -144,9 +144,7 @@ class _Log:
         kept = [line for line in html.read_log(path) if line["images_seen"] <= images_seen]
         files.write(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
 
-    def add(
-        self, watcher: Watcher, pending: list[Outcome], clock: _Clock, seen: int, rate: float
-    ) -> None:
+    def add(self, watcher: Watcher, pending: list[Outcome], clock: _Clock, seen: int, rate: float) -> None:
         if not pending:
             return
         means = _means(pending, seen)
@@ -209,9 +207,7 @@ def _save(
         "machine": machine.describe(),
     }
     checkpoint.save(run, Checkpoint(state.tensors(players), facts))
-    picture = sheet.draw(
-        players.average, network.latent_dim, network.latent_distribution, classes, device
-    )
+    picture = sheet.draw(players.average, network.latent_dim, network.latent_distribution, classes, device)
     path = run / checkpoint.SAMPLES / f"{seen:012d}.png"
     images.save(picture, path)
     watcher.sheet(path)

@@ -61,9 +61,7 @@ def pick_precision(config: Config, shape: Shape, pictures: PictureSet, device: t
     with torch.random.fork_rng(devices=[]):
         players = make_players(config, shape, device)
         network, batch_size = config.network, config.optimizer.batch_size
-        batches = Batches(
-            pictures, batch_size, network.latent_dim, network.latent_distribution, 0, device
-        )
+        batches = Batches(pictures, batch_size, network.latent_dim, network.latent_distribution, 0, device)
         for precision in ("fp32", "bf16", "fp32", "bf16"):
             times[precision] = min(times[precision], _time(config, players, batches, precision))
     return "bf16" if times["fp32"] > _WORTH * times["bf16"] else "fp32"
@@ -119,7 +117,5 @@ def settle(config: Config, pictures: PictureSet) -> Config:
         sha256=pictures.sha256(),
     )
     precision = pick_precision(config, shape_of(pictures), pictures, device)
-    machine = dataclasses.replace(
-        config.machine, device=str(device), precision=precision, threads=threads
-    )
+    machine = dataclasses.replace(config.machine, device=str(device), precision=precision, threads=threads)
     return dataclasses.replace(config, data=data, machine=machine)

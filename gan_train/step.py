@@ -125,8 +125,12 @@ def discriminator_step(
                 penalty = penalty + gamma / 2 * loss.penalty_interval * norm
     (value + penalty).backward()  # type: ignore[no-untyped-call]
     players.discriminator_optimizer.step()
-    beliefs = game.belief_in_real, game.belief_in_fake
-    return value.detach(), *(belief(real_logits, fake_logits).detach() for belief in beliefs)
+    with torch.no_grad():
+        beliefs = (
+            game.belief_in_real(real_logits, fake_logits),
+            game.belief_in_fake(real_logits, fake_logits),
+        )
+    return value.detach(), *beliefs
 
 
 def generator_step(players: Players, loss: LossOptions, batch: Batch, *, bf16: bool) -> Tensor:

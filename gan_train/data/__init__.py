@@ -58,7 +58,7 @@ def load(options: DataOptions, progress: Progress = _silent) -> PictureSet:
 def _from_idx(options: DataOptions, images: Path, labels: Path | None) -> PictureSet:
     pixels, classes = idx.read_pair(images, labels)
     own = pixels.shape[1:]
-    default = own[:2] if MIN_SIDE <= min(own[:2]) and max(own[:2]) <= MAX_SIDE else (64, 64)
+    default = own[:2] if min(own[:2]) >= MIN_SIDE and max(own[:2]) <= MAX_SIDE else (64, 64)
     wanted = (options.height or default[0], options.width or default[1], options.channels or own[2])
     if own != wanted and len(pixels):
         pixels = np.stack([decode.fit_array(picture, *wanted) for picture in pixels])

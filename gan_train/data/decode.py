@@ -20,9 +20,7 @@ from gan_infer.errors import DataError
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MAX_PIXELS: Final = 100_000_000
-PREPARATION: Final = (
-    "centre-cropped to shape, averaged by area, transparency on white, orientation applied"
-)
+PREPARATION: Final = "centre-cropped to shape, averaged by area, transparency on white, orientation applied"
 
 
 def look(path: Path) -> tuple[int, int, bool]:
@@ -82,9 +80,7 @@ def _opened(path: Path) -> Image.Image:
         raise DataError(f"{path} cannot be opened: {_plain(error)}") from None
     if image.width * image.height > MAX_PIXELS:
         image.close()
-        raise DataError(
-            f"{path} has {image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read"
-        )
+        raise DataError(f"{path} has {image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read")
     return image
 
 

@@ -123,7 +123,7 @@ def _agreed_size(looks: Iterable[tuple[int, int, bool]]) -> tuple[int, int]:
     sizes = Counter((height, width) for height, width, _ in looks)
     if len(sizes) == 1:
         ((height, width),) = sizes
-        if MIN_SIDE <= min(height, width) and max(height, width) <= MAX_SIDE:
+        if min(height, width) >= MIN_SIDE and max(height, width) <= MAX_SIDE:
             return height, width
     return _DEFAULT_SIDE, _DEFAULT_SIDE
 
@@ -167,7 +167,7 @@ def _gathered(
             raise DataError(f"{summary}; mend or remove them, or leave them out with --on-bad skip")
     keep = [index for index, array in enumerate(arrays) if array is not None]
     images = np.empty((len(keep), *wanted), np.uint8)
-    for place, index in enumerate(keep):
-        images[place] = arrays[index]
+    for place, array in enumerate(array for array in arrays if array is not None):
+        images[place] = array
     classes = np.array(found.classes or [0] * len(arrays), np.int64)[keep]
     return cache.Stored(images, classes, (summary,) if bad else ())

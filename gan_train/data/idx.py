@@ -18,7 +18,7 @@ _MAX_BYTES: Final = 4 * 1024**3
 
 def pair(path: Path) -> tuple[Path, Path | None] | None:
     """Give (images, labels or None) for a path that names an IDX image file, or None."""
-    if not path.is_file() or "idx3" not in path.name and "idx4" not in path.name:
+    if not path.is_file() or ("idx3" not in path.name and "idx4" not in path.name):
         return None
     stem = path.name.removesuffix(".gz")
     labels = stem.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
@@ -61,7 +61,7 @@ def read(path: Path) -> npt.NDArray[np.uint8]:
             f"{path} is cut short or padded: its header says {math.prod(shape):,} values, "
             f"it holds {len(raw) - start:,}; fetch it again"
         )
-    array: npt.NDArray[Any] = np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
+    array: npt.NDArray[Any] = np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()
     return array
 
 

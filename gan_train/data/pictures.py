@@ -58,9 +58,9 @@ class PictureSet:
     def sha256(self) -> str:
         """Give the hash of pixels, labels and class names: equal exactly for equal training data."""
         digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())
-        digest.update(np.ascontiguousarray(self.images))
+        digest.update(self.images.tobytes())
         if self.labels is not None:
-            digest.update(np.ascontiguousarray(self.labels))
+            digest.update(self.labels.tobytes())
         return digest.hexdigest()
 
     def checked(self) -> PictureSet:

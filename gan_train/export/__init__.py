@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import hashlib
-import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -57,7 +56,8 @@ def export(
     saved = checkpoint.load_best(run)
     facts = saved.facts
     network, data = options.network, options.data
-    assert data.height and data.width and data.channels
+    assert data.height and data.width, "a stored config is settled"
+    assert data.channels
     classes = tuple(facts["data"]["class_names"])
     generator = FAMILIES[network.family].generator(
         (data.height, data.width),
@@ -166,5 +166,5 @@ def _golden(opened: Generator) -> tuple[Golden, ...]:
 def _recipe(options: config.Config) -> dict[str, Any]:
     """Give the options of a run without anything of the machine's paths."""
     recipe = dataclasses.asdict(options)
-    recipe["data"]["source"] = os.path.basename(os.path.normpath(recipe["data"]["source"]))
+    recipe["data"]["source"] = Path(recipe["data"]["source"]).name
     return recipe

@@ -76,4 +76,5 @@ class Judgement(nn.Module):
             if self.embedding is None:
                 return logits
             assert condition.label is not None
-            return logits + (self.embedding(condition.label) * features).sum(dim=1) * self.scale
+            projection: Tensor = (self.embedding(condition.label) * features).sum(dim=1)
+            return logits + projection * self.scale

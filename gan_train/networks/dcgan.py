@@ -27,9 +27,7 @@ _SLOPE = 0.2
 class Generator(nn.Module):
     """latent -> linear -> base -> transposed convolutions that double it -> tanh."""
 
-    def __init__(
-        self, size: Size, channels: int, width: int, latent_dim: int, spec: ConditionSpec
-    ) -> None:
+    def __init__(self, size: Size, channels: int, width: int, latent_dim: int, spec: ConditionSpec) -> None:
         super().__init__()
         self.sizes = pyramid(size, SMALLEST)
         # The paper's `width` channels stand before the last layer, which maps them to colours.
@@ -59,7 +57,9 @@ class Generator(nn.Module):
         first, *rest = (norm for norm in other.norms if isinstance(norm, nn.BatchNorm2d))
         other.linear = _fold_linear(other.linear, first)
         for index, norm in enumerate(rest):  # norm i + 1 follows transposed convolution i
-            other.ups[index] = fuse_conv_bn_eval(other.ups[index], norm, transpose=True)
+            up = other.ups[index]
+            assert isinstance(up, nn.ConvTranspose2d)
+            other.ups[index] = fuse_conv_bn_eval(up, norm, transpose=True)
         other.norms = nn.ModuleList(nn.Identity() for _ in other.norms)
         return other
 
@@ -72,8 +72,7 @@ class Discriminator(nn.Module):
         stages = len(pyramid(size, SMALLEST)) - 1
         counts = [channels, *channels_at(width, stages)[::-1]]
         self.downs = nn.ModuleList(
-            nn.Conv2d(counts[i], counts[i + 1], 4, stride=2, padding=1, bias=i == 0)
-            for i in range(stages)
+            nn.Conv2d(counts[i], counts[i + 1], 4, stride=2, padding=1, bias=i == 0) for i in range(stages)
         )
         self.norms = nn.ModuleList(
             nn.Identity() if i == 0 else nn.BatchNorm2d(counts[i + 1]) for i in range(stages)
@@ -102,7 +101,8 @@ def _paper_init(module: nn.Module) -> None:
 
 def _fold_linear(linear: nn.Linear, norm: nn.BatchNorm2d) -> nn.Linear:
     """Fold a normalisation over channels into the linear layer whose output becomes the base."""
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     repeat = linear.out_features // norm.num_features
     mean, variance, scale, shift = (
         tensor.repeat_interleave(repeat)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
@@ -25,4 +23,4 @@ class PixelGenerator(nn.Module):
         """
         pictures = self.generator(latent, Condition(label))
         levels = torch.clamp(torch.round((pictures + 1.0) * 127.5), 0.0, 255.0)
-        return cast(Tensor, levels.to(torch.uint8).permute(0, 2, 3, 1))
+        return levels.to(torch.uint8).permute(0, 2, 3, 1)

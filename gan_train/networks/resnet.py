@@ -21,9 +21,7 @@ _FEATURES = 128
 class Generator(nn.Module):
     """latent -> linear -> base of 5 to 8 pixels -> residual blocks that double it -> tanh."""
 
-    def __init__(
-        self, size: Size, channels: int, width: int, latent_dim: int, spec: ConditionSpec
-    ) -> None:
+    def __init__(self, size: Size, channels: int, width: int, latent_dim: int, spec: ConditionSpec) -> None:
         super().__init__()
         sizes = pyramid(size, SMALLEST)
         counts = channels_at(width, len(sizes))
@@ -59,7 +57,8 @@ class UpBlock(nn.Module):
         """Give [batch, outputs, *size] of [batch, inputs, about half of it]."""
         residual = self.first(self._double(F.leaky_relu(x, _SLOPE)))
         residual = self.second(F.leaky_relu(residual, _SLOPE))
-        return self._double(self.shortcut(x)) + residual
+        total: Tensor = self._double(self.shortcut(x)) + residual
+        return total
 
     def _double(self, x: Tensor) -> Tensor:
         return crop(F.interpolate(x, scale_factor=2.0, mode="nearest"), self.size)

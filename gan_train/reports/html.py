@@ -60,9 +60,7 @@ def render(run: Path, config: Config) -> str:
         )
     )
     parts.append(
-        _chart(
-            "Losses", log, {"discriminator": "discriminator_loss", "generator": "generator_loss"}, None
-        )
+        _chart("Losses", log, {"discriminator": "discriminator_loss", "generator": "generator_loss"}, None)
     )
     if len(sheets) > 1:
         strip = "".join(_picture(path) for path in sheets)
@@ -124,10 +122,8 @@ def _chart(
         y = left.split(",")[1]
         body.append(f'<polyline points="{left} {right}" stroke="currentColor" opacity=".2"/>')
         body.append(f'<text x="{_MARGIN - 6}" y="{y}" text-anchor="end">{value:.2g}</text>')
-    body.append(
-        f'<text x="{_WIDTH - _MARGIN}" y="{_HEIGHT - 4}" text-anchor="end">{span_x:,} images</text>'
-    )
-    for (name, key), colour in zip(lines.items(), _COLOURS, strict=False):
+    body.append(f'<text x="{_WIDTH - _MARGIN}" y="{_HEIGHT - 4}" text-anchor="end">{span_x:,} images</text>')
+    for key, colour in zip(lines.values(), _COLOURS, strict=False):
         points = " ".join(place(line["images_seen"], line[key]) for line in log)
         body.append(f'<polyline points="{points}" stroke="{colour}" stroke-width="2"/>')
     legend = ", ".join(

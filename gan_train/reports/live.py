@@ -64,9 +64,7 @@ class Screen:
         table = Table.grid(padding=(0, 2))
         table.add_row("images seen", f"{status.images_seen:,}", f"{status.images_per_second:,.0f} a second")
         table.add_row("time left", duration(status.seconds_left), f"{status.progress:.0%} of the run")
-        table.add_row(
-            "losses", f"D {status.discriminator_loss:.3f}", f"G {status.generator_loss:.3f}"
-        )
+        table.add_row("losses", f"D {status.discriminator_loss:.3f}", f"G {status.generator_loss:.3f}")
         for name, belief in (("real", status.belief_in_real), ("generated", status.belief_in_fake)):
             bar = ProgressBar(total=1.0, completed=belief, width=24, pulse=False)
             table.add_row(f"D believes {name}", f"{belief:.2f}", bar)
