@@ -5,13 +5,22 @@ gen = Generator.load("digits")
 pictures = gen.sample(16, label=4, seed=0)  # uint8 [16, height, width, channels]
 """
 
-from gan_infer.errors import DeviceError, GanError, LabelError, ModelError, OptionError
+from gan_infer.errors import (
+    DataError,
+    DeviceError,
+    GanError,
+    LabelError,
+    ModelError,
+    OptionError,
+    TrainingError,
+)
 from gan_infer.generator import Generator
 from gan_infer.metadata import Metadata
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DataError",
     "DeviceError",
     "GanError",
     "Generator",
@@ -19,5 +28,6 @@ __all__ = [
     "Metadata",
     "ModelError",
     "OptionError",
+    "TrainingError",
     "__version__",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -26,8 +25,6 @@ def replacing(target: Path) -> Iterator[Path]:
     part = _open_beside(target)
     try:
         yield part
-        # mkstemp makes private files; a picture or a model should get the user's usual mode.
-        part.chmod(0o666 & ~_umask())
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.replace(target)
@@ -65,22 +62,16 @@ def _open_beside(target: Path) -> Path:
         raise OptionError(f"cannot write {target}: it is a directory; give the name of a file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name[:64]}.", suffix=".part", dir=target.parent)
+        part = target.with_name(f".{target.stem[:64]}.{os.urandom(6).hex()}.part{target.suffix[:16]}")
+        part.touch(exist_ok=False)
     except OSError as error:
         raise OptionError(_cannot_write(target, error)) from error
-    os.close(descriptor)
-    return Path(name)
+    return part
 
 
 def _cannot_write(target: Path, error: OSError) -> str:
     reason = error.strerror or str(error)
     return f"cannot write {target}: {reason}; give a path in a directory that you may write to"
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _sync_directory(directory: Path) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 import numpy as np
-import numpy.typing as npt
 
 from gan_infer import catalog, images, latents
 from gan_infer.errors import LabelError, ModelError, OptionError
@@ -16,14 +15,15 @@ from gan_infer.metadata import KEY, Metadata
 from gan_infer.session import Providers, Session, as_float32
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import onnxruntime as ort
     from PIL import Image
 
-Pictures = npt.NDArray[np.uint8]
-Latents = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
-Label = int | str
-LabelSpec = Label | Sequence[Label] | npt.NDArray[np.integer[Any]] | None
+    Pictures = npt.NDArray[np.uint8]
+    Latents = npt.NDArray[np.float32]
+    Labels = npt.NDArray[np.int64]
+    Label = int | str
+    LabelSpec = Label | Sequence[Label] | npt.NDArray[np.integer[Any]] | None
 
 # Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
 BATCH: Final = 64
@@ -283,25 +283,15 @@ class Generator:
         if output not in ("np", "pil"):
             raise OptionError(f"output {output!r} is unknown; give 'np' or 'pil'")
         by_class = label is None and rows is None and self.conditional
-        given = None if seeds is None else latents.seed_array(seeds)
-        across = self._across(given, rows, columns, by_class)
+        chosen = None if seeds is None else latents.seed_array(seeds)
+        down, across = self._layout(None if chosen is None else len(chosen), rows, columns, by_class)
+        if chosen is None:
+            chosen = np.arange(across if by_class else down * across, dtype=np.uint64)
         if by_class:
-            order = np.arange(across, dtype=np.uint64) if given is None else given
-            chosen = np.tile(order, self._classes)
-            classes: Labels | None = np.repeat(np.arange(self._classes), len(order))
+            classes: Labels | None = np.repeat(np.arange(self._classes), len(chosen))
+            chosen = np.tile(chosen, self._classes)
         else:
-            down = rows if rows is not None else 8 if given is None else -(-len(given) // across)
-            chosen = (
-                np.arange(self._count(down, "rows") * across, dtype=np.uint64) if given is None else given
-            )
-            if len(chosen) > down * across:
-                raise OptionError(
-                    f"{len(chosen)} seeds do not fit on {down} rows of {across}; give more rows or columns"
-                )
             classes = self._labels_of(self._resolve(label, len(chosen)), chosen, 0)
-        pixels = len(chosen) * int(np.prod(self.image_shape))
-        if pixels > MAX_ARRAY_BYTES:
-            raise OptionError(f"a sheet of {len(chosen):,} pictures is too large; ask for fewer")
         sheet = images.tile(self(self.latents(chosen), classes), across)
         return sheet if output == "np" else images.to_pil(sheet)
 
@@ -405,23 +395,27 @@ class Generator:
             f"give a name ({shown}) or an index from 0 to {self._classes - 1}"
         )
 
-    def _across(
-        self,
-        given: npt.NDArray[np.uint64] | None,
-        rows: int | None,
-        columns: int | None,
-        by_class: bool,
-    ) -> int:
-        if columns is not None:
-            across = self._count(columns, "columns")
-            if by_class and given is not None and across < len(given):
-                raise OptionError(f"{len(given)} seeds do not fit in {across} columns; give more columns")
-            return across if not by_class or given is None else len(given)
-        if given is None:
-            return 8
+    def _layout(
+        self, count: int | None, rows: int | None, columns: int | None, by_class: bool
+    ) -> tuple[int, int]:
+        """Give (rows, columns) of a sheet for `count` seeds, or for as many as it holds (None)."""
+        down = None if rows is None else self._count(rows, "rows")
+        across = None if columns is None else self._count(columns, "columns")
         if by_class:
-            return len(given)
-        return -(-len(given) // self._count(rows, "rows")) if rows is not None else min(8, len(given))
+            down, across = self._classes, across or count or 8
+        elif across is None:
+            across = min(8, count or 8) if down is None or count is None else -(-count // down)
+        if down is None:
+            down = 8 if count is None else -(-count // across)
+        places = across if by_class else down * across
+        if count is not None and count > places:
+            raise OptionError(
+                f"{count} seeds do not fit in {across} columns{'' if by_class else f' of {down}'}; "
+                "give more rows or columns"
+            )
+        if down * across * int(np.prod(self.image_shape)) > MAX_ARRAY_BYTES:
+            raise OptionError(f"a sheet of {down:,} by {across:,} pictures is too large; ask for fewer")
+        return down, count if by_class and count is not None else across
 
     @staticmethod
     def _count(value: object, name: str = "n") -> int:

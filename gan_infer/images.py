@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from gan_infer import files
 from gan_infer.errors import OptionError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from PIL import Image
 
-Array = npt.NDArray[np.uint8]
+    Array = npt.NDArray[np.uint8]
 
 _MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 FORMATS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
@@ -86,8 +86,9 @@ def save(picture: Array, target: str | os.PathLike[str]) -> None:
     if kind == "JPEG" and image.mode == "RGBA":
         image = image.convert("RGB")
     # PNG level 1 takes a third of the time of the default 6 for a few per cent more bytes.
-    options = {"compress_level": 1} if kind == "PNG" else {}
-    files.write(path, lambda file: image.save(file, kind, **options))
+    options: dict[str, Any] = {"compress_level": 1} if kind == "PNG" else {}
+    # Pillow takes the format from the open file's name, and then loads that plugin alone.
+    files.write(path, lambda file: image.save(file, **options))
 
 
 def format_of(path: Path) -> str:

@@ -24,10 +24,9 @@ import operator
 import os
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from gan_infer.errors import OptionError
 
@@ -41,7 +40,10 @@ _M1, _M2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _TO_UNIT: Final = 2.0**-53
 
-Seeds = int | Sequence[int] | npt.NDArray[np.integer[Any]]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Seeds = int | Sequence[int] | npt.NDArray[np.integer[Any]]
 
 
 def latents(seeds: Seeds, dim: int, distribution: str = "normal") -> npt.NDArray[np.float32]:

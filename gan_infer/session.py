@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import importlib.metadata
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from gan_infer.errors import DeviceError, ModelError, OptionError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import onnxruntime as ort
 
 Providers = Sequence[str | tuple[str, Mapping[str, Any]]]
@@ -126,6 +125,8 @@ class Session:
 
 def runtime_version() -> str:
     """Give the runtime's wheel and version, for example "onnxruntime-gpu 1.31.1"."""
+    import importlib.metadata  # costs as much to import as Pillow, and is needed rarely
+
     for wheel in ("onnxruntime-gpu", "onnxruntime"):
         try:
             return f"{wheel} {importlib.metadata.version(wheel)}"

@@ -141,9 +141,8 @@ def _fit(wanted: options.Config, out: Path | None) -> int:
     if not complete:
         console.say(f"stopped and saved in {run}; the same command goes on from here")
         return 130
-    console.say(
-        f"complete; look at {run / checkpoint.REPORT}, export with: gan-train export --to gen.onnx --run {run}"
-    )
+    console.say(f"complete; look at {run / checkpoint.REPORT}")
+    console.say(f"export it with: gan-train export --to gen.onnx --run {run}")
     click.echo(run)
     return 0
 

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 
@@ -28,7 +28,11 @@ from gan_train.reports.status import Status, Watcher
 from gan_train.step import Outcome, Players, make_players, step
 
 # A line of the log is the mean over about so many images.
-_LOG_IMAGES = 4096
+_LOG_IMAGES: Final = 4096
+_WHAT_TO_TRY: Final = (
+    "checkpoints from before are kept; train in another --out with a lower --learning-rate, "
+    "or in --precision fp32"
+)
 
 
 def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> bool:
@@ -58,7 +62,7 @@ def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> 
         state.restore(players, resumed.tensors)
         seen, seconds = resumed.facts["images_seen"], resumed.facts["seconds"]
         watcher.note(f"resuming {run} at {seen:,} images")
-    log = _Log(run / checkpoint.LOG, seen)
+    log = _Log(run / checkpoint.LOG, seen, config.optimizer.batch_size)
 
     # What the run depends on besides.
     network, optimizer = config.network, config.optimizer
@@ -138,8 +142,8 @@ class _Clock:
 class _Log:
     """Writes log.jsonl; on resume, lines from after the checkpoint are dropped."""
 
-    def __init__(self, path: Path, images_seen: int) -> None:
-        self._path = path
+    def __init__(self, path: Path, images_seen: int, batch_size: int) -> None:
+        self._path, self._batch_size = path, batch_size
         self._images, self._time = images_seen, time.monotonic()
         kept = [line for line in html.read_log(path) if line["images_seen"] <= images_seen]
         files.write(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
@@ -147,7 +151,7 @@ class _Log:
     def add(self, watcher: Watcher, pending: list[Outcome], clock: _Clock, seen: int, rate: float) -> None:
         if not pending:
             return
-        means = _means(pending, seen)
+        means = _means(pending, seen // self._batch_size)
         pending.clear()
         now = time.monotonic()
         speed = (seen - self._images) / max(now - self._time, 1e-9)
@@ -160,7 +164,7 @@ class _Log:
         watcher.status(status)
 
 
-def _means(pending: list[Outcome], seen: int) -> dict[str, float]:
+def _means(pending: list[Outcome], steps_done: int) -> dict[str, float]:
     """Give the mean of each figure; this is where the device is waited for.
 
     Raises:
@@ -171,11 +175,9 @@ def _means(pending: list[Outcome], seen: int) -> dict[str, float]:
     for row, values in enumerate(table.tolist()):
         for name, value in zip(names, values, strict=True):
             if not math.isfinite(value):
-                behind = len(pending) - row
                 raise TrainingError(
-                    f"the {name.replace('_', ' ')} became {value} {behind} steps before image {seen:,}; "
-                    "earlier checkpoints are kept. Try a lower optimizer.learning_rate or a larger "
-                    "loss.r1_gamma in another --out"
+                    f"the {name.replace('_', ' ')} became {value} at step "
+                    f"{steps_done - len(pending) + row + 1:,}; {_WHAT_TO_TRY}"
                 )
     return dict(zip(names, table.double().mean(0).tolist(), strict=True))
 
@@ -193,8 +195,8 @@ def _save(
     broken = state.first_non_finite(players)
     if broken is not None:
         raise TrainingError(
-            f"a weight of the {broken} is no longer finite at image {seen:,}; earlier checkpoints "
-            "are kept. Try a lower optimizer.learning_rate or a larger loss.r1_gamma in another --out"
+            f"a weight of the {broken} is no longer finite at step "
+            f"{seen // config.optimizer.batch_size:,}; {_WHAT_TO_TRY}"
         )
     network, device = config.network, torch.device(config.machine.device)
     classes = len(pictures.class_names)

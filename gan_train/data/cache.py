@@ -50,7 +50,7 @@ def load(root: Path, key: str) -> Stored | None:
     """Give what is stored under a key, or None; a damaged file counts as none."""
     path = directory() / f"{_stem(root)}-{key}.npz"
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
             return Stored(data["images"], data["labels"], tuple(str(line) for line in data["warnings"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

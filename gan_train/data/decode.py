@@ -31,8 +31,14 @@ def look(path: Path) -> tuple[int, int, bool]:
     """
     with _opened(path) as image:
         width, height = image.size
-        if image.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # turned by a quarter
-            width, height = height, width
+        # Asked for it, Pillow reads a PNG to its end; what stands in the header is enough here.
+        if image.format != "PNG" or "exif" in image.info:
+            try:
+                turn = image.getexif().get(0x0112, 1)
+            except (OSError, ValueError, SyntaxError, EOFError) as error:
+                raise DataError(f"{path} is damaged: {_plain(error)}") from None
+            if turn in (5, 6, 7, 8):  # by a quarter
+                width, height = height, width
         grey = image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16")
         return height, width, not grey
 

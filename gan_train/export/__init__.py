@@ -56,8 +56,9 @@ def export(
     saved = checkpoint.load_best(run)
     facts = saved.facts
     network, data = options.network, options.data
-    assert data.height and data.width, "a stored config is settled"
-    assert data.channels
+    assert data.height is not None
+    assert data.width is not None
+    assert data.channels is not None
     classes = tuple(facts["data"]["class_names"])
     generator = FAMILIES[network.family].generator(
         (data.height, data.width),

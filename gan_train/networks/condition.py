@@ -48,7 +48,7 @@ class LatentInput(nn.Module):
         assert condition.label is not None
         # The whole table is normalised before the look-up: at export it folds to a constant.
         table = F.normalize(self.embedding.weight, dim=1) * self.length
-        return torch.cat([latent, table[condition.label]], dim=1)
+        return torch.cat([latent, F.embedding(condition.label, table)], dim=1)
 
 
 class Judgement(nn.Module):

@@ -1,0 +1,39 @@
+# demo and test set up everything they need, in .venv, from a bare clone.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/train.stamp
+	$(BIN)/gan-train fit digits --minutes 3.8 --out runs/demo
+	$(BIN)/gan-train export --run runs/demo --to runs/demo/gen.onnx --name demo
+	$(BIN)/gan-infer grid --model runs/demo/gen.onnx --label 4 --to fours.png
+	@echo "A sheet of fours, drawn by the network just trained: fours.png"
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest
+
+lint: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.sdk_overhead
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.memory
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/train.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(INSTALL) --editable ".[train]"
+	touch $@
+
+.venv/dev.stamp: pyproject.toml constraints.txt | .venv/bin/python
+	$(INSTALL) --editable ".[dev]"
+	touch $@ .venv/train.stamp

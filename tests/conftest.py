@@ -1,0 +1,128 @@
+"""Small models with random weights, exported by the real exporter, and pictures on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+from PIL import Image
+
+from gan_infer.generator import Generator
+from gan_infer.metadata import Metadata
+from gan_train import ema
+from gan_train.export import write
+from gan_train.networks import FAMILIES, Condition, ConditionSpec
+
+# Machines are shared and slow at times: what a test computes is judged, never how long it took.
+settings.register_profile("ganforge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ganforge")
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What a test model is made of."""
+
+    family: str = "resnet"
+    height: int = 28
+    width: int = 28
+    channels: int = 1
+    classes: int = 10
+    latent_dim: int = 64
+    distribution: str = "normal"
+
+    def __str__(self) -> str:
+        return f"{self.family}-{self.height}x{self.width}x{self.channels}-{self.classes}"
+
+
+CONDITIONAL = Kind()
+UNCONDITIONAL = Kind(classes=0, height=16, width=20, channels=3, latent_dim=8)
+DCGAN = Kind("dcgan", 32, 32, 3, classes=3, latent_dim=100, distribution="uniform")
+DCGAN_PLAIN = Kind("dcgan", 29, 18, 1, classes=0, latent_dim=7)
+ODD = Kind(height=45, width=30, channels=3, classes=2, latent_dim=5)
+EVERY_KIND = [CONDITIONAL, UNCONDITIONAL, DCGAN, DCGAN_PLAIN, ODD]
+
+
+def make_network(kind: Kind) -> torch.nn.Module:
+    """Give a generator with random weights and, where it normalises, real statistics."""
+    torch.manual_seed(7)
+    network = FAMILIES[kind.family].generator(
+        (kind.height, kind.width), kind.channels, 8, kind.latent_dim, ConditionSpec(kind.classes)
+    )
+    with torch.no_grad():  # larger than at the start of training, so that pictures are not all grey
+        for parameter in network.parameters():
+            parameter.mul_(1.5)
+
+    def run_batch(index: int) -> torch.Tensor:
+        label = torch.arange(16) % kind.classes if kind.classes else None
+        pictures: torch.Tensor = network(torch.randn(16, kind.latent_dim), Condition(label))
+        return pictures
+
+    ema.recalibrate(network, run_batch, batches=4)
+    return network.eval()
+
+
+def make_metadata(kind: Kind) -> Metadata:
+    """Give the metadata of a test model."""
+    return Metadata(
+        name=f"test-{kind}",
+        latent_dim=kind.latent_dim,
+        latent_distribution=kind.distribution,
+        height=kind.height,
+        width=kind.width,
+        channels=kind.channels,
+        class_names=tuple(f"class {index}" for index in range(kind.classes)),
+    )
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
+    """Give a function from a kind to its exported file, each made once a session."""
+    made: dict[Kind, Path] = {}
+    folder = tmp_path_factory.mktemp("models")
+
+    def give(kind: Kind) -> Path:
+        if kind not in made:
+            path = folder / f"{kind}.onnx"
+            write(make_network(kind), make_metadata(kind), path)
+            made[kind] = path
+        return made[kind]
+
+    return give
+
+
+@pytest.fixture(scope="session")
+def conditional(model_file: Callable[[Kind], Path]) -> Generator:
+    return Generator.load(model_file(CONDITIONAL), device="cpu")
+
+
+@pytest.fixture(scope="session")
+def unconditional(model_file: Callable[[Kind], Path]) -> Generator:
+    return Generator.load(model_file(UNCONDITIONAL), device="cpu")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANFORGE_HOME", str(tmp_path / "ganforge-home"))
+
+
+@pytest.fixture
+def not_root() -> None:
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Give a folder of 24 colour pictures, 40x30, in two classes."""
+    rng = np.random.default_rng(0)
+    for index in range(24):
+        path = tmp_path / "photos" / ("cats" if index % 2 else "dogs") / f"{index:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(path)
+    return tmp_path / "photos"

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_infer import Generator, cli, images
+from tests.conftest import CONDITIONAL, UNCONDITIONAL, Kind
+
+Models = Callable[[Kind], Path]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Give a function that runs the command line in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def give(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gan-infer", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert isinstance(exit_.value.code, int)
+        return exit_.value.code, out, err
+
+    return give
+
+
+def test_grid_writes_the_sheet_of_a_label(run: Run, model_file: Models) -> None:
+    path = model_file(CONDITIONAL)
+    code, out, err = run("grid", "--model", path, "--label", 4, "--rows", 2, "--cols", 3, "--to", "fours.png")
+    assert (code, out, err) == (0, "fours.png\n", "")
+    expected = Generator.load(path, device="cpu").grid(4, rows=2, columns=3)
+    with Image.open("fours.png") as image:
+        assert np.array_equal(np.asarray(image), images.enlarge(expected, 3)[..., 0])
+
+
+def test_grid_takes_seeds_and_scale_and_rows_by_class(run: Run, model_file: Models) -> None:
+    path = model_file(CONDITIONAL)
+    assert run("grid", "--model", path, "--seeds", "0,4-6", "--scale", 1)[0] == 0
+    with Image.open("grid.png") as image:
+        assert image.size == (4 * 30 + 2, 10 * 30 + 2)
+
+
+def test_sample_writes_a_file_a_seed(run: Run, model_file: Models) -> None:
+    path = model_file(UNCONDITIONAL)
+    code, out, _ = run("sample", 70, "--model", path, "--seed", 12, "--to", "many")
+    assert (code, out) == (0, "many\n")
+    files = sorted(Path("many").iterdir())
+    assert [file.name for file in files] == [f"seed{seed:06}.png" for seed in range(12, 82)]
+    with Image.open(files[69]) as image:
+        expected = Generator.load(path, device="cpu").sample(1, seed=81)[0]
+        assert np.array_equal(np.asarray(image), expected)
+
+
+def test_info_says_what_the_file_is(run: Run, model_file: Models) -> None:
+    code, out, _ = run("info", "--model", model_file(CONDITIONAL), "--device", "cpu", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["device"] == "cpu"
+    assert facts["latent_dim"] == 64
+    assert len(facts["class_names"]) == 10
+    code, out, _ = run("info", "--model", model_file(CONDITIONAL))
+    assert "28x28x1" in out
+    assert "class 4" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["grid", "--label", "cat"], 1, "'cat' is no class"),
+        (["grid", "--label", "10"], 1, "from 0 to 9"),
+        (["grid", "--seeds", "1-"], 1, "do not parse at '1-'"),
+        (["grid", "--seeds", "9-3"], 1, "backwards"),
+        (["grid", "--device", "tpu"], 1, "'tpu' is unknown"),
+        (["grid", "--to", "grid.xyz"], 1, ".png"),
+        (["grid", "--to", "file/grid.png"], 1, "cannot write file/grid.png"),
+        (["grid", "--rows", "0"], 2, "--rows"),
+        (["grid", "--model", "gone.onnx"], 1, "no model file 'gone.onnx'"),
+        (["grid", "--model", "file"], 1, "cannot be opened as an ONNX model"),
+        (["grid", "--model", "."], 1, "is a directory"),
+        (["sample", "0", "--to", "d"], 1, "at least 1"),
+        (["sample", "--to", "d", "--", "-3"], 1, "at least 1"),
+        (["sample", "x", "--to", "d"], 2, "'x'"),
+        (["sample", "1"], 2, "--to"),
+        (["sample", "1", "--seed", "-1", "--to", "d"], 1, "seed -1"),
+        (["sample", "1", "--to", "file"], 1, "cannot write into file"),
+        (["info", "--model", "gone"], 1, "no shipped model"),
+        (["dance"], 2, "dance"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(
+    run: Run, model_file: Models, arguments: list[str], code: int, said: str
+) -> None:
+    Path("file").write_text("not a model")
+    if "--model" not in arguments and arguments[0] != "dance":
+        arguments = [arguments[0], "--model", str(model_file(CONDITIONAL)), *arguments[1:]]
+    got, out, err = run(*arguments)
+    assert got == code
+    assert out == ""
+    assert said in err
+    if code == 1:
+        assert err.startswith("gan-infer: ")
+        assert err.count("\n") == 1
+    assert [path.name for path in Path().iterdir()] == ["file"]
+
+
+def test_a_label_on_an_unconditional_model_is_refused(run: Run, model_file: Models) -> None:
+    code, _, err = run("grid", "--model", model_file(UNCONDITIONAL), "--label", 4)
+    assert code == 1
+    assert "unconditional" in err
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gan_infer", "info", "--model", "gone", "--debug"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "ModelError" in done.stderr

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan_infer.errors import ModelError
+from gan_infer.metadata import Golden, Metadata
+
+GOOD = Metadata(
+    name="cats",
+    latent_dim=64,
+    height=32,
+    width=48,
+    channels=3,
+    class_names=("tabby", "Tür"),
+    recipe={"loss": {"name": "x"}},
+    images_seen=5,
+    metrics=({"name": "distance", "value": 1.5},),
+    golden=(Golden(3, 1, "ab"),),
+)
+
+
+def changed(**changes: Any) -> str:
+    return json.dumps({**json.loads(GOOD.to_json()), **changes})
+
+
+def test_what_is_written_is_read_back() -> None:
+    again = Metadata.from_json(GOOD.to_json())
+    assert again == GOOD
+    assert again.conditional
+    assert again.image_shape == (32, 48, 3)
+
+
+def test_unknown_keys_and_later_minor_versions_are_taken() -> None:
+    assert Metadata.from_json(changed(tomorrow=[1, 2])) == GOOD
+    assert Metadata.from_json(changed(format_version="1.9")).format_version == "1.9"
+
+
+def test_a_newer_major_version_is_refused_with_the_way_out() -> None:
+    with pytest.raises(ModelError, match="pip install --upgrade ganforge"):
+        Metadata.from_json(changed(format_version="2.0"))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("format_version", 1),
+        ("format_version", "one"),
+        ("name", 3),
+        ("latent_dim", 0),
+        ("latent_dim", True),
+        ("latent_dim", 10**9),
+        ("latent_dim", "64"),
+        ("height", -1),
+        ("width", 2.5),
+        ("channels", 2),
+        ("class_names", "cats"),
+        ("class_names", ["a", "a"]),
+        ("class_names", ["a", ""]),
+        ("class_names", [1]),
+        ("latent_distribution", "cauchy"),
+        ("latent_algorithm", "mersenne"),
+        ("recipe", []),
+        ("metrics", [1]),
+        ("golden", [{"seed": -1, "label": 0, "sha256": ""}]),
+        ("golden", [{"seed": 1, "label": 2, "sha256": ""}]),
+        ("images_seen", -5),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(ModelError, match=field):
+        Metadata.from_json(changed(**{field: value}))
+
+
+@pytest.mark.parametrize("field", ["name", "latent_dim", "height", "width", "channels", "format_version"])
+def test_a_missing_needed_value_is_refused_by_name(field: str) -> None:
+    data = json.loads(GOOD.to_json())
+    del data[field]
+    with pytest.raises(ModelError, match=field):
+        Metadata.from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "{", '"x"', "[" * 100_000])
+def test_what_is_no_json_object_is_refused(text: str) -> None:
+    with pytest.raises(ModelError):
+        Metadata.from_json(text)
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([field.name for field in dataclasses.fields(Metadata)]), _json, max_size=6
+    )
+)
+def test_any_json_is_read_or_refused(changes: dict[str, Any]) -> None:
+    try:
+        metadata = Metadata.from_json(changed(**changes))
+    except ModelError:
+        return
+    assert Metadata.from_json(metadata.to_json()) == metadata

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_infer.errors import OptionError
+from gan_train import checkpoint
+from gan_train.checkpoint import Checkpoint
+
+
+def save(run: Path, images_seen: int) -> Path:
+    tensors = {"a": torch.full((2, 3), float(images_seen)), "b.c": torch.arange(3)}
+    return checkpoint.save(run, Checkpoint(tensors, {"images_seen": images_seen, "seconds": 1.5}))
+
+
+def test_what_is_saved_is_loaded_and_the_last_few_are_kept(tmp_path: Path) -> None:
+    for images in (100, 200, 300, 400, 5_000_000_000):
+        save(tmp_path, images)
+    assert checkpoint.names(tmp_path) == ["000000000300", "000000000400", "005000000000"]
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 6
+    newest, troubles = checkpoint.load_newest(tmp_path)
+    assert newest is not None
+    assert not troubles
+    assert newest.facts["images_seen"] == 5_000_000_000
+    assert torch.equal(newest.tensors["a"], torch.full((2, 3), 5e9))
+    assert (tmp_path / "last").read_text() == "005000000000\n"
+    assert checkpoint.load_best(tmp_path).facts == newest.facts
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "no json", "json"])
+def test_a_damaged_newest_one_falls_back_to_the_one_before_saying_so(tmp_path: Path, harm: str) -> None:
+    save(tmp_path, 100)
+    path = save(tmp_path, 200)
+    body = path.read_bytes()
+    if harm == "cut":
+        path.write_bytes(body[:-7])
+    elif harm == "flip":
+        path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+    elif harm == "empty":
+        path.write_bytes(b"")
+    elif harm == "json":
+        path.with_suffix(".json").write_text("{")
+    else:
+        path.with_suffix(".json").write_text("{}")
+    newest, troubles = checkpoint.load_newest(tmp_path)
+    assert newest is not None
+    assert newest.facts["images_seen"] == 100
+    assert len(troubles) == 1
+    assert "000000000200.safetensors is damaged" in troubles[0]
+    assert checkpoint.load_best(tmp_path).facts["images_seen"] == 100
+
+
+def test_tensors_without_their_facts_do_not_count(tmp_path: Path) -> None:
+    save(tmp_path, 100)
+    save(tmp_path, 200).with_suffix(".json").unlink()  # as a crash between the two writes leaves it
+    newest, _ = checkpoint.load_newest(tmp_path)
+    assert newest is not None
+    assert newest.facts["images_seen"] == 100
+
+
+def test_folders_without_a_whole_checkpoint_are_refused(tmp_path: Path) -> None:
+    assert checkpoint.load_newest(tmp_path) == (None, [])
+    with pytest.raises(OptionError, match="no whole checkpoint"):
+        checkpoint.load_best(tmp_path)
+    save(tmp_path, 100).write_bytes(b"")
+    with pytest.raises(OptionError, match=r"no whole checkpoint.*damaged"):
+        checkpoint.load_best(tmp_path)
+
+
+def test_the_newest_run_is_the_one_that_saved_last(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="make one with gan-train fit"):
+        checkpoint.newest_run(tmp_path)
+    for name, when in (("a", 5), ("b", 9), ("c", 7)):
+        save(tmp_path / name, 100)
+        os.utime(tmp_path / name / "last", (when, when))
+    assert checkpoint.newest_run(tmp_path) == tmp_path / "b"

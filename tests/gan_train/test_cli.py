@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan_infer import Generator
+from gan_train import checkpoint, cli, config
+
+Run = Callable[..., tuple[int, str, str]]
+SMALL = ("--size", "16", "--width", "2", "--batch-size", "8", "--reports", "2", "--precision", "fp32")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Give a function that runs the command line in an empty folder: (exit code, stdout, stderr)."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+    def give(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gan-train", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        out, err = capsys.readouterr()
+        assert isinstance(exit_.value.code, int)
+        return exit_.value.code, out, err
+
+    return give
+
+
+def test_from_a_folder_of_pictures_to_an_app(run: Run, photos: Path) -> None:
+    code, out, err = run("fit", photos, "--images", 80, *SMALL)
+    assert (code, out) == (0, "runs/photos\n")
+    assert "24 pictures of 16x16x3, 2 classes; resnet on cpu in fp32" in err
+    assert "D believes real" in err
+    code, out, err = run("export", "--to", "gen.onnx")
+    assert code == 0
+    assert "exporting runs/photos" in err
+    for line in ("latent float32 [batch, 64], label int64 [batch]", "[batch, 16, 16, 3]", "cats, dogs"):
+        assert line in out
+    generator = Generator.load("gen.onnx", device="cpu")
+    assert generator.sample(3, label="dogs", seed=0).shape == (3, 16, 16, 3)
+    with Image.open(sorted(Path("runs/photos/samples").iterdir())[-1]) as sheet:
+        grid = generator.grid(columns=8)
+        assert np.array_equal(np.asarray(sheet), grid.repeat(4, 0).repeat(4, 1))
+
+
+def test_the_same_command_goes_on_and_a_complete_run_says_so(run: Run, photos: Path) -> None:
+    command = ("fit", photos, "--images", 80, "--out", "here", *SMALL)
+    assert run(*command)[0] == 0
+    before = Path("here/last").stat().st_mtime_ns
+    code, out, err = run(*command)
+    assert (code, out) == (0, "here\n")
+    assert "resuming here at 80 images" in err
+    assert Path("here/last").stat().st_mtime_ns == before
+
+
+def test_other_options_for_the_same_run_are_refused_by_name(run: Run, photos: Path) -> None:
+    command = ["fit", photos, "--images", 80, *SMALL]
+    assert run(*command)[0] == 0
+    code, _, err = run(*command, "--seed", 3, "--learning-rate", 0.01)
+    assert code == 1
+    assert "seed: 0 -> 3" in err
+    assert "optimizer.learning_rate: 0.002 -> 0.01" in err
+    assert "another --out" in err
+    Image.new("RGB", (40, 30)).save(photos / "cats" / "new.png")
+    code, _, err = run(*command)
+    assert code == 1
+    assert "data.sha256" in err
+
+
+def test_an_unconditional_run_of_dcgan(run: Run, photos: Path) -> None:
+    code, _, err = run("fit", photos / "cats", "--preset", "dcgan", "--images", 32, "--channels", 1, *SMALL)
+    assert code == 0, err
+    code, out, _ = run("export", "--to", "gen.onnx", "--name", "grey cats", "--licence", "CC0")
+    assert code == 0
+    assert "label" not in out
+    generator = Generator.load("gen.onnx", device="cpu")
+    assert generator.name == "grey cats"
+    assert generator.metadata.latent_distribution == "uniform"
+    assert generator.sample(2, seed=0).shape == (2, 16, 16, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_saves_and_the_same_command_ends_where_it_would_have(
+    tmp_path: Path, photos: Path, number: signal.Signals
+) -> None:
+    def command(out: str) -> list[str]:
+        fit = [sys.executable, "-m", "gan_train", "fit", str(photos), "--out", out, "--images", "4000"]
+        return [*fit, *SMALL, "--threads", "1"]
+
+    whole = subprocess.run(command("whole"), cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "complete" in whole.stderr
+    parts = subprocess.Popen(command("parts"), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "parts" / "log.jsonl").exists() and parts.poll() is None:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    parts.send_signal(number)
+    _, err = parts.communicate()
+    assert parts.returncode == 130, err
+    assert "stopped and saved in parts; the same command goes on from here" in err
+    stopped, _ = checkpoint.load_newest(tmp_path / "parts")
+    assert stopped is not None
+    assert 0 < stopped.facts["images_seen"] < 4000
+    subprocess.run(command("parts"), cwd=tmp_path, capture_output=True, check=True)
+    first, _ = checkpoint.load_newest(tmp_path / "whole")
+    second, _ = checkpoint.load_newest(tmp_path / "parts")
+    assert first is not None
+    assert second is not None
+    assert all(torch.equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["fit"], 2, "DATA"),
+        (["fit", "gone"], 1, "no data at 'gone'"),
+        (["fit", "file.txt"], 1, "is a file, but no IDX file"),
+        (["fit", "empty"], 1, "holds no pictures"),
+        (["fit", "digits", "--preset", "best"], 1, "'best' is unknown"),
+        (["fit", "digits", "--size", "big"], 2, "48x32"),
+        (["fit", "digits", "--size", "8"], 1, "data.height is 8; expected a whole number from 16 to 128"),
+        (["fit", "digits", "--minutes", "-1"], 1, "budget.minutes is -1.0"),
+        (["fit", "digits", "--minutes", "nan"], 1, "budget.minutes is nan"),
+        (["fit", "digits", "--minutes", "1", "--images", "1"], 1, "give one of them"),
+        (["fit", "digits", "--device", "tpu"], 1, "'tpu' is unknown"),
+        (["fit", "digits", "--images", "8", "--out", "file.txt"], 1, "is a file"),
+        (["fit", "digits", "--images", "8", "--out", "full"], 1, "something else than a run"),
+        (["fit", "digits", "--images", "8", "--out", "file.txt/run"], 1, "cannot write file.txt/run"),
+        (["export", "--to", "gen.onnx"], 1, "no run under runs/"),
+        (["export", "--to", "gen.pt"], 1, "does not end in .onnx"),
+        (["export", "--to", "file.txt/gen.onnx"], 1, "cannot write"),
+        (["export", "--to", "gen.onnx", "--run", "gone"], 1, "no run at gone"),
+        (["export", "--to", "gen.onnx", "--run", "empty"], 1, "config.json"),
+    ],
+)
+def test_bad_input_gets_one_line_and_leaves_nothing(
+    run: Run, arguments: list[str], code: int, said: str
+) -> None:
+    Path("file.txt").write_text("text")
+    Path("empty").mkdir()
+    Path("full").mkdir()
+    Path("full/thesis.txt").write_text("years of work")
+    got, out, err = run(*arguments)
+    assert got == code, err
+    assert said in err
+    assert out == ""
+    if code == 1:
+        assert err.splitlines()[-1].startswith("gan-train: ")
+        assert "Traceback" not in err
+    assert sorted(path.name for path in Path().rglob("*")) == ["empty", "file.txt", "full", "thesis.txt"]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_cuda_that_cannot_be_had_is_refused(run: Run) -> None:
+    code, _, err = run("fit", "digits", "--images", "8", "--device", "cuda")
+    assert code == 1
+    assert "cannot be had" in err
+    assert not Path("runs").exists()
+
+
+def test_presets_are_listed(run: Run) -> None:
+    code, out, _ = run("presets")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == list(config.PRESETS)
+
+
+def test_training_without_its_packages_says_what_to_install(tmp_path: Path) -> None:
+    code = (
+        "import sys, importlib.util as u; find = u.find_spec; "
+        "u.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a); "
+        "sys.argv = ['gan-train', 'presets']; from gan_train.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "gan-train: training needs torch, not installed here; install with: pip install 'ganforge[train]'\n"
+    )

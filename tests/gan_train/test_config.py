@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan_infer.errors import OptionError
+from gan_train import config
+
+
+def tree() -> dict[str, Any]:
+    return dataclasses.asdict(config.make("resnet", {"budget.images": 5}))
+
+
+@pytest.mark.parametrize("preset", config.PRESETS)
+def test_every_preset_makes_a_config_that_reads_back(preset: str, tmp_path: Path) -> None:
+    made = config.make(preset, {"budget.minutes": 2, "data.height": 48, "data.width": 32})
+    config.write(made, tmp_path / "config.json")
+    assert config.read(tmp_path / "config.json") == made
+    assert made.preset == preset
+    assert made.budget.minutes == 2.0
+
+
+def test_presets_change_what_they_say() -> None:
+    assert config.make("dcgan", {}).optimizer.beta1 == 0.5
+    assert config.make("relativistic", {}).loss.r2_gamma > 0
+    assert config.make("dcgan", {"network.width": 8}).network.width == 8
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("network.width", 0),
+        ("network.width", 1.5),
+        ("network.width", "16"),
+        ("network.width", True),
+        ("network.family", "stylegan"),
+        ("data.height", 8),
+        ("data.channels", 2),
+        ("loss.name", "wgan"),
+        ("optimizer.learning_rate", 0.0),
+        ("optimizer.learning_rate", float("nan")),
+        ("optimizer.learning_rate", float("inf")),
+        ("optimizer.batch_size", 1),
+        ("budget.minutes", -1.0),
+        ("budget.images", 0),
+        ("machine.precision", "fp8"),
+        ("seed", -1),
+        ("seed", None),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(place: str, value: object) -> None:
+    changes = {"budget.images": None, "data.width": 32, "data.height": 32, place: value}
+    with pytest.raises(OptionError, match=place):
+        config.make("resnet", changes)
+
+
+def test_unknown_and_missing_options_are_refused_by_name() -> None:
+    with pytest.raises(OptionError, match=r"network\.depth"):
+        config.make("resnet", {"network.depth": 3})
+    with pytest.raises(OptionError, match="'best' is unknown"):
+        config.make("best", {})
+    wrong = tree()
+    del wrong["loss"]["name"]
+    with pytest.raises(OptionError, match=r"loss\.name is missing"):
+        config.from_tree(wrong)
+    with pytest.raises(OptionError, match="loss is 3"):
+        config.from_tree({**tree(), "loss": 3})
+
+
+def test_options_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(OptionError, match=r"budget\.minutes and budget\.images"):
+        config.make("resnet", {"budget.minutes": 1, "budget.images": 1})
+    with pytest.raises(OptionError, match="give both or neither"):
+        config.make("resnet", {"data.height": 32})
+    with pytest.raises(OptionError, match="batch normalisation"):
+        config.make("dcgan", {"loss.r1_gamma": 1.0})
+
+
+def test_files_that_are_no_config_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    with pytest.raises(OptionError, match="No such file"):
+        config.read(path)
+    for text in ("", "{", "[]", json.dumps({**tree(), "extra": 1})):
+        path.write_text(text)
+        with pytest.raises(OptionError, match=r"config\.json"):
+            config.read(path)
+
+
+def test_differences_are_named_with_both_values() -> None:
+    old = config.make("resnet", {"budget.images": 5})
+    new = config.replace(old, {"network.width": 32, "seed": 4})
+    assert config.differences(old, new) == ["network.width: 16 -> 32", "seed: 0 -> 4"]
+    assert config.differences(old, old) == []
+
+
+_leaf = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+
+
+@given(place=st.sampled_from(["seed", "budget.images", "loss.r1_gamma", "data.source"]), value=_leaf)
+def test_any_value_is_taken_or_refused_by_name(place: str, value: object) -> None:
+    wrong = tree()
+    *groups, name = place.split(".")
+    branch = wrong
+    for group in groups:
+        branch = branch[group]
+    branch[name] = value
+    try:
+        config.from_tree(wrong)
+    except OptionError as error:
+        assert place in str(error)  # noqa: PT017

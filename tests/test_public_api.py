@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import gan_infer
+
+
+def test_the_public_names_are_these() -> None:
+    assert gan_infer.__all__ == [
+        "DataError",
+        "DeviceError",
+        "GanError",
+        "Generator",
+        "LabelError",
+        "Metadata",
+        "ModelError",
+        "OptionError",
+        "TrainingError",
+        "__version__",
+    ]
+    for name in gan_infer.__all__:
+        assert hasattr(gan_infer, name)
+
+
+def test_the_generators_public_names_are_these() -> None:
+    public = [name for name in vars(gan_infer.Generator) if not name.startswith("_")]
+    assert sorted(public) == [
+        "class_names",
+        "conditional",
+        "device",
+        "device_note",
+        "grid",
+        "image_shape",
+        "iter_batches",
+        "label_index",
+        "latent_dim",
+        "latents",
+        "load",
+        "name",
+        "providers",
+        "sample",
+    ]
+
+
+def test_every_error_is_one_of_ours() -> None:
+    for name in gan_infer.__all__:
+        if name.endswith("Error"):
+            assert issubclass(getattr(gan_infer, name), gan_infer.GanError)
