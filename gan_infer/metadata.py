@@ -39,7 +39,11 @@ class Golden:
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """What a generator file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC."""
+    """What a generator file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
+
+    `truncation` is the factor that the graph itself puts on every latent: whoever runs the file
+    feeds latents as they are drawn.
+    """
 
     name: str
     latent_dim: int
@@ -49,6 +53,7 @@ class Metadata:
     class_names: tuple[str, ...] = ()
     latent_distribution: str = "normal"
     latent_algorithm: str = ALGORITHM
+    truncation: float = 1.0
     format_version: str = FORMAT_VERSION
     data_name: str = ""
     data_sha256: str = ""
@@ -107,6 +112,13 @@ class Metadata:
         _expect_int(known, "width", 1, MAX_SIDE)
         _expect_int(known, "images_seen", 0, 2**63)
         _expect(known["channels"] in CHANNELS, "channels", known["channels"], f"one of {CHANNELS}")
+        truncation = known.get("truncation", 1.0)
+        _expect(
+            type(truncation) in (int, float) and 0 < truncation <= 2,
+            "truncation",
+            truncation,
+            "a number over 0, at most 2",
+        )
         distribution = known.get("latent_distribution", "normal")
         _expect(distribution in DISTRIBUTIONS, "latent_distribution", distribution, f"one of {DISTRIBUTIONS}")
         algorithm = known.get("latent_algorithm", ALGORITHM)

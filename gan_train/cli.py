@@ -153,7 +153,16 @@ def _fit(wanted: options.Config, out: Path | None) -> int:
 @click.option("--name", help="The model's name.  [default: the run's]")
 @click.option("--licence", default="", help="Of the model, for its metadata.")
 @click.option("--intended-use", default="", help="For its metadata.")
-def export(to: Path, run: Path | None, name: str | None, licence: str, intended_use: str) -> None:
+@click.option(
+    "--truncation",
+    type=click.FloatRange(0, 2, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Scale latents in the file: below 1 gives surer, less varied pictures.",
+)
+def export(
+    to: Path, run: Path | None, name: str | None, licence: str, intended_use: str, truncation: float
+) -> None:
     """Write the newest run's generator to one checked ONNX file."""
     if to.suffix.lower() != ".onnx":
         raise OptionError(f"{to} does not end in .onnx; give a name that does")
@@ -165,7 +174,9 @@ def export(to: Path, run: Path | None, name: str | None, licence: str, intended_
 
     folder = run or checkpoint.newest_run(_RUNS)
     console.say(f"exporting {folder}")
-    written = exporter.export(folder, to, name=name, licence=licence, intended_use=intended_use)
+    written = exporter.export(
+        folder, to, name=name, licence=licence, intended_use=intended_use, truncation=truncation
+    )
     metadata = written.metadata
     label = ", label int64 [batch]" if metadata.conditional else ""
     click.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")

@@ -41,7 +41,13 @@ class Exported:
 
 
 def export(
-    run: Path, to: Path, *, name: str | None = None, licence: str = "", intended_use: str = ""
+    run: Path,
+    to: Path,
+    *,
+    name: str | None = None,
+    licence: str = "",
+    intended_use: str = "",
+    truncation: float = 1.0,
 ) -> Exported:
     """Write the averaged generator of a run's best checkpoint as a model file.
 
@@ -73,6 +79,7 @@ def export(
         name=name or run.resolve().name,
         latent_dim=network.latent_dim,
         latent_distribution=network.latent_distribution,
+        truncation=truncation,
         height=data.height,
         width=data.width,
         channels=data.channels,
@@ -121,7 +128,7 @@ def verify(
     Raises:
         ModelError: a level is off by more than one, or a picture depends on its batch.
     """
-    reference = PixelGenerator(generator).eval()
+    reference = PixelGenerator(generator, opened.metadata.truncation).eval()
     first: np.ndarray[Any, Any] | None = None
     largest, differing, total = 0, 0, 0
     for count in sorted(batches, reverse=True):

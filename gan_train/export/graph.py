@@ -37,7 +37,7 @@ def to_onnx(generator: nn.Module, metadata: Metadata) -> onnx.ModelProto:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(
-            PixelGenerator(generator).eval(),
+            PixelGenerator(generator, metadata.truncation).eval(),
             inputs,
             input_names=names,
             output_names=["image"],

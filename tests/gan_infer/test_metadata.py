@@ -53,6 +53,8 @@ def test_a_newer_major_version_is_refused_with_the_way_out() -> None:
         ("format_version", "one"),
         ("name", 3),
         ("latent_dim", 0),
+        ("truncation", 0),
+        ("truncation", "1"),
         ("latent_dim", True),
         ("latent_dim", 10**9),
         ("latent_dim", "64"),

@@ -181,6 +181,18 @@ def test_a_run_is_exported_with_what_is_known_of_it(run: Path, tmp_path: Path) -
     assert set(metadata.versions) == {"ganforge", "torch", "onnx"}
 
 
+def test_truncation_scales_the_latents_inside_the_file(run: Path, tmp_path: Path) -> None:
+    export.export(run, tmp_path / "whole.onnx")
+    export.export(run, tmp_path / "half.onnx", truncation=0.5)
+    whole, half = (Generator.load(tmp_path / f"{name}.onnx", device="cpu") for name in ("whole", "half"))
+    assert half.metadata.truncation == 0.5
+    latents = whole.latents(range(9))
+    assert np.array_equal(half.latents(range(9)), latents)
+    gap = half(latents, [0] * 9).astype(int) - whole(latents / 2, [0] * 9)
+    assert abs(gap).max() <= 1
+    assert not np.array_equal(half(latents, [0] * 9), whole(latents, [0] * 9))
+
+
 def test_a_folder_that_is_no_run_is_refused(run: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"config\.json"):
         export.export(tmp_path, tmp_path / "gen.onnx")
