@@ -49,6 +49,8 @@ class Generator:
         self._session = session
         self._run = session.run
         self._classes = len(metadata.class_names)
+        self._levels = metadata.height * metadata.width * metadata.channels  # of one picture
+        self._indices = range(self._classes)
         self._index = {name: index for index, name in enumerate(metadata.class_names)}
 
     @classmethod
@@ -206,7 +208,7 @@ class Generator:
         if output not in ("np", "pil"):
             raise OptionError(f"output {output!r} is unknown; give 'np' or 'pil'")
         count = self._count(n)
-        if count * int(np.prod(self.image_shape)) > MAX_ARRAY_BYTES:
+        if count * self._levels > MAX_ARRAY_BYTES:
             raise OptionError(
                 f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; "
                 "take them in parts with iter_batches"
@@ -382,8 +384,8 @@ class Generator:
                 f"expected {count} integers, one a latent"
             )
         array = np.ascontiguousarray(array, np.int64)
-        # As unsigned numbers negative labels are huge, so one comparison checks both ends.
-        if array.view(np.uint64).max() >= self._classes:
+        # As unsigned numbers negative labels are huge, so the largest tells of both ends.
+        if (array.item() if count == 1 else array.view(np.uint64).max()) not in self._indices:
             bad = array[(array < 0) | (array >= self._classes)][0]
             raise self._no_such_class(int(bad))
         return array
@@ -413,7 +415,7 @@ class Generator:
                 f"{count} seeds do not fit in {across} columns{'' if by_class else f' of {down}'}; "
                 "give more rows or columns"
             )
-        if down * across * int(np.prod(self.image_shape)) > MAX_ARRAY_BYTES:
+        if down * across * self._levels > MAX_ARRAY_BYTES:
             raise OptionError(f"a sheet of {down:,} by {across:,} pictures is too large; ask for fewer")
         return down, count if by_class and count is not None else across
 

@@ -1,0 +1,1 @@
+"""Measurements, each a module to run; they print ratios taken within one run."""
