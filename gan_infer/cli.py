@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,6 +13,8 @@ from gan_infer import __version__, catalog, console
 
 if TYPE_CHECKING:
     from gan_infer.generator import Generator
+
+_MOST_FILES: Final = 1_000_000
 
 _model = click.option(
     "--model",
@@ -85,6 +87,8 @@ def sample(n: int, model: str, device: str, label: str | None, seed: int | None,
 
     if to.exists() and not to.is_dir():
         raise OptionError(f"cannot write into {to}: it is a file; give the name of a folder")
+    if n > _MOST_FILES:
+        raise OptionError(f"{n:,} files are too many for one call; ask for at most {_MOST_FILES:,}")
     generator = _load(model, device)
     first = latents.fresh_seed(max(1, n)) if seed is None else seed
     batches = generator.iter_batches(n, label, first)

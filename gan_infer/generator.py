@@ -415,7 +415,7 @@ class Generator:
                 f"{count} seeds do not fit in {across} columns{'' if by_class else f' of {down}'}; "
                 "give more rows or columns"
             )
-        if down * across * self._levels > MAX_ARRAY_BYTES:
+        if down * across * self._levels > images.MAX_SHEET_BYTES:
             raise OptionError(f"a sheet of {down:,} by {across:,} pictures is too large; ask for fewer")
         return down, count if by_class and count is not None else across
 

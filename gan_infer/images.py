@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.uint8]
 
 _MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
+MAX_SHEET_BYTES: Final = 512 * 1024**2
 FORMATS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
 
 
@@ -70,7 +71,16 @@ def to_pil(picture: Array) -> Image.Image:
 
 
 def enlarge(picture: Array, factor: int) -> Array:
-    """Repeat every pixel `factor` times in both directions, so that small pictures can be seen."""
+    """Repeat every pixel `factor` times in both directions, so that small pictures can be seen.
+
+    Raises:
+        OptionError: the result would fill more than 512 MiB.
+    """
+    if picture.size * factor**2 > MAX_SHEET_BYTES:
+        raise OptionError(
+            f"a sheet of {picture.shape[1]}x{picture.shape[0]} pixels enlarged {factor} times is too large; "
+            "ask for fewer pictures or a smaller scale"
+        )
     return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
