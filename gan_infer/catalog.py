@@ -22,7 +22,7 @@ def find(source: str | os.PathLike[str]) -> Path:
     if path.is_file():
         return path
     shipped = shipped_models()
-    if str(source) in shipped and not path.exists():
+    if str(source) in shipped:  # before a folder that happens to have the name
         return shipped[str(source)]
     if path.is_dir():
         raise ModelError(f"{path} is a directory; give the path of a model file (.onnx)")

@@ -167,11 +167,11 @@ class Generator:
         checked = self._check_labels(labels, count)
         if count <= BATCH:
             return self._pictures(array, checked)
-        parts = [
+        parts = (
             self._pictures(array[i : i + BATCH], None if checked is None else checked[i : i + BATCH])
             for i in range(0, count, BATCH)
-        ]
-        return images.stack(parts)
+        )
+        return self._joined(parts, count)
 
     @overload
     def sample(
@@ -213,7 +213,7 @@ class Generator:
                 f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; "
                 "take them in parts with iter_batches"
             )
-        pictures = images.stack(list(self.iter_batches(count, label, seed)))
+        pictures = self._joined(self.iter_batches(count, label, seed), count)
         return pictures if output == "np" else [images.to_pil(picture) for picture in pictures]
 
     def iter_batches(
@@ -339,6 +339,16 @@ class Generator:
             feeds["label"] = labels
         result: Pictures = self._run(["image"], feeds)[0]
         return result
+
+    def _joined(self, batches: Iterator[Pictures], count: int) -> Pictures:
+        if count <= BATCH:
+            return next(batches)
+        pictures = np.empty((count, *self.image_shape), np.uint8)
+        done = 0
+        for batch in batches:
+            pictures[done : done + len(batch)] = batch
+            done += len(batch)
+        return pictures
 
     def _batches(self, first: int, count: int, spec: Labels | int | None, size: int) -> Iterator[Pictures]:
         for start in range(0, count, size):

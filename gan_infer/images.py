@@ -7,7 +7,6 @@ is uint8 [n, height, width, channels].
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -116,8 +115,3 @@ def format_of(path: Path) -> str:
 def factor_for(height: int, width: int, at_least: int = 64) -> int:
     """Give the whole factor that brings the shorter side to `at_least` pixels or just over."""
     return max(1, -(-at_least // min(height, width)))
-
-
-def stack(batches: Sequence[Array]) -> Array:
-    """Join batches to one; a single one is given back as it is."""
-    return batches[0] if len(batches) == 1 else np.concatenate(batches)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from gan_infer.metadata import Metadata
 from gan_train import ema
 from gan_train.export import write
 from gan_train.networks import FAMILIES, Condition, ConditionSpec
+
+# (exit code, stdout, stderr) of a program run with some arguments.
+Run = Callable[..., tuple[int, str, str]]
+CommandLine = Callable[[str, Callable[[], None]], Run]
 
 # Machines are shared and slow at times: what a test computes is judged, never how long it took.
 settings.register_profile("ganforge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -115,6 +120,28 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def not_root() -> None:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         pytest.skip("root may write everywhere")
+
+
+@pytest.fixture
+def command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> CommandLine:
+    """Give a function from a program's name and main to one that runs it in an empty folder."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+
+    def bind(name: str, main: Callable[[], None]) -> Run:
+        def run(*arguments: object) -> tuple[int, str, str]:
+            monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+            with pytest.raises(SystemExit) as exit_:
+                main()
+            out, err = capsys.readouterr()
+            assert isinstance(exit_.value.code, int)
+            return exit_.value.code, out, err
+
+        return run
+
+    return bind
 
 
 @pytest.fixture

@@ -11,26 +11,15 @@ import pytest
 from PIL import Image
 
 from gan_infer import Generator, cli, images
-from tests.conftest import CONDITIONAL, UNCONDITIONAL, Kind
+from tests.conftest import CONDITIONAL, UNCONDITIONAL, CommandLine, Kind, Run
 
 Models = Callable[[Kind], Path]
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Give a function that runs the command line in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def give(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gan-infer", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert isinstance(exit_.value.code, int)
-        return exit_.value.code, out, err
-
-    return give
+def run(command_line: CommandLine) -> Run:
+    """Give a function that runs gan-infer in an empty folder: (exit code, stdout, stderr)."""
+    return command_line("gan-infer", cli.main)
 
 
 def test_grid_writes_the_sheet_of_a_label(run: Run, model_file: Models) -> None:

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +13,15 @@ from PIL import Image
 
 from gan_infer import Generator
 from gan_train import checkpoint, cli, config
+from tests.conftest import CommandLine, Run
 
-Run = Callable[..., tuple[int, str, str]]
 SMALL = ("--size", "16", "--width", "2", "--batch-size", "8", "--reports", "2", "--precision", "fp32")
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Give a function that runs the command line in an empty folder: (exit code, stdout, stderr)."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-
-    def give(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gan-train", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit_:
-            cli.main()
-        out, err = capsys.readouterr()
-        assert isinstance(exit_.value.code, int)
-        return exit_.value.code, out, err
-
-    return give
+def run(command_line: CommandLine) -> Run:
+    """Give a function that runs gan-train in an empty folder: (exit code, stdout, stderr)."""
+    return command_line("gan-train", cli.main)
 
 
 def test_from_a_folder_of_pictures_to_an_app(run: Run, photos: Path) -> None:
