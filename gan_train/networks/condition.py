@@ -31,14 +31,14 @@ class ConditionSpec:
 class LatentInput(nn.Module):
     """Joins a latent and its condition to one vector: latent, then the label's embedding.
 
-    Embeddings are normalised to the length sqrt(latent_dim) / 2, so that the condition neither
-    drowns the latent (whose length is about sqrt(latent_dim)) nor fades during training.
+    Embeddings are normalised to `length`, so that the condition neither drowns the latent (whose
+    length is about sqrt(latent_dim)) nor fades during training.
     """
 
-    def __init__(self, latent_dim: int, spec: ConditionSpec) -> None:
+    def __init__(self, latent_dim: int, spec: ConditionSpec, length: float) -> None:
         super().__init__()
         self.embedding = nn.Embedding(spec.classes, latent_dim) if spec.classes else None
-        self.length = math.sqrt(latent_dim) / 2
+        self.length = length
         self.features = latent_dim * (2 if spec.classes else 1)
 
     def forward(self, latent: Tensor, condition: Condition) -> Tensor:

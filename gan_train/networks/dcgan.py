@@ -33,7 +33,9 @@ class Generator(nn.Module):
         # The paper's `width` channels stand before the last layer, which maps them to colours.
         counts = channels_at(width, len(self.sizes) - 1)
         self.base = (counts[0], *self.sizes[0])
-        self.input = LatentInput(latent_dim, spec)
+        # The length of a one-hot label. A longer one, once normalised by batch, outweighs the
+        # latent, and the generator learns to draw one picture a class.
+        self.input = LatentInput(latent_dim, spec, length=1.0)
         self.linear = nn.Linear(
             self.input.features, counts[0] * self.sizes[0][0] * self.sizes[0][1], bias=False
         )

@@ -6,6 +6,8 @@ to be folded or re-estimated at export. It knows nothing of losses or of how it 
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -26,7 +28,7 @@ class Generator(nn.Module):
         sizes = pyramid(size, SMALLEST)
         counts = channels_at(width, len(sizes))
         self.base = (counts[0], *sizes[0])
-        self.input = LatentInput(latent_dim, spec)
+        self.input = LatentInput(latent_dim, spec, length=math.sqrt(latent_dim) / 2)
         self.linear = nn.Linear(self.input.features, counts[0] * sizes[0][0] * sizes[0][1])
         self.blocks = nn.ModuleList(
             UpBlock(counts[i], counts[i + 1], sizes[i + 1]) for i in range(len(sizes) - 1)

@@ -79,11 +79,11 @@ def test_folding_normalisation_changes_no_picture(kind: Kind) -> None:
 
 def test_the_condition_matters_to_both_networks() -> None:
     torch.manual_seed(0)
-    joined = LatentInput(4, ConditionSpec(3))
+    joined = LatentInput(4, ConditionSpec(3), length=2.0)
     latent = torch.randn(3, 4)
     vectors = joined(latent, Condition(torch.arange(3)))
     assert torch.equal(vectors[:, :4], latent)
-    torch.testing.assert_close(vectors[:, 4:].norm(dim=1), torch.full((3,), 1.0))  # sqrt(4) / 2
+    torch.testing.assert_close(vectors[:, 4:].norm(dim=1), torch.full((3,), 2.0))
     judgement = Judgement(4, ConditionSpec(3))
     same = torch.ones(3, 4)
     logits = judgement(same, Condition(torch.arange(3)))
