@@ -52,7 +52,7 @@ class Judge(nn.Module):
         self.head = nn.Linear(128, 10)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Give what the class says."""
+        """Give the features and the logits of a batch."""
         features = self.body(pictures.float()[:, None] / 255)
         return features, self.head(features)
 

@@ -119,11 +119,11 @@ def _fit(wanted: options.Config, out: Path | None) -> int:
     from gan_train import checkpoint, data, loop, machine
     from gan_train.reports.live import Screen
 
-    stored = _stored(out or _RUNS / _name(wanted.data.source))
+    run = out or _RUNS / _name(wanted.data.source)
+    stored = _stored(run)
     pictures = data.load(_filled(wanted, stored).data if stored else wanted.data, _decoding)
     for warning in pictures.warnings:
         console.say(f"note: {warning}")
-    run = out or _RUNS / _name(wanted.data.source)
     if stored:
         settled = _resumed(wanted, stored, pictures.sha256(), run)
         machine.pick_device(settled.machine.device)

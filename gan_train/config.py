@@ -142,16 +142,7 @@ def make(preset: str, changes: Mapping[str, Any]) -> Config:
     """
     if preset not in PRESETS:
         raise OptionError(f"preset {preset!r} is unknown; give one of {', '.join(PRESETS)}")
-    tree = dataclasses.asdict(Config(preset=preset))
-    for place, value in [*PRESETS[preset][1].items(), *changes.items()]:
-        *groups, name = place.split(".")
-        branch = tree
-        for group in groups:
-            branch = branch[group]
-        if name not in branch:
-            raise OptionError(f"option {place!r} is unknown")
-        branch[name] = value
-    return from_tree(tree)
+    return replace(Config(preset=preset), {**PRESETS[preset][1], **changes})
 
 
 def replace(config: Config, changes: Mapping[str, Any]) -> Config:
@@ -162,6 +153,8 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
         branch = tree
         for group in groups:
             branch = branch[group]
+        if name not in branch:
+            raise OptionError(f"option {place!r} is unknown")
         branch[name] = value
     return from_tree(tree)
 

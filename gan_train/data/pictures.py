@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -86,9 +86,3 @@ class PictureSet:
                 f"classes differ in size by more than 10:1 ({counts.min()} to {counts.max()} pictures)"
             )
         return dataclasses.replace(self, warnings=tuple(warnings))
-
-
-def without_labels(pictures: PictureSet) -> PictureSet:
-    """Give the same pictures with no classes."""
-    changes: dict[str, Any] = {"labels": None, "class_names": ()}
-    return dataclasses.replace(pictures, **changes)

@@ -11,7 +11,7 @@ from gan_train.networks import dcgan, resnet
 from gan_train.networks.condition import Condition, ConditionSpec
 from gan_train.networks.pyramid import Size
 
-__all__ = ["FAMILIES", "Condition", "ConditionSpec", "Family", "parameters"]
+__all__ = ["FAMILIES", "Condition", "ConditionSpec", "Family"]
 
 
 class MakeGenerator(Protocol):
@@ -40,11 +40,6 @@ FAMILIES: Final[dict[str, Family]] = {
     "resnet": Family(resnet.Generator, resnet.Discriminator),
     "dcgan": Family(dcgan.Generator, dcgan.Discriminator),
 }
-
-
-def parameters(network: nn.Module) -> int:
-    """Count the trained numbers of a network."""
-    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def make_pictures(generator: nn.Module, latent: Tensor, condition: Condition) -> Tensor:
