@@ -1,4 +1,4 @@
-"""All options of a run: frozen dataclasses, their strict JSON form, and the presets.
+"""All options of a run: frozen dataclasses and their strict JSON form.
 
 An option is named, described and checked here once; the command line, Python and `config.json`
 share it. It knows nothing of how options are carried out.
@@ -6,7 +6,9 @@ share it. It knows nothing of how options are carried out.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import difflib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -16,8 +18,8 @@ from typing import Any, Final, get_args, get_type_hints
 from gan_infer import files
 from gan_infer.errors import OptionError
 
-MIN_SIDE: Final = 16
-MAX_SIDE: Final = 128
+MIN_SIDE: Final = 8
+MAX_SIDE: Final = 256
 
 
 def _option(default: Any, low: float | None = None, high: float | None = None, one_of: Any = ()) -> Any:
@@ -26,41 +28,84 @@ def _option(default: Any, low: float | None = None, high: float | None = None, o
 
 @dataclasses.dataclass(frozen=True)
 class DataOptions:
-    """Which pictures, and at what size they are learnt. None is filled in from the data."""
+    """Which pictures, and at what size they are learnt. None is filled in from the data.
+
+    `labels` is a CSV or JSON file of labels, "" where the layout tells; `fit` says how a picture
+    of another shape gets the wanted one.
+    """
 
     source: str = "digits"
+    labels: str = ""
     height: int | None = _option(None, MIN_SIDE, MAX_SIDE)
     width: int | None = _option(None, MIN_SIDE, MAX_SIDE)
-    channels: int | None = _option(None, one_of=(1, 3))
+    channels: int | None = _option(None, one_of=(1, 3, 4))
+    fit: str = _option("crop", one_of=("crop", "pad"))
     on_bad: str = _option("refuse", one_of=("refuse", "skip"))
     sha256: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkOptions:
-    """The pair of networks; `width` is the channels at full size, and sets the cost."""
+    """The pair of networks; `width` is the channels at full size, and sets the cost.
 
-    family: str = _option("resnet", one_of=("resnet", "dcgan"))
-    width: int = _option(16, 1, 1024)
+    `spectral_norm` divides each of the discriminator's weights by its largest singular value.
+    """
+
+    family: str = _option("resnet", one_of=("mlp", "dcgan", "resnet", "sngan", "r3"))
+    width: int | None = _option(None, 1, 4096)
     latent_dim: int = _option(64, 1, 4096)
     latent_distribution: str = _option("normal", one_of=("normal", "uniform"))
+    spectral_norm: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ConditionOptions:
+    """How labels enter each player, where the data has any; "none" for both leaves them out."""
+
+    generator: str = _option("embedding", one_of=("none", "one_hot", "embedding", "batch_norm"))
+    discriminator: str = _option("projection", one_of=("none", "concatenation", "projection", "auxiliary"))
+    auxiliary_weight: float = _option(1.0, 0, 1e6)
 
 
 @dataclasses.dataclass(frozen=True)
 class LossOptions:
-    """The game. Penalties are taken every `penalty_interval` steps, weighted to make up for it."""
+    """The game. Penalties are taken every `penalty_interval` steps, weighted to make up for it.
 
-    name: str = _option("non_saturating", one_of=("non_saturating", "relativistic"))
+    `r1_gamma` and `r2_gamma` weight the squared norm of the gradient on real and on generated
+    pictures, `gradient_penalty` the squared distance of the norm from 1 between them.
+    """
+
+    name: str = _option(
+        "non_saturating",
+        one_of=("minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic"),
+    )
     r1_gamma: float = _option(1.0, 0, 1e6)
     r2_gamma: float = _option(0.0, 0, 1e6)
+    gradient_penalty: float = _option(0.0, 0, 1e6)
     penalty_interval: int = _option(8, 1, 1024)
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentOptions:
+    """What is done to all pictures before they are judged, so that few pictures last longer.
+
+    `policy` lists of "translation", "cutout", "colour" (DiffAugment), "" for none. `strength` is
+    the share of pictures it is done to; with `target` it moves so that the discriminator is right
+    about real pictures that much more often than wrong. `flip` mirrors half of the real pictures.
+    """
+
+    policy: str = ""
+    strength: float = _option(1.0, 0, 1)
+    target: float | None = _option(None, 0, 1)
+    flip: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerOptions:
     """Adam and its schedule; `warmup` and `ema_ramp` are fractions of the images, see `loop`."""
 
-    batch_size: int = _option(64, 2, 65536)
+    batch_size: int | None = _option(None, 2, 65536)
+    discriminator_steps: int = _option(1, 1, 100)
     learning_rate: float = _option(2e-3, 1e-9, 1)
     final_learning_rate: float = _option(2e-4, 0, 1)
     warmup: float = _option(0.02, 0, 1)
@@ -80,106 +125,108 @@ class Budget:
 
 @dataclasses.dataclass(frozen=True)
 class MachineOptions:
-    """Where and how it runs. `auto` is settled before the first step and written down."""
+    """Where and how it runs. `auto` is settled before the first step and written down.
+
+    `steps` on CUDA: "graphed" replays whole steps as CUDA graphs, "compiled" compiles the networks
+    where no penalty is taken. `deterministic` gives up speed on CUDA for equal results.
+    `processes` is how many share each batch (torchrun sets it).
+    """
 
     device: str = "auto"
     precision: str = _option("auto", one_of=("auto", "fp32", "bf16"))
     threads: int | None = _option(None, 1, 1024)
+    steps: str = _option("auto", one_of=("auto", "eager", "compiled", "graphed"))
+    deterministic: bool = False
+    processes: int | None = _option(None, 1, 65536)
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationOptions:
+    """What is measured at every report: `samples` pictures (0: nothing) on a feature network.
+
+    `network` is "auto" or one of `gan_train.metrics`.
+    """
+
+    samples: int = _option(2000, 0, 1_000_000)
+    network: str = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A whole run. `seed` fixes weights, order and latents; `reports` counts the sample sheets."""
+    """A whole run. `seed` fixes weights, order and latents.
+
+    `reports` counts the sheets, checkpoints and measurements over the run; `rollbacks` is how
+    often a run that went wrong may go back to its last good checkpoint before it gives up.
+    """
 
     preset: str = "resnet"
     data: DataOptions = DataOptions()
     network: NetworkOptions = NetworkOptions()
+    condition: ConditionOptions = ConditionOptions()
     loss: LossOptions = LossOptions()
+    augment: AugmentOptions = AugmentOptions()
     optimizer: OptimizerOptions = OptimizerOptions()
     budget: Budget = Budget()
     machine: MachineOptions = MachineOptions()
+    evaluation: EvaluationOptions = EvaluationOptions()
     seed: int = _option(0, 0, 2**63 - 1)
     reports: int = _option(20, 1, 10_000)
+    rollbacks: int = _option(3, 0, 100)
 
     def to_json(self) -> str:
         """Give the text of `config.json`."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
 
-PRESETS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
-    "resnet": (
-        "the default: small residual pair, non-saturating loss, lazy R1",
-        {},
-    ),
-    "relativistic": (
-        "the default's networks with relativistic pairing and lazy R1 + R2 (after R3GAN, 2024)",
-        {"loss.name": "relativistic", "loss.r2_gamma": 1.0},
-    ),
-    "dcgan": (
-        "DCGAN as published in 2016, at any size; conditional where the data has classes",
-        {
-            "network.family": "dcgan",
-            "network.width": 128,
-            "network.latent_dim": 100,
-            "network.latent_distribution": "uniform",
-            "loss.r1_gamma": 0.0,
-            "optimizer.batch_size": 128,
-            "optimizer.learning_rate": 2e-4,
-            "optimizer.final_learning_rate": 2e-4,
-            "optimizer.warmup": 0.0,
-            "optimizer.beta1": 0.5,
-            "optimizer.beta2": 0.999,
-        },
-    ),
-}
-
-
-def make(preset: str, changes: Mapping[str, Any]) -> Config:
-    """Give a preset with options changed; `changes` maps "group.option" or "option" to a value.
+def replace(config: Config, changes: Mapping[str, Any]) -> Config:
+    """Give a config with options changed; `changes` maps "group.option" or "option" to a value.
 
     Raises:
-        OptionError: no such preset or option, or a value of the wrong type or out of range.
+        OptionError: no such option, or a value of the wrong type or out of range.
     """
-    if preset not in PRESETS:
-        raise OptionError(f"preset {preset!r} is unknown; give one of {', '.join(PRESETS)}")
-    return replace(Config(preset=preset), {**PRESETS[preset][1], **changes})
-
-
-def replace(config: Config, changes: Mapping[str, Any]) -> Config:
-    """Give a config with options changed, named as for `make`, and check it again."""
     tree = dataclasses.asdict(config)
+    known = dict(_leaves(config))
     for place, value in changes.items():
+        if place not in known:
+            near = difflib.get_close_matches(place, known, 3, 0.5)
+            hint = f"; near it are {', '.join(near)}" if near else f"; options are {', '.join(known)}"
+            raise OptionError(f"option {place!r} is unknown{hint}")
         *groups, name = place.split(".")
         branch = tree
         for group in groups:
             branch = branch[group]
-        if name not in branch:
-            raise OptionError(f"option {place!r} is unknown")
         branch[name] = value
     return from_tree(tree)
 
 
-def read(path: Path) -> Config:
-    """Read a `config.json`.
+def parse(assignment: str) -> tuple[str, Any]:
+    """Give ("group.option", value) of a text like "loss.r1_gamma=0.5"; "none" is None.
 
     Raises:
-        OptionError: it cannot be read, is no JSON, or has an unknown, missing or wrong option.
+        OptionError: it is not of that form.
     """
-    try:
-        tree = json.loads(path.read_text())
-    except OSError as error:
-        raise OptionError(f"{path} cannot be read: {error.strerror}; give a run's config.json") from None
-    except ValueError as error:
-        raise OptionError(f"{path} is no JSON ({error}); restore it, or start another run") from None
-    try:
-        return from_tree(tree)
-    except OptionError as error:
-        raise OptionError(f"{path}: {error}") from None
+    place, equals, text = (part.strip() for part in assignment.partition("="))
+    if not equals or not place:
+        raise OptionError(f"{assignment!r} sets no option; write it like loss.r1_gamma=0.5")
+    kinds = _kinds(place)
+    word = text.lower()
+    if word == "none" and type(None) in kinds:
+        return place, None
+    if word in ("true", "false") and bool in kinds:
+        return place, word == "true"
+    for kind in (int, float):
+        if kind in kinds:
+            with contextlib.suppress(ValueError):
+                return place, kind(text)
+    return place, text
 
 
-def write(config: Config, path: Path) -> None:
-    """Write `config.json`, whole or not at all."""
-    files.write(path, config.to_json().encode())
+def _kinds(place: str) -> tuple[Any, ...]:
+    """Give the types that an option takes; none for one that there is not."""
+    hint: Any = Config
+    for name in place.split("."):
+        hint = get_type_hints(hint).get(name) if dataclasses.is_dataclass(hint) else None
+    return get_args(hint) or (hint,)
 
 
 def from_tree(tree: object) -> Config:
@@ -194,12 +241,41 @@ def from_tree(tree: object) -> Config:
         raise OptionError("both budget.minutes and budget.images are given; give one of them")
     if (config.data.height is None) != (config.data.width is None):
         raise OptionError("only one of data.height and data.width is given; give both or neither")
-    if config.loss.r1_gamma + config.loss.r2_gamma > 0 and config.network.family == "dcgan":
-        raise OptionError(
-            "loss.r1_gamma and loss.r2_gamma need a discriminator without batch normalisation, "
-            "whose judgement of one picture does not depend on the others; set them to 0 for dcgan"
-        )
+    _agree(config)
     return config
+
+
+def _agree(config: Config) -> None:
+    """Refuse options that are each in range but do not go together."""
+    network, loss, condition = config.network, config.loss, config.condition
+    if network.family == "dcgan" and loss.r1_gamma + loss.r2_gamma + loss.gradient_penalty > 0:
+        raise OptionError(
+            "loss.r1_gamma, loss.r2_gamma and loss.gradient_penalty need a discriminator without batch "
+            "normalisation, whose judgement of one picture does not depend on the others; "
+            "set them to 0 for dcgan"
+        )
+    if condition.generator == "batch_norm" and network.family not in BATCH_NORM_FAMILIES:
+        raise OptionError(
+            f"condition.generator batch_norm needs a generator with batch normalisation "
+            f"({', '.join(BATCH_NORM_FAMILIES)}), not {network.family}; give embedding or one_hot"
+        )
+    if (condition.generator == "none") != (condition.discriminator == "none"):
+        raise OptionError(
+            "only one of condition.generator and condition.discriminator is none; "
+            "give both a kind, or none to both"
+        )
+    for name in policies(config.augment):
+        if name not in AUGMENTATIONS:
+            raise OptionError(f"augment.policy names {name!r}; expected some of {', '.join(AUGMENTATIONS)}")
+
+
+BATCH_NORM_FAMILIES: Final = ("dcgan", "sngan")
+AUGMENTATIONS: Final = ("colour", "translation", "cutout")
+
+
+def policies(augment: AugmentOptions) -> tuple[str, ...]:
+    """List the augmentations of a policy like "translation,cutout"."""
+    return tuple(name.strip() for name in augment.policy.split(",") if name.strip())
 
 
 def differences(old: Config, new: Config) -> list[str]:
