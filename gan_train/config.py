@@ -229,6 +229,29 @@ def _kinds(place: str) -> tuple[Any, ...]:
     return get_args(hint) or (hint,)
 
 
+def read(path: Path) -> Config:
+    """Read a `config.json`.
+
+    Raises:
+        OptionError: it cannot be read, is no JSON, or has an unknown, missing or wrong option.
+    """
+    try:
+        tree = json.loads(path.read_text())
+    except OSError as error:
+        raise OptionError(f"{path} cannot be read: {error.strerror}; give a run's config.json") from None
+    except ValueError as error:
+        raise OptionError(f"{path} is no JSON ({error}); restore it, or start another run") from None
+    try:
+        return from_tree(tree)
+    except OptionError as error:
+        raise OptionError(f"{path}: {error}") from None
+
+
+def write(config: Config, path: Path) -> None:
+    """Write `config.json`, whole or not at all."""
+    files.write(path, config.to_json().encode())
+
+
 def from_tree(tree: object) -> Config:
     """Make a config of nested dicts, strictly: every option there, none more, each in range.
 
