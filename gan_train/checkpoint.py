@@ -103,9 +103,8 @@ def load_named(run: Path, which: str) -> Checkpoint:
     """
     if which not in ("best", "last"):
         if which not in names(run):
-            raise OptionError(
-                f"{run} has no checkpoint {which!r}; give best, last, or one of {', '.join(names(run)) or 'none'}"
-            )
+            there = ", ".join(names(run)) or "none"
+            raise OptionError(f"{run} has no checkpoint {which!r}; give best, last, or one of {there}")
         return load(run, which)
     try:
         return load(run, (run / which).read_text().strip())
@@ -117,6 +116,15 @@ def load_named(run: Path, which: str) -> Checkpoint:
             f"{run} holds no whole checkpoint{what}; give the folder of a run that gan-train fit wrote"
         )
     return checkpoint
+
+
+def facts(run: Path, name: str) -> Mapping[str, Any]:
+    """Give the facts of one checkpoint without its tensors; {} where they cannot be read."""
+    try:
+        found = json.loads((run / _FOLDER / f"{name}.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def load(run: Path, name: str) -> Checkpoint:

@@ -185,7 +185,7 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
         OptionError: no such option, or a value of the wrong type or out of range.
     """
     tree = dataclasses.asdict(config)
-    known = dict(_leaves(config))
+    known = dict(leaves(config))
     for place, value in changes.items():
         if place not in known:
             near = difflib.get_close_matches(place, known, 3, 0.5)
@@ -301,20 +301,21 @@ def policies(augment: AugmentOptions) -> tuple[str, ...]:
     return tuple(name.strip() for name in augment.policy.split(",") if name.strip())
 
 
-def differences(old: Config, new: Config) -> list[str]:
-    """Name the options that differ, each as "group.option: old -> new"."""
+def differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]:
+    """List the options that differ, each as ("group.option", old, new)."""
     return [
-        f"{place}: {was!r} -> {now!r}"
-        for (place, was), (_, now) in zip(_leaves(old), _leaves(new), strict=True)
+        (place, was, now)
+        for (place, was), (_, now) in zip(leaves(old), leaves(new), strict=True)
         if was != now
     ]
 
 
-def _leaves(node: Any, place: str = "") -> Iterable[tuple[str, Any]]:
+def leaves(node: Any, place: str = "") -> Iterable[tuple[str, Any]]:
+    """List a config's options, each as ("group.option", value)."""
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
         if dataclasses.is_dataclass(value):
-            yield from _leaves(value, f"{place}{field.name}.")
+            yield from leaves(value, f"{place}{field.name}.")
         else:
             yield place + field.name, value
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -18,6 +18,8 @@ from torch import Tensor
 from torch.autograd import Function
 
 from gan_infer.errors import OptionError
+
+Thing = TypeVar("Thing")
 
 
 def size() -> int:
@@ -103,7 +105,7 @@ class _Mean(Function):
         return mean(value)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         return mean(gradient)
 
 
@@ -113,7 +115,7 @@ def differentiable_mean(value: Tensor) -> Tensor:
     Each process's loss is a mean over its own slice, and gradients are averaged afterwards: so the
     gradient that comes back here is averaged as well, not summed.
     """
-    result: Tensor = _Mean.apply(value) if size() > 1 else value  # type: ignore[no-untyped-call]
+    result: Tensor = _Mean.apply(value) if size() > 1 else value
     return result
 
 
@@ -126,6 +128,10 @@ def agree(*values: float) -> tuple[float, ...]:
     return tuple(told.tolist())
 
 
-def wait() -> None:
-    """Wait until every process has come here."""
-    agree(0.0)
+def share_object(thing: Thing) -> Thing:
+    """Give the first process's object, on every process."""
+    if size() == 1:
+        return thing
+    box = [thing]
+    dist.broadcast_object_list(box, 0)
+    return box[0]

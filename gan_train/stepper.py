@@ -48,9 +48,7 @@ class _Graphed:
             self._graphs[controls.penalise] = self._recorded()
         graph, outcome = self._graphs[controls.penalise]
         graph.replay()
-        return dataclasses.replace(
-            outcome, **{name: value.clone() for name, value in vars(outcome).items()}
-        )
+        return dataclasses.replace(outcome, **{name: value.clone() for name, value in vars(outcome).items()})
 
     def _take_in(self, batches: Sequence[Batch], controls: Controls) -> None:
         device = batches[0].real.device
@@ -73,7 +71,7 @@ class _Graphed:
         assert self._controls is not None
         # Recording wants warm-up steps, on a stream of their own; what they change is put back.
         before = {name: tensor.clone() for name, tensor in state.tensors(self._players).items()}
-        side = torch.cuda.Stream()
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
@@ -93,5 +91,7 @@ def _tensors(batch: Batch) -> list[Tensor]:
 
 def _copied(batch: Batch) -> Batch:
     label = batch.condition.label
-    values: dict[str, Any] = {name: getattr(batch, name).clone() for name in ("real", "latents", "draws", "mix")}
+    values: dict[str, Any] = {
+        name: getattr(batch, name).clone() for name in ("real", "latents", "draws", "mix")
+    }
     return Batch(**values, condition=Condition(None if label is None else label.clone()))

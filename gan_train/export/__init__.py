@@ -82,7 +82,7 @@ def export(
         preparation=facts["data"]["preparation"],
         recipe=_recipe(options),
         images_seen=facts["images_seen"],
-        metrics=(facts["measured"],) if facts.get("measured") else (),
+        metrics=(facts["metrics"],) if facts.get("metrics") else (),
         licence=licence,
         intended_use=intended_use,
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -14,8 +14,8 @@ class BatchNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """Give [batch, channels, height, width], normalised."""
         if not self.training or distributed.size() == 1:
-            normalised: Tensor = super().forward(x)
-            return normalised
+            plain: Tensor = super().forward(x)
+            return plain
         # torch.nn.SyncBatchNorm does this on CUDA alone.
         with torch.autocast(x.device.type, enabled=False):
             wide = x.float()
@@ -28,7 +28,8 @@ class BatchNorm(nn.BatchNorm2d):
             if self.affine:
                 scale, shift = scale * self.weight, shift * self.weight + self.bias
             wide = wide * scale[:, None, None] + shift[:, None, None]
-        return wide.to(x.dtype)
+        shared: Tensor = wide.to(x.dtype)
+        return shared
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, count: float) -> None:
