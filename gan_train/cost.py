@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from gan_train.batches import Batches
 from gan_train.config import Config
@@ -37,21 +39,40 @@ def count(config: Config, pictures: PictureSet) -> Cost:
     with torch.random.fork_rng(devices=[]):
         players = make_players(config, shape_of(pictures), device)
     batch = Batches(pictures, config, device).at(0)
-    with FlopCounterMode(display=False) as drawing, torch.no_grad():
+    with _Counter() as drawing, torch.no_grad():
         make_pictures(players.generator, batch.latents[0], batch.condition)
     steps = {}
     for penalise in (False, True):
-        with FlopCounterMode(display=False) as counter:
+        with _Counter() as counter:
             step(players, config, [batch] * turns, Controls(0.0, 1.0, 0.0, (penalise,) * turns))
-        steps[penalise] = counter.get_total_flops()
+        steps[penalise] = counter.total
     share = 1 / config.loss.penalty_interval
     training = steps[True] * share + steps[False] * (1 - share)
     return Cost(
         _parameters(players.generator),
         _parameters(players.discriminator),
-        drawing.get_total_flops() / batch_size,
+        drawing.total / batch_size,
         training / (batch_size * turns),
     )
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up the operations of what runs under it.
+
+    torch's own FlopCounterMode follows modules by hooks, which the penalties' gradients do not admit.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        count_flops = flop_registry.get(func.overloadpacket)
+        if count_flops is not None:
+            self.total += int(count_flops(*args, **kwargs, out_val=result))
+        return result
 
 
 def _parameters(network: nn.Module) -> int:

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from gan_train import ema, penalties, seeding
-from gan_train.config import make
 from gan_train.losses import LOSSES
 from gan_train.networks import Condition
+from gan_train.presets import make
 from gan_train.step import Batch, Shape, make_players, step
 
 REAL, FAKE = torch.tensor([0.5, -1.0]), torch.tensor([2.0, 0.25])
