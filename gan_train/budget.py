@@ -27,7 +27,6 @@ SETTLED: Final = (
     "machine.precision",
     "machine.threads",
     "machine.steps",
-    "machine.processes",
 )
 
 

@@ -153,6 +153,7 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
         on_cuda = machine.pick_device("auto").type == "cuda"
         device = distributed.local_device() if on_cuda else "cpu"
         wanted = options.replace(wanted, {"machine.device": device})
+    wanted = options.replace(wanted, {"machine.processes": distributed.asked_for()})
     with distributed.joined(on_cuda=wanted.machine.device.startswith("cuda")):
         stored = distributed.share_object(_stored(run) if distributed.rank() == 0 else None)
         pictures, settled = _settled(wanted, stored, run, wishes)
