@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from gan_infer import console, files
 from gan_infer.errors import DataError, OptionError
+from gan_train.commands.shared import RUNS, decoding
 
 if TYPE_CHECKING:
     from gan_train.data import PictureSet
@@ -23,7 +24,6 @@ Pictures = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 Seeds = npt.NDArray[np.int64]
 
-_RUNS: Final = Path("runs")
 # Samples on the sheet of nearest pictures.
 _SHOWN: Final = 16
 
@@ -145,7 +145,7 @@ def _of_run(run: Path | None, which: str) -> Subject:
     from gan_infer import latents
     from gan_train import checkpoint, trained
 
-    folder = run or checkpoint.newest_run(_RUNS)
+    folder = run or checkpoint.newest_run(RUNS)
     loaded = trained.load(folder, which)
     data, network = loaded.options.data, loaded.options.network
     assert data.height is not None
@@ -170,7 +170,8 @@ def _read(source: str, shape: tuple[int, int, int]) -> PictureSet:
     from gan_train.config import DataOptions
 
     height, width, channels = shape
-    pictures = data.load(DataOptions(source=source, height=height, width=width, channels=channels))
+    options = DataOptions(source=source, height=height, width=width, channels=channels)
+    pictures = data.load(options, decoding)
     if pictures.images.shape[1:] != shape:
         raise DataError(f"{source} gives pictures of {pictures.images.shape[1:]}; the model draws {shape}")
     return pictures
@@ -178,10 +179,10 @@ def _read(source: str, shape: tuple[int, int, int]) -> PictureSet:
 
 def _prepare(pictures: PictureSet, network: str, samples: int, device: str) -> Evaluator:
     from gan_train import machine
-    from gan_train.metrics import evaluator
+    from gan_train.metrics.evaluator import Evaluator
 
-    return evaluator.prepare(
-        pictures, network, samples, device=machine.pick_device(device), say=console.say, full=True
+    return Evaluator.prepare(
+        pictures, network, samples, say=console.say, device=machine.pick_device(device), full=True
     )
 
 

@@ -61,7 +61,7 @@ class _Looked:
 
 
 class Evaluator:
-    """Scores samples against one data set. Make one with `prepare`.
+    """Scores samples against one data set. Make one with `Evaluator.prepare`.
 
     Attributes:
         pictures: the data set.
@@ -82,6 +82,35 @@ class Evaluator:
         self._held, self._rest = split(len(pictures), pictures.labels)
         own = self._rest if full else part(self._rest, pictures.labels, _CHEAP_REFERENCE)
         self._reference = self._of_data(own)
+
+    @classmethod
+    def prepare(
+        cls,
+        pictures: PictureSet,
+        network: str = "auto",
+        samples: int = 2000,
+        seed: int = 0,
+        say: Say = lambda text: None,
+        device: torch.device | str = "cpu",
+        full: bool = False,
+    ) -> Evaluator:
+        """Choose and load a feature network, and look at the reference with it once.
+
+        Leaves torch's global random state as it was.
+
+        Args:
+            network: "auto", or a name in `gan_train.metrics.choice.NETWORKS`.
+            samples: how many a score is of, at least 2.
+            seed: of the kernel distance's subsets.
+            say: told what is chosen and why, and before every wait.
+            full: also the scores that are too costly to take during training, against the whole data.
+
+        Raises:
+            OptionError: no such network, or it cannot be had here; says what is missing.
+        """
+        sha256 = pictures.sha256()
+        choice = choose(network, pictures, sha256, torch.device(device), say)
+        return cls(pictures, choice, sha256, samples, seed, full)
 
     def labels_for(self, count: int) -> Labels | None:
         """Give `count` labels in the data's own proportions (equal numbers where those are equal)."""
@@ -245,31 +274,3 @@ class Evaluator:
             **network.notes,
             **(self.choice.judge.notes if self.choice.judge is not None else {}),
         }
-
-
-def prepare(
-    pictures: PictureSet,
-    network: str = "auto",
-    samples: int = 2000,
-    seed: int = 0,
-    device: torch.device | str = "cpu",
-    say: Say = lambda text: None,
-    full: bool = False,
-) -> Evaluator:
-    """Choose and load a feature network, and look at the reference with it once.
-
-    Leaves torch's global random state as it was.
-
-    Args:
-        network: "auto", or a name in `gan_train.metrics.choice.NETWORKS`.
-        samples: how many a score is of, at least 2.
-        seed: of the kernel distance's subsets.
-        say: told what is chosen and why, and before every wait.
-        full: also the scores that are too costly to take during training, against the whole data.
-
-    Raises:
-        OptionError: no such network, or it cannot be had here; says what is missing.
-    """
-    sha256 = pictures.sha256()
-    choice = choose(network, pictures, sha256, torch.device(device), say)
-    return Evaluator(pictures, choice, sha256, samples, seed, full)
