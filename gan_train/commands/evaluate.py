@@ -70,7 +70,7 @@ def evaluate(
 ) -> None:
     """Score samples of a run or an exported model against real pictures.
 
-    The column `real` is of held-out real pictures: what a perfect generator would score.
+    The column `real` is of held-out real pictures: what a perfect generator would score in as many.
     """
     if model is not None and (run is not None or which is not None):
         raise OptionError("--model was given with --run or --checkpoint; give a model or a run")
@@ -199,9 +199,8 @@ def _json(subject: Subject, scores: Scores, evaluator: Evaluator) -> list[str]:
     real = evaluator.baseline
     result = {
         "subject": subject.name,
-        "values": scores.values,
-        "protocol": scores.protocol,
-        "real": {"values": real.values, "protocol": real.protocol},
+        **dataclasses.asdict(scores),
+        "baseline": {"values": real.values, "protocol": real.protocol},
     }
     return [json.dumps(result, sort_keys=True)]
 
@@ -211,14 +210,19 @@ def _table(subject: Subject, scores: Scores, evaluator: Evaluator) -> list[str]:
 
     protocol, real = scores.protocol, evaluator.baseline
     accuracy = protocol.get("classifier_accuracy")
+    few = real.protocol["samples"]
+    columns = {f"{protocol['samples']:,} samples": scores.values}
+    if few < protocol["samples"]:
+        columns[f"{few:,} samples"] = scores.as_baseline
+    columns[f"{few:,} real"] = real.values
     judge = "" if accuracy is None else f"; classes by a classifier that names {accuracy:.1%} rightly"
     return [
         subject.name,
-        *titles.table(scores.values, real.values),
+        *titles.table(columns),
         f"features    {protocol['features']:,} of {protocol['network']} ({protocol['why']}){judge}",
         f"resizer     {protocol['resizer']}",
         f"samples     {protocol['samples']:,}, seeds 0 and up, labels: {protocol['labels']}",
-        f"real        {real.protocol['samples']:,} held-out pictures; distances fall as numbers grow",
+        "real        held-out pictures; distances fall as numbers grow, so compare equal ones",
         f"reference   {protocol['reference']}",
         f"kernel      {protocol['kernel']}",
         f"neighbours  {protocol['neighbours']}",

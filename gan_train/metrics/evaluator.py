@@ -45,10 +45,13 @@ class Scores:
     Attributes:
         values: by name, as in `gan_train.metrics.scores`; those that could be had.
         protocol: what the values depend on; plain JSON values.
+        as_baseline: values of only as many samples as the baseline is of, so that the two can be
+            compared: distances fall as numbers grow. In the full form alone.
     """
 
     values: dict[str, float]
     protocol: dict[str, Any]
+    as_baseline: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +61,12 @@ class _Looked:
     features: Features
     labels: Labels | None
     predicted: Labels | None = None
+
+    def part(self, most: int) -> _Looked:
+        """Give at most so many of them, every class in proportion."""
+        own = part(np.arange(len(self.features)), self.labels, most)
+        labels = None if self.labels is None else self.labels[own]
+        return _Looked(self.features[own], labels, None if self.predicted is None else self.predicted[own])
 
 
 class Evaluator:
@@ -141,7 +150,9 @@ class Evaluator:
             )
         found = self._look(samples, labels)
         values = self._scores(found)
+        as_baseline: dict[str, float] = {}
         if self.full:
+            as_baseline = self._scores(found.part(min(len(samples), len(self._held))))
             by_pixels = pixels.load(torch.device("cpu"))
             values["memorised"] = neighbours.copied(
                 found.features, self._features_of_data(self._held), self._features_of_data(self._rest)
@@ -151,7 +162,7 @@ class Evaluator:
                 by_pixels(self.pictures.images[self._held])[0],
                 by_pixels(self.pictures.images[self._rest])[0],
             )
-        return Scores(values, self._protocol(len(samples), "generated"))
+        return Scores(values, self._protocol(len(samples), "generated"), as_baseline)
 
     @functools.cached_property
     def baseline(self) -> Scores:
@@ -220,9 +231,7 @@ class Evaluator:
     def _manifold(self, count: int) -> neighbours.Manifold:
         """Give the balls around as many of the reference as there are samples."""
         if count not in self._manifolds:
-            labels = self._reference.labels
-            own = part(np.arange(len(self._reference.features)), labels, count)
-            self._manifolds[count] = neighbours.manifold(self._reference.features[own])
+            self._manifolds[count] = neighbours.manifold(self._reference.part(count).features)
         return self._manifolds[count]
 
     def _scores(self, found: _Looked) -> dict[str, float]:
@@ -239,8 +248,7 @@ class Evaluator:
             )
         if count > neighbours.NEIGHBOURS:
             compared = min(count, _MOST_NEIGHBOURLY)
-            own = part(np.arange(len(found.features)), found.labels, compared)
-            cover = neighbours.cover(self._manifold(compared), found.features[own])
+            cover = neighbours.cover(self._manifold(compared), found.part(compared).features)
             values |= dataclasses.asdict(cover)
         values["variety"] = distance.variety(
             found.features, found.labels, reference.features, reference.labels

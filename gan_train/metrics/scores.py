@@ -32,12 +32,13 @@ MEANINGS: Final = {
 }
 
 
-def table(values: Mapping[str, float], real: Mapping[str, float]) -> list[str]:
-    """Give lines of a table: each score, of the samples and of held-out real pictures, what is better."""
-    lines = [f"{'':<34}{'samples':>12}{'real':>12}  better"]
+def table(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Give lines of a table: a row a score, a column a set of values, and which way is better."""
+    lines = [f"{'':<34}" + "".join(f"{title:>16}" for title in columns) + "  better"]
     for name, meaning in MEANINGS.items():
-        if name in values:
-            own = format(values[name], meaning.form)
-            other = format(real[name], meaning.form) if name in real else "-"
-            lines.append(f"{meaning.title:<34}{own:>12}{other:>12}  {meaning.better}".rstrip())
+        cells = [format(values[name], meaning.form) if name in values else "-" for values in columns.values()]
+        if any(cell != "-" for cell in cells):
+            lines.append(
+                f"{meaning.title:<34}{''.join(f'{cell:>16}' for cell in cells)}  {meaning.better}".rstrip()
+            )
     return lines
