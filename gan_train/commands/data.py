@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -67,7 +68,7 @@ def check(
         click.echo(json.dumps(dataclasses.asdict(found)))
     else:
         for line in lines(found):
-            click.echo(line)
+            click.echo(_encodable(line))
     return 0 if found.accepted else 1
 
 
@@ -109,6 +110,12 @@ def _items(title: str, items: Sequence[str], most: int = _MOST_LINES) -> Iterato
         yield f"  and {len(items) - most:,} more"
 
 
+def _encodable(line: str) -> str:
+    """Give a line as the terminal's encoding can show it: names may hold letters that it lacks."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
+
+
 def _decoding(done: int, total: int) -> None:
-    if done % 1000 == 0 and done < total:
+    if done % max(1000, total // 10) == 0 and done < total:
         console.say(f"looked at {done:,} of {total:,} pictures")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
@@ -14,13 +15,14 @@ from PIL import Image
 
 from gan_infer.errors import DataError
 from gan_train.data import decode
-from gan_train.data.listing import Files, Member, is_hidden, is_picture, order
+from gan_train.data.listing import Files, Member, is_hidden, is_picture, order, stamp
 
 MAX_MEMBER_BYTES: Final = 512 * 1024**2
 MAX_RATIO: Final = 200
 # Small files may shrink as much as they like: an empty page does.
 _RATIO_MATTERS_BYTES: Final = 8 * 1024**2
 _ENCRYPTED: Final = 0x1
+_reading = threading.Lock()  # an archive counts its open members, and not for several threads
 
 
 @contextlib.contextmanager
@@ -55,6 +57,7 @@ def read(archive: zipfile.ZipFile, place: Path) -> Files:
             folders["/".join(parents[:depth])] = None
         if last:
             known["/".join((*parents, last))] = info
+    status = place.stat()
     members: list[Member] = []
     others: list[str] = []
     bad: dict[str, str] = {}
@@ -69,6 +72,7 @@ def read(archive: zipfile.ZipFile, place: Path) -> Files:
     return Files(
         kind="zip",
         place=place,
+        stamp=f"{status.st_size} {stamp(status)}",
         members=members,
         others=others,
         folders=sorted(folders, key=order),
@@ -111,7 +115,8 @@ def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[Image.I
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
-        return archive.read(info)  # no more than the size that was checked
+        with _reading:
+            return archive.read(info)  # no more than the size that was checked
     except Exception as error:
         raise DataError(f"cannot be unpacked: {decode.plain(error)}") from None
 

@@ -82,7 +82,7 @@ def load(place: Path, fingerprint: str, fit: str, asked: Asked, count: int) -> t
         if images.shape != (count - len(record.bad), *record.shape):
             return None
         return record, images
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
 
 

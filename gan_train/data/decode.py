@@ -83,7 +83,9 @@ def look(image: Image.Image) -> Look:
     try:
         height, width = image.height, image.width
         # Asked for it, Pillow reads a PNG to its end; what stands in the header is enough here.
-        if (image.format != "PNG" or "exif" in image.info) and _orientation(image) in (5, 6, 7, 8):
+        # A TIFF's size it gives as shown.
+        turns = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+        if turns and _orientation(image) in (5, 6, 7, 8):  # by a quarter
             height, width = width, height
         grey = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
         transparent = image.has_transparency_data
@@ -165,8 +167,8 @@ def _to_mode(image: Image.Image, mode: str) -> Image.Image:
 def _cropped(image: Image.Image, height: int, width: int) -> Image.Image:
     scale = min(image.width / width, image.height / height)
     cut_width, cut_height = width * scale, height * scale
-    left, top = (image.width - cut_width) / 2, (image.height - cut_height) / 2
     # Sums of fractions may end a hair outside.
+    left, top = max(0.0, (image.width - cut_width) / 2), max(0.0, (image.height - cut_height) / 2)
     box = (left, top, min(left + cut_width, image.width), min(top + cut_height, image.height))
     return _resized(image, height, width, box)
 

@@ -47,6 +47,7 @@ def read(root: Path) -> Files:
     return Files(
         kind="folder",
         place=root,
+        stamp="",
         members=members,
         others=sorted(others, key=order),
         folders=sorted(folders, key=order),

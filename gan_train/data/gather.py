@@ -260,7 +260,7 @@ def _decoded(
         try:
             images = cache.write(listing.place, shape, drawn, record)
             return images, findings.bad, record().notes
-        except OptionError as error:  # the disk filled up on the way
+        except (OSError, OptionError) as error:  # the disk filled up on the way
             size = len(listing.names) * shape[0] * shape[1] * shape[2]
             note = _held_in_memory(size, str(error))
             findings = Findings()

@@ -46,6 +46,7 @@ class Files:
     Attributes:
         kind: "folder" or "zip".
         place: of the folder or archive on disk.
+        stamp: of the archive, as of a member.
         members: the pictures.
         others: names of the files that are none, and of nothing hidden.
         folders: names of all folders.
@@ -56,6 +57,7 @@ class Files:
 
     kind: str
     place: Path
+    stamp: str
     members: Sequence[Member]
     others: Sequence[str]
     folders: Sequence[str]
@@ -148,9 +150,9 @@ def encode(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...
     return np.array([numbers[name] for name in names], np.int64), tuple(ordered)
 
 
-def fingerprint(place: Path, members: Sequence[Member]) -> str:
+def fingerprint(files: Files, members: Sequence[Member]) -> str:
     """Give a hash that changes when a source's place, names, sizes or times do."""
-    digest = hashlib.sha256(os.fsencode(place.absolute()))
+    digest = hashlib.sha256(os.fsencode(files.place.absolute()) + files.stamp.encode())
     for member in members:
         digest.update(f"\0{member.name}\0{member.size}\0{member.stamp}".encode(errors="surrogatepass"))
     return digest.hexdigest()[:32]

@@ -178,7 +178,7 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
         name=_name(files),
         names=tuple(member.name for member in members),
         open=lambda number: files.open(members[number].name),
-        fingerprint=fingerprint(files.place, members),
+        fingerprint=fingerprint(files, members),
         bad={at: files.bad[member.name] for at, member in enumerate(members) if member.name in files.bad},
         labels=numbers,
         class_names=class_names,
