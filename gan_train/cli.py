@@ -9,6 +9,8 @@ import click
 
 from gan_infer import __version__, console
 from gan_infer.errors import GanError
+from gan_train.commands.data import data
+from gan_train.commands.evaluate import evaluate
 from gan_train.commands.export import export
 from gan_train.commands.fit import fit
 from gan_train.commands.presets import presets
@@ -28,7 +30,7 @@ def cli() -> None:
         )
 
 
-for command in (fit, export, presets):
+for command in (fit, evaluate, export, data, presets):
     cli.add_command(command)
 
 

@@ -25,6 +25,7 @@ from gan_train import checkpoint, distributed, ema, machine, seeding, state, wat
 from gan_train.checkpoint import Checkpoint
 from gan_train.config import Config
 from gan_train.data import PictureSet
+from gan_train.metrics.evaluator import Draw, Evaluator
 from gan_train.networks import Condition
 from gan_train.networks.pixels import PixelGenerator
 from gan_train.reports import html, sheet
@@ -34,6 +35,7 @@ from gan_train.watchdog import Alarm
 
 _FIGURES: Final = tuple(field.name for field in dataclasses.fields(Outcome))
 _PENDING: Final = "log.pending"
+_DRAWN_AT_ONCE: Final = 64
 
 
 @dataclasses.dataclass
@@ -69,7 +71,7 @@ class Recorder:
         self._means: dict[str, float] = {}
         self._logged, self._logged_at = 0, time.monotonic()
         self._interim: str | None = None
-        self._evaluator: Any = None
+        self._evaluator: Evaluator | None = None
         self.progress = Progress()
 
     def resume(self, players: Players) -> None:
@@ -83,14 +85,13 @@ class Recorder:
             self._watcher.note(f"resuming {self._run} at {self.progress.images_seen:,} images")
         self._rewrite()
         if self._writes and self._config.evaluation.samples:
-            from gan_train.metrics.evaluator import Evaluator
-
             self._evaluator = Evaluator.prepare(
                 self._pictures,
                 self._config.evaluation.network,
                 self._config.evaluation.samples,
                 seeding.derive(self._config.seed, "evaluation"),
                 self._watcher.note,
+                self._device,
             )
 
     def log(self, pending: list[Outcome], seen: int, rate: float, done: float, seconds: float) -> bool:
@@ -247,22 +248,24 @@ class Recorder:
     def _measured(self, players: Players, seen: int) -> dict[str, Any] | None:
         if self._evaluator is None:
             return None
-        scores = self._evaluator.score(self._drawer(players))
+        scores = self._evaluator.score(self._drawer(players), self._conditional)
         return {"images_seen": seen, "values": dict(scores.values), "protocol": dict(scores.protocol)}
 
-    def _drawer(self, players: Players) -> Any:
-        pixels = PixelGenerator(players.average)
+    def _drawer(self, players: Players) -> Draw:
+        """Give a function that draws the average's pictures of the seeds from 0 up."""
+        network, pixels = self._config.network, PixelGenerator(players.average)
 
         @torch.inference_mode()
-        def draw(
-            latent: npt.NDArray[np.float32], label: npt.NDArray[np.int64] | None
-        ) -> npt.NDArray[np.uint8]:
-            labels = None if label is None or not self._conditional else torch.from_numpy(label)
-            given = None if labels is None else labels.to(self._device)
-            pictures: npt.NDArray[np.uint8] = (
-                pixels(torch.from_numpy(latent).to(self._device), given).cpu().numpy()
-            )
-            return pictures
+        def draw(count: int, labels: npt.NDArray[np.int64] | None) -> npt.NDArray[np.uint8]:
+            if labels is None and self._conditional:
+                labels = np.arange(count, dtype=np.int64) % self._classes
+            latent = latents.latents(range(count), network.latent_dim, network.latent_distribution)
+            parts = []
+            for start in range(0, count, _DRAWN_AT_ONCE):
+                own = slice(start, start + _DRAWN_AT_ONCE)
+                label = None if labels is None else torch.from_numpy(labels[own]).to(self._device)
+                parts.append(pixels(torch.from_numpy(latent[own]).to(self._device), label).cpu().numpy())
+            return np.concatenate(parts)
 
         return draw
 

@@ -1,31 +1,66 @@
-"""Decoded pictures kept on disk between runs: one file a source, used only while it is fresh."""
+"""Decoded pictures kept on disk between runs: one array a source and a note beside it, used while fresh.
+
+The array is written row by row, so that it may be larger than memory, and read as a view of the
+file. The note is written last and names its array: without it, or with another, there is no cache.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
+import json
 import os
-import zipfile
-from collections.abc import Sequence
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gan_infer import files
-from gan_infer.errors import OptionError
+from gan_infer.errors import DataError, OptionError
 
-_VERSION: Final = 1
+# Up to here arrays are read into memory whole.
+IN_MEMORY_BYTES: Final = 1024**3
+
+_VERSION: Final = 2
+_DAY_S: Final = 86_400
+_SPARE: Final = 1.02
+
+Pixels = npt.NDArray[np.uint8]
+Shape = tuple[int, int, int]
+Asked = tuple[int | None, int | None, int | None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Stored:
-    """What a cache file holds: images uint8 [n, h, w, c], labels int64 [n], warnings."""
+class Record:
+    """What the note says of an array of pictures.
 
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int64]
-    warnings: tuple[str, ...]
+    Attributes:
+        fingerprint: of the source, see `listing.fingerprint`.
+        fit: "crop" or "pad".
+        asked: the (height, width, channels) that were asked for; None was filled in.
+        shape: those of the array.
+        bad: from the number of a picture that is not in the array to the reason.
+        notes: what was found while decoding.
+    """
+
+    fingerprint: str
+    fit: str
+    asked: Asked
+    shape: Shape
+    bad: Mapping[int, str]
+    notes: tuple[str, ...]
+
+    def answers(self, fingerprint: str, fit: str, asked: Asked) -> bool:
+        """Tell whether decoding what is asked for would give this again."""
+        return (self.fingerprint, self.fit) == (fingerprint, fit) and all(
+            (before is None) if now is None else (now == side)
+            for now, before, side in zip(asked, self.asked, self.shape, strict=True)
+        )
 
 
 def directory() -> Path:
@@ -36,41 +71,111 @@ def directory() -> Path:
     return Path(base) / "ganforge" / "pictures"
 
 
-def key(root: Path, paths: Sequence[Path], options: object) -> str:
-    """Give a hash of the files' names, sizes and times, and of how they are to be decoded."""
-    digest = hashlib.sha256(repr((_VERSION, options)).encode())
-    for path in paths:
-        status = path.stat()
-        place = os.fsencode(path.relative_to(root))
-        digest.update(b"%s\0%d\0%d\0" % (place, status.st_size, status.st_mtime_ns))
-    return digest.hexdigest()[:32]
-
-
-def load(root: Path, key: str) -> Stored | None:
-    """Give what is stored under a key, or None; a damaged file counts as none."""
-    path = directory() / f"{_stem(root)}-{key}.npz"
+def load(place: Path, fingerprint: str, fit: str, asked: Asked, count: int) -> tuple[Record, Pixels] | None:
+    """Give what is kept of a source of `count` pictures, or None; what is damaged counts as none."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            return Stored(data["images"], data["labels"], tuple(str(line) for line in data["warnings"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        tree = json.loads(_note(place).read_text())
+        record = _record(tree)
+        if not record.answers(fingerprint, fit, asked):
+            return None
+        images = _mapped(directory() / Path(tree["array"]).name)
+        if images.shape != (count - len(record.bad), *record.shape):
+            return None
+        return record, images
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
 
 
-def store(root: Path, key: str, stored: Stored) -> None:
-    """Keep pictures for later in place of what was kept of the same folder; never fails a run."""
-    path = directory() / f"{_stem(root)}-{key}.npz"
-    warnings = np.array(stored.warnings, dtype=np.str_)
+def write(place: Path, shape: Shape, rows: Iterable[Pixels], describe: Callable[[], Record]) -> Pixels:
+    """Keep rows, each uint8 of `shape` or several of it, and give them back as a view of the file.
+
+    What was kept of the same source is replaced. `describe` is called after the last row.
+
+    Raises:
+        OptionError: the directory cannot be written, or is full.
+        Anything that `rows` and `describe` raise; nothing is kept then.
+    """
+    stem = _stem(place)
+    array = directory() / f"{stem}-{os.urandom(6).hex()}.npy"
+    old = _array_of(place)
+    with files.replacing(array) as part, part.open("wb", buffering=2**20) as file:
+        _write_rows(file, shape, rows)
+        record = describe()
+    tree = {**dataclasses.asdict(record), "version": _VERSION, "source": str(place), "array": array.name}
+    files.write(_note(place), json.dumps(tree).encode())
+    images = _mapped(array)
+    _tidy(stem, array, old)
+    return images
+
+
+def room_for(size: int) -> str:
+    """Give the reason why so many bytes cannot be kept, or "" where they can."""
     try:
-        files.write(
-            path,
-            lambda file: np.savez(file, images=stored.images, labels=stored.labels, warnings=warnings),
-        )
-        for old in directory().glob(f"{_stem(root)}-*.npz"):
-            if old != path:
-                old.unlink(missing_ok=True)
-    except (OSError, OptionError):
-        return
+        files.check_writable(directory() / "try.npy")
+        free = shutil.disk_usage(directory()).free
+    except (OSError, OptionError) as error:
+        return str(error)
+    return "" if size * _SPARE < free else f"{directory()} has {free / 1e9:,.1f} GB free"
 
 
-def _stem(root: Path) -> str:
-    return hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+def _write_rows(file: BinaryIO, shape: Shape, rows: Iterable[Pixels]) -> None:
+    """Write a .npy file whose number of rows is known at its end: its header leaves room for that."""
+    count = 0
+    _write_header(file, (0, *shape))
+    begin = file.tell()
+    for row in rows:
+        count += 1 if row.ndim == 3 else len(row)
+        file.write(np.ascontiguousarray(row).data)
+    file.seek(0)
+    _write_header(file, (count, *shape))
+    if file.tell() != begin:
+        raise DataError(f"the header of {count:,} pictures does not fit; this is an error of ours")
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+
+
+def _mapped(path: Path) -> Pixels:
+    size = path.stat().st_size
+    array = np.load(path, mmap_mode="r" if size > IN_MEMORY_BYTES else None, allow_pickle=False)
+    if array.dtype != np.uint8 or array.ndim != 4:
+        raise ValueError("no array of pictures")
+    return np.asarray(array)
+
+
+def _record(tree: Any) -> Record:
+    if tree["version"] != _VERSION:
+        raise ValueError("of another version")
+    return Record(
+        fingerprint=tree["fingerprint"],
+        fit=tree["fit"],
+        asked=tuple(tree["asked"]),
+        shape=tuple(tree["shape"]),
+        bad={int(number): str(reason) for number, reason in tree["bad"].items()},
+        notes=tuple(map(str, tree["notes"])),
+    )
+
+
+def _array_of(place: Path) -> Path | None:
+    try:
+        return directory() / Path(json.loads(_note(place).read_text())["array"]).name
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _tidy(stem: str, kept: Path, replaced: Path | None) -> None:
+    """Remove the array that was replaced, and what runs that were killed have left of the same source."""
+    left = [*directory().glob(f".{stem}-*.part*"), *directory().glob(f"{stem}-*.npy")]
+    for path in left:
+        with contextlib.suppress(OSError):
+            if path == replaced or (path != kept and time.time() - path.stat().st_mtime > _DAY_S):
+                path.unlink()
+
+
+def _note(place: Path) -> Path:
+    return directory() / f"{_stem(place)}.json"
+
+
+def _stem(place: Path) -> str:
+    return hashlib.sha256(os.fsencode(place.resolve())).hexdigest()[:16]

@@ -1,113 +1,192 @@
-"""One picture file to one array of a wanted size: every hazard of real files is met here.
+"""One opened picture to one array of a wanted size: every hazard of real pictures is met here.
 
-Orientation by EXIF is applied; transparency is laid on white; 16-bit levels are scaled to 8;
-palettes and CMYK become RGB; of an animation the first frame is taken; the centre is cut to the
-wanted shape and averaged by area down (or bicubically up) to the wanted size.
+Orientation by EXIF is applied; transparency is laid on white or kept; 16-bit levels are scaled to
+8; palettes and CMYK become RGB; of an animation the first frame is taken. It knows no folders and
+no archives. The messages of its errors say what is wrong, to be read after the picture's name.
 """
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path
-from typing import Final
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from gan_infer.errors import DataError
 
-SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS: Final = 100_000_000
-PREPARATION: Final = "centre-cropped to shape, averaged by area, transparency on white, orientation applied"
+MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
+
+_LARGE_PIXELS: Final = 16_000_000
+_one_large_at_a_time = threading.Lock()
+
+_ORIENTATION: Final = 0x0112
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
-def look(path: Path) -> tuple[int, int, bool]:
-    """Give (height, width, has colour) as shown, from the header alone where possible.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Look:
+    """What a picture's header says: size as shown, Pillow's name of the pixel format, file format."""
+
+    height: int
+    width: int
+    mode: str
+    format: str
+    colour: bool
+    transparent: bool
+
+
+@contextlib.contextmanager
+def opened(stream: BinaryIO, size: int) -> Iterator[Image.Image]:
+    """Open a picture of `size` bytes; what the stream holds decides its format, never a name.
 
     Raises:
-        DataError: the file is no picture of a known format, or is too large.
+        DataError: it is no picture of a known format, or is too large.
     """
-    with _opened(path) as image:
-        width, height = image.size
+    if size == 0:
+        raise DataError("is empty")
+    try:
+        image = Image.open(stream, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise DataError(f"is no picture of a known format ({', '.join(FORMATS)})") from None
+    # Pillow's readers meet foreign bytes with errors of every class there is.
+    except Exception as error:
+        raise DataError(f"cannot be opened: {plain(error)}") from None
+    with image:
+        if image.width * image.height > MAX_PIXELS:
+            raise DataError(f"has {image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read")
+        if not image.width * image.height:
+            raise DataError("has no pixels")
+        yield image
+
+
+def look(image: Image.Image) -> Look:
+    """Give what the header of an opened picture says, without decoding it.
+
+    Raises:
+        DataError: the header is damaged.
+    """
+    try:
+        height, width = image.height, image.width
         # Asked for it, Pillow reads a PNG to its end; what stands in the header is enough here.
-        if image.format != "PNG" or "exif" in image.info:
-            try:
-                turn = image.getexif().get(0x0112, 1)
-            except (OSError, ValueError, SyntaxError, EOFError) as error:
-                raise DataError(f"{path} is damaged: {_plain(error)}") from None
-            if turn in (5, 6, 7, 8):  # by a quarter
-                width, height = height, width
-        grey = image.mode in ("1", "L", "LA", "I", "F") or image.mode.startswith("I;16")
-        return height, width, not grey
+        # A TIFF's size it gives as shown.
+        turns = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+        if turns and _orientation(image) in (5, 6, 7, 8):  # by a quarter
+            height, width = width, height
+        grey = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
+        transparent = image.has_transparency_data
+        return Look(height, width, image.mode, image.format or "pixels", not grey, transparent)
+    except Exception as error:
+        raise DataError(f"is damaged: {plain(error)}") from None
 
 
-def decode(path: Path, height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
-    """Give uint8 [height, width, channels] of a picture file.
+def prepare(image: Image.Image, shape: tuple[int, int, int], fit: str) -> npt.NDArray[np.uint8]:
+    """Decode an opened picture and give it as uint8 of `shape`, which is (height, width, channels).
+
+    Args:
+        fit: "crop" cuts the centre to the wanted shape, "pad" adds borders (white; transparent
+            where there are 4 channels) to the whole picture. Both average by area, or enlarge
+            bicubically.
 
     Raises:
-        DataError: names the file and says what is wrong with it.
+        DataError: it is damaged.
     """
-    with _opened(path) as image:
+    large = image.width * image.height > _LARGE_PIXELS
+    with _one_large_at_a_time if large else contextlib.nullcontext():  # or threads together fill memory
         try:
             image.load()
-            shown = _to_eight_bits(ImageOps.exif_transpose(image))
-            mode = "L" if channels == 1 else "RGB"
-            if shown.mode == "P" or shown.has_transparency_data or shown.mode in ("LA", "PA"):
-                shown = shown.convert("RGBA")
-            if shown.mode == "RGBA":
-                shown = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
-            fitted = _fit(shown.convert("RGB").convert(mode), height, width)
-        except (OSError, ValueError, SyntaxError, EOFError, OverflowError) as error:
-            raise DataError(f"{path} is damaged: {_plain(error)}") from None
-    return np.asarray(fitted, np.uint8).reshape(height, width, channels)
+            shown = _to_eight_bits(image)
+            if (turn := _TURNS.get(_orientation(image))) is not None:
+                shown = shown.transpose(turn)
+            coloured = _to_mode(shown, MODES[shape[2]])
+            fitted = (_padded if fit == "pad" else _cropped)(coloured, shape[0], shape[1])
+            array = np.array(fitted, np.uint8).reshape(shape)
+        except Exception as error:
+            raise DataError(f"is damaged: {plain(error)}") from None
+    if shape[2] == 4:  # what lies under full transparency is never seen, and should not be learnt
+        array[array[..., 3] == 0] = (255, 255, 255, 0)
+    return array
 
 
-def fit_array(
-    picture: npt.NDArray[np.uint8], height: int, width: int, channels: int
-) -> npt.NDArray[np.uint8]:
-    """Give uint8 [height, width, channels] of a decoded picture of another size or colour."""
-    image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
-    fitted = _fit(image.convert("L" if channels == 1 else "RGB"), height, width)
-    return np.asarray(fitted, np.uint8).reshape(height, width, channels)
+def preparation(channels: int, fit: str) -> str:
+    """Say in a sentence what `prepare` does, for people and for a model's metadata."""
+    border = "transparency" if channels == 4 else "white"
+    shape = f"padded with {border} to shape" if fit == "pad" else "centre-cropped to shape"
+    alpha = "kept" if channels == 4 else "on white"
+    return f"{shape}, averaged by area, transparency {alpha}, orientation applied"
 
 
-def _opened(path: Path) -> Image.Image:
+def plain(error: BaseException) -> str:
+    """Give an error's own words on one line, without paths."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _orientation(image: Image.Image) -> int:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures; ours is an error
-            image = Image.open(path, formats=FORMATS)
-    except UnidentifiedImageError:
-        if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty") from None
-        raise DataError(f"{path} is no picture of a known format ({', '.join(FORMATS)})") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be opened: {_plain(error)}") from None
-    if image.width * image.height > MAX_PIXELS:
-        image.close()
-        raise DataError(f"{path} has {image.width}x{image.height} pixels; at most {MAX_PIXELS:,} are read")
-    return image
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # a picture is good to look at whatever its notes are worth
+        return 1
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Scale deep grey to 0..255; Pillow's own conversion would clip it to white."""
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return image
-    levels = np.asarray(image, np.float64)
-    if image.mode == "F" and levels.size and levels.max() <= 1.0:
-        levels = levels * 65535.0
-    return Image.fromarray((levels / 257.0).round().clip(0, 255).astype(np.uint8))
+    levels = np.nan_to_num(np.asarray(image, np.float64))
+    highest = 65535.0
+    if image.mode == "F":  # a range is nowhere said; it is one of three in use
+        highest = next(most for most in (1.0, 255.0, 65535.0) if levels.max() <= most or most == 65535.0)
+    return Image.fromarray((levels * (255.0 / highest)).round().clip(0, 255).astype(np.uint8))
 
 
-def _fit(image: Image.Image, height: int, width: int) -> Image.Image:
+def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == "P" or image.has_transparency_data:
+        image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
+        if mode != "RGBA":
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    # By way of RGB: not every conversion is there in one step.
+    return image if image.mode == mode else image.convert("RGB").convert(mode)
+
+
+def _cropped(image: Image.Image, height: int, width: int) -> Image.Image:
     scale = min(image.width / width, image.height / height)
     cut_width, cut_height = width * scale, height * scale
-    left, top = (image.width - cut_width) / 2, (image.height - cut_height) / 2
-    box = (left, top, left + cut_width, top + cut_height)
-    method = Image.Resampling.BOX if scale >= 1 else Image.Resampling.BICUBIC
+    # Sums of fractions may end a hair outside.
+    left, top = max(0.0, (image.width - cut_width) / 2), max(0.0, (image.height - cut_height) / 2)
+    box = (left, top, min(left + cut_width, image.width), min(top + cut_height, image.height))
+    return _resized(image, height, width, box)
+
+
+def _padded(image: Image.Image, height: int, width: int) -> Image.Image:
+    scale = max(image.width / width, image.height / height)
+    inner_height = min(height, max(1, round(image.height / scale)))
+    inner_width = min(width, max(1, round(image.width / scale)))
+    inner = _resized(image, inner_height, inner_width, (0, 0, image.width, image.height))
+    canvas = Image.new(image.mode, (width, height), "#ffffff00" if image.mode == "RGBA" else "white")
+    canvas.paste(inner, ((width - inner_width) // 2, (height - inner_height) // 2))
+    return canvas
+
+
+def _resized(
+    image: Image.Image, height: int, width: int, box: tuple[float, float, float, float]
+) -> Image.Image:
+    """Resize a part; Pillow weighs colours by their alpha here, so that no hidden colour bleeds in."""
+    smaller = box[2] - box[0] >= width and box[3] - box[1] >= height
+    method = Image.Resampling.BOX if smaller else Image.Resampling.BICUBIC
     return image.resize((width, height), method, box=box)
-
-
-def _plain(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,173 +1,138 @@
-"""A folder of picture files, with or without a subfolder a class, to one PictureSet."""
+"""A folder on disk to the list of its files; it knows neither classes nor labels, and writes nothing."""
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import functools
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, TypeVar
 
-import numpy as np
-import numpy.typing as npt
+from PIL import Image
 
 from gan_infer.errors import DataError
-from gan_train.config import MAX_SIDE, MIN_SIDE
-from gan_train.data import cache, decode
-from gan_train.data.pictures import PictureSet
-
-_DEFAULT_SIDE: Final = 64
-Progress = Callable[[int, int], None]
-Result = TypeVar("Result")
+from gan_train.data import decode
+from gan_train.data.listing import Files, Member, is_hidden, is_picture, order, stamp
 
 
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """The picture files of a folder; `classes` holds one index a file, or is None."""
+def read(root: Path) -> Files:
+    """List the files of a folder and all below it; hidden ones are passed over.
 
-    files: tuple[Path, ...]
-    classes: tuple[int, ...] | None
-    class_names: tuple[str, ...]
-
-
-def find(root: Path) -> Found:
-    """List a folder's picture files by their endings, in a fixed order.
-
-    Hidden files and links to folders are passed over. Subfolders are classes where the pictures
-    lie in more than one of them and none lies beside them.
+    Links to folders are followed, but no folder is listed twice, so that links in a circle end.
 
     Raises:
-        DataError: no picture is there, or some lie in subfolders and some beside them.
+        DataError: the folder itself cannot be listed.
     """
-    files: list[Path] = []
-    for folder, names, entries in os.walk(root):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        files += [
-            Path(folder, entry)
-            for entry in sorted(entries)
-            if not entry.startswith(".") and entry.lower().endswith(decode.SUFFIXES)
-        ]
-    if not files:
-        raise DataError(
-            f"{root} holds no pictures; expected files ending in {', '.join(decode.SUFFIXES)}, "
-            "in it or in a subfolder a class"
-        )
-    tops = [file.relative_to(root).parts[0] if file.parent != root else "" for file in files]
-    names = sorted(set(tops))
-    if len(names) == 1:
-        return Found(tuple(files), None, ())
-    if "" in names:
-        raise DataError(
-            f"{root} holds {tops.count('')} pictures beside subfolders with pictures; "
-            "move them into a subfolder (its name is the class), or all into one folder"
-        )
-    index = {name: place for place, name in enumerate(names)}
-    return Found(tuple(files), tuple(index[top] for top in tops), tuple(names))
-
-
-def read(
-    root: Path,
-    height: int | None,
-    width: int | None,
-    channels: int | None,
-    skip_bad: bool,
-    progress: Progress,
-) -> PictureSet:
-    """Decode a folder into memory, from the cache where nothing has changed since.
-
-    Args:
-        height, width: in pixels; None takes the files' own size where they agree on one from
-            16 to 128, else 64x64.
-        channels: 1 or 3; None takes 1 where every file is grey.
-        skip_bad: leave bad files out, with a warning, in place of refusing.
-        progress: called with (files done, files in all).
-
-    Raises:
-        DataError: nothing usable, or bad files and not `skip_bad`; names them.
-    """
-    found = find(root)
-    key = cache.key(root, found.files, (height, width, channels, skip_bad))
-    name = root.resolve().name or "pictures"
-    stored = cache.load(root, key)
-    if stored is None:
-        bad: dict[Path, str] = {}
-        looks = _each(decode.look, found.files, bad, lambda done, total: None)
-        good = [look for look in looks if look is not None]
-        if height is None or width is None:
-            height, width = _agreed_size(good)
-        if channels is None:
-            channels = 3 if any(colour for _, _, colour in good) else 1
-        wanted = (height, width, channels)
-        arrays = _each(
-            lambda path: None if path in bad else decode.decode(path, *wanted),
-            found.files,
-            bad,
-            progress,
-        )
-        stored = _gathered(root, found, arrays, bad, wanted, skip_bad)
-        cache.store(root, key, stored)
-    has_classes = found.classes is not None
-    return PictureSet(
-        name=name,
-        images=stored.images,
-        labels=stored.labels if has_classes else None,
-        class_names=found.class_names if has_classes else (),
-        preparation=decode.PREPARATION,
-        warnings=stored.warnings,
+    members: list[Member] = []
+    others: list[str] = []
+    folders: list[str] = []
+    bad: dict[str, str] = {}
+    for name, found in _walk(root):
+        if isinstance(found, OSError):  # its files are lost, so it stands among them
+            members.append(Member(name, 0, ""))
+            bad[name] = f"cannot be listed: {decode.plain(found)}"
+        elif name.endswith("/"):
+            folders.append(name.removesuffix("/"))
+        else:
+            member, reason = _member(name, found)
+            if is_picture(name, functools.partial(_beginning, found.path, bool(reason))):
+                members.append(member)
+                bad.update({name: reason} if reason else {})
+            else:
+                others.append(name)
+    if "" in bad:
+        raise DataError(f"{root} {bad['']}; give a folder that you may read")
+    members.sort(key=lambda member: order(member.name))
+    return Files(
+        kind="folder",
+        place=root,
+        stamp="",
+        members=members,
+        others=sorted(others, key=order),
+        folders=sorted(folders, key=order),
+        bad=bad,
+        open=lambda name: _opened(root / name),
+        read=lambda name, most: content(root / name, most),
     )
 
 
-def _agreed_size(looks: Iterable[tuple[int, int, bool]]) -> tuple[int, int]:
-    sizes = Counter((height, width) for height, width, _ in looks)
-    if len(sizes) == 1:
-        ((height, width),) = sizes
-        if min(height, width) >= MIN_SIDE and max(height, width) <= MAX_SIDE:
-            return height, width
-    return _DEFAULT_SIDE, _DEFAULT_SIDE
-
-
-def _each(
-    work: Callable[[Path], Result | None],
-    files: Sequence[Path],
-    bad: dict[Path, str],
-    progress: Progress,
-) -> list[Result | None]:
-    """Do `work` on every file, in threads (decoding leaves Python's lock); collect what is bad."""
-
-    def attempt(path: Path) -> Result | None:
+def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str] | OSError]]:
+    """Give names below `root`, those of folders ending in "/", real folders before linked ones."""
+    waiting, linked = [""], list[str]()
+    seen: set[tuple[int, int]] = set()
+    while waiting or linked:
+        folder = waiting.pop() if waiting else linked.pop()
         try:
-            return work(path)
-        except DataError as error:
-            bad[path] = str(error)
-            return None
+            status = os.stat(root / folder)  # noqa: PTH116 - names may hold what Path would tidy away
+            if (status.st_dev, status.st_ino) in seen:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(root / folder) as entries:
+                found = sorted((entry for entry in entries if not is_hidden(entry.name)), key=_name)
+        except OSError as error:
+            yield folder, error
+            continue
+        for entry in found:
+            if _is_folder(entry):
+                yield f"{folder}{entry.name}/", entry
+                (linked if entry.is_symlink() else waiting).insert(0, f"{folder}{entry.name}/")
+            else:
+                yield folder + entry.name, entry
 
-    results: list[Result | None] = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for result in pool.map(attempt, files):
-            results.append(result)
-            progress(len(results), len(files))
-    return results
+
+def _name(entry: os.DirEntry[str]) -> str:
+    return entry.name
 
 
-def _gathered(
-    root: Path,
-    found: Found,
-    arrays: Sequence[npt.NDArray[np.uint8] | None],
-    bad: dict[Path, str],
-    wanted: tuple[int, int, int],
-    skip_bad: bool,
-) -> cache.Stored:
-    if bad:
-        listed = "; ".join(bad[path] for path in sorted(bad)[:5])
-        more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
-        summary = f"{len(bad)} of {len(found.files)} files in {root} cannot be used: {listed}{more}"
-        if not skip_bad:
-            raise DataError(f"{summary}; mend or remove them, or leave them out with --on-bad skip")
-    keep = [index for index, array in enumerate(arrays) if array is not None]
-    images = np.empty((len(keep), *wanted), np.uint8)
-    for place, array in enumerate(array for array in arrays if array is not None):
-        images[place] = array
-    classes = np.array(found.classes or [0] * len(arrays), np.int64)[keep]
-    return cache.Stored(images, classes, (summary,) if bad else ())
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _member(name: str, entry: os.DirEntry[str]) -> tuple[Member, str]:
+    """Give a file and, where it cannot be used whatever it holds, the reason."""
+    try:
+        status = entry.stat()
+    except OSError as error:
+        return Member(name, 0, ""), f"cannot be opened: {decode.plain(error)}"
+    regular = stat.S_ISREG(status.st_mode)  # to open a pipe would wait for ever
+    return Member(name, status.st_size, stamp(status)), "" if regular else "is no regular file"
+
+
+def _beginning(path: str, refused: bool) -> bytes:
+    if refused:
+        return b""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(16)
+    except OSError:
+        return b""
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DataError(f"cannot be opened: {decode.plain(error)}") from None
+    with file, decode.opened(file, os.fstat(file.fileno()).st_size) as image:
+        yield image
+
+
+def content(path: Path, most: int) -> bytes:
+    """Read a file of at most so many bytes.
+
+    Raises:
+        DataError: it cannot be read, or is larger; names it.
+    """
+    try:
+        with path.open("rb") as file:
+            read_bytes = file.read(most + 1)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {decode.plain(error)}") from None
+    if len(read_bytes) > most:
+        raise DataError(f"{path} is larger than {most:,} bytes; expected a table of labels")
+    return read_bytes

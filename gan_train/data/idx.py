@@ -6,19 +6,21 @@ import gzip
 import math
 import zlib
 from pathlib import Path
-from typing import Any, Final
+from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gan_infer.errors import DataError
+from gan_train.data import listing
+from gan_train.data.decode import plain
 
 _MAX_BYTES: Final = 4 * 1024**3
 
 
 def pair(path: Path) -> tuple[Path, Path | None] | None:
     """Give (images, labels or None) for a path that names an IDX image file, or None."""
-    if not path.is_file() or ("idx3" not in path.name and "idx4" not in path.name):
+    if not path.is_file() or not _is_named_so(path):
         return None
     stem = path.name.removesuffix(".gz")
     labels = stem.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
@@ -31,9 +33,14 @@ def pair(path: Path) -> tuple[Path, Path | None] | None:
 
 def pair_in(folder: Path) -> tuple[Path, Path | None] | None:
     """Give the training pair of a folder that holds IDX files, or None."""
-    found = sorted(path for path in folder.glob("*idx[34]*") if path.is_file())
+    found = sorted(path for path in folder.glob("*idx[34]*") if path.is_file() and _is_named_so(path))
     chosen = [path for path in found if "train" in path.name] or found
     return pair(chosen[0]) if chosen else None
+
+
+def _is_named_so(path: Path) -> bool:
+    stem = path.name.removesuffix(".gz")
+    return ("idx3" in stem or "idx4" in stem) and not stem.lower().endswith(listing.SUFFIXES)
 
 
 def read(path: Path) -> npt.NDArray[np.uint8]:
@@ -46,23 +53,33 @@ def read(path: Path) -> npt.NDArray[np.uint8]:
         DataError: names the file and says what is wrong with it.
     """
     try:
-        raw = path.read_bytes()
-        if raw[:2] == b"\x1f\x8b":
-            with gzip.open(path) as file:
-                raw = file.read(_MAX_BYTES)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}; fetch it again") from None
-    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or not 1 <= raw[3] <= 4:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if zipped else path.open("rb") as file:
+            return _array(file, path)
+    except (OSError, EOFError, zlib.error, MemoryError) as error:
+        raise DataError(f"{path} cannot be read: {plain(error)}; fetch it again") from None
+
+
+def _array(file: BinaryIO | gzip.GzipFile, path: Path) -> npt.NDArray[np.uint8]:
+    begin = file.read(4)
+    if len(begin) < 4 or begin[:3] != b"\x00\x00\x08" or not 1 <= begin[3] <= 4:
         raise DataError(f"{path} is no IDX file of bytes; expected it to begin with 00 00 08")
-    start = 4 + 4 * raw[3]
-    shape = tuple(int.from_bytes(raw[i : i + 4], "big") for i in range(4, start, 4))
-    if len(raw) != start + math.prod(shape):
+    sides = file.read(4 * begin[3])
+    shape = tuple(int.from_bytes(sides[i : i + 4], "big") for i in range(0, len(sides), 4))
+    count = math.prod(shape)
+    if count > _MAX_BYTES:
+        raise DataError(f"{path} says that it holds {count:,} values; at most {_MAX_BYTES:,} are read")
+    body = bytearray()  # grown as bytes come: a header alone is not believed
+    while len(body) <= count and (more := file.read(min(2**24, count + 1 - len(body)))):
+        body += more
+    if len(sides) != 4 * begin[3] or len(body) != count:
+        held = f"{len(body):,}" if len(body) <= count else "more"
         raise DataError(
-            f"{path} is cut short or padded: its header says {math.prod(shape):,} values, "
-            f"it holds {len(raw) - start:,}; fetch it again"
+            f"{path} is cut short or padded: its header says {count:,} values, "
+            f"it holds {held}; fetch it again"
         )
-    array: npt.NDArray[Any] = np.frombuffer(raw, np.uint8, offset=start).reshape(shape).copy()
-    return array
+    return np.frombuffer(body, np.uint8).reshape(shape)
 
 
 def read_pair(
@@ -76,7 +93,7 @@ def read_pair(
     pixels = read(images)
     if pixels.ndim == 3:
         pixels = pixels[..., None]
-    if pixels.ndim != 4 or pixels.shape[3] not in (1, 3):
+    if pixels.ndim != 4 or pixels.shape[3] not in (1, 3, 4):
         raise DataError(f"{images} has shape {pixels.shape}; expected [n, height, width] of pictures")
     if labels is None:
         return pixels, None

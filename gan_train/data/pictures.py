@@ -1,9 +1,10 @@
-"""PictureSet: decoded pictures in memory; it knows no files and no networks."""
+"""PictureSet: decoded pictures of one size; it knows no files and no networks."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from gan_infer.errors import DataError
 
 # Fewer teach a network nothing but themselves.
 MIN_PICTURES: Final = 10
+_HASHED_BYTES: Final = 2**24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +23,7 @@ class PictureSet:
 
     Attributes:
         name: of the data, for people.
-        images: uint8 [n, height, width, channels].
+        images: uint8 [n, height, width, channels]; read-only, a view of a file, where it is large.
         labels: int64 [n], or None.
         class_names: in the order of the labels; empty where there are none.
         licence: of the data, "" where it is not known.
@@ -49,7 +51,7 @@ class PictureSet:
 
     @property
     def channels(self) -> int:
-        """1 for grey, 3 for colour."""
+        """1 for grey, 3 for colour, 4 for colour with alpha."""
         return int(self.images.shape[3])
 
     def __len__(self) -> int:
@@ -58,7 +60,9 @@ class PictureSet:
     def sha256(self) -> str:
         """Give the hash of pixels, labels and class names: equal exactly for equal training data."""
         digest = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())
-        digest.update(self.images.tobytes())
+        step = max(1, _HASHED_BYTES // max(1, math.prod(self.images.shape[1:])))
+        for start in range(0, len(self), step):
+            digest.update(np.ascontiguousarray(self.images[start : start + step]).data)
         if self.labels is not None:
             digest.update(self.labels.tobytes())
         return digest.hexdigest()
@@ -67,22 +71,32 @@ class PictureSet:
         """Give the set itself, with warnings about its classes added.
 
         Raises:
-            DataError: too few pictures, or a label outside the class names.
+            DataError: too few pictures.
         """
-        if len(self) < MIN_PICTURES:
-            raise DataError(
-                f"{self.name} holds {len(self)} usable picture{'s' * (len(self) != 1)}; "
-                f"give at least {MIN_PICTURES}, better some hundreds"
-            )
-        if self.labels is None:
-            return self
-        counts = np.bincount(self.labels, minlength=len(self.class_names))
-        warnings = list(self.warnings)
-        tiny = [f"{self.class_names[i]!r} ({counts[i]})" for i in np.flatnonzero(counts < 10)]
-        if tiny:
-            warnings.append(f"classes with under 10 pictures will be learnt badly: {', '.join(tiny[:10])}")
-        if counts.max() > 10 * max(1, counts.min()):
-            warnings.append(
-                f"classes differ in size by more than 10:1 ({counts.min()} to {counts.max()} pictures)"
-            )
-        return dataclasses.replace(self, warnings=tuple(warnings))
+        told = concerns(self.name, len(self), self.labels, self.class_names)
+        return dataclasses.replace(self, warnings=(*self.warnings, *told))
+
+
+def concerns(
+    name: str, count: int, labels: npt.NDArray[np.int64] | None, class_names: tuple[str, ...]
+) -> list[str]:
+    """Give what a person should know of the number of pictures, and of the classes' sizes.
+
+    Raises:
+        DataError: too few pictures.
+    """
+    if count < MIN_PICTURES:
+        raise DataError(
+            f"{name} holds {count} usable picture{'s' * (count != 1)}; "
+            f"give at least {MIN_PICTURES}, better some hundreds"
+        )
+    if labels is None:
+        return []
+    told = []
+    counts = np.bincount(labels, minlength=len(class_names))
+    if tiny := [f"{class_names[i]!r} ({counts[i]})" for i in np.flatnonzero(counts < 10)]:
+        more = f" and {len(tiny) - 10} more" if len(tiny) > 10 else ""
+        told.append(f"classes with under 10 pictures will be learnt badly: {', '.join(tiny[:10])}{more}")
+    if counts.max() > 10 * max(1, counts.min()):
+        told.append(f"classes differ in size by more than 10:1 ({counts.min()} to {counts.max()} pictures)")
+    return told

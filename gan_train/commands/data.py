@@ -1,0 +1,113 @@
+"""`gan-train data check`: a report on pictures, as text or JSON. It knows neither networks nor training."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from gan_infer import console
+from gan_train import config as options
+from gan_train.commands import shared
+
+if TYPE_CHECKING:
+    from gan_train.data.report import Report
+
+_MOST_LINES: Final = 12
+
+
+@click.group()
+def data() -> None:
+    """Look at pictures before training on them."""
+
+
+@data.command()
+@click.argument("source", metavar="PATH")
+@click.option("--labels", help="A CSV or JSON file of labels.  [default: as the layout tells]")
+@click.option("--size", callback=shared.size, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
+@click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 for colour with transparency.")
+@click.option("--fit", type=click.Choice(["crop", "pad"]), help="How to get the shape.  [default: crop]")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+def check(
+    source: str,
+    labels: str | None,
+    size: tuple[int, int] | None,
+    channels: int | None,
+    fit: str | None,
+    as_json: bool,
+) -> int:
+    """Report on PATH as `fit` would take it; exit with 0 where it would accept, 1 where it would refuse."""
+    from gan_train.data import report
+
+    height, width = size or (None, None)
+    named = {
+        "data.source": source,
+        "data.labels": labels,
+        "data.height": height,
+        "data.width": width,
+        "data.channels": channels,
+        "data.fit": fit,
+    }
+    wanted = options.replace(
+        options.Config(), {key: value for key, value in named.items() if value is not None}
+    )
+    found = report.check(wanted.data, _decoding)
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found)))
+    else:
+        for line in lines(found):
+            click.echo(_encodable(line))
+    return 0 if found.accepted else 1
+
+
+def lines(report: Report) -> Iterator[str]:
+    """Give the lines of a report as text: all that is bad, the first of what is many."""
+    yield f"source      {report.source}" + (f", {report.kind}" if report.kind else "")
+    if report.kind:
+        yield f"pictures    {report.pictures:,}, {report.usable:,} usable"
+        yield from _counts("classes", report.classes)
+        yield from _counts("sizes", report.sizes)
+        yield from _counts("pixels", report.modes)
+        yield from _counts("formats", report.formats)
+        yield from _items("bad", [f"{name} {reason}" for name, reason in report.bad.items()], len(report.bad))
+        yield from _items("duplicates", [" = ".join(group) for group in report.duplicates])
+        yield from _items("passed over", report.passed_over)
+        yield from _items("notes", report.notes, len(report.notes))
+        classes = f"{len(report.classes):,} classes" if report.classes else "no classes"
+        yield (
+            f"to train on {report.usable:,} x {report.height}x{report.width}x{report.channels}, {classes}, "
+            f"{report.size_bytes / 1e6:,.1f} MB"
+        )
+        yield f"prepared    {report.preparation}"
+    yield f"verdict     {report.verdict}"
+
+
+def _counts(title: str, counts: Mapping[str, int]) -> Iterator[str]:
+    shown = [f"{name}: {count:,}" for name, count in list(counts.items())[:_MOST_LINES]]
+    more = len(counts) - len(shown)
+    if counts:
+        yield f"{title:<11} {', '.join(shown)}" + (f" and {more:,} more" if more else "")
+
+
+def _items(title: str, items: Sequence[str], most: int = _MOST_LINES) -> Iterator[str]:
+    if items:
+        yield f"{title:<11} {len(items):,}"
+    for item in items[:most]:
+        yield f"  {item}"
+    if len(items) > most:
+        yield f"  and {len(items) - most:,} more"
+
+
+def _encodable(line: str) -> str:
+    """Give a line as the terminal's encoding can show it: names may hold letters that it lacks."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return line.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _decoding(done: int, total: int) -> None:
+    if done % max(1000, total // 10) == 0 and done < total:
+        console.say(f"looked at {done:,} of {total:,} pictures")

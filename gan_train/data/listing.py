@@ -1,0 +1,163 @@
+"""What every kind of source comes down to: pictures by name, each opened on its own, with a class or none.
+
+It reads no files and decodes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+# Called with (pictures done, pictures in all).
+Progress = Callable[[int, int], None]
+
+SUFFIXES: Final = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+    # Pictures too, of kinds that are not read: to pass them over in silence would lose them.
+    *(".heic", ".heif", ".avif", ".jxl", ".jp2"),
+)
+_BEGINNINGS: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Member:
+    """A file of a source; `stamp` changes when its content does."""
+
+    name: str
+    size: int
+    stamp: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """The files of a folder or an archive, names with "/" between folders, in `order`.
+
+    Attributes:
+        kind: "folder" or "zip".
+        place: of the folder or archive on disk.
+        stamp: of the archive, as of a member.
+        members: the pictures.
+        others: names of the files that are none, and of nothing hidden.
+        folders: names of all folders.
+        bad: of the members that cannot be used whatever they hold, the reason, as `Listing.bad`.
+        open: from a member's name to an opened picture; raises DataError as `decode.opened`.
+        read: from a file's name and a limit in bytes to its content; raises DataError.
+    """
+
+    kind: str
+    place: Path
+    stamp: str
+    members: Sequence[Member]
+    others: Sequence[str]
+    folders: Sequence[str]
+    bad: Mapping[str, str]
+    open: Callable[[str], AbstractContextManager[Image.Image]]
+    read: Callable[[str, int], bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """The pictures of a source that are to be used, and their classes.
+
+    Attributes:
+        kind: "digits", "folder", "zip", "npz" or "idx".
+        place: of the source on disk.
+        name: of the data, for people.
+        names: one a picture.
+        open: from a picture's number to the picture, opened; raises DataError whose message is
+            what is wrong, to be read after the picture's name ("is empty").
+        fingerprint: of names, sizes and times: equal for an untouched source.
+        bad: from the number of a picture known to be unusable to the reason.
+        labels: int64 [n], or None.
+        class_names: in the order of the labels.
+        notes: what a person should know of the choice that was made.
+        passed_over: files of the source that are no pictures.
+        licence: of the data, "" where it is not known.
+        array: uint8 [n, h, w, c] where the source holds pixels ready to use.
+    """
+
+    kind: str
+    place: Path
+    name: str
+    names: Sequence[str]
+    open: Callable[[int], AbstractContextManager[Image.Image]]
+    fingerprint: str
+    bad: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    labels: npt.NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+    licence: str = ""
+    array: npt.NDArray[np.uint8] | None = None
+
+
+def is_picture(name: str, beginning: Callable[[], bytes]) -> bool:
+    """Tell whether a file is meant as a picture: by its ending, else by its first 16 bytes."""
+    if name.lower().endswith(SUFFIXES):
+        return True
+    first = beginning()
+    return first.startswith(_BEGINNINGS) or (first[:4] == b"RIFF" and first[8:12] == b"WEBP")
+
+
+def is_hidden(name: str) -> bool:
+    """Tell whether a file or folder is one that systems leave behind and people do not see."""
+    return name.startswith(".") or name in {"__MACOSX", "Thumbs.db", "desktop.ini"}
+
+
+def order(name: str) -> tuple[tuple[bool, str], ...]:
+    """Give the key that sorts the files of a folder before those of its subfolders, each by name."""
+    *folders, file = name.split("/")
+    return (*((True, folder) for folder in folders), (False, file))
+
+
+def shown(name: str) -> str:
+    """Give a file's name as text that can be printed on one line, whatever bytes it was made of."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()
+        for letter in name
+    )
+
+
+def class_name(label: str) -> str:
+    """Give the name of a class: printable, composed (NFC: systems differ in how they store é), not empty."""
+    return shown(unicodedata.normalize("NFC", label).strip()) or repr(label)
+
+
+def examples(names: Sequence[str], most: int = 5) -> str:
+    """Give the first names and the number of the others, as a text."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more
+
+
+def encode(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+    """Give one number a label, and the names of the numbers: sorted as whole numbers where all are such."""
+    names = [class_name(label) for label in labels]
+    known = set(names)
+    whole = all(name.isascii() and name.removeprefix("-").isdigit() and len(name) < 19 for name in known)
+    ordered = sorted(known, key=(lambda name: (int(name), name)) if whole else (lambda name: (0, name)))
+    numbers = {name: number for number, name in enumerate(ordered)}
+    return np.array([numbers[name] for name in names], np.int64), tuple(ordered)
+
+
+def fingerprint(files: Files, members: Sequence[Member]) -> str:
+    """Give a hash that changes when a source's place, names, sizes or times do."""
+    digest = hashlib.sha256(os.fsencode(files.place.absolute()) + files.stamp.encode())
+    for member in members:
+        digest.update(f"\0{member.name}\0{member.size}\0{member.stamp}".encode(errors="surrogatepass"))
+    return digest.hexdigest()[:32]
+
+
+def stamp(status: os.stat_result) -> str:
+    """Give a file's times: of its content, and of its being renamed or permitted."""
+    return f"{status.st_mtime_ns} {status.st_ctime_ns}"

@@ -1,0 +1,266 @@
+"""From what a person names to a listing: finds out its kind, its layout and its labels."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from gan_infer.errors import DataError
+from gan_train.config import DataOptions
+from gan_train.data import archive, folder, idx, labels, layout, npz
+from gan_train.data.decode import plain
+from gan_train.data.listing import (
+    SUFFIXES,
+    Files,
+    Listing,
+    class_name,
+    encode,
+    examples,
+    fingerprint,
+    shown,
+    stamp,
+)
+
+BUILT_IN: Final = "digits"
+
+_Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None, tuple[str, ...]]
+
+_WANTED: Final = f"give a folder or zip file of pictures, an .npz or IDX file, or {BUILT_IN!r}"
+_IDX_BEGINNINGS: Final = (b"\0\0\x08\3", b"\0\0\x08\4")
+
+
+@contextlib.contextmanager
+def opened(options: DataOptions) -> Iterator[Listing]:
+    """Give the listing of a source; its pictures can be opened inside the block.
+
+    Raises:
+        DataError: nothing there, or nothing usable.
+    """
+    path = Path(options.source)
+    if options.source == BUILT_IN:
+        built_in = Path(__file__).parent / BUILT_IN / "images-idx3-ubyte.gz"
+        listing = _of_idx(built_in, *(idx.pair(built_in) or (built_in, None)), options)
+        yield dataclasses.replace(
+            listing, kind=BUILT_IN, name=BUILT_IN, licence="CC BY-SA 3.0 (MNIST)", notes=()
+        )
+        return
+    kind = _kind(path, options.source)
+    if kind == "folder":
+        pair = idx.pair_in(path)
+        yield _of_idx(path, *pair, options) if pair else _of_files(folder.read(path), options)
+    elif kind == "idx":
+        yield _of_idx(path, *(idx.pair(path) or (path, None)), options)
+    else:
+        with archive.opened(path) as opened_archive:
+            if npz.holds_arrays(opened_archive):
+                yield _of_arrays("npz", path, npz.read(opened_archive, path), options, path.stem, (path,))
+            else:
+                yield _of_files(archive.read(opened_archive, path), options)
+
+
+def _kind(path: Path, source: str) -> str:
+    """Tell "folder", "idx" or "zip", by what a file holds rather than by its name."""
+    try:
+        if source and path.is_dir():
+            return "folder"
+        if not source or not path.exists():
+            raise DataError(f"no data at {shown(source)!r}; {_WANTED}")
+        if not path.is_file():
+            raise DataError(f"{path} is neither a file nor a folder; {_WANTED}")
+        with path.open("rb") as file:
+            beginning = file.read(4)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{shown(source)} cannot be read: {plain(error)}; {_WANTED}") from None
+    if idx.pair(path) or beginning in _IDX_BEGINNINGS:
+        return "idx"
+    if beginning[:2] == b"PK" or path.suffix.lower() in (".zip", ".npz"):
+        return "zip"
+    what = "a single picture" if path.name.lower().endswith(SUFFIXES) else "a file of no kind that is read"
+    raise DataError(f"{path} is {what}; {_WANTED}")
+
+
+def _of_idx(place: Path, images: Path, table: Path | None, options: DataOptions) -> Listing:
+    pixels, numbers = idx.read_pair(images, table)
+    names: tuple[str, ...] = ()
+    if numbers is not None:
+        numbers, names = encode([str(number) for number in numbers.tolist()])
+    paths = (images, table) if table else (images,)
+    return _of_arrays("idx", place, (pixels, numbers, names), options, images.resolve().parent.name, paths)
+
+
+def _of_arrays(
+    kind: str,
+    place: Path,
+    arrays: _Arrays,
+    options: DataOptions,
+    name: str,
+    paths: Sequence[Path],
+) -> Listing:
+    images, numbers, class_names = arrays
+    if options.labels:
+        raise DataError(f"{place} holds arrays, whose labels lie with them; leave out --labels")
+    digest = hashlib.sha256()
+    for path in paths:
+        status = path.stat()
+        digest.update(f"{path.absolute()!r} {status.st_size} {stamp(status)}".encode())
+
+    @contextlib.contextmanager
+    def opened_row(number: int) -> Iterator[Image.Image]:
+        row = images[number]
+        yield Image.fromarray(np.ascontiguousarray(row[:, :, 0] if row.shape[2] == 1 else row))
+
+    numbers, class_names, notes = _more_than_one(numbers, class_names)
+    return Listing(
+        kind=kind,
+        place=place,
+        name=name,
+        names=_Rows(len(images)),
+        open=opened_row,
+        fingerprint=digest.hexdigest()[:32],
+        labels=numbers,
+        class_names=class_names,
+        notes=tuple(notes),
+        array=images,
+    )
+
+
+class _Rows(Sequence[str]):
+    """The names of an array's pictures, which are many and made when asked for."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number):  # type: ignore[no-untyped-def]
+        return f"picture {range(self._count)[number]}"
+
+
+def _of_files(files: Files, options: DataOptions) -> Listing:
+    good = [member.name for member in files.members if member.name not in files.bad]
+    if not files.members:
+        raise DataError(
+            f"{files.place} holds no pictures; expected files such as .png or .jpg, "
+            "in it or in a subfolder a class"
+        )
+    found = layout.of(good, files.folders)
+    names = [good[place] for place in found.chosen]
+    given, table, notes = _labels(files, found, names, options)
+    used: dict[str, str | None] = (
+        dict.fromkeys(names) if given is None else dict(zip(names, given, strict=True))
+    )
+    split = len(names) < len(good)
+    members = [
+        member
+        for member in files.members
+        if used.get(member.name, "") != ""
+        or (member.name in files.bad and (not split or member.name.startswith(found.base)))
+    ]
+    numbers, class_names = None, tuple[str, ...]()
+    if given is not None:
+        # The unusable get some class or other: they are never learnt.
+        filler = next(label for label in given if label)
+        numbers, class_names = encode([used.get(member.name) or filler for member in members])
+        numbers, class_names, more = _more_than_one(numbers, class_names)
+        notes += more
+    return Listing(
+        kind=files.kind,
+        place=files.place,
+        name=_name(files),
+        names=tuple(member.name for member in members),
+        open=lambda number: files.open(members[number].name),
+        fingerprint=fingerprint(files, members),
+        bad={at: files.bad[member.name] for at, member in enumerate(members) if member.name in files.bad},
+        labels=numbers,
+        class_names=class_names,
+        notes=(*found.notes, *notes),
+        passed_over=tuple(name for name in files.others if name != table),
+    )
+
+
+def _labels(
+    files: Files, found: layout.Layout, names: Sequence[str], options: DataOptions
+) -> tuple[Sequence[str] | None, str, list[str]]:
+    """Give a label a name ("" for none) or None where there are no classes, the table's name, and notes."""
+    table, content, notes = _table(files, found, options)
+    if content is None and found.beside:
+        raise DataError(
+            f"{files.place} holds {found.beside:,} pictures beside subfolders with pictures; "
+            "move them into a subfolder (its name is the class), or all into one folder"
+        )
+    if content is None:
+        return found.classes, "", notes
+    try:
+        pairs = labels.parse(content, table)
+    except DataError as error:
+        if options.labels or found.beside:
+            raise
+        return found.classes, "", [*notes, f"not used for labels: {error}"]
+    if not pairs:
+        return None, table, [*notes, f"{shown(table)} says that there are no classes"]
+    known = [member.name for member in files.members]
+    given, note = labels.assign(pairs, table, names, known)
+    if not any(given):  # of no pictures at all
+        return None, table, notes
+    return given, table, [*notes, f"classes are read from {shown(table)}", *([note] if note else [])]
+
+
+def _table(files: Files, found: layout.Layout, options: DataOptions) -> tuple[str, bytes | None, list[str]]:
+    """Find the table of labels: its name in the source (or on disk), its content or None, and notes."""
+    others = set(files.others)
+    above = [found.base]
+    while above[-1]:
+        above.append(above[-1].rstrip("/").rpartition("/")[0])
+        above[-1] += "/" if above[-1] else ""
+    if not options.labels:
+        inside = [base + name for base in above for name in labels.FOUND_BY_NAME if base + name in others]
+        notes = [f"{examples(inside[1:])} not used for labels, {inside[0]} is"] if inside[1:] else []
+        return (inside[0], files.read(inside[0], labels.MAX_BYTES), notes) if inside else ("", None, [])
+    for base in above:
+        if base + options.labels in others:
+            return base + options.labels, files.read(base + options.labels, labels.MAX_BYTES), []
+    for path in (Path(options.labels), files.place.parent / options.labels):
+        if _is_file(path):
+            try:
+                name = path.resolve().relative_to(files.place.resolve()).as_posix()
+            except ValueError:
+                name = path.name
+            return name, folder.content(path, labels.MAX_BYTES), []
+    raise DataError(
+        f"no table of labels {shown(options.labels)!r}, in {files.place} or beside it; "
+        "give a CSV or JSON file with a file name and a label a picture"
+    )
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _more_than_one(
+    numbers: npt.NDArray[np.int64] | None, class_names: tuple[str, ...]
+) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...], list[str]]:
+    """Leave classes out where there is but one: it tells nothing."""
+    if len(class_names) > 1 or numbers is None:
+        return numbers, class_names, []
+    return (
+        None,
+        (),
+        [f"all pictures are of one class, {class_names[0]!r}, so none is learnt"] if class_names else [],
+    )
+
+
+def _name(files: Files) -> str:
+    name = files.place.resolve().name if files.kind == "folder" else files.place.stem
+    return class_name(name) if name else "pictures"
