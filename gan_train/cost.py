@@ -56,14 +56,14 @@ def count(config: Config, pictures: PictureSet) -> Cost:
     )
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the operations of what runs under it.
 
     torch's own FlopCounterMode follows modules by hooks, which the penalties' gradients do not admit.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

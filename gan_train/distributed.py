@@ -115,7 +115,7 @@ def differentiable_mean(value: Tensor) -> Tensor:
     Each process's loss is a mean over its own slice, and gradients are averaged afterwards: so the
     gradient that comes back here is averaged as well, not summed.
     """
-    result: Tensor = _Mean.apply(value) if size() > 1 else value
+    result: Tensor = _Mean.apply(value) if size() > 1 else value  # type: ignore[no-untyped-call]
     return result
 
 
