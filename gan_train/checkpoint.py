@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,10 @@ from gan_infer.errors import OptionError
 
 CONFIG: Final = "config.json"
 LOG: Final = "log.jsonl"
+METRICS: Final = "metrics.jsonl"
+EVENTS: Final = "events.jsonl"
 SAMPLES: Final = "samples"
+WALKS: Final = "walks"
 REPORT: Final = "report.html"
 _FOLDER: Final = "checkpoints"
 _KEPT: Final = 3
@@ -37,9 +40,9 @@ class Checkpoint:
     facts: Mapping[str, Any]
 
 
-def save(run: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint under its `images_seen`, point `last` and `best` at it, drop the oldest."""
-    name = f"{checkpoint.facts['images_seen']:012d}"
+def save(run: Path, checkpoint: Checkpoint) -> str:
+    """Write a checkpoint under its `images_seen`, and give its name."""
+    name = name_of(checkpoint.facts["images_seen"])
     target = run / _FOLDER / f"{name}.safetensors"
     body = safetensors.torch.save(
         {key: tensor.detach().cpu().contiguous() for key, tensor in checkpoint.tensors.items()}
@@ -47,12 +50,31 @@ def save(run: Path, checkpoint: Checkpoint) -> Path:
     files.write(target, body)
     facts = {**checkpoint.facts, "sha256": hashlib.sha256(body).hexdigest()}
     files.write(target.with_suffix(".json"), json.dumps(facts, indent=1).encode())
-    for pointer in ("last", "best"):
+    return name
+
+
+def name_of(images_seen: int) -> str:
+    """Give the name of the checkpoint written after so many images."""
+    return f"{images_seen:012d}"
+
+
+def point(run: Path, last: str, best: str) -> None:
+    """Set the pointers to the newest checkpoint and to the best one."""
+    for pointer, name in (("last", last), ("best", best)):
         files.write(run / pointer, f"{name}\n".encode())
-    for old in names(run)[:-_KEPT]:
-        (run / _FOLDER / f"{old}.json").unlink(missing_ok=True)
-        (run / _FOLDER / f"{old}.safetensors").unlink(missing_ok=True)
-    return target
+
+
+def keep(run: Path, wanted: Collection[str]) -> None:
+    """Drop every checkpoint but the newest few and those that are wanted."""
+    for name in names(run)[:-_KEPT]:
+        if name not in wanted:
+            drop(run, name)
+
+
+def drop(run: Path, name: str) -> None:
+    """Remove one checkpoint; its facts first, without which it does not count."""
+    for suffix in ("json", "safetensors"):
+        (run / _FOLDER / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
 def names(run: Path) -> list[str]:
@@ -71,14 +93,21 @@ def load_newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, troubles
 
 
-def load_best(run: Path) -> Checkpoint:
-    """Give the checkpoint that `best` names, else the newest whole one.
+def load_named(run: Path, which: str) -> Checkpoint:
+    """Give the checkpoint that is called so, or that the pointer "best" or "last" names.
+
+    Where a pointer or what it points at is damaged, the newest whole checkpoint is given.
 
     Raises:
-        OptionError: the folder holds no run, or no whole checkpoint.
+        OptionError: the folder holds no whole checkpoint, or none of that name.
     """
+    if which not in ("best", "last"):
+        if which not in names(run):
+            there = ", ".join(names(run)) or "none"
+            raise OptionError(f"{run} has no checkpoint {which!r}; give best, last, or one of {there}")
+        return load(run, which)
     try:
-        return load(run, (run / "best").read_text().strip())
+        return load(run, (run / which).read_text().strip())
     except (OSError, OptionError):
         checkpoint, troubles = load_newest(run)
     if checkpoint is None:
@@ -87,6 +116,15 @@ def load_best(run: Path) -> Checkpoint:
             f"{run} holds no whole checkpoint{what}; give the folder of a run that gan-train fit wrote"
         )
     return checkpoint
+
+
+def facts(run: Path, name: str) -> Mapping[str, Any]:
+    """Give the facts of one checkpoint without its tensors; {} where they cannot be read."""
+    try:
+        found = json.loads((run / _FOLDER / f"{name}.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def load(run: Path, name: str) -> Checkpoint:

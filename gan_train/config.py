@@ -185,7 +185,7 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
         OptionError: no such option, or a value of the wrong type or out of range.
     """
     tree = dataclasses.asdict(config)
-    known = dict(_leaves(config))
+    known = dict(leaves(config))
     for place, value in changes.items():
         if place not in known:
             near = difflib.get_close_matches(place, known, 3, 0.5)
@@ -227,6 +227,29 @@ def _kinds(place: str) -> tuple[Any, ...]:
     for name in place.split("."):
         hint = get_type_hints(hint).get(name) if dataclasses.is_dataclass(hint) else None
     return get_args(hint) or (hint,)
+
+
+def read(path: Path) -> Config:
+    """Read a `config.json`.
+
+    Raises:
+        OptionError: it cannot be read, is no JSON, or has an unknown, missing or wrong option.
+    """
+    try:
+        tree = json.loads(path.read_text())
+    except OSError as error:
+        raise OptionError(f"{path} cannot be read: {error.strerror}; give a run's config.json") from None
+    except ValueError as error:
+        raise OptionError(f"{path} is no JSON ({error}); restore it, or start another run") from None
+    try:
+        return from_tree(tree)
+    except OptionError as error:
+        raise OptionError(f"{path}: {error}") from None
+
+
+def write(config: Config, path: Path) -> None:
+    """Write `config.json`, whole or not at all."""
+    files.write(path, config.to_json().encode())
 
 
 def from_tree(tree: object) -> Config:
@@ -278,20 +301,21 @@ def policies(augment: AugmentOptions) -> tuple[str, ...]:
     return tuple(name.strip() for name in augment.policy.split(",") if name.strip())
 
 
-def differences(old: Config, new: Config) -> list[str]:
-    """Name the options that differ, each as "group.option: old -> new"."""
+def differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]:
+    """List the options that differ, each as ("group.option", old, new)."""
     return [
-        f"{place}: {was!r} -> {now!r}"
-        for (place, was), (_, now) in zip(_leaves(old), _leaves(new), strict=True)
+        (place, was, now)
+        for (place, was), (_, now) in zip(leaves(old), leaves(new), strict=True)
         if was != now
     ]
 
 
-def _leaves(node: Any, place: str = "") -> Iterable[tuple[str, Any]]:
+def leaves(node: Any, place: str = "") -> Iterable[tuple[str, Any]]:
+    """List a config's options, each as ("group.option", value)."""
     for field in dataclasses.fields(node):
         value = getattr(node, field.name)
         if dataclasses.is_dataclass(value):
-            yield from _leaves(value, f"{place}{field.name}.")
+            yield from leaves(value, f"{place}{field.name}.")
         else:
             yield place + field.name, value
 

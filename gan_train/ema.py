@@ -19,9 +19,15 @@ def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
 
 
 @torch.no_grad()
-def update(average: nn.Module, current: nn.Module, weight: float) -> None:
+def update(average: nn.Module, current: nn.Module, weight: float | Tensor) -> None:
     """Set every parameter of `average` to weight * average + (1 - weight) * current."""
-    torch._foreach_lerp_(list(average.parameters()), list(current.parameters()), 1.0 - weight)
+    old: list[Tensor] = list(average.parameters())
+    new: list[Tensor] = list(current.parameters())
+    if isinstance(weight, Tensor):
+        torch._foreach_mul_(old, weight)
+        torch._foreach_add_(old, list(torch._foreach_mul(new, 1.0 - weight)))
+    else:
+        torch._foreach_lerp_(old, new, 1.0 - weight)
 
 
 def has_statistics(network: nn.Module) -> bool:

@@ -21,6 +21,7 @@ class Loss:
         discriminator, generator: (real, fake) -> the player's loss, a scalar.
         belief_in_real, belief_in_fake: (real, fake) -> how probable the discriminator holds it,
             on average, that the real (the fake) pictures are real; 0.5 each where it can't tell.
+        relative: True where only differences of a real and a fake logit have a meaning.
         pairs_real: True where the generator's loss needs the real logits as well.
     """
 
@@ -28,6 +29,7 @@ class Loss:
     generator: Pair
     belief_in_real: Pair
     belief_in_fake: Pair
+    relative: bool = False
     pairs_real: bool = False
 
 
@@ -35,25 +37,67 @@ def _non_saturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
-def _relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    return F.softplus(fake - real).mean()
+def _least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    return ((real - 1).square().mean() + (fake + 1).square().mean()) / 2
 
+
+def _hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+def _linear_belief(logits: Tensor) -> Tensor:
+    """Give the mean of logits' place between the targets -1 and 1, as a probability."""
+    return ((logits + 1) / 2).clamp(0, 1).mean()
+
+
+def _share_above(first: Tensor, second: Tensor) -> Tensor:
+    """Give the share of pairs in which the first is judged more real, ties counted half."""
+    return ((first > second).float() + (first >= second).float()).mean() / 2
+
+
+_SIGMOID_BELIEFS: Final = (
+    lambda real, fake: torch.sigmoid(real).mean(),
+    lambda real, fake: torch.sigmoid(fake).mean(),
+)
+_LINEAR_BELIEFS: Final = (
+    lambda real, fake: _linear_belief(real),
+    lambda real, fake: _linear_belief(fake),
+)
 
 LOSSES: Final[dict[str, Loss]] = {
-    # Goodfellow et al. 2014, section 3: D by equation 1, G by maximising log D(G(z)).
+    # Goodfellow et al. 2014, equation 1, both players: the generator minimises log(1 - D(G(z))),
+    # which saturates while the discriminator is sure.
+    "minimax": Loss(
+        _non_saturating_discriminator, lambda real, fake: -F.softplus(fake).mean(), *_SIGMOID_BELIEFS
+    ),
+    # The same, section 3: the generator maximises log D(G(z)).
     "non_saturating": Loss(
-        discriminator=_non_saturating_discriminator,
-        generator=lambda real, fake: F.softplus(-fake).mean(),
-        belief_in_real=lambda real, fake: torch.sigmoid(real).mean(),
-        belief_in_fake=lambda real, fake: torch.sigmoid(fake).mean(),
+        _non_saturating_discriminator, lambda real, fake: F.softplus(-fake).mean(), *_SIGMOID_BELIEFS
+    ),
+    # Mao et al. 2017, equation 9 (targets 0, 1, 1), with logits moved so that the targets are -1 and 1.
+    "least_squares": Loss(
+        _least_squares_discriminator,
+        lambda real, fake: (fake - 1).square().mean() / 2,
+        *_LINEAR_BELIEFS,
+    ),
+    # Lim and Ye 2017; Miyato et al. 2018, equations 16 and 17.
+    "hinge": Loss(_hinge_discriminator, lambda real, fake: -fake.mean(), *_LINEAR_BELIEFS),
+    # Arjovsky et al. 2017, equation 2. Only the order of logits has a meaning, so beliefs are of that.
+    "wasserstein": Loss(
+        lambda real, fake: fake.mean() - real.mean(),
+        lambda real, fake: -fake.mean(),
+        belief_in_real=_share_above,
+        belief_in_fake=lambda real, fake: _share_above(fake, real),
+        relative=True,
     ),
     # Relativistic pairing (Jolicoeur-Martineau 2018; Huang et al., R3GAN, NeurIPS 2024, equation 2):
     # only the difference of a real and a fake logit has a meaning, so beliefs are of pairs.
     "relativistic": Loss(
-        discriminator=_relativistic_discriminator,
-        generator=lambda real, fake: F.softplus(real - fake).mean(),
+        lambda real, fake: F.softplus(fake - real).mean(),
+        lambda real, fake: F.softplus(real - fake).mean(),
         belief_in_real=lambda real, fake: torch.sigmoid(real - fake).mean(),
         belief_in_fake=lambda real, fake: torch.sigmoid(fake - real).mean(),
+        relative=True,
         pairs_real=True,
     ),
 }

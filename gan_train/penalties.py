@@ -1,19 +1,21 @@
-"""Penalties that keep the discriminator smooth: functions of it and its inputs; no losses here."""
+"""Penalties that keep the discriminator smooth: functions of it and its inputs; no losses here.
+
+All need a discriminator whose logit for one picture does not depend on the others of the batch.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from gan_train.networks import Condition, judge
+from gan_train.networks import Condition, Verdict
 
 
-def gradient_norm(discriminator: nn.Module, pictures: Tensor, condition: Condition) -> Tensor:
+def squared_norm(discriminator: nn.Module, pictures: Tensor, condition: Condition) -> Tensor:
     """Give the mean over the batch of the squared norm of the logit's gradient by the picture.
 
     Half of it times gamma is R1 on real pictures and R2 on generated ones (Mescheder, Geiger and
-    Nowozin, ICML 2018, equations 9 and 10). Needs a discriminator whose logit for one picture
-    does not depend on the others of the batch.
+    Nowozin, ICML 2018, equations 9 and 10).
 
     Args:
         pictures: float [batch, channels, height, width].
@@ -21,7 +23,33 @@ def gradient_norm(discriminator: nn.Module, pictures: Tensor, condition: Conditi
     Returns:
         a scalar that can be differentiated by the discriminator's parameters.
     """
+    return _squares(discriminator, pictures, condition).mean()
+
+
+def distance_from_one(
+    discriminator: nn.Module, real: Tensor, fake: Tensor, mix: Tensor, condition: Condition
+) -> Tensor:
+    """Give the mean squared distance of the gradient's norm from 1, between real and fake pictures.
+
+    Lambda times it is the gradient penalty of WGAN-GP (Gulrajani et al. 2017, equation 3).
+
+    Args:
+        real, fake: float [batch, channels, height, width].
+        mix: float [batch], the share of the real picture in each mixture.
+
+    Returns:
+        a scalar that can be differentiated by the discriminator's parameters.
+    """
+    mixed = torch.lerp(fake, real, mix[:, None, None, None])
+    # The root's own gradient is infinite at 0.
+    norms = (_squares(discriminator, mixed, condition) + 1e-12).sqrt()
+    return (norms - 1).square().mean()
+
+
+def _squares(discriminator: nn.Module, pictures: Tensor, condition: Condition) -> Tensor:
     inputs = pictures.detach().requires_grad_(True)
-    logits = judge(discriminator, inputs, condition)
+    # `forward` itself: a compiled call cannot be differentiated twice.
+    verdict: Verdict = discriminator.forward(inputs, condition)
+    logits = verdict.logits
     (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3)).mean()
+    return gradient.square().sum(dim=(1, 2, 3))

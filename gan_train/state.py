@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gan_infer.errors import OptionError
 from gan_train.step import Players
 
+_STRENGTH = "augment.strength"
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -23,6 +24,7 @@ def tensors(players: Players) -> dict[str, Tensor]:
         for key, parameter in network.named_parameters():
             for item, tensor in optimizer.state[parameter].items():
                 named[f"{name}.{key}.{item}"] = tensor
+    named[_STRENGTH] = players.strength
     return named
 
 
@@ -40,15 +42,31 @@ def restore(players: Players, stored: Mapping[str, Tensor]) -> None:
                 if f"{name}.{key}.step" not in stored:
                     continue  # saved before the first step
                 state = {item: stored[f"{name}.{key}.{item}"].clone() for item in _ADAM}
+                if optimizer.defaults["capturable"]:
+                    state["step"] = state["step"].to(parameter.device)
                 # In the parameter's memory format: the layout is part of what must come back.
                 for item in _ADAM[1:]:
                     state[item] = torch.empty_like(parameter).copy_(state[item])
                 optimizer.state[parameter] = state
+        players.strength.copy_(stored[_STRENGTH])
     except (KeyError, RuntimeError) as error:
         raise OptionError(
             f"the checkpoint does not fit these networks ({' '.join(str(error).split())[:160]}); "
             "was config.json changed?"
         ) from None
+
+
+@torch.no_grad()
+def put_back(players: Players, before: Mapping[str, Tensor]) -> None:
+    """Set every tensor in place to what `tensors` gave; what had no value then becomes 0.
+
+    In place, because a recorded CUDA graph knows tensors by their addresses.
+    """
+    for name, tensor in tensors(players).items():
+        if name in before:
+            tensor.copy_(before[name])
+        else:
+            tensor.zero_()
 
 
 def load_network(network: nn.Module, stored: Mapping[str, Tensor], name: str) -> None:

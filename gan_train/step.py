@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_train import ema
-from gan_train.config import Config, LossOptions
+from gan_train import distributed, ema, penalties
+from gan_train.augment import adapted, augment
+from gan_train.config import Config, policies
 from gan_train.losses import LOSSES
-from gan_train.networks import (
-    FAMILIES,
-    Condition,
-    ConditionSpec,
-    judge,
-    make_pictures,
-)
-from gan_train.penalties import gradient_norm
+from gan_train.networks import FAMILIES, Condition, ConditionSpec, Verdict, judge, make_pictures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,49 +31,102 @@ class Shape:
 
 @dataclasses.dataclass
 class Players:
-    """Both networks, the generator's running average, and their optimisers."""
+    """Both networks, the generator's running average, their optimisers, the augmentation's strength."""
 
     generator: nn.Module
     discriminator: nn.Module
     average: nn.Module
     generator_optimizer: torch.optim.Adam
     discriminator_optimizer: torch.optim.Adam
+    strength: Tensor
+
+
+def condition_spec(config: Config, classes: int) -> ConditionSpec:
+    """Give how labels enter the networks of a run on data with so many classes."""
+    condition = config.condition
+    if condition.generator == "none":
+        return ConditionSpec()
+    return ConditionSpec(classes, condition.generator, condition.discriminator)
+
+
+def make_generator(config: Config, shape: Shape) -> nn.Module:
+    """Make a fresh generator for a settled config."""
+    network = config.network
+    assert network.width is not None
+    size, spec = (shape.height, shape.width), condition_spec(config, shape.classes)
+    make = FAMILIES[network.family].generator
+    return make(size, shape.channels, network.width, network.latent_dim, spec)
+
+
+def make_discriminator(config: Config, shape: Shape) -> nn.Module:
+    """Make a fresh discriminator for a settled config."""
+    network = config.network
+    assert network.width is not None
+    size, spec = (shape.height, shape.width), condition_spec(config, shape.classes)
+    discriminator = FAMILIES[network.family].discriminator(size, shape.channels, network.width, spec)
+    if network.spectral_norm:
+        for module in list(discriminator.modules()):
+            if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)):
+                spectral_norm(module)
+    return discriminator
 
 
 def make_players(config: Config, shape: Shape, device: torch.device) -> Players:
     """Make fresh networks and optimisers; weights come from torch's default generator."""
-    network, optimizer = config.network, config.optimizer
-    family = FAMILIES[network.family]
-    size, spec = (shape.height, shape.width), ConditionSpec(shape.classes)
-    generator = family.generator(size, shape.channels, network.width, network.latent_dim, spec)
-    discriminator = family.discriminator(size, shape.channels, network.width, spec)
+    optimizer = config.optimizer
+    generator, discriminator = make_generator(config, shape), make_discriminator(config, shape)
     # channels_last is what the convolutions of oneDNN and cuDNN run fastest on.
     generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(generator).requires_grad_(False).eval()
     betas = (optimizer.beta1, optimizer.beta2)
-    return Players(
-        generator,
-        discriminator,
-        average,
-        torch.optim.Adam(generator.parameters(), optimizer.learning_rate, betas),
-        torch.optim.Adam(discriminator.parameters(), optimizer.learning_rate, betas),
-    )
+
+    def adam(network: nn.Module) -> torch.optim.Adam:
+        if config.machine.steps == "graphed":
+            # A graph replays what it recorded: what changes from step to step must be a tensor.
+            rate = torch.tensor(optimizer.learning_rate, device=device)
+            return torch.optim.Adam(network.parameters(), rate, betas, capturable=True)
+        return torch.optim.Adam(network.parameters(), optimizer.learning_rate, betas)
+
+    strength = torch.tensor(config.augment.strength, device=device)
+    return Players(generator, discriminator, average, adam(generator), adam(discriminator), strength)
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """One batch for both steps.
+    """One batch for both steps: this process's share of it.
 
     Attributes:
         real: uint8 [batch, channels, height, width].
         condition: of the real pictures, and what the fakes are made under.
         latents: float32 [2, batch, latent_dim], the discriminator's first.
+        draws: float32 [3, batch, augment.DRAWS] in [0, 1), for the real pictures, the
+            discriminator's fakes and the generator's.
+        mix: float32 [batch] in [0, 1), see `penalties.distance_from_one`.
     """
 
     real: Tensor
     condition: Condition
     latents: Tensor
+    draws: Tensor
+    mix: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Controls:
+    """What changes from step to step; tensors where the step is replayed from a graph.
+
+    Attributes:
+        learning_rate: of both players.
+        average_weight: of the old average, see `ema.decay`.
+        strength_step: see `augment.adapted`.
+        penalise: for each of the discriminator's batches, whether the penalties are taken.
+    """
+
+    learning_rate: float | Tensor
+    average_weight: float | Tensor
+    strength_step: float | Tensor
+    penalise: tuple[bool, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +137,90 @@ class Outcome:
     discriminator_loss: Tensor
     belief_in_real: Tensor
     belief_in_fake: Tensor
+    augment_strength: Tensor
+
+
+def step(players: Players, config: Config, batches: Sequence[Batch], controls: Controls) -> Outcome:
+    """Teach the discriminator on each batch, then the generator on the last; move the average.
+
+    Under bfloat16 forward and backward passes are computed in it where that is safe; weights,
+    losses, penalties and optimisers stay float32.
+    """
+    for optimizer in (players.discriminator_optimizer, players.generator_optimizer):
+        for group in optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].copy_(torch.as_tensor(controls.learning_rate))
+            else:
+                group["lr"] = controls.learning_rate
+    for batch, penalise in zip(batches, controls.penalise, strict=True):
+        told = _discriminator_step(players, config, batch, penalise, controls.strength_step)
+    generator_loss = _generator_step(players, config, batches[-1])
+    ema.update(players.average, players.generator, controls.average_weight)
+    return Outcome(generator_loss, *told, players.strength.clone())
+
+
+def _discriminator_step(
+    players: Players, config: Config, batch: Batch, penalise: bool, strength_step: float | Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Teach the discriminator; give its loss and both its beliefs, from before the update."""
+    loss, game = config.loss, LOSSES[config.loss.name]
+    policy = policies(config.augment)
+    real, device = to_range(batch.real), batch.real.device
+    with torch.no_grad(), _precision(config, device):
+        fake = make_pictures(players.generator, batch.latents[0], batch.condition).float()
+    real = augment(real, batch.draws[0], players.strength, policy)
+    fake = augment(fake, batch.draws[1], players.strength, policy)
+    players.discriminator_optimizer.zero_grad(set_to_none=True)
+    with _precision(config, device):
+        on_real, on_fake = _judge_both(players.discriminator, real, fake, batch.condition)
+    value = game.discriminator(on_real.logits, on_fake.logits)
+    total = value + config.condition.auxiliary_weight * (
+        _mistakes(on_real, batch.condition) + _mistakes(on_fake, batch.condition)
+    )
+    if penalise:  # in float32: squared gradients of gradients lose too much in bfloat16
+        for gamma, pictures in ((loss.r1_gamma, real), (loss.r2_gamma, fake)):
+            if gamma > 0:
+                norm = penalties.squared_norm(players.discriminator, pictures, batch.condition)
+                total = total + gamma / 2 * loss.penalty_interval * norm
+        if loss.gradient_penalty > 0:
+            distance = penalties.distance_from_one(
+                players.discriminator, real, fake, batch.mix, batch.condition
+            )
+            total = total + loss.gradient_penalty * loss.penalty_interval * distance
+    total.backward()  # type: ignore[no-untyped-call]
+    distributed.average_gradients(players.discriminator.parameters())
+    players.discriminator_optimizer.step()
+    with torch.no_grad():
+        logits = on_real.logits, on_fake.logits
+        if config.augment.target is not None:
+            right = torch.sign(logits[0] - logits[1] if game.relative else logits[0]).mean()
+            players.strength.copy_(
+                adapted(players.strength, distributed.mean(right), config.augment.target, strength_step)
+            )
+        return value.detach(), game.belief_in_real(*logits), game.belief_in_fake(*logits)
+
+
+def _generator_step(players: Players, config: Config, batch: Batch) -> Tensor:
+    """Teach the generator; give its loss from before the update."""
+    game, policy = LOSSES[config.loss.name], policies(config.augment)
+    players.discriminator.requires_grad_(False)
+    players.generator_optimizer.zero_grad(set_to_none=True)
+    with _precision(config, batch.real.device):
+        fake = make_pictures(players.generator, batch.latents[1], batch.condition)
+        fake = augment(fake, batch.draws[2], players.strength, policy)
+        verdict = judge(players.discriminator, fake, batch.condition)
+        real_logits = verdict.logits.detach()
+        if game.pairs_real:
+            with torch.no_grad():
+                real = augment(to_range(batch.real), batch.draws[0], players.strength, policy)
+                real_logits = judge(players.discriminator, real, batch.condition).logits
+    value = game.generator(real_logits, verdict.logits)
+    total = value + config.condition.auxiliary_weight * _mistakes(verdict, batch.condition)
+    total.backward()  # type: ignore[no-untyped-call]
+    distributed.average_gradients(players.generator.parameters())
+    players.generator_optimizer.step()
+    players.discriminator.requires_grad_(True)
+    return value.detach()
 
 
 def to_range(pictures: Tensor) -> Tensor:
@@ -94,97 +228,24 @@ def to_range(pictures: Tensor) -> Tensor:
     return (pictures.float() / 127.5 - 1.0).contiguous(memory_format=torch.channels_last)
 
 
-def discriminator_step(
-    players: Players, loss: LossOptions, batch: Batch, *, penalise: bool, bf16: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Teach the discriminator on one batch.
-
-    Returns:
-        its loss, its belief in the real and in the fake pictures, before the update.
-    """
-    game = LOSSES[loss.name]
-    real = to_range(batch.real)
+def _judge_both(
+    discriminator: nn.Module, real: Tensor, fake: Tensor, condition: Condition
+) -> tuple[Verdict, Verdict]:
+    if ema.has_statistics(discriminator):  # batch statistics must not mix the two
+        return judge(discriminator, real, condition), judge(discriminator, fake, condition)
+    logits, classes = judge(discriminator, torch.cat([real, fake]), condition.repeat(2))
     count = len(real)
-    with torch.no_grad(), _precision(real.device, bf16):
-        fake = make_pictures(players.generator, batch.latents[0], batch.condition).float()
-    players.discriminator_optimizer.zero_grad(set_to_none=True)
-    with _precision(real.device, bf16):
-        if ema.has_statistics(players.discriminator):  # batch statistics must not mix the two
-            real_logits = judge(players.discriminator, real, batch.condition)
-            fake_logits = judge(players.discriminator, fake, batch.condition)
-        else:
-            both = judge(players.discriminator, torch.cat([real, fake]), _doubled(batch.condition))
-            real_logits, fake_logits = both[:count], both[count:]
-    real_logits, fake_logits = real_logits.float(), fake_logits.float()
-    value = game.discriminator(real_logits, fake_logits)
-    penalty = torch.zeros((), device=value.device)
-    if penalise:  # in float32: squared gradients of gradients lose too much in bfloat16
-        for gamma, pictures in ((loss.r1_gamma, real), (loss.r2_gamma, fake)):
-            if gamma > 0:
-                norm = gradient_norm(players.discriminator, pictures, batch.condition)
-                penalty = penalty + gamma / 2 * loss.penalty_interval * norm
-    (value + penalty).backward()  # type: ignore[no-untyped-call]
-    players.discriminator_optimizer.step()
-    with torch.no_grad():
-        beliefs = (
-            game.belief_in_real(real_logits, fake_logits),
-            game.belief_in_fake(real_logits, fake_logits),
-        )
-    return value.detach(), *beliefs
+    if classes is None:
+        return Verdict(logits[:count]), Verdict(logits[count:])
+    return Verdict(logits[:count], classes[:count]), Verdict(logits[count:], classes[count:])
 
 
-def generator_step(players: Players, loss: LossOptions, batch: Batch, *, bf16: bool) -> Tensor:
-    """Teach the generator on one batch; returns its loss before the update."""
-    game = LOSSES[loss.name]
-    players.discriminator.requires_grad_(False)
-    players.generator_optimizer.zero_grad(set_to_none=True)
-    with _precision(batch.real.device, bf16):
-        fake = make_pictures(players.generator, batch.latents[1], batch.condition)
-        fake_logits = judge(players.discriminator, fake, batch.condition).float()
-        real_logits = fake_logits.detach()
-        if game.pairs_real:
-            with torch.no_grad():
-                real_logits = judge(players.discriminator, to_range(batch.real), batch.condition)
-    value = game.generator(real_logits.float(), fake_logits)
-    value.backward()  # type: ignore[no-untyped-call]
-    players.generator_optimizer.step()
-    players.discriminator.requires_grad_(True)
-    return value.detach()
+def _mistakes(verdict: Verdict, condition: Condition) -> Tensor:
+    """Give the auxiliary classifier's cross-entropy (Odena et al. 2017, equation 3), 0 without one."""
+    if verdict.classes is None or condition.label is None:
+        return verdict.logits.new_zeros(())
+    return F.cross_entropy(verdict.classes, condition.label)
 
 
-def step(
-    players: Players,
-    loss: LossOptions,
-    batch: Batch,
-    *,
-    learning_rate: float,
-    average_weight: float,
-    penalise: bool,
-    bf16: bool,
-) -> Outcome:
-    """One discriminator step, one generator step, one step of the running average.
-
-    Args:
-        learning_rate: of both players.
-        average_weight: of the old average, see `ema.decay`.
-        penalise: take the penalties in this step.
-        bf16: compute forward and backward passes in bfloat16 where that is safe; weights, losses,
-            penalties and optimisers stay float32.
-    """
-    for optimizer in (players.discriminator_optimizer, players.generator_optimizer):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
-    discriminator_loss, belief_in_real, belief_in_fake = discriminator_step(
-        players, loss, batch, penalise=penalise, bf16=bf16
-    )
-    generator_loss = generator_step(players, loss, batch, bf16=bf16)
-    ema.update(players.average, players.generator, average_weight)
-    return Outcome(generator_loss, discriminator_loss, belief_in_real, belief_in_fake)
-
-
-def _precision(device: torch.device, bf16: bool) -> contextlib.AbstractContextManager[object]:
-    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
-
-
-def _doubled(condition: Condition) -> Condition:
-    return Condition(None if condition.label is None else condition.label.repeat(2))
+def _precision(config: Config, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.machine.precision == "bf16")

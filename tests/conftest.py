@@ -40,9 +40,10 @@ class Kind:
     classes: int = 10
     latent_dim: int = 64
     distribution: str = "normal"
+    condition: str = "embedding"
 
     def __str__(self) -> str:
-        return f"{self.family}-{self.height}x{self.width}x{self.channels}-{self.classes}"
+        return f"{self.family}-{self.height}x{self.width}x{self.channels}-{self.classes}-{self.condition}"
 
 
 CONDITIONAL = Kind()
@@ -50,14 +51,34 @@ UNCONDITIONAL = Kind(classes=0, height=16, width=20, channels=3, latent_dim=8)
 DCGAN = Kind("dcgan", 32, 32, 3, classes=3, latent_dim=100, distribution="uniform")
 DCGAN_PLAIN = Kind("dcgan", 29, 18, 1, classes=0, latent_dim=7)
 ODD = Kind(height=45, width=30, channels=3, classes=2, latent_dim=5)
-EVERY_KIND = [CONDITIONAL, UNCONDITIONAL, DCGAN, DCGAN_PLAIN, ODD]
+RGBA = Kind("mlp", 48, 32, 4, classes=100, latent_dim=12, condition="one_hot")
+BY_NORM = Kind("sngan", 32, 40, 3, classes=7, latent_dim=16, condition="batch_norm")
+DCGAN_BY_NORM = Kind("dcgan", 28, 28, 1, classes=4, latent_dim=16, condition="batch_norm")
+GROUPED = Kind("r3", 96, 96, 3, classes=2, latent_dim=16)
+TINY = Kind(height=8, width=11, classes=0, latent_dim=4)
+EVERY_KIND = [
+    CONDITIONAL,
+    UNCONDITIONAL,
+    DCGAN,
+    DCGAN_PLAIN,
+    ODD,
+    RGBA,
+    BY_NORM,
+    DCGAN_BY_NORM,
+    GROUPED,
+    TINY,
+]
 
 
 def make_network(kind: Kind) -> torch.nn.Module:
     """Give a generator with random weights and, where it normalises, real statistics."""
     torch.manual_seed(7)
     network = FAMILIES[kind.family].generator(
-        (kind.height, kind.width), kind.channels, 8, kind.latent_dim, ConditionSpec(kind.classes)
+        (kind.height, kind.width),
+        kind.channels,
+        8,
+        kind.latent_dim,
+        ConditionSpec(kind.classes, kind.condition),
     )
     with torch.no_grad():  # larger than at the start of training, so that pictures are not all grey
         for parameter in network.parameters():

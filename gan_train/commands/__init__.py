@@ -1,1 +1,1 @@
-"""The commands of gan-train, a file each; the command line mounts them."""
+"""The commands of gan-train, a file each."""

@@ -1,4 +1,4 @@
-"""From a run's best checkpoint to one checked model file: build, fold, write, verify, rename."""
+"""From a run's checkpoint to one checked model file: build, fold, write, verify, rename."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from gan_infer.errors import ModelError
 from gan_infer.generator import Generator
 from gan_infer.metadata import KEY, Golden, Metadata
 from gan_infer.session import Session
-from gan_train import checkpoint, config, state
+from gan_train import config, trained
 from gan_train.export import graph
-from gan_train.networks import FAMILIES, ConditionSpec
 from gan_train.networks.pixels import PixelGenerator
 
 VERIFIED_BATCHES: Final = (1, 2, 7, 64)
@@ -44,37 +43,30 @@ def export(
     run: Path,
     to: Path,
     *,
+    which: str = "best",
     name: str | None = None,
     licence: str = "",
     intended_use: str = "",
     truncation: float = 1.0,
 ) -> Exported:
-    """Write the averaged generator of a run's best checkpoint as a model file.
+    """Write the averaged generator of a run's checkpoint as a model file.
 
     The file takes its name only after it gave PyTorch's pictures at several batch sizes, to one
     level of 256, and the same bytes whatever the batch; else nothing is left behind.
+
+    Args:
+        which: "best", "last", or a checkpoint's name.
 
     Raises:
         OptionError: the folder holds no whole run, or `to` cannot be written.
         ModelError: the written graph is not the generator.
     """
-    options = config.read(run / checkpoint.CONFIG)
-    saved = checkpoint.load_best(run)
-    facts = saved.facts
+    model = trained.load(run, which)
+    options, facts = model.options, model.facts
     network, data = options.network, options.data
     assert data.height is not None
     assert data.width is not None
     assert data.channels is not None
-    classes = tuple(facts["data"]["class_names"])
-    generator = FAMILIES[network.family].generator(
-        (data.height, data.width),
-        data.channels,
-        network.width,
-        network.latent_dim,
-        ConditionSpec(len(classes)),
-    )
-    state.load_network(generator, saved.tensors, "average")
-    generator.eval()
     metadata = Metadata(
         name=name or run.resolve().name,
         latent_dim=network.latent_dim,
@@ -83,19 +75,20 @@ def export(
         height=data.height,
         width=data.width,
         channels=data.channels,
-        class_names=classes,
+        class_names=model.class_names,
         data_name=facts["data"]["name"],
         data_sha256=data.sha256,
         data_licence=facts["data"]["licence"],
         preparation=facts["data"]["preparation"],
         recipe=_recipe(options),
         images_seen=facts["images_seen"],
+        metrics=(facts["metrics"],) if facts.get("metrics") else (),
         licence=licence,
         intended_use=intended_use,
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions={"ganforge": __version__, "torch": version("torch"), "onnx": version("onnx")},
     )
-    return write(generator, metadata, to)
+    return write(model.generator, metadata, to)
 
 
 def write(generator: nn.Module, metadata: Metadata, to: Path) -> Exported:

@@ -7,11 +7,11 @@ from typing import Final, Protocol, cast
 
 from torch import Tensor, nn
 
-from gan_train.networks import dcgan, resnet
-from gan_train.networks.condition import Condition, ConditionSpec
+from gan_train.networks import dcgan, mlp, r3, resnet, sngan
+from gan_train.networks.condition import Condition, ConditionSpec, Verdict
 from gan_train.networks.pyramid import Size
 
-__all__ = ["FAMILIES", "Condition", "ConditionSpec", "Family"]
+__all__ = ["FAMILIES", "Condition", "ConditionSpec", "Family", "Verdict", "judge", "make_pictures"]
 
 
 class MakeGenerator(Protocol):
@@ -23,22 +23,26 @@ class MakeGenerator(Protocol):
 
 
 class MakeDiscriminator(Protocol):
-    """Makes a module (pictures [n, c, h, w], Condition) -> logits [n], higher for more real."""
+    """Makes a module (pictures [n, c, h, w] in [-1, 1], Condition) -> Verdict."""
 
     def __call__(self, size: Size, channels: int, width: int, spec: ConditionSpec) -> nn.Module: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """A pair of networks that belong together."""
+    """A pair of networks that belong together, and the width they are made for."""
 
     generator: MakeGenerator
     discriminator: MakeDiscriminator
+    width: int
 
 
 FAMILIES: Final[dict[str, Family]] = {
-    "resnet": Family(resnet.Generator, resnet.Discriminator),
-    "dcgan": Family(dcgan.Generator, dcgan.Discriminator),
+    "mlp": Family(mlp.Generator, mlp.Discriminator, 128),
+    "dcgan": Family(dcgan.Generator, dcgan.Discriminator, 128),
+    "resnet": Family(resnet.Generator, resnet.Discriminator, 16),
+    "sngan": Family(sngan.Generator, sngan.Discriminator, 64),
+    "r3": Family(r3.Generator, r3.Discriminator, 192),
 }
 
 
@@ -47,6 +51,6 @@ def make_pictures(generator: nn.Module, latent: Tensor, condition: Condition) ->
     return cast(Tensor, generator(latent, condition))
 
 
-def judge(discriminator: nn.Module, pictures: Tensor, condition: Condition) -> Tensor:
+def judge(discriminator: nn.Module, pictures: Tensor, condition: Condition) -> Verdict:
     """Call a discriminator, typed."""
-    return cast(Tensor, discriminator(pictures, condition))
+    return cast(Verdict, discriminator(pictures, condition))

@@ -17,7 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_weights
 
-from gan_train.networks.condition import Condition, ConditionSpec, Judgement, LatentInput
+from gan_train.networks.condition import (
+    Condition,
+    ConditionalBatchNorm,
+    ConditionSpec,
+    Judgement,
+    LatentInput,
+    PictureInput,
+    Verdict,
+)
+from gan_train.networks.normalization import BatchNorm
 from gan_train.networks.pyramid import Size, channels_at, crop, pyramid
 
 SMALLEST = 4
@@ -39,7 +48,7 @@ class Generator(nn.Module):
         self.linear = nn.Linear(
             self.input.features, counts[0] * self.sizes[0][0] * self.sizes[0][1], bias=False
         )
-        self.norms = nn.ModuleList(nn.BatchNorm2d(count) for count in counts)
+        self.norms = nn.ModuleList(ConditionalBatchNorm(count, spec) for count in counts)
         self.ups = nn.ModuleList(
             nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, bias=False)
             for inputs, outputs in zip(counts, [*counts[1:], channels], strict=True)
@@ -50,20 +59,31 @@ class Generator(nn.Module):
         """Give pictures [batch, channels, height, width] in [-1, 1] of latents [batch, latent_dim]."""
         x = self.linear(self.input(latent, condition)).unflatten(1, self.base)
         for norm, up, size in zip(self.norms, self.ups, self.sizes[1:], strict=True):
-            x = crop(up(F.relu(norm(x))), size)
+            x = crop(up(F.relu(norm(x, condition))), size)
         return torch.tanh(x)
 
     def folded(self) -> Generator:
-        """Give a copy whose normalisation lives in the weights before it, for inference alone."""
+        """Give a copy whose normalisation lives in the weights before it, for inference alone.
+
+        Where scale and shift are the label's own, only the generator itself is given.
+        """
         other = copy.deepcopy(self).eval()
-        first, *rest = (norm for norm in other.norms if isinstance(norm, nn.BatchNorm2d))
+        norms = [norm for norm in other.norms if isinstance(norm, ConditionalBatchNorm)]
+        if any(norm.scale is not None for norm in norms):
+            return other
+        first, *rest = (norm.norm for norm in norms)
         other.linear = _fold_linear(other.linear, first)
         for index, norm in enumerate(rest):  # norm i + 1 follows transposed convolution i
             up = other.ups[index]
             assert isinstance(up, nn.ConvTranspose2d)
             other.ups[index] = fuse_conv_bn_eval(up, norm, transpose=True)
-        other.norms = nn.ModuleList(nn.Identity() for _ in other.norms)
+        other.norms = nn.ModuleList(_Nothing() for _ in norms)
         return other
+
+
+class _Nothing(nn.Module):
+    def forward(self, x: Tensor, condition: Condition) -> Tensor:
+        return x
 
 
 class Discriminator(nn.Module):
@@ -72,24 +92,25 @@ class Discriminator(nn.Module):
     def __init__(self, size: Size, channels: int, width: int, spec: ConditionSpec) -> None:
         super().__init__()
         stages = len(pyramid(size, SMALLEST)) - 1
-        counts = [channels, *channels_at(width, stages)[::-1]]
+        self.input = PictureInput(size, channels, spec)
+        counts = [self.input.channels, *channels_at(width, stages)[::-1]]
         self.downs = nn.ModuleList(
             nn.Conv2d(counts[i], counts[i + 1], 4, stride=2, padding=1, bias=i == 0) for i in range(stages)
         )
         self.norms = nn.ModuleList(
-            nn.Identity() if i == 0 else nn.BatchNorm2d(counts[i + 1]) for i in range(stages)
+            nn.Identity() if i == 0 else BatchNorm(counts[i + 1]) for i in range(stages)
         )
         height, breadth = size[0] >> stages, size[1] >> stages
         self.head = Judgement(counts[-1] * height * breadth, spec)
         self.apply(_paper_init)
 
-    def forward(self, pictures: Tensor, condition: Condition) -> Tensor:
-        """Give logits [batch], higher for more real, of pictures [batch, channels, height, width]."""
-        x = pictures
+    def forward(self, pictures: Tensor, condition: Condition) -> Verdict:
+        """Judge pictures [batch, channels, height, width]."""
+        x = self.input(pictures, condition)
         for down, norm in zip(self.downs, self.norms, strict=True):
             x = F.leaky_relu(norm(down(x)), _SLOPE)
-        logits: Tensor = self.head(x.flatten(1), condition)
-        return logits
+        verdict: Verdict = self.head(x.flatten(1), condition)
+        return verdict
 
 
 def _paper_init(module: nn.Module) -> None:
@@ -97,7 +118,7 @@ def _paper_init(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
+    elif isinstance(module, nn.BatchNorm2d) and module.affine:
         nn.init.normal_(module.weight, 1.0, 0.02)
 
 

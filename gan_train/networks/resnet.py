@@ -12,7 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_train.networks.condition import Condition, ConditionSpec, Judgement, LatentInput
+from gan_train.networks.condition import (
+    Condition,
+    ConditionSpec,
+    Judgement,
+    LatentInput,
+    PictureInput,
+    Verdict,
+)
 from gan_train.networks.pyramid import Size, channels_at, crop, pyramid
 
 SMALLEST = 8
@@ -25,7 +32,7 @@ class Generator(nn.Module):
 
     def __init__(self, size: Size, channels: int, width: int, latent_dim: int, spec: ConditionSpec) -> None:
         super().__init__()
-        sizes = pyramid(size, SMALLEST)
+        sizes = _sizes(size)
         counts = channels_at(width, len(sizes))
         self.base = (counts[0], *sizes[0])
         self.input = LatentInput(latent_dim, spec, length=math.sqrt(latent_dim) / 2)
@@ -71,9 +78,10 @@ class Discriminator(nn.Module):
 
     def __init__(self, size: Size, channels: int, width: int, spec: ConditionSpec) -> None:
         super().__init__()
-        levels = len(pyramid(size, SMALLEST))
+        levels = len(_sizes(size))
         counts = channels_at(width, levels)[::-1]
-        self.first = nn.Conv2d(channels, counts[0], 3, padding=1)
+        self.input = PictureInput(size, channels, spec)
+        self.first = nn.Conv2d(self.input.channels, counts[0], 3, padding=1)
         self.downs = nn.ModuleList(
             nn.Conv2d(counts[i], counts[i + 1], 4, stride=2, padding=1) for i in range(levels - 1)
         )
@@ -81,11 +89,16 @@ class Discriminator(nn.Module):
         self.linear = nn.Linear(counts[-1] * height * breadth, _FEATURES)
         self.head = Judgement(_FEATURES, spec)
 
-    def forward(self, pictures: Tensor, condition: Condition) -> Tensor:
-        """Give logits [batch], higher for more real, of pictures [batch, channels, height, width]."""
-        x = F.leaky_relu(self.first(pictures), _SLOPE)
+    def forward(self, pictures: Tensor, condition: Condition) -> Verdict:
+        """Judge pictures [batch, channels, height, width]."""
+        x = F.leaky_relu(self.first(self.input(pictures, condition)), _SLOPE)
         for down in self.downs:
             x = F.leaky_relu(down(x), _SLOPE)
         x = F.leaky_relu(self.linear(x.flatten(1)), _SLOPE)
-        logits: Tensor = self.head(x, condition)
-        return logits
+        verdict: Verdict = self.head(x, condition)
+        return verdict
+
+
+def _sizes(size: Size) -> list[Size]:
+    """Give the pyramid, of at least one doubling however small the picture."""
+    return pyramid(size, min(SMALLEST, min(size) // 2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -55,6 +56,15 @@ class Screen:
     def sheet(self, path: Path) -> None:
         """Say where the newest sample sheet is."""
         self._sheet = path
+
+    def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
+        """Show what was measured."""
+        told = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+        self.note(f"{images_seen:>11,} images  {told}{'  (best so far)' if best else ''}")
+
+    def event(self, kind: str, text: str) -> None:
+        """Show what happened besides."""
+        self.note(f"{kind}: {text}")
 
     def stop_asked(self) -> bool:
         """Say whether the run is to save and stop."""

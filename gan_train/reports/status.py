@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ class Status:
     discriminator_loss: float
     belief_in_real: float
     belief_in_fake: float
+    augment_strength: float = 0.0
 
 
 class Watcher(Protocol):
@@ -34,6 +36,12 @@ class Watcher(Protocol):
 
     def sheet(self, path: Path) -> None:
         """Take the path of a new sample sheet."""
+
+    def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
+        """Take what was measured, and whether it is the best so far."""
+
+    def event(self, kind: str, text: str) -> None:
+        """Take what happened besides: "warning", "rollback"."""
 
     def stop_asked(self) -> bool:
         """Say whether to save and stop now; asked before every step."""

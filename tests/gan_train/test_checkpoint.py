@@ -11,9 +11,12 @@ from gan_train import checkpoint
 from gan_train.checkpoint import Checkpoint
 
 
-def save(run: Path, images_seen: int) -> Path:
+def save(run: Path, images_seen: int, keep: tuple[str, ...] = ()) -> Path:
     tensors = {"a": torch.full((2, 3), float(images_seen)), "b.c": torch.arange(3)}
-    return checkpoint.save(run, Checkpoint(tensors, {"images_seen": images_seen, "seconds": 1.5}))
+    name = checkpoint.save(run, Checkpoint(tensors, {"images_seen": images_seen, "seconds": 1.5}))
+    checkpoint.point(run, name, name)
+    checkpoint.keep(run, keep)
+    return run / "checkpoints" / f"{name}.safetensors"
 
 
 def test_what_is_saved_is_loaded_and_the_last_few_are_kept(tmp_path: Path) -> None:
@@ -27,7 +30,7 @@ def test_what_is_saved_is_loaded_and_the_last_few_are_kept(tmp_path: Path) -> No
     assert newest.facts["images_seen"] == 5_000_000_000
     assert torch.equal(newest.tensors["a"], torch.full((2, 3), 5e9))
     assert (tmp_path / "last").read_text() == "005000000000\n"
-    assert checkpoint.load_best(tmp_path).facts == newest.facts
+    assert checkpoint.load_named(tmp_path, "best").facts == newest.facts
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "empty", "no json", "json"])
@@ -50,7 +53,7 @@ def test_a_damaged_newest_one_falls_back_to_the_one_before_saying_so(tmp_path: P
     assert newest.facts["images_seen"] == 100
     assert len(troubles) == 1
     assert "000000000200.safetensors is damaged" in troubles[0]
-    assert checkpoint.load_best(tmp_path).facts["images_seen"] == 100
+    assert checkpoint.load_named(tmp_path, "best").facts["images_seen"] == 100
 
 
 def test_tensors_without_their_facts_do_not_count(tmp_path: Path) -> None:
@@ -64,10 +67,10 @@ def test_tensors_without_their_facts_do_not_count(tmp_path: Path) -> None:
 def test_folders_without_a_whole_checkpoint_are_refused(tmp_path: Path) -> None:
     assert checkpoint.load_newest(tmp_path) == (None, [])
     with pytest.raises(OptionError, match="no whole checkpoint"):
-        checkpoint.load_best(tmp_path)
+        checkpoint.load_named(tmp_path, "best")
     save(tmp_path, 100).write_bytes(b"")
     with pytest.raises(OptionError, match=r"no whole checkpoint.*damaged"):
-        checkpoint.load_best(tmp_path)
+        checkpoint.load_named(tmp_path, "best")
 
 
 def test_the_newest_run_is_the_one_that_saved_last(tmp_path: Path) -> None:
@@ -77,3 +80,19 @@ def test_the_newest_run_is_the_one_that_saved_last(tmp_path: Path) -> None:
         save(tmp_path / name, 100)
         os.utime(tmp_path / name / "last", (when, when))
     assert checkpoint.newest_run(tmp_path) == tmp_path / "b"
+
+
+def test_what_is_wanted_is_kept_however_old(tmp_path: Path) -> None:
+    for images in (100, 200, 300, 400, 500):
+        save(tmp_path, images, keep=("000000000200",))
+    assert [int(name) for name in checkpoint.names(tmp_path)] == [200, 300, 400, 500]
+    checkpoint.point(tmp_path, "000000000500", "000000000200")
+    assert checkpoint.load_named(tmp_path, "best").facts["images_seen"] == 200
+    assert checkpoint.load_named(tmp_path, "last").facts["images_seen"] == 500
+    assert checkpoint.load_named(tmp_path, "000000000300").facts["images_seen"] == 300
+    with pytest.raises(OptionError, match=r"no checkpoint '000000000100'; give best, last, or one of 0"):
+        checkpoint.load_named(tmp_path, "000000000100")
+    checkpoint.drop(tmp_path, "000000000300")
+    assert [int(name) for name in checkpoint.names(tmp_path)] == [200, 400, 500]
+    assert checkpoint.facts(tmp_path, "000000000400")["seconds"] == 1.5
+    assert checkpoint.facts(tmp_path, "000000000300") == {}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -12,10 +13,13 @@ import torch
 from PIL import Image
 
 from gan_infer import Generator
-from gan_train import checkpoint, cli, config
+from gan_train import checkpoint, cli, presets
 from tests.conftest import CommandLine, Run
 
-SMALL = ("--size", "16", "--width", "2", "--batch-size", "8", "--reports", "2", "--precision", "fp32")
+SMALL = (
+    *("--size", "16", "--width", "2", "--batch-size", "8", "--reports", "2", "--precision", "fp32"),
+    *("--set", "evaluation.samples=0"),
+)
 
 
 @pytest.fixture
@@ -109,16 +113,22 @@ def test_an_interruption_saves_and_the_same_command_ends_where_it_would_have(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["fit"], 2, "DATA"),
+        (["fit"], 1, "no DATA is given"),
         (["fit", "gone"], 1, "no data at 'gone'"),
         (["fit", "file.txt"], 1, "is a file, but no IDX file"),
         (["fit", "empty"], 1, "holds no pictures"),
         (["fit", "digits", "--preset", "best"], 1, "'best' is unknown"),
         (["fit", "digits", "--size", "big"], 2, "48x32"),
-        (["fit", "digits", "--size", "8"], 1, "data.height is 8; expected a whole number from 16 to 128"),
+        (["fit", "digits", "--size", "7"], 1, "data.height is 7; expected a whole number from 8 to 256"),
         (["fit", "digits", "--minutes", "-1"], 1, "budget.minutes is -1.0"),
         (["fit", "digits", "--minutes", "nan"], 1, "budget.minutes is nan"),
         (["fit", "digits", "--minutes", "1", "--images", "1"], 1, "give one of them"),
+        (["fit", "digits", "--set", "loss.gamma=1"], 1, "loss.r1_gamma"),
+        (["fit", "digits", "--set", "loss.name"], 1, "sets no option"),
+        (["fit", "digits", "--set", "loss.name=wgan"], 1, "expected one of minimax"),
+        (["fit", "--config", "gone.json"], 1, "gone.json cannot be read"),
+        (["fit", "--config", "file.txt"], 1, "file.txt is no JSON"),
+        (["fit", "digits", "--preset", "few", "--config", "c.json"], 1, "give one of them"),
         (["fit", "digits", "--device", "tpu"], 1, "'tpu' is unknown"),
         (["fit", "digits", "--images", "8", "--out", "file.txt"], 1, "is a file"),
         (["fit", "digits", "--images", "8", "--out", "full"], 1, "something else than a run"),
@@ -155,10 +165,56 @@ def test_cuda_that_cannot_be_had_is_refused(run: Run) -> None:
     assert not Path("runs").exists()
 
 
+def test_a_changed_option_can_be_allowed_on_purpose(run: Run, photos: Path) -> None:
+    command = ["fit", photos, "--out", "here", *SMALL]
+    assert run(*command, "--images", 80)[0] == 0
+    code, _, err = run(*command, "--images", 160)
+    assert code == 1
+    assert "budget.images: 80 -> 160" in err
+    code, _, err = run(*command, "--images", 160, "--allow-changed", "budget.images")
+    assert code == 0, err
+    assert "resuming here at 80 images" in err
+    assert Path("here/last").read_text() == "000000000160\n"
+    assert json.loads(Path("here/config.json").read_text())["budget"]["images"] == 160
+
+
+def test_a_config_can_be_given_back(run: Run, photos: Path) -> None:
+    assert run("fit", photos, "--images", 80, "--out", "first", *SMALL)[0] == 0
+    code, _, err = run("fit", "--config", "first/config.json", "--out", "second")
+    assert code == 0, err
+    assert Path("second/config.json").read_bytes() == Path("first/config.json").read_bytes()
+    one, two = (checkpoint.load_named(Path(name), "last") for name in ("first", "second"))
+    assert all(torch.equal(one.tensors[name], two.tensors[name]) for name in one.tensors)
+    code, _, err = run("fit", "--config", "first/config.json", "--minutes", 0.01, "--out", "third")
+    assert code == 0, err
+    Image.new("RGB", (40, 30)).save(photos / "cats" / "new.png")
+    code, _, err = run("fit", "--config", "first/config.json", "--out", "fourth")
+    assert code == 1
+    assert "holds other pictures" in err
+
+
+def test_a_dry_run_prints_config_cost_and_speed_and_writes_nothing(run: Run, photos: Path) -> None:
+    code, out, err = run("fit", photos, "--images", 8000, "--dry-run", *SMALL)
+    assert code == 0, err
+    assert not Path("runs").exists()
+    config, _, told = out.partition("\n}\n")
+    assert json.loads(config + "}")["network"]["width"] == 2
+    lines = dict(line.split(None, 1) for line in told.splitlines() if line[0] != " ")
+    assert set(lines) == {"generator", "discriminator", "training", "speed", "time"}
+
+
+def test_labels_can_be_left_out(run: Run, photos: Path) -> None:
+    plain = ("--set", "condition.generator=none", "--set", "condition.discriminator=none")
+    code, _, err = run("fit", photos, "--images", 32, *SMALL, *plain)
+    assert code == 0, err
+    assert run("export", "--to", "gen.onnx")[0] == 0
+    assert not Generator.load("gen.onnx", device="cpu").conditional
+
+
 def test_presets_are_listed(run: Run) -> None:
     code, out, _ = run("presets")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == list(config.PRESETS)
+    assert [line.split()[0] for line in out.splitlines()[::2]] == list(presets.PRESETS)
 
 
 def test_training_without_its_packages_says_what_to_install(tmp_path: Path) -> None:

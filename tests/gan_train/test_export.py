@@ -16,7 +16,7 @@ import torch
 
 from gan_infer import Generator, ModelError, OptionError
 from gan_infer.metadata import KEY
-from gan_train import checkpoint, config, export, loop, machine
+from gan_train import budget, checkpoint, config, export, loop, presets
 from gan_train.data.pictures import PictureSet
 from gan_train.export import graph
 from tests.conftest import CONDITIONAL, DCGAN, EVERY_KIND, UNCONDITIONAL, Kind, make_metadata, make_network
@@ -158,8 +158,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "optimizer.batch_size": 8,
         "budget.images": 40,
         "reports": 1,
+        "evaluation.samples": 0,
     }
-    options = machine.settle(config.make("dcgan", changes), pictures)
+    options = budget.settle(presets.make("dcgan", changes), pictures)
     config.write(options, folder / checkpoint.CONFIG)
     loop.train(options, pictures, folder, Watcher())
     return folder

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import torch
 from PIL import Image
 
 from gan_infer.errors import OptionError, TrainingError
-from gan_train import checkpoint, config, loop, machine, state
+from gan_train import augment, budget, checkpoint, config, loop, machine, presets, state, stepper
 from gan_train.batches import Batches
 from gan_train.config import Config, OptimizerOptions
 from gan_train.data.pictures import PictureSet
 from gan_train.reports import html
 from gan_train.reports.status import Status
+from gan_train.step import make_players
 
 
 class Watcher:
@@ -28,6 +30,8 @@ class Watcher:
         self.notes: list[str] = []
         self.statuses: list[Status] = []
         self.sheets: list[Path] = []
+        self.measured: list[tuple[int, bool]] = []
+        self.events: list[tuple[str, str]] = []
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -37,6 +41,12 @@ class Watcher:
 
     def sheet(self, path: Path) -> None:
         self.sheets.append(path)
+
+    def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
+        self.measured.append((images_seen, best))
+
+    def event(self, kind: str, text: str) -> None:
+        self.events.append((kind, text))
 
     def stop_asked(self) -> bool:
         if self.left is None:
@@ -60,8 +70,9 @@ def settled(pictures: PictureSet, preset: str = "resnet", **changes: Any) -> Con
         "machine.precision": "fp32",
         "machine.device": "cpu",
         "reports": 3,
+        "evaluation.samples": 0,
     }
-    return machine.settle(config.make(preset, {**small, **changes}), pictures)
+    return budget.settle(presets.make(preset, {**small, **changes}), pictures)
 
 
 def run_whole(options: Config, pictures: PictureSet, run: Path) -> Watcher:
@@ -78,8 +89,10 @@ def test_a_run_writes_the_folder_of_the_contract(pictures: PictureSet, tmp_path:
         "best",
         "checkpoints",
         "config.json",
+        "events.jsonl",
         "last",
         "log.jsonl",
+        "metrics.jsonl",
         "report.html",
         "samples",
     ]
@@ -103,12 +116,16 @@ def test_a_run_writes_the_folder_of_the_contract(pictures: PictureSet, tmp_path:
     assert "http" not in report.replace("http-equiv", "")
 
 
-@pytest.mark.parametrize("preset", ["resnet", "relativistic", "dcgan"])
-@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize(
+    ("preset", "bf16"),
+    [(name, False) for name in presets.PRESETS] + [(name, True) for name in ("resnet", "sngan", "dcgan")],
+)
 def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(
     pictures: PictureSet, tmp_path: Path, preset: str, bf16: bool
 ) -> None:
-    options = settled(pictures, preset, **{"machine.precision": "bf16" if bf16 else "fp32"})
+    images = 240 * presets.make(preset, {}).optimizer.discriminator_steps
+    precision = "bf16" if bf16 else "fp32"
+    options = settled(pictures, preset, **{"machine.precision": precision, "budget.images": images})
     run_whole(options, pictures, tmp_path / "whole")
     parts = tmp_path / "parts"
     config.write(options, parts / checkpoint.CONFIG)
@@ -121,7 +138,6 @@ def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(
     resumed, _ = checkpoint.load_newest(parts)
     assert whole is not None
     assert resumed is not None
-    assert whole.facts["images_seen"] == resumed.facts["images_seen"] == 240
     assert set(whole.tensors) == set(resumed.tensors)
     for name, tensor in whole.tensors.items():
         assert torch.equal(tensor, resumed.tensors[name]), name
@@ -132,7 +148,24 @@ def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(
         "average",
         "generator_optimizer",
         "discriminator_optimizer",
+        "augment",
     }
+    assert timeless(tmp_path / "whole") == timeless(parts)
+
+
+def timeless(run: Path) -> dict[str, Any]:
+    """Give all that a run wrote which does not depend on how fast it was."""
+    times = ("seconds", "images_per_second", "seconds_left", "sha256")
+    told: dict[str, Any] = {path.name: path.read_bytes() for path in run.glob("samples/*")}
+    told |= {name: (run / name).read_text() for name in ("best", "last", "metrics.jsonl", "events.jsonl")}
+    told["log"] = [
+        {key: value for key, value in line.items() if key not in times}
+        for line in html.read_log(run / checkpoint.LOG)
+    ]
+    for name in checkpoint.names(run):
+        facts = checkpoint.facts(run, name)
+        told[name] = {key: value for key, value in facts.items() if key not in times}
+    return told
 
 
 def test_another_seed_gives_other_weights(pictures: PictureSet, tmp_path: Path) -> None:
@@ -180,47 +213,128 @@ def test_a_budget_of_minutes_ends_in_time(pictures: PictureSet, tmp_path: Path) 
     assert watcher.statuses[-1].progress >= 1.0
 
 
+Poison = Callable[[int, Any, Any], Any]
+
+
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[Poison], None]:
+    """Give a function that has every step's outcome go through another: (calls, players, outcome)."""
+
+    def poison(change: Poison) -> None:
+        real, calls = stepper.step, 0
+
+        def step(players: Any, *arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            return change(calls, players, real(players, *arguments))
+
+        monkeypatch.setattr(stepper, "step", step)
+
+    return poison
+
+
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
-def test_losses_that_are_not_finite_stop_the_run_and_keep_what_was_good(
-    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, player: str
+def test_a_loss_that_is_not_finite_sends_the_run_back_once_and_it_ends_well(
+    pictures: PictureSet, tmp_path: Path, poisoned: Callable[[Poison], None], player: str
 ) -> None:
-    options = settled(pictures)
-    config.write(options, tmp_path / checkpoint.CONFIG)
-    assert loop.train(options, pictures, tmp_path, Watcher(stop_after=12)) is False
-    before = {path: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()}
-    real, calls = loop.step, 0
+    def once(calls: int, players: Any, outcome: Any) -> Any:
+        broken = {f"{player}_loss": torch.tensor(math.nan)}
+        return dataclasses.replace(outcome, **broken) if calls == 15 else outcome
 
-    def poisoned(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        outcome = real(*arguments, **options)
-        if calls == 3:
-            return dataclasses.replace(outcome, **{f"{player}_loss": torch.tensor(math.nan)})
-        return outcome
+    poisoned(once)
+    watcher = run_whole(settled(pictures), pictures, tmp_path)
+    ((kind, text),) = watcher.events
+    assert kind == "rollback"
+    assert text.startswith(f"the {player} loss became nan; going back to 80 images with half the learning")
+    log = html.read_log(tmp_path / "log.jsonl")
+    assert [line["images_seen"] for line in log] == [80, 160, 240]
+    usual = loop.learning_rate(settled(pictures).optimizer, 152 / 240)
+    assert log[1]["learning_rate"] == pytest.approx(usual / 2)
+    assert [line["kind"] for line in html.read_log(tmp_path / "events.jsonl")] == ["rollback"]
+    newest, _ = checkpoint.load_newest(tmp_path)
+    assert newest is not None
+    assert newest.facts["rollbacks"] == 1
 
-    monkeypatch.setattr(loop, "step", poisoned)
-    with pytest.raises(TrainingError, match=rf"the {player} loss became nan at step 15;"):
-        loop.train(options, pictures, tmp_path, Watcher())
-    assert {path: path.read_bytes() for path in (tmp_path / "checkpoints").iterdir()} == before
 
-
-def test_weights_that_are_not_finite_are_never_saved(
-    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_keeps_going_wrong_stops_and_says_what_to_try(
+    pictures: PictureSet, tmp_path: Path, poisoned: Callable[[Poison], None]
 ) -> None:
-    options = settled(pictures)
-    config.write(options, tmp_path / checkpoint.CONFIG)
-    real = loop.step
-
-    def poisoned(players: Any, *arguments: Any, **options: Any) -> Any:
-        outcome = real(players, *arguments, **options)
+    def always(calls: int, players: Any, outcome: Any) -> Any:
         with torch.no_grad():
-            next(players.average.parameters())[0, 0] = math.inf
+            if calls > 10:
+                next(players.average.parameters())[0, 0] = math.inf
         return outcome
 
-    monkeypatch.setattr(loop, "step", poisoned)
-    with pytest.raises(TrainingError, match="a weight of the average is no longer finite at step 10"):
-        loop.train(options, pictures, tmp_path, Watcher())
-    assert checkpoint.names(tmp_path) == []
+    poisoned(always)
+    options = settled(pictures, rollbacks=2)
+    config.write(options, tmp_path / checkpoint.CONFIG)
+    watcher = Watcher()
+    said = r"a weight of the average is no longer finite; rolled back 2 times .*lower --learning-rate"
+    with pytest.raises(TrainingError, match=said):
+        loop.train(options, pictures, tmp_path, watcher)
+    assert [kind for kind, _ in watcher.events] == ["rollback", "rollback"]
+    assert checkpoint.names(tmp_path) == ["000000000080"]  # what was good is kept
+    kept, _ = checkpoint.load_newest(tmp_path)
+    assert kept is not None
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in kept.tensors.values())
+
+
+def test_a_run_that_goes_wrong_before_its_first_checkpoint_begins_again(
+    pictures: PictureSet, tmp_path: Path, poisoned: Callable[[Poison], None]
+) -> None:
+    def early(calls: int, players: Any, outcome: Any) -> Any:
+        with torch.no_grad():
+            if calls == 4:
+                for parameter in players.discriminator.parameters():
+                    parameter.fill_(math.nan)
+        return outcome
+
+    poisoned(early)
+    watcher = run_whole(settled(pictures), pictures, tmp_path)
+    assert "going back to 0 images" in watcher.events[0][1]
+    assert checkpoint.names(tmp_path)[-1] == "000000000240"
+
+
+def test_a_discriminator_that_wins_is_warned_of_then_turned_back(
+    pictures: PictureSet, tmp_path: Path, poisoned: Callable[[Poison], None]
+) -> None:
+    def sure(calls: int, players: Any, outcome: Any) -> Any:
+        if 10 < calls <= 30:
+            return dataclasses.replace(
+                outcome, belief_in_real=torch.tensor(0.999), belief_in_fake=torch.tensor(0.001)
+            )
+        return outcome
+
+    poisoned(sure)
+    watcher = run_whole(settled(pictures), pictures, tmp_path)
+    assert [kind for kind, _ in watcher.events] == ["warning", "rollback"]
+    assert "the discriminator has won" in watcher.events[1][1]
+    assert "going back to 80 images" in watcher.events[1][1]
+    assert [line["images_seen"] for line in html.read_log(tmp_path / "log.jsonl")] == [80, 160, 240]
+
+
+@pytest.mark.parametrize("stop", [12, 23, 28])
+def test_a_run_that_was_rolled_back_resumes_to_the_same_end(
+    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    real = stepper.step
+
+    def diverging(players: Any, options: Config, batches: Any, controls: Any) -> Any:
+        # Wrong at one place of the run, and only at the full learning rate: not by counting calls.
+        outcome = real(players, options, batches, controls)
+        if abs(controls.learning_rate - rates[25]) < 1e-9:
+            return dataclasses.replace(outcome, generator_loss=torch.tensor(math.inf))
+        return outcome
+
+    monkeypatch.setattr(stepper, "step", diverging)
+    options = settled(pictures)
+    rates = [loop.learning_rate(options.optimizer, step * 8 / 240) for step in range(30)]
+    run_whole(options, pictures, tmp_path / "whole")
+    config.write(options, tmp_path / "parts" / checkpoint.CONFIG)
+    assert loop.train(options, pictures, tmp_path / "parts", Watcher(stop_after=stop)) is False
+    assert loop.train(options, pictures, tmp_path / "parts", Watcher()) is True
+    assert timeless(tmp_path / "whole") == timeless(tmp_path / "parts")
+    assert "rollback" in (tmp_path / "parts" / "events.jsonl").read_text()
 
 
 def test_a_checkpoint_of_other_networks_is_refused(pictures: PictureSet, tmp_path: Path) -> None:
@@ -244,7 +358,8 @@ def test_batches_show_every_picture_once_an_epoch_in_a_new_order(pictures: Pictu
         pictures,
         images=np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None, None], (40, 16, 16, 1)).copy(),
     )
-    batches = Batches(numbered, 8, 4, "uniform", 3, torch.device("cpu"))
+    options = settled(numbered, seed=3, **{"network.latent_distribution": "uniform"})
+    batches = Batches(numbered, options, torch.device("cpu"))
     epochs = [
         [int(v) for start in range(0, 40, 8) for v in batches.at(epoch * 40 + start).real[:, 0, 0, 0]]
         for epoch in (0, 1)
@@ -260,6 +375,32 @@ def test_batches_show_every_picture_once_an_epoch_in_a_new_order(pictures: Pictu
     assert batch.latents.abs().max() <= 1
     assert not torch.equal(batch.latents[0], batch.latents[1])
     assert torch.equal(batch.latents, batches.at(16).latents)
+    assert not torch.equal(batch.latents, batches.at(16, turn=1).latents)
+    assert batch.draws.shape == (3, 8, augment.DRAWS)
+    assert batch.mix.shape == (8,)
+
+
+def test_flips_mirror_about_half_of_the_pictures_where_asked(pictures: PictureSet) -> None:
+    plain = Batches(pictures, settled(pictures), torch.device("cpu"))
+    flipping = Batches(pictures, settled(pictures, **{"augment.flip": True}), torch.device("cpu"))
+    mirrored = 0
+    for seen in range(0, 400, 8):
+        real, flipped = plain.at(seen).real, flipping.at(seen).real
+        for one, other in zip(real, flipped, strict=True):
+            assert torch.equal(one, other) or torch.equal(one.flip(2), other)
+            mirrored += not torch.equal(one, other)
+    assert 120 < mirrored < 280
+
+
+def test_pictures_on_disk_give_the_same_batches_as_in_memory(pictures: PictureSet, tmp_path: Path) -> None:
+    np.save(tmp_path / "pictures.npy", pictures.images)
+    mapped = dataclasses.replace(pictures, images=np.load(tmp_path / "pictures.npy", mmap_mode="r"))
+    options = settled(pictures)
+    for seen in (0, 8, 36, 400):
+        one = Batches(pictures, options, torch.device("cpu")).at(seen)
+        other = Batches(mapped, options, torch.device("cpu")).at(seen)
+        assert torch.equal(one.real, other.real)
+        assert other.real.stride() == one.real.stride()
 
 
 def test_settling_measures_a_precision_and_leaves_torchs_randomness_alone(pictures: PictureSet) -> None:
@@ -278,7 +419,7 @@ def test_restoring_keeps_the_memory_format(pictures: PictureSet, tmp_path: Path)
     run_whole(options, pictures, tmp_path)
     newest, _ = checkpoint.load_newest(tmp_path)
     assert newest is not None
-    players = loop.make_players(options, machine.shape_of(pictures), torch.device("cpu"))
+    players = make_players(options, machine.shape_of(pictures), torch.device("cpu"))
     state.restore(players, newest.tensors)
     for parameter in players.generator.parameters():
         if parameter.dim() == 4:

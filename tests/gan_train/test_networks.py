@@ -7,29 +7,46 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan_train.networks import FAMILIES, Condition, ConditionSpec
-from gan_train.networks.condition import Judgement, LatentInput
+from gan_train.networks import FAMILIES, Condition, ConditionSpec, r3
+from gan_train.networks.condition import ConditionalBatchNorm, Judgement, LatentInput
 from gan_train.networks.pixels import PixelGenerator
 from gan_train.networks.pyramid import channels_at, pyramid
 from tests.conftest import DCGAN, DCGAN_PLAIN, Kind, make_network
 
-SIZES = [(16, 16), (28, 28), (17, 33), (48, 32), (64, 64), (127, 19), (96, 96), (128, 128)]
+SIZES = [
+    (8, 8),
+    (8, 13),
+    (16, 16),
+    (28, 28),
+    (17, 33),
+    (48, 32),
+    (64, 64),
+    (127, 19),
+    (96, 96),
+    (128, 128),
+    (256, 200),
+]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize(("channels", "classes"), [(1, 0), (3, 5)])
+@pytest.mark.parametrize(
+    ("channels", "spec"),
+    [(1, ConditionSpec()), (3, ConditionSpec(5)), (4, ConditionSpec(100, "one_hot", "concatenation"))],
+    ids=["plain", "projection", "concatenation"],
+)
 def test_every_family_makes_and_judges_every_size(
-    family: str, size: tuple[int, int], channels: int, classes: int
+    family: str, size: tuple[int, int], channels: int, spec: ConditionSpec
 ) -> None:
-    spec = ConditionSpec(classes)
+    classes = spec.classes
     generator = FAMILIES[family].generator(size, channels, 2, 6, spec)
     discriminator = FAMILIES[family].discriminator(size, channels, 2, spec)
     condition = Condition(torch.tensor([0, classes - 1, 0]) if classes else None)
     pictures = generator(torch.randn(3, 6), condition)
     assert pictures.shape == (3, channels, *size)
     assert pictures.abs().max() <= 1
-    logits = discriminator(pictures, condition)
+    logits, classified = discriminator(pictures, condition)
+    assert classified is None
     assert logits.shape == (3,)
     logits.sum().backward()
     for network in (generator, discriminator):
@@ -61,7 +78,7 @@ def test_dcgan_at_64_is_the_papers_figure_1() -> None:
     assert abs(weights.std().item() - 0.02) < 1e-4
     discriminator = FAMILIES["dcgan"].discriminator((64, 64), 3, 128, ConditionSpec())
     norms = [type(norm).__name__ for norm in discriminator.norms]  # type: ignore[union-attr]
-    assert norms == ["Identity", "BatchNorm2d", "BatchNorm2d", "BatchNorm2d"]
+    assert norms == ["Identity", "BatchNorm", "BatchNorm", "BatchNorm"]
     assert [down.weight.shape[0] for down in discriminator.downs] == [128, 256, 512, 1024]  # type: ignore[union-attr]
 
 
@@ -86,15 +103,57 @@ def test_the_condition_matters_to_both_networks() -> None:
     torch.testing.assert_close(vectors[:, 4:].norm(dim=1), torch.full((3,), 2.0))
     judgement = Judgement(4, ConditionSpec(3))
     same = torch.ones(3, 4)
-    logits = judgement(same, Condition(torch.arange(3)))
+    logits, _ = judgement(same, Condition(torch.arange(3)))
     expected = judgement.linear(same)[:, 0] + judgement.embedding.weight.sum(1) / 2  # type: ignore[union-attr]
     torch.testing.assert_close(logits, expected)
+
+
+def test_every_way_of_a_condition_changes_what_comes_out() -> None:
+    torch.manual_seed(0)
+    size, latent = (12, 16), torch.randn(4, 6)
+    first, second = Condition(torch.zeros(4, dtype=torch.int64)), Condition(torch.ones(4, dtype=torch.int64))
+    pictures = torch.randn(4, 1, *size)
+    for way in ("one_hot", "embedding", "batch_norm"):
+        generator = FAMILIES["sngan"].generator(size, 1, 4, 6, ConditionSpec(2, way)).eval()
+        for name, parameter in generator.named_parameters():
+            if name.endswith(("scale.weight", "shift.weight")):  # equal for all labels at the start
+                torch.nn.init.normal_(parameter)
+        assert not torch.allclose(generator(latent, first), generator(latent, second)), way
+    for way in ("concatenation", "projection"):
+        discriminator = FAMILIES["resnet"].discriminator(size, 1, 4, ConditionSpec(2, "embedding", way))
+        one, other = discriminator(pictures, first), discriminator(pictures, second)
+        assert not torch.allclose(one.logits, other.logits), way
+    auxiliary = FAMILIES["resnet"].discriminator(size, 1, 4, ConditionSpec(2, "embedding", "auxiliary"))
+    one, other = auxiliary(pictures, first), auxiliary(pictures, second)
+    assert torch.equal(one.logits, other.logits)  # it names the class, and is not told it
+    assert one.classes.shape == (4, 2)
+
+
+def test_conditional_batch_norm_scales_and_shifts_by_the_label() -> None:
+    norm = ConditionalBatchNorm(2, ConditionSpec(3, "batch_norm"))
+    assert norm.scale is not None
+    assert norm.shift is not None
+    torch.nn.init.normal_(norm.scale.weight)
+    torch.nn.init.normal_(norm.shift.weight)
+    x, label = torch.randn(6, 2, 3, 3) * 4 + 1, torch.tensor([0, 1, 2, 2, 1, 0])
+    plain = (x - x.mean((0, 2, 3), keepdim=True)) / (
+        x.var((0, 2, 3), correction=0, keepdim=True) + 1e-5
+    ).sqrt()
+    expected = plain * norm.scale.weight[label][:, :, None, None] + norm.shift.weight[label][:, :, None, None]
+    torch.testing.assert_close(norm(x, Condition(label)), expected)
+
+
+def test_blocks_of_r3_begin_as_the_identity() -> None:
+    block = r3.Block(32, 8)
+    x = torch.randn(2, 32, 5, 5)
+    assert torch.equal(block(x), x)
+    assert block.second.groups == 4
 
 
 def test_judgement_stays_in_float32_under_autocast() -> None:
     judgement = Judgement(4, ConditionSpec())
     with torch.autocast("cpu", torch.bfloat16):
-        assert judgement(torch.randn(2, 4).bfloat16(), Condition()).dtype == torch.float32
+        assert judgement(torch.randn(2, 4).bfloat16(), Condition()).logits.dtype == torch.float32
 
 
 class _Fixed(torch.nn.Module):

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from gan_infer import Generator
-from gan_train import checkpoint, config, data, export, loop, machine
+from gan_train import budget, checkpoint, config, data, export, loop, presets
 from tests.gan_train.test_loop import Watcher
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("preset", config.PRESETS)
+@pytest.mark.parametrize("preset", presets.PRESETS)
 def test_a_preset_learns_classes_and_does_not_collapse_within_them(preset: str, tmp_path: Path) -> None:
     # DCGAN narrower than this does collapse: its published width is 128.
     width = 32 if preset == "dcgan" else 16
     changes = {"budget.images": 51_200, "network.width": width, "reports": 1}
-    wanted = config.make(preset, changes)
+    wanted = presets.make(preset, changes)
     digits = data.load(wanted.data)
-    options = machine.settle(wanted, digits)
+    options = budget.settle(wanted, digits)
     config.write(options, tmp_path / checkpoint.CONFIG)
     loop.train(options, digits, tmp_path, Watcher())
     export.export(tmp_path, tmp_path / "gen.onnx")

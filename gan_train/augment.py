@@ -1,0 +1,103 @@
+"""DiffAugment: what is done to pictures on their way to the discriminator; it knows no networks.
+
+Every transformation can be differentiated, and is done to real and generated pictures alike (Zhao et
+al., NeurIPS 2020), to each picture with the probability `strength`, which may move during training
+(Karras et al., StyleGAN2-ADA, NeurIPS 2020). Chance comes in as numbers, so that it is the caller's
+alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch import Tensor
+
+# How many random numbers in [0, 1) a picture needs.
+DRAWS: Final = 10
+_SHIFT: Final = 1 / 8
+_CUT: Final = 1 / 2
+
+
+def augment(pictures: Tensor, draws: Tensor, strength: Tensor, policies: tuple[str, ...]) -> Tensor:
+    """Transform some of the pictures.
+
+    Args:
+        pictures: float [batch, channels, height, width] in [-1, 1].
+        draws: float [batch, DRAWS] in [0, 1).
+        strength: a scalar, the probability of each transformation of each picture.
+        policies: some of "colour", "translation", "cutout", in this order.
+
+    Returns:
+        float, of the same shape.
+    """
+    result = pictures
+    for index, (name, transform) in enumerate(_TRANSFORMS.items()):
+        if name in policies:
+            done = (draws[:, index] < strength)[:, None, None, None]
+            result = torch.where(done, transform(result, draws[:, len(_TRANSFORMS) :]), result)
+    return result
+
+
+def adapted(strength: Tensor, rightness: Tensor, target: float, step: float | Tensor) -> Tensor:
+    """Give the strength after one batch.
+
+    Args:
+        rightness: the mean sign of the real pictures' logits, in [-1, 1]: r_t of StyleGAN2-ADA,
+            equation 1, which nears 1 as the discriminator learns the real pictures by heart.
+        target: what it is steered to, 0.6 there.
+        step: how far the strength moves.
+    """
+    return (strength + step * torch.sign(rightness - target)).clamp(0.0, 1.0)
+
+
+def _colour(pictures: Tensor, draws: Tensor) -> Tensor:
+    """Change brightness, saturation and contrast; an alpha channel stays as it is."""
+    colours, alpha = pictures[:, :3], pictures[:, 3:]
+    brightness, saturation, contrast = (draws[:, i, None, None, None] for i in range(3))
+    colours = colours + (brightness - 0.5)
+    grey = colours.mean(1, keepdim=True)
+    colours = (colours - grey) * (2 * saturation) + grey
+    mean = colours.mean((1, 2, 3), keepdim=True)
+    colours = (colours - mean) * (0.5 + contrast) + mean
+    return torch.cat([colours, alpha], 1)
+
+
+def _translation(pictures: Tensor, draws: Tensor) -> Tensor:
+    """Move by up to an eighth of each side, filling up with 0."""
+    _, _, height, width = pictures.shape
+    down, inside_down = _shifted(height, draws[:, 3])
+    right, inside_right = _shifted(width, draws[:, 4])
+    moved = pictures.gather(2, down[:, None, :, None].expand_as(pictures))
+    moved = moved.gather(3, right[:, None, None, :].expand_as(pictures))
+    return moved * (inside_down[:, None, :, None] & inside_right[:, None, None, :])
+
+
+def _shifted(side: int, draw: Tensor) -> tuple[Tensor, Tensor]:
+    """Give, for each place along a side, where it is taken from, and whether that lies inside."""
+    most = int(side * _SHIFT + 0.5)
+    offset = (draw * (2 * most + 1)).floor().long() - most
+    source = torch.arange(side, device=draw.device) + offset[:, None]
+    return source.clamp(0, side - 1), (source >= 0) & (source < side)
+
+
+def _cutout(pictures: Tensor, draws: Tensor) -> Tensor:
+    """Set a rectangle of half of each side to 0, wherever its centre lies."""
+    _, _, height, width = pictures.shape
+    rows, columns = _covered(height, draws[:, 5]), _covered(width, draws[:, 6])
+    return pictures * ~(rows[:, None, :, None] & columns[:, None, None, :])
+
+
+def _covered(side: int, draw: Tensor) -> Tensor:
+    cut = int(side * _CUT + 0.5)
+    start = (draw * (side + 1 - cut % 2)).floor().long() - cut // 2
+    place = torch.arange(side, device=draw.device) - start[:, None]
+    return (place >= 0) & (place < cut)
+
+
+_TRANSFORMS: Final[dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
+    "colour": _colour,
+    "translation": _translation,
+    "cutout": _cutout,
+}

@@ -1,0 +1,229 @@
+"""gan-train evaluate: scores of any checkpoint or exported file; PyTorch is imported where it is used."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+import numpy as np
+import numpy.typing as npt
+
+from gan_infer import console, files
+from gan_infer.errors import DataError, OptionError
+from gan_train.commands.shared import RUNS, decoding
+
+if TYPE_CHECKING:
+    from gan_train.data import PictureSet
+    from gan_train.metrics.evaluator import Evaluator, Scores
+
+Pictures = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+Seeds = npt.NDArray[np.int64]
+
+# Samples on the sheet of nearest pictures.
+_SHOWN: Final = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is to be scored: seeds and labels in, pictures out, wherever they come from.
+
+    Attributes:
+        name: for people.
+        shape: (height, width, channels) of its pictures.
+        class_names: in the order of the labels; empty for an unconditional generator.
+        draw: seeds int64 [n] and labels int64 [n] (or None) to uint8 [n, height, width, channels].
+        data: where its training pictures were, "" where that is not known.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    draw: Callable[[Seeds, Labels | None], Pictures]
+    data: str = ""
+
+
+@click.command()
+@click.option("--run", type=click.Path(path_type=Path), help="The run's folder.  [default: the newest]")
+@click.option("--model", help="An exported file, or a shipped model's name, in place of a run.")
+@click.option("--checkpoint", "which", help="best, last, or a checkpoint's name.  [default: best]")
+@click.option("--data", help="What to compare with, as for fit.  [default: the run's own data]")
+@click.option("--samples", type=click.IntRange(100), default=10_000, show_default=True)
+@click.option("--network", default="auto", show_default=True, help="Whose features count.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+@click.option("--to", type=click.Path(path_type=Path), help="Write a sheet of samples and their nearest.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate(
+    run: Path | None,
+    model: str | None,
+    which: str | None,
+    data: str | None,
+    samples: int,
+    network: str,
+    device: str,
+    to: Path | None,
+    as_json: bool,
+) -> None:
+    """Score samples of a run or an exported model against real pictures.
+
+    The column `real` is of held-out real pictures: what a perfect generator would score in as many.
+    """
+    if model is not None and (run is not None or which is not None):
+        raise OptionError("--model was given with --run or --checkpoint; give a model or a run")
+    if to is not None:
+        from gan_infer import images
+
+        images.format_of(to)
+        files.check_writable(to)
+    subject = _of_model(model) if model is not None else _of_run(run, which or "best")
+    source = data or subject.data
+    if not source:
+        raise OptionError(f"what {subject.name} was trained on is not known here; name pictures with --data")
+    pictures, conditional = matched(_read(source, subject.shape), subject.class_names)
+    console.say(f"comparing {subject.name} with {len(pictures):,} pictures of {pictures.name}")
+    evaluator = _prepare(pictures, network, samples, device)
+
+    def draw(count: int, labels: Labels | None) -> Pictures:
+        console.say(f"drawing {count:,} samples, then scoring them")
+        return subject.draw(np.arange(count), labels_of(subject.class_names, count, labels))
+
+    scores = evaluator.score(draw, conditional)
+    if to is not None:
+        _write_sheet(evaluator, subject, conditional, to)
+    for line in _json(subject, scores, evaluator) if as_json else _table(subject, scores, evaluator):
+        click.echo(line)
+
+
+def matched(pictures: PictureSet, class_names: tuple[str, ...]) -> tuple[PictureSet, bool]:
+    """Give the pictures with their classes in the model's order, and whether their labels can be drawn.
+
+    Names decide; where they differ and their number is the same, the order decides, with a note.
+    Where the number differs too, the pictures are taken without labels, with a note.
+    """
+    if not class_names or pictures.labels is None:
+        return pictures, False
+    own = pictures.class_names
+    if set(own) == set(class_names) and len(own) == len(class_names):
+        index = np.array([class_names.index(name) for name in own], np.int64)
+        return dataclasses.replace(pictures, labels=index[pictures.labels], class_names=class_names), True
+    if len(own) == len(class_names):
+        console.say("note: the data's classes have other names than the model's; taken in their order")
+        return pictures, True
+    console.say(
+        f"note: the data has {len(own)} classes and the model {len(class_names)}; scored without labels"
+    )
+    return dataclasses.replace(pictures, labels=None, class_names=()), False
+
+
+def labels_of(class_names: tuple[str, ...], count: int, labels: Labels | None) -> Labels | None:
+    """Give labels to draw: as wanted, or equal numbers a class where none are and the model needs some."""
+    if not class_names or labels is not None:
+        return labels
+    return np.arange(count, dtype=np.int64) % len(class_names)
+
+
+def _of_model(source: str) -> Subject:
+    from gan_infer.generator import Generator
+
+    generator = Generator.load(source)
+    return Subject(
+        name=f"model {generator.name}",
+        shape=generator.image_shape,
+        class_names=generator.class_names,
+        draw=lambda seeds, labels: generator(generator.latents(seeds), labels),
+    )
+
+
+def _of_run(run: Path | None, which: str) -> Subject:
+    if run is not None and not run.is_dir():
+        raise OptionError(f"no run at {run}; give the folder of a run that gan-train fit wrote")
+    console.say("loading PyTorch")
+    from gan_infer import latents
+    from gan_train import checkpoint, trained
+
+    folder = run or checkpoint.newest_run(RUNS)
+    loaded = trained.load(folder, which)
+    data, network = loaded.options.data, loaded.options.network
+    assert data.height is not None
+    assert data.width is not None
+    assert data.channels is not None
+
+    def draw(seeds: Seeds, labels: Labels | None) -> Pictures:
+        latent = latents.latents(seeds, network.latent_dim, network.latent_distribution)
+        return loaded.pictures(latent, labels)
+
+    return Subject(
+        name=f"run {folder}, checkpoint {which}",
+        shape=(data.height, data.width, data.channels),
+        class_names=loaded.class_names,
+        draw=draw,
+        data=data.source,
+    )
+
+
+def _read(source: str, shape: tuple[int, int, int]) -> PictureSet:
+    from gan_train import data
+    from gan_train.config import DataOptions
+
+    height, width, channels = shape
+    options = DataOptions(source=source, height=height, width=width, channels=channels)
+    pictures = data.load(options, decoding)
+    if pictures.images.shape[1:] != shape:
+        raise DataError(f"{source} gives pictures of {pictures.images.shape[1:]}; the model draws {shape}")
+    return pictures
+
+
+def _prepare(pictures: PictureSet, network: str, samples: int, device: str) -> Evaluator:
+    from gan_train import machine
+    from gan_train.metrics.evaluator import Evaluator
+
+    return Evaluator.prepare(
+        pictures, network, samples, say=console.say, device=machine.pick_device(device), full=True
+    )
+
+
+def _write_sheet(evaluator: Evaluator, subject: Subject, conditional: bool, to: Path) -> None:
+    from gan_infer import images
+
+    labels = labels_of(subject.class_names, _SHOWN, evaluator.labels_for(_SHOWN) if conditional else None)
+    samples = subject.draw(np.arange(_SHOWN), labels)
+    images.save(evaluator.nearest_pictures(samples), to)
+    console.say(f"each row of {to}: a sample, its 3 nearest pictures by features, its 3 nearest by pixels")
+
+
+def _json(subject: Subject, scores: Scores, evaluator: Evaluator) -> list[str]:
+    real = evaluator.baseline
+    result = {
+        "subject": subject.name,
+        **dataclasses.asdict(scores),
+        "baseline": {"values": real.values, "protocol": real.protocol},
+    }
+    return [json.dumps(result, sort_keys=True)]
+
+
+def _table(subject: Subject, scores: Scores, evaluator: Evaluator) -> list[str]:
+    from gan_train.metrics import scores as titles
+
+    protocol, real = scores.protocol, evaluator.baseline
+    accuracy = protocol.get("classifier_accuracy")
+    few = real.protocol["samples"]
+    columns = {f"{protocol['samples']:,} samples": scores.values}
+    if few < protocol["samples"]:
+        columns[f"{few:,} samples"] = scores.as_baseline
+    columns[f"{few:,} real"] = real.values
+    judge = "" if accuracy is None else f"; classes by a classifier that names {accuracy:.1%} rightly"
+    return [
+        subject.name,
+        *titles.table(columns),
+        f"features    {protocol['features']:,} of {protocol['network']} ({protocol['why']}){judge}",
+        f"resizer     {protocol['resizer']}",
+        f"samples     {protocol['samples']:,}, seeds 0 and up, labels: {protocol['labels']}",
+        "real        held-out pictures; distances fall as numbers grow, so compare equal ones",
+        f"reference   {protocol['reference']}",
+        f"kernel      {protocol['kernel']}",
+        f"neighbours  {protocol['neighbours']}",
+    ]

@@ -1,0 +1,300 @@
+"""`gan-train fit`: from what a person asks for to a settled config and a run; PyTorch is imported late."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import signal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gan_infer import console
+from gan_infer.errors import OptionError
+from gan_train import config as options
+from gan_train import presets
+from gan_train.commands import shared
+
+if TYPE_CHECKING:
+    from gan_train.reports.live import Screen
+
+_DEFAULT_MINUTES: Final = 20.0
+# Options that have a flag of their own: the flag's name to the option's.
+_PLACES: Final = {
+    "labels": "data.labels",
+    "channels": "data.channels",
+    "fit_": "data.fit",
+    "on_bad": "data.on_bad",
+    "width": "network.width",
+    "batch_size": "optimizer.batch_size",
+    "learning_rate": "optimizer.learning_rate",
+    "flip": "augment.flip",
+    "seed": "seed",
+    "device": "machine.device",
+    "precision": "machine.precision",
+    "threads": "machine.threads",
+    "reports": "reports",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """What else was asked for: where the run lies, and how it is to be gone about."""
+
+    out: Path | None
+    dry_run: bool
+    allowed: tuple[str, ...]
+    trackers: tuple[str, ...]
+
+
+@click.command()
+@click.argument("data", required=False)
+@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/NAME]")
+@click.option("--preset", help="See gan-train presets.  [default: resnet]")
+@click.option(
+    "--config",
+    "base",
+    type=click.Path(path_type=Path),
+    help="A config.json to start from, in place of a preset.",
+)
+@click.option("--minutes", type=float, help=f"Train so long.  [default: {_DEFAULT_MINUTES:g}]")
+@click.option("--images", type=int, help="Train on so many images, in place of --minutes.")
+@click.option("--size", callback=shared.size, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
+@click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 with transparency.")
+@click.option("--labels", help="A CSV or JSON file of labels.")
+@click.option(
+    "--fit", "fit_", type=click.Choice(["crop", "pad"]), help="How other shapes are brought to size."
+)
+@click.option("--flip", is_flag=True, default=None, help="Mirror half of the pictures; not for writing.")
+@click.option("--on-bad", type=click.Choice(["refuse", "skip"]), help="What to do about bad files.")
+@click.option("--width", type=int, help="Channels of the networks at full size.")
+@click.option("--batch-size", type=int, help="Images a step.")
+@click.option("--learning-rate", type=float, help="Of Adam, at its highest.")
+@click.option("--seed", type=int, help="Of weights, order and latents.")
+@click.option("--device", help="auto, cpu, cuda or cuda:1.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="auto takes the faster.")
+@click.option("--threads", type=int, help="CPU threads.")
+@click.option("--reports", type=int, help="Sheets, measurements and checkpoints over the run.  [default: 20]")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="Set any option of config.json."
+)
+@click.option(
+    "--allow-changed", "allowed", multiple=True, metavar="OPTION", help="Go on with this option changed."
+)
+@click.option(
+    "--log",
+    "trackers",
+    multiple=True,
+    type=click.Choice(["tensorboard", "wandb"]),
+    help="Write curves and sheets there as well.",
+)
+@click.option("--dry-run", is_flag=True, help="Print config, networks, cost and speed here; train nothing.")
+def fit(
+    data: str | None,
+    preset: str | None,
+    base: Path | None,
+    minutes: float | None,
+    images: int | None,
+    size: tuple[int, int] | None,
+    assignments: tuple[str, ...],
+    out: Path | None,
+    dry_run: bool,
+    allowed: tuple[str, ...],
+    trackers: tuple[str, ...],
+    **given: Any,
+) -> int:
+    """Train on DATA: `digits`, a folder or zip of pictures (subfolders are classes), npz or IDX files.
+
+    The same command again goes on where the run stopped.
+    """
+    height, width = size or (None, None)
+    named = {
+        "data.source": data,
+        "data.height": height,
+        "data.width": width,
+        "budget.minutes": minutes,
+        "budget.images": images,
+        **{place: given[name] for name, place in _PLACES.items()},
+    }
+    changes = {place: value for place, value in named.items() if value is not None}
+    changes.update(options.parse(text) for text in assignments)
+    wanted = _wanted(preset, base, changes)
+    if data is None and base is None:
+        raise OptionError("no DATA is given; give a folder of pictures, or digits")
+    console.say("loading PyTorch")
+    return _fit(wanted, Wishes(out, dry_run, allowed, trackers))
+
+
+def _wanted(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -> options.Config:
+    """Give the options that were asked for, over those of the preset or of the file."""
+    if base is None:
+        if not {"budget.minutes", "budget.images"} & set(changes):
+            changes = {**changes, "budget.minutes": _DEFAULT_MINUTES}
+        return presets.make(preset or "resnet", changes)
+    if preset is not None:
+        raise OptionError("both --preset and --config are given; give one of them")
+    changes = dict(changes)
+    for one, other in (("budget.minutes", "budget.images"), ("budget.images", "budget.minutes")):
+        if changes.get(one) is not None:
+            changes.setdefault(other, None)
+    if {"data.source", "data.labels", "data.height", "data.channels"} & set(changes):
+        changes.setdefault("data.sha256", "")
+    return options.replace(options.read(base), changes)
+
+
+def _fit(wanted: options.Config, wishes: Wishes) -> int:
+    from gan_train import checkpoint, distributed, machine
+
+    run = wishes.out or shared.RUNS / _name(wanted.data.source)
+    if distributed.asked_for() > 1 and wanted.machine.device in ("auto", "cuda"):
+        on_cuda = machine.pick_device("auto").type == "cuda"
+        device = distributed.local_device() if on_cuda else "cpu"
+        wanted = options.replace(wanted, {"machine.device": device})
+    wanted = options.replace(wanted, {"machine.processes": distributed.asked_for()})
+    with distributed.joined(on_cuda=wanted.machine.device.startswith("cuda")):
+        stored = distributed.share_object(_stored(run) if distributed.rank() == 0 else None)
+        pictures, settled = _settled(wanted, stored, run, wishes)
+        if wishes.dry_run:
+            _print_plan(settled, pictures)
+            return 0
+        if distributed.rank() == 0 and settled != stored:
+            options.write(settled, run / checkpoint.CONFIG)
+        return _train(settled, pictures, run, wishes)
+
+
+def _settled(
+    wanted: options.Config, stored: options.Config | None, run: Path, wishes: Wishes
+) -> tuple[Any, options.Config]:
+    """Load the pictures, and give them with every open choice closed."""
+    from gan_train import budget, data, distributed, machine
+
+    first = _filled(wanted, stored) if stored else wanted
+    pictures = data.load(first.data, shared.decoding) if distributed.rank() == 0 else None
+    distributed.share_object(None)  # the others find the cache that the first one made
+    pictures = pictures or data.load(first.data, shared.decoding)
+    for warning in pictures.warnings:
+        _say(f"note: {warning}")
+    if wanted.data.sha256 and wanted.data.sha256 != pictures.sha256():
+        raise OptionError(
+            f"{wanted.data.source} holds other pictures than the config was made for; "
+            "give --set data.sha256= to train on them all the same"
+        )
+    if stored is None:
+        settled = budget.settle(wanted, pictures, _say)
+        return pictures, distributed.share_object(settled)
+    settled = _resumed(wanted, stored, pictures.sha256(), run, wishes.allowed)
+    machine.pick_device(settled.machine.device)
+    machine.use_threads(settled)
+    return pictures, settled
+
+
+def _train(settled: options.Config, pictures: Any, run: Path, wishes: Wishes) -> int:
+    from gan_train import checkpoint, distributed, loop
+    from gan_train.reports.live import Screen
+
+    classes = f", {len(pictures.class_names)} classes" if pictures.class_names else ""
+    _say(
+        f"{len(pictures):,} pictures of {pictures.height}x{pictures.width}x{pictures.channels}{classes}; "
+        f"{settled.network.family} on {settled.machine.device} in {settled.machine.precision}; run {run}"
+    )
+    with Screen(str(run)) as screen, _interruptible(screen):
+        complete = loop.train(settled, pictures, run, screen)
+    if distributed.rank() > 0:
+        return 0
+    if not complete:
+        _say(f"stopped and saved in {run}; the same command goes on from here")
+        return 130
+    _say(f"complete; look at {run / checkpoint.REPORT}")
+    _say(f"export it with: gan-train export --to gen.onnx --run {run}")
+    click.echo(run)
+    return 0
+
+
+def _say(text: str) -> None:
+    """Say a line, once however many processes share the run."""
+    from gan_train import distributed
+
+    if distributed.rank() == 0:
+        console.say(text)
+
+
+def _print_plan(settled: options.Config, pictures: Any) -> None:
+    """Print what would be done, and what it would cost."""
+    from gan_train import budget, cost
+
+    click.echo(settled.to_json(), nl=False)
+    told = cost.count(settled, pictures)
+    speed = budget.images_a_second(settled, pictures)
+    click.echo(f"generator       {told.generator_parameters:,} parameters")
+    click.echo(f"                {told.generator_flops / 1e6:,.1f} MFLOP to draw an image")
+    click.echo(f"discriminator   {told.discriminator_parameters:,} parameters")
+    click.echo(f"training        {told.training_flops / 1e6:,.0f} MFLOP an image, penalties included")
+    click.echo(f"speed           about {speed:,.0f} images/s on {settled.machine.device} here, for a moment")
+    if settled.budget.images is not None:
+        click.echo(f"time            about {settled.budget.images / speed / 60:,.1f} minutes")
+    elif settled.budget.minutes is not None:
+        click.echo(f"images          about {settled.budget.minutes * 60 * speed:,.0f}")
+
+
+def _name(source: str) -> str:
+    path = Path(source)
+    return (path.resolve().name if path.is_dir() else path.name.split(".")[0]) or "run"
+
+
+def _stored(run: Path) -> options.Config | None:
+    from gan_train import checkpoint
+
+    if run.exists() and not run.is_dir():
+        raise OptionError(f"cannot write a run to {run}: it is a file; give the name of a folder")
+    path = run / checkpoint.CONFIG
+    if path.exists():
+        return options.read(path)
+    if run.exists() and any(run.iterdir()):
+        raise OptionError(f"{run} holds something else than a run; give an empty or new folder as --out")
+    return None
+
+
+def _filled(wanted: options.Config, stored: options.Config) -> options.Config:
+    """Give the wanted options, with what was left to be settled taken from the run."""
+    from gan_train import budget
+
+    before, now = dict(options.leaves(stored)), dict(options.leaves(wanted))
+    return options.replace(
+        wanted, {place: before[place] for place in budget.SETTLED if now[place] in (None, "auto")}
+    )
+
+
+def _resumed(
+    wanted: options.Config, stored: options.Config, sha256: str, run: Path, allowed: tuple[str, ...]
+) -> options.Config:
+    """Give the options to go on with: those of the run, but for what may change on purpose."""
+    filled = options.replace(_filled(wanted, stored), {"data.sha256": sha256})
+    changed = options.differences(stored, filled)
+    refused = [f"{place}: {was!r} -> {now!r}" for place, was, now in changed if place not in allowed]
+    if refused:
+        raise OptionError(
+            f"run {run} was started with other options ({'; '.join(refused)}); "
+            "give the same ones to go on, another --out to start anew, "
+            "or --allow-changed OPTION to go on with it changed"
+        )
+    return filled
+
+
+@contextlib.contextmanager
+def _interruptible(screen: Screen) -> Iterator[None]:
+    """Turn the first Ctrl-C (or SIGTERM) into a wish to save and stop; a second one is obeyed at once."""
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if screen.stopping:
+            raise KeyboardInterrupt
+        screen.stopping = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

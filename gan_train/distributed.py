@@ -1,0 +1,137 @@
+"""Several processes that share each batch: what they exchange; it knows no networks.
+
+Processes are started by torchrun, which names them in environment variables; alone, every function
+here is the identity. Each process works on an equal slice of the batch, and means over it are
+taken everywhere, so that N processes do what one would do with the whole batch, to rounding.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd import Function
+
+from gan_infer.errors import OptionError
+
+Thing = TypeVar("Thing")
+
+
+def size() -> int:
+    """Give the number of processes."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Give this process's place among them, from 0."""
+    return dist.get_rank() if size() > 1 else 0
+
+
+def asked_for() -> int:
+    """Give the number of processes that torchrun started, 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def local_device() -> str:
+    """Give the CUDA device of this process on its machine."""
+    return f"cuda:{int(os.environ.get('LOCAL_RANK', '0'))}"
+
+
+@contextlib.contextmanager
+def joined(on_cuda: bool) -> Iterator[None]:
+    """Join the processes that torchrun started, if it did, for the length of a block."""
+    if asked_for() == 1:
+        yield
+        return
+    if on_cuda:
+        torch.cuda.set_device(local_device())
+    # Decisions travel through gloo, on the CPU; gradients on CUDA through NCCL.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def share(batch_size: int) -> slice:
+    """Give this process's slice of a batch.
+
+    Raises:
+        OptionError: the batch cannot be shared equally.
+    """
+    count = size()
+    if batch_size % count:
+        raise OptionError(
+            f"a batch of {batch_size} cannot be shared equally by {count} processes; "
+            f"give a multiple of {count} as --batch-size"
+        )
+    each = batch_size // count
+    return slice(rank() * each, (rank() + 1) * each)
+
+
+@torch.no_grad()
+def average_gradients(parameters: Iterable[Tensor]) -> None:
+    """Replace each gradient by its mean over the processes, in one exchange."""
+    if size() == 1:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    dist.all_reduce(flat)
+    flat /= size()
+    for gradient, part in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
+        gradient.copy_(part.view_as(gradient))
+
+
+@torch.no_grad()
+def mean(value: Tensor) -> Tensor:
+    """Give the mean of a tensor over the processes."""
+    if size() == 1:
+        return value
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total / size()
+
+
+class _Mean(Function):
+    """The mean over the processes; its gradient is the mean of theirs."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor) -> Tensor:
+        return mean(value)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return mean(gradient)
+
+
+def differentiable_mean(value: Tensor) -> Tensor:
+    """Give the mean of a tensor over the processes, as a step of the graph.
+
+    Each process's loss is a mean over its own slice, and gradients are averaged afterwards: so the
+    gradient that comes back here is averaged as well, not summed.
+    """
+    result: Tensor = _Mean.apply(value) if size() > 1 else value
+    return result
+
+
+def agree(*values: float) -> tuple[float, ...]:
+    """Give the first process's numbers, on every process."""
+    if size() == 1:
+        return values
+    told = torch.tensor(values, dtype=torch.float64)
+    dist.broadcast(told, 0)
+    return tuple(told.tolist())
+
+
+def share_object(thing: Thing) -> Thing:
+    """Give the first process's object, on every process."""
+    if size() == 1:
+        return thing
+    box = [thing]
+    dist.broadcast_object_list(box, 0)
+    return box[0]

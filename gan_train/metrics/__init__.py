@@ -1,0 +1,1 @@
+"""How good generated pictures are: feature networks, scores over features, nearest pictures."""

@@ -1,0 +1,162 @@
+"""A small classifier of the very data: its features, its classes, how sure it is; it knows no scores.
+
+Trained when first needed, on the CPU, the same for the same data and number of threads, and kept
+on disk. A part of the data is held out of its training, so that its own accuracy can be told.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gan_train import seeding
+from gan_train.data.pictures import PictureSet
+from gan_train.metrics import store
+from gan_train.metrics.network import FeatureNetwork, smaller
+from gan_train.metrics.split import split
+
+NAME: Final = "classifier"
+FEATURES: Final = 128
+_VERSION: Final = 1
+# Larger pictures are averaged down: the cost of training stays the same.
+SIDE: Final = 32
+_BATCH: Final = 100
+_IMAGES: Final = 70_000
+_MOST_EPOCHS: Final = 40
+_LEARNING_RATE: Final = 3e-3
+_SHIFT: Final = 2
+Say = Callable[[str], None]
+
+
+class Classifier(nn.Module):
+    """Pictures float32 [n, channels, height, width] in -1 .. 1 to (features [n, 128], logits).
+
+    Three convolutions, each at half the side of the one before, then 128 features and a linear layer.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *_block(channels, 16), nn.MaxPool2d(2), *_block(16, 32), nn.MaxPool2d(2), *_block(32, 64)
+        )
+        self.features = nn.Linear(64 * (height // 4) * (width // 4), FEATURES)
+        self.head = nn.Linear(FEATURES, classes)
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the features after their rectifier, and the logits."""
+        features = F.relu(self.features(self.body(pictures).flatten(1)))
+        return features, self.head(features)
+
+
+def _block(inputs: int, outputs: int) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A classifier and the share of held-out pictures that it names rightly."""
+
+    network: Classifier
+    accuracy: float
+    identity: str
+
+
+def prepared(batch: Tensor) -> Tensor:
+    """Give float32 [n, channels, height, width] in -1 .. 1, sides at most 32, of uint8 [n, h, w, c]."""
+    return smaller(batch.permute(0, 3, 1, 2).float(), SIDE) / 127.5 - 1
+
+
+def train(pictures: PictureSet, sha256: str, say: Say) -> Trained:
+    """Give the classifier of a labelled data set: from the store, or trained now.
+
+    Args:
+        sha256: of the pictures.
+        say: told before the wait begins, and after it.
+    """
+    assert pictures.labels is not None
+    key = hashlib.sha256(f"{_VERSION} {sha256} {torch.get_num_threads()}".encode()).hexdigest()[:32]
+    kept = store.load("classifier", key)
+    if kept is not None:
+        accuracy = kept.pop("accuracy")
+        network = _make(pictures)
+        network.load_state_dict(kept)
+        return Trained(network.eval(), float(accuracy), key)
+    say(f"training a small classifier on {pictures.name} to judge by, once for this data")
+    start = time.monotonic()
+    network = fit(pictures, np.asarray(pictures.labels))
+    held, _ = split(len(pictures), pictures.labels)
+    accuracy = torch.tensor(_accuracy(network, pictures, held), dtype=torch.float64)
+    store.keep("classifier", key, {**network.state_dict(), "accuracy": accuracy})
+    seconds = time.monotonic() - start
+    say(f"it names {float(accuracy):.1%} of {len(held):,} held-out pictures rightly ({seconds:.0f} s)")
+    return Trained(network, float(accuracy), key)
+
+
+def fit(pictures: PictureSet, labels: np.ndarray) -> Classifier:
+    """Train on what is not held out, 70,000 pictures in all, shifted by up to two pixels."""
+    _, rest = split(len(pictures), pictures.labels)
+    images, targets = torch.from_numpy(pictures.images), torch.from_numpy(labels)
+    own = torch.from_numpy(rest)
+    network = _make(pictures).train()
+    steps = max(1, min(_IMAGES, _MOST_EPOCHS * len(rest)) // _BATCH)
+    optimizer = torch.optim.Adam(network.parameters(), _LEARNING_RATE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, steps + 1)
+    random = seeding.generator(0, "classifier", "order")
+    queue = own[:0]
+    for _ in range(steps):
+        while len(queue) < min(_BATCH, len(own)):
+            queue = torch.cat([queue, own[torch.randperm(len(own), generator=random)]])
+        index, queue = queue[:_BATCH], queue[_BATCH:]
+        down, right = torch.randint(-_SHIFT, _SHIFT + 1, (2,), generator=random).tolist()
+        batch = _shifted(prepared(images[index]), down, right)
+        _, logits = network(batch)
+        optimizer.zero_grad()
+        F.cross_entropy(logits, targets[index], label_smoothing=0.05).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    return network.eval().requires_grad_(False)
+
+
+def _shifted(batch: Tensor, down: int, right: int) -> Tensor:
+    height, width = batch.shape[2:]
+    padded = F.pad(batch, (_SHIFT,) * 4, mode="replicate")
+    return padded[:, :, _SHIFT + down :, _SHIFT + right :][:, :, :height, :width]
+
+
+def as_network(trained: Trained, device: torch.device) -> FeatureNetwork:
+    """Give the classifier as a feature network."""
+    network = trained.network.to(device)
+
+    def look(batch: Tensor) -> tuple[Tensor, Tensor]:
+        features, logits = network(prepared(batch.to(device)))
+        return features, logits
+
+    return FeatureNetwork(
+        name=NAME,
+        identity=f"{NAME}/{trained.identity}",
+        resizer=f"as they are, sides over {SIDE} averaged by area to {SIDE}",
+        look=look,
+        notes={"classifier_accuracy": trained.accuracy},
+    )
+
+
+def _make(pictures: PictureSet) -> Classifier:
+    sides = (min(SIDE, pictures.height), min(SIDE, pictures.width))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seeding.derive(0, "classifier", "weights"))
+        return Classifier(pictures.channels, *sides, max(1, len(pictures.class_names)))
+
+
+def _accuracy(network: Classifier, pictures: PictureSet, held: np.ndarray) -> float:
+    assert pictures.labels is not None
+    _, predicted = as_network(Trained(network, 0.0, ""), torch.device("cpu"))(pictures.images[held])
+    assert predicted is not None
+    return float((predicted == pictures.labels[held]).mean())

@@ -1,0 +1,71 @@
+"""FeatureNetwork: what every network that looks at pictures gives; it knows none of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Pictures = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+BATCH: Final = 64
+# One batch, uint8 [n, height, width, channels], to (features [n, d], logits [n, classes] or None).
+Look = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureNetwork:
+    """A network that turns pictures into features.
+
+    Attributes:
+        name: as in the table of networks.
+        identity: changes whenever the features would; keys the cache.
+        resizer: how pictures come to the network's size, for the protocol.
+        look: one batch to features, and logits where the network knows the classes.
+        costly: whether features of the data are worth keeping on disk.
+        notes: more for the protocol.
+    """
+
+    name: str
+    identity: str
+    resizer: str
+    look: Look
+    costly: bool = False
+    notes: dict[str, float | str] = dataclasses.field(default_factory=dict)
+
+    def __call__(self, pictures: Pictures) -> tuple[Features, Labels | None]:
+        """Look at pictures, uint8 [n, height, width, channels], n >= 1.
+
+        Returns:
+            features float32 [n, d], and the predicted classes int64 [n] or None.
+        """
+        features, predicted = [], []
+        with torch.inference_mode():
+            for start in range(0, len(pictures), BATCH):
+                batch = torch.from_numpy(np.ascontiguousarray(pictures[start : start + BATCH]))
+                found, logits = self.look(batch)
+                features.append(found.float().cpu().numpy())
+                if logits is not None:
+                    predicted.append(logits.argmax(1).cpu().numpy())
+        return np.concatenate(features), np.concatenate(predicted) if predicted else None
+
+
+def as_colour(batch: Tensor) -> Tensor:
+    """Give float32 [n, 3, height, width], levels 0 to 255, of uint8 [n, height, width, 1, 3 or 4]."""
+    levels = batch.permute(0, 3, 1, 2).float()[:, :3]
+    return levels.expand(-1, 3, -1, -1) if levels.shape[1] == 1 else levels
+
+
+def smaller(levels: Tensor, side: int) -> Tensor:
+    """Average [n, c, h, w] by area so that no side is over `side`; smaller sides stay."""
+    height, width = levels.shape[2:]
+    wanted = (min(height, side), min(width, side))
+    return levels if wanted == (height, width) else F.adaptive_avg_pool2d(levels, wanted)

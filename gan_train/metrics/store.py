@@ -1,0 +1,50 @@
+"""Tensors kept on disk between runs, under a key; it does not know what they mean."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from gan_infer import files
+from gan_infer.errors import OptionError
+
+# Of one kind; the ones longest unused go first.
+_KEPT: Final = 16
+
+
+def directory() -> Path:
+    """Give the store's directory: $GANFORGE_HOME/metrics, or one in the user's cache directory."""
+    if home := os.environ.get("GANFORGE_HOME"):
+        return Path(home) / "metrics"
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "ganforge" / "metrics"
+
+
+def load(kind: str, key: str) -> dict[str, Tensor] | None:
+    """Give what is kept under a key, or None; a damaged file counts as none."""
+    path = directory() / f"{kind}-{key}.safetensors"
+    try:
+        tensors = safetensors.torch.load(path.read_bytes())
+    except (OSError, ValueError, KeyError, safetensors.SafetensorError):
+        return None
+    with contextlib.suppress(OSError):
+        path.touch()
+    return tensors
+
+
+def keep(kind: str, key: str, tensors: Mapping[str, Tensor]) -> None:
+    """Keep tensors for later; a disk that is full or may not be written never fails a run."""
+    path = directory() / f"{kind}-{key}.safetensors"
+    body = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    with contextlib.suppress(OSError, OptionError):
+        files.write(path, body)
+        kept = sorted(path.parent.glob(f"{kind}-*.safetensors"), key=lambda file: file.stat().st_mtime_ns)
+        for old in kept[:-_KEPT]:
+            old.unlink(missing_ok=True)

@@ -1,0 +1,354 @@
+"""Recorder: everything that a run writes, and what it reads again to go on; it takes no steps.
+
+All of a run's history that later decisions or files depend on goes into its checkpoints, so that a run
+killed between any two writes goes on from the newest whole one as if it had never got further. Of
+several processes that share a run, one writes; the others follow its decisions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gan_infer import files, images, latents
+from gan_infer.errors import TrainingError
+from gan_train import checkpoint, distributed, ema, machine, seeding, state, watchdog
+from gan_train.checkpoint import Checkpoint
+from gan_train.config import Config
+from gan_train.data import PictureSet
+from gan_train.networks import Condition
+from gan_train.networks.pixels import PixelGenerator
+from gan_train.reports import html, sheet
+from gan_train.reports.status import Status, Watcher
+from gan_train.step import Outcome, Players, make_players
+from gan_train.watchdog import Alarm
+
+_FIGURES: Final = tuple(field.name for field in dataclasses.fields(Outcome))
+_PENDING: Final = "log.pending"
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        seconds: of training, over all its sittings.
+        rollbacks: how often it went back to an earlier checkpoint.
+        strikes: how many reports in a row something looked wrong.
+        history: a line a measurement, as in metrics.jsonl.
+        events: what happened besides, as in events.jsonl.
+        pending: outcomes of steps that no line of the log speaks of yet.
+    """
+
+    images_seen: int = 0
+    seconds: float = 0.0
+    rollbacks: int = 0
+    strikes: int = 0
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    events: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    pending: list[Outcome] = dataclasses.field(default_factory=list)
+
+
+class Recorder:
+    """Keeps a run's folder, and tells a watcher how the run goes."""
+
+    def __init__(self, config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> None:
+        self._config, self._pictures, self._run, self._watcher = config, pictures, run, watcher
+        self._device = torch.device(config.machine.device)
+        self._writes = distributed.rank() == 0
+        self._conditional = bool(pictures.class_names) and config.condition.generator != "none"
+        self._means: dict[str, float] = {}
+        self._logged, self._logged_at = 0, time.monotonic()
+        self._interim: str | None = None
+        self._evaluator: Any = None
+        self.progress = Progress()
+
+    def resume(self, players: Players) -> None:
+        """Set players and progress to the newest whole checkpoint, if there is one."""
+        found, troubles = checkpoint.load_newest(self._run) if self._writes else (None, [])
+        for trouble in troubles:
+            self._watcher.note(f"{trouble}; going back to the checkpoint before")
+        found = distributed.share_object(found)
+        if found is not None:
+            self._take(players, found)
+            self._watcher.note(f"resuming {self._run} at {self.progress.images_seen:,} images")
+        self._rewrite()
+        if self._writes and self._config.evaluation.samples:
+            from gan_train.metrics.evaluator import Evaluator
+
+            self._evaluator = Evaluator.prepare(
+                self._pictures,
+                self._config.evaluation.network,
+                self._config.evaluation.samples,
+                seeding.derive(self._config.seed, "evaluation"),
+                self._watcher.note,
+            )
+
+    def log(self, pending: list[Outcome], seen: int, rate: float, done: float, seconds: float) -> bool:
+        """Write a line of the log from the outcomes since the last, and forget them.
+
+        Returns:
+            False where a figure is not finite; then nothing is written.
+        """
+        table = _table(pending)
+        pending.clear()
+        means = distributed.mean(table.mean(0)).tolist()
+        self._means = dict(zip(_FIGURES, means, strict=True))
+        if not all(math.isfinite(value) for value in means):
+            return False
+        now = time.monotonic()
+        speed = (seen - self._logged) / max(now - self._logged_at, 1e-9)
+        self._logged, self._logged_at = seen, now
+        left = seconds / max(done, 1e-9) * (1.0 - done)
+        status = Status(seen, done, seconds, speed, max(0.0, left), rate, **self._means)
+        if self._writes:
+            with (self._run / checkpoint.LOG).open("a") as file:
+                file.write(json.dumps(dataclasses.asdict(status)) + "\n")
+            self._watcher.status(status)
+        return True
+
+    def report(self, players: Players, seen: int, seconds: float) -> Alarm | None:
+        """Measure the generator, judge the run, and keep both where all is well.
+
+        Returns:
+            what is wrong, where the run should go back; then nothing is kept.
+        """
+        if ema.has_statistics(players.average):
+            recalibrate(self._config, players, self._classes)
+        alarm = self._kept_or_alarm(players, seen, seconds) if self._writes else None
+        return distributed.share_object(alarm)
+
+    def roll_back(self, players: Players, alarm: Alarm) -> None:
+        """Set players and progress to the newest checkpoint at which all was well, or to the start.
+
+        Raises:
+            TrainingError: the run has been rolled back as often as it may be.
+        """
+        config, progress = self._config, self.progress
+        if progress.rollbacks >= config.rollbacks:
+            raise TrainingError(
+                f"{alarm.text}; rolled back {progress.rollbacks} times without help; "
+                f"try {watchdog.WHAT_TO_TRY[alarm.kind]}, in another --out"
+            )
+        good = distributed.share_object(self._newest_good() if self._writes else None)
+        rollbacks, events = progress.rollbacks + 1, progress.events
+        if good is None:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seeding.derive(config.seed, "weights", rollbacks))
+                fresh = make_players(config, machine.shape_of(self._pictures), self._device)
+            state.put_back(players, state.tensors(fresh))
+            self.progress = Progress()
+        else:
+            self._take(players, good)
+        where = self.progress.images_seen
+        text = (
+            f"{alarm.text}; going back to {where:,} images with half the learning rate "
+            f"({rollbacks} of at most {config.rollbacks} times)"
+        )
+        self.progress.rollbacks, self.progress.events = rollbacks, events
+        self._event(where, "rollback", text)
+        if self._writes:
+            for name in checkpoint.names(self._run):
+                if name > checkpoint.name_of(where) or good is None:
+                    checkpoint.drop(self._run, name)
+            for path in (self._run / checkpoint.SAMPLES).glob("*.png"):
+                if path.stem > checkpoint.name_of(where):
+                    path.unlink()
+            if good is not None:
+                checkpoint.point(self._run, checkpoint.name_of(where), self._best())
+        self._rewrite()
+
+    def interrupt(self, players: Players, pending: list[Outcome], seen: int, seconds: float) -> None:
+        """Keep the state between two reports, so that going on is as if nothing had happened."""
+        table = distributed.mean(_table(pending)) if pending else None
+        if not self._writes:
+            return
+        extra = {} if table is None else {_PENDING: table}
+        self.progress.images_seen, self.progress.seconds = seen, seconds
+        name = self._save(players, {**extra}, good=False, interim=True)
+        checkpoint.point(self._run, name, self._best(name))
+
+    @property
+    def _classes(self) -> int:
+        return len(self._pictures.class_names) if self._conditional else 0
+
+    def _take(self, players: Players, found: Checkpoint) -> None:
+        """Set players and progress to a checkpoint."""
+        state.restore(players, found.tensors)
+        facts = found.facts
+        rows = found.tensors.get(_PENDING)
+        self.progress = Progress(
+            images_seen=facts["images_seen"],
+            seconds=facts["seconds"],
+            rollbacks=facts["rollbacks"],
+            strikes=facts["strikes"],
+            history=list(facts["history"]),
+            events=list(facts["events"]),
+            pending=[] if rows is None else [Outcome(*row) for row in rows.to(self._device)],
+        )
+        self._interim = checkpoint.name_of(facts["images_seen"]) if facts["interim"] else None
+
+    def _rewrite(self) -> None:
+        """Make the files that grow say what the progress says; what came after it is dropped."""
+        seen = self.progress.images_seen - self._unlogged()
+        self._logged, self._logged_at = seen, time.monotonic()
+        if not self._writes:
+            return
+        kept = [line for line in html.read_log(self._run / checkpoint.LOG) if line["images_seen"] <= seen]
+        _write_lines(self._run / checkpoint.LOG, kept)
+        _write_lines(self._run / checkpoint.METRICS, self.progress.history)
+        _write_lines(self._run / checkpoint.EVENTS, self.progress.events)
+
+    def _unlogged(self) -> int:
+        optimizer = self._config.optimizer
+        assert optimizer.batch_size is not None
+        return len(self.progress.pending) * optimizer.batch_size * optimizer.discriminator_steps
+
+    def _kept_or_alarm(self, players: Players, seen: int, seconds: float) -> Alarm | None:
+        progress = self.progress
+        broken = state.first_non_finite(players)
+        measured = None if broken else self._measured(players, seen)
+        values: Mapping[str, float] = {} if measured is None else measured["values"]
+        alarm = watchdog.check(self._means, values, [line["values"] for line in progress.history])
+        if broken is not None:
+            alarm = Alarm("not finite", f"a weight of the {broken} is no longer finite", at_once=True)
+        if alarm is not None and (alarm.at_once or progress.strikes + 1 >= watchdog.STRIKES):
+            return alarm
+        progress.strikes = 0 if alarm is None else progress.strikes + 1
+        progress.images_seen, progress.seconds = seen, seconds
+        if alarm is not None:
+            self._event(seen, "warning", alarm.text)
+        if measured is not None:
+            progress.history.append(measured)
+        self._draw(players, seen)
+        name = self._save(players, {}, good=alarm is None, interim=False)
+        best = self._best(name)
+        checkpoint.point(self._run, name, best)
+        good = self._newest_good_name()
+        checkpoint.keep(self._run, {best, good or best})
+        if self._interim is not None:
+            checkpoint.drop(self._run, self._interim)
+            self._interim = None
+        if measured is not None:
+            self._watcher.metrics(seen, values, best == name)
+        self._rewrite()
+        files.write(self._run / checkpoint.REPORT, html.render(self._run, self._config).encode())
+        return None
+
+    def _measured(self, players: Players, seen: int) -> dict[str, Any] | None:
+        if self._evaluator is None:
+            return None
+        scores = self._evaluator.score(self._drawer(players))
+        return {"images_seen": seen, "values": dict(scores.values), "protocol": dict(scores.protocol)}
+
+    def _drawer(self, players: Players) -> Any:
+        pixels = PixelGenerator(players.average)
+
+        @torch.inference_mode()
+        def draw(
+            latent: npt.NDArray[np.float32], label: npt.NDArray[np.int64] | None
+        ) -> npt.NDArray[np.uint8]:
+            labels = None if label is None or not self._conditional else torch.from_numpy(label)
+            given = None if labels is None else labels.to(self._device)
+            pictures: npt.NDArray[np.uint8] = (
+                pixels(torch.from_numpy(latent).to(self._device), given).cpu().numpy()
+            )
+            return pictures
+
+        return draw
+
+    def _draw(self, players: Players, seen: int) -> None:
+        network = self._config.network
+        picture = sheet.draw(
+            players.average, network.latent_dim, network.latent_distribution, self._classes, self._device
+        )
+        path = self._run / checkpoint.SAMPLES / f"{checkpoint.name_of(seen)}.png"
+        images.save(picture, path)
+        self._watcher.sheet(path)
+
+    def _save(self, players: Players, extra: Mapping[str, torch.Tensor], *, good: bool, interim: bool) -> str:
+        progress = self.progress
+        facts = {
+            "images_seen": progress.images_seen,
+            "seconds": progress.seconds,
+            "rollbacks": progress.rollbacks,
+            "strikes": progress.strikes,
+            "good": good,
+            "interim": interim,
+            "metrics": progress.history[-1] if progress.history and not interim else None,
+            "history": progress.history,
+            "events": progress.events,
+            "data": describe_data(self._pictures),
+            "machine": machine.describe(),
+        }
+        return checkpoint.save(self._run, Checkpoint({**state.tensors(players), **extra}, facts))
+
+    def _best(self, newest: str | None = None) -> str:
+        """Name the checkpoint of the smallest Frechet distance; the newest where none was measured."""
+        names = set(checkpoint.names(self._run))
+        lines = [
+            (line["values"]["frechet"], checkpoint.name_of(line["images_seen"]))
+            for line in self.progress.history
+            if "frechet" in line["values"]
+        ]
+        kept = [line for line in lines if line[1] in names]
+        return min(kept)[1] if kept else newest or max(names)
+
+    def _newest_good_name(self) -> str | None:
+        for name in reversed(checkpoint.names(self._run)):
+            if checkpoint.facts(self._run, name).get("good"):
+                return name
+        return None
+
+    def _newest_good(self) -> Checkpoint | None:
+        name = self._newest_good_name()
+        return None if name is None else checkpoint.load(self._run, name)
+
+    def _event(self, seen: int, kind: str, text: str) -> None:
+        self.progress.events.append({"images_seen": seen, "kind": kind, "text": text})
+        self._watcher.event(kind, text)
+
+
+def recalibrate(config: Config, players: Players, classes: int) -> None:
+    """Measure the average's batch statistics anew, on latents that never change."""
+    device = torch.device(config.machine.device)
+    size = config.optimizer.batch_size
+    assert size is not None
+
+    def run_batch(index: int) -> torch.Tensor:
+        seeds = range(index * size, (index + 1) * size)
+        drawn = latents.latents(seeds, config.network.latent_dim, config.network.latent_distribution)
+        label = torch.arange(size, device=device) % classes if classes else None
+        result: torch.Tensor = players.average(torch.from_numpy(drawn).to(device), Condition(label))
+        return result
+
+    ema.recalibrate(players.average, run_batch)
+
+
+def describe_data(pictures: PictureSet) -> dict[str, Any]:
+    """Give what export writes about the data into the model file."""
+    return {
+        "name": pictures.name,
+        "pictures": len(pictures),
+        "class_names": list(pictures.class_names),
+        "licence": pictures.licence,
+        "preparation": pictures.preparation,
+    }
+
+
+def _table(outcomes: list[Outcome]) -> torch.Tensor:
+    """Give float32 [steps, figures]; this is where the device is waited for."""
+    return torch.stack([torch.stack([getattr(o, name) for name in _FIGURES]) for o in outcomes])
+
+
+def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    files.write(path, "".join(json.dumps(line) + "\n" for line in lines).encode())

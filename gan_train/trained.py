@@ -1,0 +1,71 @@
+"""A generator out of a run's checkpoint, ready to draw; it knows no export and no scores."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from gan_train import checkpoint, config, state
+from gan_train.config import Config
+from gan_train.networks.pixels import PixelGenerator
+from gan_train.step import Shape, make_generator
+
+_BATCH = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A run's averaged generator, in eval mode on the CPU.
+
+    Attributes:
+        options: the run's own.
+        facts: what the checkpoint says of itself: images seen, the data, the machine.
+        class_names: in the order of the labels; empty for an unconditional generator.
+    """
+
+    options: Config
+    facts: Mapping[str, Any]
+    class_names: tuple[str, ...]
+    generator: nn.Module
+
+    def pictures(
+        self, latent: npt.NDArray[np.float32], label: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Give uint8 [n, height, width, channels] of latents [n, latent_dim] and labels [n]."""
+        pixels = PixelGenerator(self.generator)
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(latent), _BATCH):
+                own = slice(start, start + _BATCH)
+                labels = None if label is None else torch.from_numpy(label[own])
+                parts.append(pixels(torch.from_numpy(latent[own]), labels).numpy())
+        return np.concatenate(parts)
+
+
+def load(run: Path, which: str = "best") -> Trained:
+    """Load the averaged generator of a run.
+
+    Args:
+        which: "best", "last", or a checkpoint's name.
+
+    Raises:
+        OptionError: the folder holds no whole run, or no such checkpoint.
+    """
+    options = config.read(run / checkpoint.CONFIG)
+    saved = checkpoint.load_named(run, which)
+    data = options.data
+    assert data.height is not None
+    assert data.width is not None
+    assert data.channels is not None
+    names = tuple(saved.facts["data"]["class_names"])
+    names = names if options.condition.generator != "none" else ()
+    generator = make_generator(options, Shape(data.height, data.width, data.channels, len(names)))
+    state.load_network(generator, saved.tensors, "average")
+    return Trained(options, saved.facts, names, generator.eval())

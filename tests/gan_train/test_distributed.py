@@ -1,0 +1,130 @@
+"""Two processes that share a batch do what one does with the whole of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gan_infer.errors import OptionError
+from gan_train import budget, checkpoint, config, data, distributed, loop, presets
+from gan_train.reports import html
+from tests.gan_train.test_loop import Watcher
+
+ROOT = Path(__file__).parent.parent.parent
+
+# What each needs of the exchange: gradients alone; batch statistics; pairs and the agreed strength.
+CASES: dict[str, dict[str, Any]] = {
+    "resnet": {},
+    "dcgan": {},
+    "sngan": {"optimizer.discriminator_steps": 2},
+    "relativistic": {"augment.policy": "translation,cutout", "augment.target": 0.6},
+}
+
+
+def train_every_case(folder: Path) -> None:
+    """Train each case for ten steps; run by one process or by two."""
+    torch.set_num_threads(1)
+    with distributed.joined(on_cuda=False):
+        for preset, changes in CASES.items():
+            small = {
+                "network.width": 4,
+                "network.latent_dim": 8,
+                "optimizer.batch_size": 32,
+                "budget.images": 320 * presets.make(preset, changes).optimizer.discriminator_steps,
+                "machine.precision": "fp32",
+                "machine.device": "cpu",
+                "evaluation.samples": 0,
+                "reports": 1,
+            }
+            wanted = presets.make(preset, {**small, **changes})
+            digits = data.load(wanted.data)
+            loop.train(budget.settle(wanted, digits), digits, folder / preset, Watcher())
+
+
+def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = ["--nproc-per-node", "2", "--master-addr", "127.0.0.1", "--master-port", str(port)]
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", *flags, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+    )
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Give the folders of what one process trained and of what two did."""
+    folder = tmp_path_factory.mktemp("ends")
+    code = "import sys, pathlib; from tests.gan_train import test_distributed as t; "
+    (folder / "work.py").write_text(code + "t.train_every_case(pathlib.Path(sys.argv[1]))")
+    threads = torch.get_num_threads()
+    train_every_case(folder / "one")
+    torch.set_num_threads(threads)
+    done = torchrun(folder, "work.py", "two")
+    assert done.returncode == 0, done.stderr
+    return folder / "one", folder / "two"
+
+
+@pytest.mark.parametrize("preset", CASES)
+def test_two_processes_end_where_one_does_to_rounding(preset: str, ends: tuple[Path, Path]) -> None:
+    one, two = (checkpoint.load_named(folder / preset, "last") for folder in ends)
+    assert set(one.tensors) == set(two.tensors)
+    for name, tensor in one.tensors.items():
+        if name.startswith(("generator.", "discriminator.", "average.", "augment.")):
+            # As a whole: Adam makes a step of full length of a gradient that is nearly 0, so single
+            # weights may go either way.
+            gap = (two.tensors[name].double() - tensor.double()).norm()
+            assert gap <= 5e-3 * tensor.double().norm() + 5e-4, name
+    (first,), (second,) = (html.read_log(folder / preset / "log.jsonl") for folder in ends)
+    for name in ("generator_loss", "discriminator_loss", "belief_in_real", "augment_strength"):
+        assert second[name] == pytest.approx(first[name], abs=2e-3), name
+
+
+def test_torchrun_resumes_bit_for_bit_and_speaks_once(tmp_path: Path) -> None:
+    small = ("--images", "128", "--batch-size", "32", "--width", "4", "--threads", "1", "--device", "cpu")
+    plain = ("--precision", "fp32", "--reports", "2", "--set", "evaluation.samples=0")
+    fit = ("-m", "gan_train", "fit", "digits", "--out", "run", *small, *plain)
+    done = torchrun(tmp_path, *fit)
+    assert (done.returncode, done.stdout) == (0, "run\n"), done.stderr
+    assert done.stderr.count("complete; look at") == 1
+    run = tmp_path / "run"
+    assert config.read(run / "config.json").machine.processes == 2
+    whole = checkpoint.load_named(run, "last")
+    checkpoint.drop(run, "000000000128")
+    assert torchrun(tmp_path, *fit).returncode == 0
+    again = checkpoint.load_named(run, "000000000128")
+    assert all(torch.equal(whole.tensors[name], again.tensors[name]) for name in whole.tensors)
+    alone = subprocess.run([sys.executable, *fit], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert alone.returncode == 1
+    assert "machine.processes: 2 -> 1" in alone.stderr
+
+
+def test_alone_every_exchange_is_the_identity() -> None:
+    value = torch.randn(3, requires_grad=True)
+    assert distributed.size() == 1
+    assert distributed.mean(value) is value
+    assert distributed.differentiable_mean(value) is value
+    assert distributed.agree(1.0, 2.0) == (1.0, 2.0)
+    assert distributed.share_object("x") == "x"
+    assert distributed.share(32) == slice(0, 32)
+
+
+def test_a_batch_that_cannot_be_shared_equally_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "size", lambda: 3)
+    monkeypatch.setattr(distributed, "rank", lambda: 2)
+    assert distributed.share(30) == slice(20, 30)
+    with pytest.raises(OptionError, match="a batch of 32 cannot be shared equally by 3 processes"):
+        distributed.share(32)
