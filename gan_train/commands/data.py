@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from gan_infer import console
 from gan_train import config as options
-from gan_train.commands import shared
+from gan_train.commands.shared import decoding
+from gan_train.commands.shared import size as size_option
 
 if TYPE_CHECKING:
     from gan_train.data.report import Report
@@ -28,7 +28,7 @@ def data() -> None:
 @data.command()
 @click.argument("source", metavar="PATH")
 @click.option("--labels", help="A CSV or JSON file of labels.  [default: as the layout tells]")
-@click.option("--size", callback=shared.size, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
+@click.option("--size", callback=size_option, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 for colour with transparency.")
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="How to get the shape.  [default: crop]")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
@@ -55,7 +55,7 @@ def check(
     wanted = options.replace(
         options.Config(), {key: value for key, value in named.items() if value is not None}
     )
-    found = report.check(wanted.data, _decoding)
+    found = report.check(wanted.data, decoding)
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found)))
     else:
@@ -106,8 +106,3 @@ def _encodable(line: str) -> str:
     """Give a line as the terminal's encoding can show it: names may hold letters that it lacks."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return line.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _decoding(done: int, total: int) -> None:
-    if done % max(1000, total // 10) == 0 and done < total:
-        console.say(f"looked at {done:,} of {total:,} pictures")

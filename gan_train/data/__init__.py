@@ -26,7 +26,7 @@ def load(options: DataOptions, progress: Progress = _silent) -> PictureSet:
         progress: called with (files done, files in all) while files are decoded.
 
     Returns:
-        Images in memory, or above 1 GiB a read-only view of a file in the cache.
+        Images in memory, or above 1 GiB a read-only np.memmap of a file in the cache.
 
     Raises:
         DataError: nothing there, or it cannot be used; names the file.

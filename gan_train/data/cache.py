@@ -138,10 +138,10 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
 
 def _mapped(path: Path) -> Pixels:
     size = path.stat().st_size
-    array = np.load(path, mmap_mode="r" if size > IN_MEMORY_BYTES else None, allow_pickle=False)
+    array: Pixels = np.load(path, mmap_mode="r" if size > IN_MEMORY_BYTES else None, allow_pickle=False)
     if array.dtype != np.uint8 or array.ndim != 4:
         raise ValueError("no array of pictures")
-    return np.asarray(array)
+    return array
 
 
 def _record(tree: Any) -> Record:

@@ -77,7 +77,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> Pixe
         if size > IN_MEMORY_BYTES and plainly_stored:
             at = _offset(place, info) + start
             layout: Literal["F", "C"] = "F" if fortran else "C"
-            return np.asarray(np.memmap(place, dtype, "r", offset=at, shape=shape, order=layout))
+            return np.memmap(place, dtype, "r", offset=at, shape=shape, order=layout)
         if size > MAX_PACKED_BYTES:
             raise DataError(
                 f"{info.filename} unpacks to {size:,} bytes; at most {MAX_PACKED_BYTES:,} are read into "

@@ -23,7 +23,7 @@ class PictureSet:
 
     Attributes:
         name: of the data, for people.
-        images: uint8 [n, height, width, channels]; read-only, a view of a file, where it is large.
+        images: uint8 [n, height, width, channels]; a read-only np.memmap where they are many.
         labels: int64 [n], or None.
         class_names: in the order of the labels; empty where there are none.
         licence: of the data, "" where it is not known.

@@ -155,6 +155,7 @@ def test_large_sets_are_views_of_a_file_and_equal(
     monkeypatch.setattr(cache, "IN_MEMORY_BYTES", 1000)
     for _ in range(2):
         large = load(photos, on_bad="skip")
+        assert isinstance(large.images, np.memmap)
         assert not large.images.flags.writeable
         assert large.images.shape == (24, 30, 40, 3)
         assert np.array_equal(large.images, small.images)
