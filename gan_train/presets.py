@@ -121,6 +121,13 @@ PRESETS: Final[dict[str, Preset]] = {
             "optimizer.beta2": 0.9,
         },
     ),
+    "fashion": Preset(
+        "what the shipped model of clothes was trained with, on Fashion-MNIST",
+        "the default, with the names of the classes",
+        {
+            "data.class_names": "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot",
+        },
+    ),
     "r3": Preset(
         "grouped residual stages without normalisation, for a GPU",
         "R3GAN (Huang 2024)",
