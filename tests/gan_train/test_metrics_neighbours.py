@@ -26,7 +26,9 @@ PEER = {
 
 @pytest.mark.parametrize("k", PEER)
 @pytest.mark.parametrize("block", [1, 1000, 2**23])
-def test_cover_is_the_peers_in_blocks_of_any_size(k: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cover_is_the_peers_in_blocks_of_any_size(
+    k: int, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(neighbours, "_BLOCK", block)
     random = np.random.RandomState(0)
     real, samples = random.randn(300, 8), random.randn(200, 8) * 0.7 + 0.3

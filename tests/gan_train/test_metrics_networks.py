@@ -89,9 +89,11 @@ def test_weights_that_are_none_are_refused_and_never_run(
     safetensors.torch.save_file({"conv.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(OptionError, match="holds no weights of this network"):
         inception.load(CPU, tmp_path / "other.safetensors")
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "code.pth").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
     with pytest.raises(OptionError, match="cannot be read as weights"):
         inception.load(CPU, tmp_path / "code.pth")
+    assert not (tmp_path / "ran").exists()
     monkeypatch.setenv(inception.VARIABLE, str(tmp_path / "none.pth"))
     with pytest.raises(OptionError, match="GANFORGE_INCEPTION names"):
         inception.find()
@@ -156,7 +158,9 @@ def test_a_classifier_learns_is_kept_and_repeats_itself(
     assert first.accuracy == kept.accuracy == again.accuracy
 
 
-def test_a_store_that_cannot_be_written_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_written_is_no_trouble(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("GANFORGE_HOME", str(tmp_path / "file"))
     store.keep("kind", "key", {"a": torch.ones(2)})
