@@ -159,8 +159,8 @@ class Evaluator:
             )
             values["memorised_pixels"] = neighbours.copied(
                 by_pixels(samples)[0],
-                by_pixels(self.pictures.images[self._held])[0],
-                by_pixels(self.pictures.images[self._rest])[0],
+                by_pixels(self.pictures.images, self._held)[0],
+                by_pixels(self.pictures.images, self._rest)[0],
             )
         return Scores(values, self._protocol(len(samples), "generated"), as_baseline)
 
@@ -219,7 +219,7 @@ class Evaluator:
         kept = store.load("features", key) if network.costly else None
         if kept is not None:
             return kept["features"].numpy()
-        features, _ = network(self.pictures.images[own])
+        features, _ = network(self.pictures.images, own)
         if network.costly:
             store.keep("features", key, {"features": torch.from_numpy(features)})
         return features

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from gan_infer.errors import OptionError
 from gan_train.data import PictureSet
 from gan_train.metrics import choice, classifier, efficientnet, inception, pixels, randomised, store
+from gan_train.metrics.network import as_colour
 
 CPU = torch.device("cpu")
 
@@ -131,6 +133,25 @@ def test_a_network_gives_the_same_features_for_a_picture_in_any_batch(side: int,
         assert features == pytest.approx(
             np.concatenate([network(pictures[:70])[0], network(pictures[70:])[0]]), abs=1e-5
         )
+
+
+def test_transparency_is_laid_on_white() -> None:
+    opaque = torch.tensor([[[[10, 20, 30, 255]]]], dtype=torch.uint8)
+    assert as_colour(opaque).flatten().tolist() == [10, 20, 30]
+    clear = torch.tensor([[[[10, 20, 30, 0]]]], dtype=torch.uint8)
+    assert as_colour(clear).flatten().tolist() == [255, 255, 255]
+
+
+def test_pictures_on_disk_that_may_not_be_written_are_learnt_and_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classifier, "_IMAGES", 200)
+    pictures = stripes(100)
+    np.save(tmp_path / "images.npy", pictures.images)
+    on_disk = dataclasses.replace(pictures, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
+    network = classifier.as_network(classifier.train(on_disk, "hash", lambda text: None), CPU)
+    rows = np.array([70, 3, 3, 99])
+    assert network(on_disk.images, rows)[0] == pytest.approx(network(pictures.images[rows])[0])
 
 
 def test_a_classifier_learns_is_kept_and_repeats_itself(
