@@ -152,7 +152,8 @@ class Evaluator:
         values = self._scores(found)
         as_baseline: dict[str, float] = {}
         if self.full:
-            as_baseline = self._scores(found.part(min(len(samples), len(self._held))))
+            few = found.part(len(self._held))
+            as_baseline = dict(values) if len(few.features) == len(samples) else self._scores(few)
             by_pixels = pixels.load(torch.device("cpu"))
             values["memorised"] = neighbours.copied(
                 found.features, self._features_of_data(self._held), self._features_of_data(self._rest)
