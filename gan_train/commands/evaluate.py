@@ -38,7 +38,7 @@ class Subject:
         shape: (height, width, channels) of its pictures.
         class_names: in the order of the labels; empty for an unconditional generator.
         draw: seeds int64 [n] and labels int64 [n] (or None) to uint8 [n, height, width, channels].
-        data: its training pictures, None where they are not known.
+        data: what it was trained on, None where that is not known.
     """
 
     name: str
@@ -81,10 +81,10 @@ def evaluate(
         images.format_of(to)
         files.check_writable(to)
     subject = _of_model(model) if model is not None else _of_run(run, which or "best")
-    wanted = subject.data if data is None else DataOptions(source=data)
-    if wanted is None:
+    options = subject.data if data is None else _options(data, subject.shape)
+    if options is None:
         raise OptionError(f"what {subject.name} was trained on is not known here; name pictures with --data")
-    pictures, conditional = matched(_read(wanted, subject.shape), subject.class_names)
+    pictures, conditional = matched(_read(options, subject.shape), subject.class_names)
     console.say(f"comparing {subject.name} with {len(pictures):,} pictures of {pictures.name}")
     evaluator = _prepare(pictures, network, samples, device)
 
@@ -166,15 +166,18 @@ def _of_run(run: Path | None, which: str) -> Subject:
     )
 
 
-def _read(wanted: DataOptions, shape: tuple[int, int, int]) -> PictureSet:
+def _options(source: str, shape: tuple[int, int, int]) -> DataOptions:
+    height, width, channels = shape
+    return DataOptions(source=source, height=height, width=width, channels=channels)
+
+
+def _read(options: DataOptions, shape: tuple[int, int, int]) -> PictureSet:
     from gan_train import data
 
-    height, width, channels = shape
-    options = dataclasses.replace(wanted, height=height, width=width, channels=channels)
     pictures = data.load(options, decoding)
     if pictures.images.shape[1:] != shape:
         raise DataError(
-            f"{wanted.source} gives pictures of {pictures.images.shape[1:]}; the model draws {shape}"
+            f"{options.source} gives pictures of {pictures.images.shape[1:]}; the model draws {shape}"
         )
     return pictures
 
