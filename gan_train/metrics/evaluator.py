@@ -89,8 +89,8 @@ class Evaluator:
         self._sha256 = sha256
         self._seed = seed
         self._held, self._rest = split(len(pictures), pictures.labels)
-        own = self._rest if full else part(self._rest, pictures.labels, _CHEAP_REFERENCE)
-        self._reference = self._of_data(own)
+        self._own = self._rest if full else part(self._rest, pictures.labels, _CHEAP_REFERENCE)
+        self._reference = self._of_data(self._own)
 
     @classmethod
     def prepare(
@@ -176,6 +176,8 @@ class Evaluator:
     def nearest_pictures(self, samples: Pictures, count: int = 3) -> Pictures:
         """Give a sheet: a row a sample, with its nearest pictures of the data beside it.
 
+        They are looked for in all of the data, or in the cheap form in the reference alone.
+
         Args:
             samples: uint8 [n, height, width, channels].
             count: how many by features, then as many by pixels.
@@ -183,18 +185,13 @@ class Evaluator:
         Returns:
             uint8 [height, width, channels].
         """
-        count = min(count, len(self.pictures))
+        own = np.arange(len(self.pictures)) if self.full else self._own
+        real, count = self.pictures.images[own], min(count, len(own))
         by_pixels = pixels.load(torch.device("cpu"))
-        all_of_it = np.arange(len(self.pictures))
-        _, alike = neighbours.nearest(
-            self.choice.network(samples)[0], self._features_of_data(all_of_it), count
-        )
-        _, same = neighbours.nearest(by_pixels(samples)[0], by_pixels(self.pictures.images)[0], count)
+        _, alike = neighbours.nearest(self.choice.network(samples)[0], self._features_of_data(own), count)
+        _, same = neighbours.nearest(by_pixels(samples)[0], by_pixels(real)[0], count)
         rows = [
-            np.concatenate(
-                [samples[i : i + 1], self.pictures.images[alike[i]], self.pictures.images[same[i]]]
-            )
-            for i in range(len(samples))
+            np.concatenate([samples[i : i + 1], real[alike[i]], real[same[i]]]) for i in range(len(samples))
         ]
         sheet = images.tile(np.concatenate(rows), 1 + 2 * count)
         return images.enlarge(sheet, images.factor_for(self.pictures.height, self.pictures.width))
