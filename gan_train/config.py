@@ -30,12 +30,14 @@ def _option(default: Any, low: float | None = None, high: float | None = None, o
 class DataOptions:
     """Which pictures, and at what size they are learnt. None is filled in from the data.
 
-    `labels` is a CSV or JSON file of labels, "" where the layout tells; `fit` says how a picture
-    of another shape gets the wanted one.
+    `labels` is a CSV or JSON file of labels, "" where the layout tells; `class_names` are names in
+    place of the data's own, in its order, with commas between them; `fit` says how a picture of
+    another shape gets the wanted one.
     """
 
     source: str = "digits"
     labels: str = ""
+    class_names: str = ""
     height: int | None = _option(None, MIN_SIDE, MAX_SIDE)
     width: int | None = _option(None, MIN_SIDE, MAX_SIDE)
     channels: int | None = _option(None, one_of=(1, 3, 4))

@@ -121,6 +121,23 @@ PRESETS: Final[dict[str, Preset]] = {
             "optimizer.beta2": 0.9,
         },
     ),
+    "fashion": Preset(
+        "what the shipped model of clothes was trained with, on Fashion-MNIST",
+        "the default, with the names of the classes",
+        {
+            "data.class_names": "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot",
+        },
+    ),
+    "cifar10": Preset(
+        "what the shipped model of small photographs was trained with, on CIFAR-10",
+        "the default, wider, with flips",
+        {
+            "network.width": 32,
+            "network.latent_dim": 128,
+            "loss.r1_gamma": 0.1,
+            "augment.flip": True,
+        },
+    ),
     "r3": Preset(
         "grouped residual stages without normalisation, for a GPU",
         "R3GAN (Huang 2024)",

@@ -221,7 +221,7 @@ class Recorder:
         values: Mapping[str, float] = {} if measured is None else measured["values"]
         alarm = watchdog.check(self._means, values, [line["values"] for line in progress.history])
         if broken is not None:
-            alarm = Alarm("not finite", f"a weight of the {broken} is no longer finite", at_once=True)
+            alarm = Alarm("diverged", f"a weight of the {broken} is no longer finite", at_once=True)
         if alarm is not None and (alarm.at_once or progress.strikes + 1 >= watchdog.STRIKES):
             return alarm
         progress.strikes = 0 if alarm is None else progress.strikes + 1

@@ -10,6 +10,8 @@ from typing import Final
 # A rule must hold at so many reports in a row before the run is turned back.
 STRIKES: Final = 2
 _WON: Final = 0.99
+# No loss of a game that still goes on is this large; Wasserstein's, of free scale, stays far below.
+_RUNAWAY: Final = 1e5
 _ALIKE: Final = 0.25
 _FALLEN: Final = 0.5
 _WORTH_LOSING: Final = 0.2
@@ -20,7 +22,7 @@ class Alarm:
     """What is wrong.
 
     Attributes:
-        kind: "not finite", "won" or "collapse".
+        kind: "diverged", "stuck", "won" or "collapse".
         text: for people, with figures.
         at_once: True where nothing is to be hoped from waiting for the next report.
     """
@@ -31,7 +33,8 @@ class Alarm:
 
 
 WHAT_TO_TRY: Final = {
-    "not finite": "a lower --learning-rate, or --precision fp32",
+    "diverged": "a lower --learning-rate, or --precision fp32",
+    "stuck": "a lower --learning-rate, or a smaller --set loss.r1_gamma",
     "won": (
         "a larger --set loss.r1_gamma, a narrower network, or --preset few, "
         "which keeps few pictures from being learnt by heart"
@@ -55,8 +58,20 @@ def check(
     """
     for name, value in {**means, **values}.items():
         if not math.isfinite(value):
-            return Alarm("not finite", f"the {name.replace('_', ' ')} became {value}", at_once=True)
-    return _collapse(values, before) or _won(means, values, before)
+            return Alarm("diverged", f"the {name.replace('_', ' ')} became {value}", at_once=True)
+    for name in ("discriminator_loss", "generator_loss"):
+        if abs(means.get(name, 0.0)) > _RUNAWAY:
+            return Alarm("diverged", f"the {name.replace('_', ' ')} ran away to {means[name]:.3g}", True)
+    return _stuck(values, before) or _collapse(values, before) or _won(means, values, before)
+
+
+def _stuck(values: Mapping[str, float], before: Sequence[Mapping[str, float]]) -> Alarm | None:
+    """Samples that are measured the same to the last digits do not change any more."""
+    if not before or "frechet" not in values or "frechet" not in before[-1]:
+        return None
+    if abs(values["frechet"] - before[-1]["frechet"]) > 1e-6 * abs(values["frechet"]):
+        return None
+    return Alarm("stuck", f"samples no longer change: their distance stays at {values['frechet']:.3f}")
 
 
 def _collapse(values: Mapping[str, float], before: Sequence[Mapping[str, float]]) -> Alarm | None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from gan_infer import console, files
 from gan_infer.errors import DataError, OptionError
 from gan_train.commands.shared import RUNS, decoding
+from gan_train.config import DataOptions
 
 if TYPE_CHECKING:
     from gan_train.data import PictureSet
@@ -37,14 +38,14 @@ class Subject:
         shape: (height, width, channels) of its pictures.
         class_names: in the order of the labels; empty for an unconditional generator.
         draw: seeds int64 [n] and labels int64 [n] (or None) to uint8 [n, height, width, channels].
-        data: where its training pictures were, "" where that is not known.
+        data: what it was trained on, None where that is not known.
     """
 
     name: str
     shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     draw: Callable[[Seeds, Labels | None], Pictures]
-    data: str = ""
+    data: DataOptions | None = None
 
 
 @click.command()
@@ -80,10 +81,10 @@ def evaluate(
         images.format_of(to)
         files.check_writable(to)
     subject = _of_model(model) if model is not None else _of_run(run, which or "best")
-    source = data or subject.data
-    if not source:
+    options = subject.data if data is None else _options(data, subject.shape)
+    if options is None:
         raise OptionError(f"what {subject.name} was trained on is not known here; name pictures with --data")
-    pictures, conditional = matched(_read(source, subject.shape), subject.class_names)
+    pictures, conditional = matched(_read(options, subject.shape), subject.class_names)
     console.say(f"comparing {subject.name} with {len(pictures):,} pictures of {pictures.name}")
     evaluator = _prepare(pictures, network, samples, device)
 
@@ -161,19 +162,23 @@ def _of_run(run: Path | None, which: str) -> Subject:
         shape=(data.height, data.width, data.channels),
         class_names=loaded.class_names,
         draw=draw,
-        data=data.source,
+        data=data,
     )
 
 
-def _read(source: str, shape: tuple[int, int, int]) -> PictureSet:
-    from gan_train import data
-    from gan_train.config import DataOptions
-
+def _options(source: str, shape: tuple[int, int, int]) -> DataOptions:
     height, width, channels = shape
-    options = DataOptions(source=source, height=height, width=width, channels=channels)
+    return DataOptions(source=source, height=height, width=width, channels=channels)
+
+
+def _read(options: DataOptions, shape: tuple[int, int, int]) -> PictureSet:
+    from gan_train import data
+
     pictures = data.load(options, decoding)
     if pictures.images.shape[1:] != shape:
-        raise DataError(f"{source} gives pictures of {pictures.images.shape[1:]}; the model draws {shape}")
+        raise DataError(
+            f"{options.source} gives pictures of {pictures.images.shape[1:]}; the model draws {shape}"
+        )
     return pictures
 
 

@@ -24,5 +24,5 @@ def size(context: click.Context, parameter: click.Parameter, value: str | None) 
 
 def decoding(done: int, total: int) -> None:
     """Say how far the decoding of pictures is."""
-    if done == total or done % 1000 == 0:
+    if done == total or done % max(1000, total // 10) == 0:
         console.say(f"decoded {done:,} of {total:,} pictures")

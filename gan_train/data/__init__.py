@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+from gan_infer.errors import DataError
 from gan_train.config import DataOptions
 from gan_train.data import gather, source
 from gan_train.data.listing import Progress
@@ -32,4 +35,13 @@ def load(options: DataOptions, progress: Progress = _silent) -> PictureSet:
         DataError: nothing there, or it cannot be used; names the file.
     """
     with source.opened(options) as listing:
-        return gather.pictures(listing, options, progress)
+        pictures = gather.pictures(listing, options, progress)
+    if not options.class_names:
+        return pictures
+    names = tuple(name.strip() for name in options.class_names.split(","))
+    if len(names) != len(pictures.class_names) or len(set(names)) != len(names) or "" in names:
+        raise DataError(
+            f"data.class_names gives {len(names)} names ({', '.join(names)}) for the "
+            f"{len(pictures.class_names)} classes of {options.source}; give each class a name of its own"
+        )
+    return dataclasses.replace(pictures, class_names=names)

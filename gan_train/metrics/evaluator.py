@@ -152,15 +152,16 @@ class Evaluator:
         values = self._scores(found)
         as_baseline: dict[str, float] = {}
         if self.full:
-            as_baseline = self._scores(found.part(min(len(samples), len(self._held))))
+            few = found.part(len(self._held))
+            as_baseline = dict(values) if len(few.features) == len(samples) else self._scores(few)
             by_pixels = pixels.load(torch.device("cpu"))
             values["memorised"] = neighbours.copied(
                 found.features, self._features_of_data(self._held), self._features_of_data(self._rest)
             )
             values["memorised_pixels"] = neighbours.copied(
                 by_pixels(samples)[0],
-                by_pixels(self.pictures.images[self._held])[0],
-                by_pixels(self.pictures.images[self._rest])[0],
+                by_pixels(self.pictures.images, self._held)[0],
+                by_pixels(self.pictures.images, self._rest)[0],
             )
         return Scores(values, self._protocol(len(samples), "generated"), as_baseline)
 
@@ -219,7 +220,7 @@ class Evaluator:
         kept = store.load("features", key) if network.costly else None
         if kept is not None:
             return kept["features"].numpy()
-        features, _ = network(self.pictures.images[own])
+        features, _ = network(self.pictures.images, own)
         if network.costly:
             store.keep("features", key, {"features": torch.from_numpy(features)})
         return features

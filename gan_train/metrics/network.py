@@ -41,17 +41,24 @@ class FeatureNetwork:
     costly: bool = False
     notes: dict[str, float | str] = dataclasses.field(default_factory=dict)
 
-    def __call__(self, pictures: Pictures) -> tuple[Features, Labels | None]:
-        """Look at pictures, uint8 [n, height, width, channels], n >= 1.
+    def __call__(
+        self, pictures: Pictures, rows: npt.NDArray[np.int64] | None = None
+    ) -> tuple[Features, Labels | None]:
+        """Look at pictures, uint8 [n, height, width, channels], n >= 1, a batch at a time.
+
+        Args:
+            rows: which of them, in what order; all where None. Large sets lie on disk: only a
+                batch of them is ever read into memory.
 
         Returns:
             features float32 [n, d], and the predicted classes int64 [n] or None.
         """
         features, predicted = [], []
         with torch.inference_mode():
-            for start in range(0, len(pictures), BATCH):
-                batch = torch.from_numpy(np.ascontiguousarray(pictures[start : start + BATCH]))
-                found, logits = self.look(batch)
+            for start in range(0, len(pictures if rows is None else rows), BATCH):
+                own = slice(start, start + BATCH)
+                batch = np.array(pictures[own] if rows is None else pictures[rows[own]])
+                found, logits = self.look(torch.from_numpy(batch))
                 features.append(found.float().cpu().numpy())
                 if logits is not None:
                     predicted.append(logits.argmax(1).cpu().numpy())
@@ -59,9 +66,15 @@ class FeatureNetwork:
 
 
 def as_colour(batch: Tensor) -> Tensor:
-    """Give float32 [n, 3, height, width], levels 0 to 255, of uint8 [n, height, width, 1, 3 or 4]."""
-    levels = batch.permute(0, 3, 1, 2).float()[:, :3]
-    return levels.expand(-1, 3, -1, -1) if levels.shape[1] == 1 else levels
+    """Give float32 [n, 3, height, width], levels 0 to 255, of uint8 [n, height, width, 1, 3 or 4].
+
+    Transparency is laid on white.
+    """
+    levels = batch.permute(0, 3, 1, 2).float()
+    if levels.shape[1] == 4:
+        opacity = levels[:, 3:] / 255
+        return levels[:, :3] * opacity + 255 * (1 - opacity)
+    return levels.expand(-1, 3, -1, -1)
 
 
 def smaller(levels: Tensor, side: int) -> Tensor:

@@ -17,7 +17,7 @@ from gan_train.metrics.network import FeatureNetwork, smaller
 
 NAME: Final = "random-convolutions"
 SIDE: Final = 32
-_WIDTH: Final = 64
+_WIDTH: Final = 32
 _LAYERS: Final = 3
 _VERSION: Final = 1
 # Brings the features of digits and clothes to a variance of about 1: figures with digits to read.
@@ -25,9 +25,9 @@ _SCALE: Final = 10.0
 
 
 class RandomConvolutions(nn.Module):
-    """Pictures float32 [n, channels, h, w] in -1 .. 1 to features [n, 768].
+    """Pictures float32 [n, channels, h, w] in -1 .. 1 to features [n, 384].
 
-    Three layers of 64 filters, each at half the side of the one before and averaged over the four
+    Three layers of 32 filters, each at half the side of the one before and averaged over the four
     quarters of the picture: mostly what is there, and roughly where.
     """
 
