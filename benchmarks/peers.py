@@ -66,8 +66,8 @@ class Peer:
     learn: Learn
 
     def __post_init__(self) -> None:
-        self.generator_optimizer = _adam(self.generator)
-        self.discriminator_optimizer = _adam(self.discriminator)
+        self.generator_optimizer = adam(self.generator)
+        self.discriminator_optimizer = adam(self.discriminator)
 
     def step(self, real: Tensor, labels: Tensor) -> None:
         """Teach both players on a batch of uint8 pictures [n, 1, side, side] with labels [n]."""
@@ -90,7 +90,8 @@ class Peer:
         return torch.randn(count, _NOISE)
 
 
-def _adam(network: nn.Module) -> torch.optim.Adam:
+def adam(network: nn.Module) -> torch.optim.Adam:
+    """Give Adam as all of them set it."""
     return torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999))
 
 

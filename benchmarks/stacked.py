@@ -12,6 +12,7 @@ equal shares themselves come out at about 0.019 with so few pictures.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 from pathlib import Path
 from typing import Final
@@ -63,7 +64,7 @@ def coverage(found: Labels) -> Coverage:
     return Coverage(int((counts > 0).sum()), float((shares * np.log(shares * MODES)).sum()))
 
 
-def train(arguments: lines.argparse.Namespace, pictures: PictureSet) -> tuple[trained.Trained, str]:
+def train(arguments: argparse.Namespace, pictures: PictureSet) -> tuple[trained.Trained, str]:
     """Train the preset that the options name; where the run gave up, give its last good state."""
     asked = dict(config.parse(text) for text in arguments.set)
     fixed = {
@@ -109,7 +110,9 @@ def main() -> None:
     if kept.find(model=name, images=arguments.images, seed=arguments.seed) is not None:
         return
     source = (
-        data.load(DataOptions()).images[..., 0] if arguments.built_in else judge.read(arguments.data, "train")[0]
+        data.load(DataOptions()).images[..., 0]
+        if arguments.built_in
+        else judge.read(arguments.data, "train")[0]
     )
     pictures = stack(source, arguments.pictures, seed=0)
     made, note = train(arguments, pictures)
@@ -117,7 +120,7 @@ def main() -> None:
     kept.add(line(name, arguments.images, arguments.seed, coverage(modes(court.judge, drawn)), note))
 
 
-def _arguments() -> lines.argparse.Namespace:
+def _arguments() -> argparse.Namespace:
     parser = lines.parser(__doc__, "runs/stacked.jsonl")
     judge.add_options(parser)
     parser.add_argument("--preset", default="resnet")
@@ -127,7 +130,9 @@ def _arguments() -> lines.argparse.Namespace:
     parser.add_argument("--built-in", action="store_true", help="stack the built-in 10,000 digits")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--reports", type=int, default=10, help="checkpoints, from which a killed run goes on")
+    parser.add_argument(
+        "--reports", type=int, default=10, help="checkpoints, from which a killed run goes on"
+    )
     parser.add_argument("--out", type=Path, help="the run's folder  [default: runs/stacked-PRESET-SEED]")
     return parser.parse_args()
 

@@ -127,17 +127,32 @@ def steps(options: Config, pictures: PictureSet) -> tuple[Callable[[], object], 
     return step, size * turns
 
 
-def train(options: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> Trained:
-    """Train a settled config in an empty folder, and give its last generator.
+def train(options: Config, pictures: PictureSet, run: Path, watcher: Watcher, anew: bool = True) -> Trained:
+    """Train a settled config in a folder of its own, and give its last generator.
+
+    Args:
+        anew: False goes on where a run of the same options stopped.
 
     Raises:
         TrainingError: the run went wrong.
     """
-    shutil.rmtree(run, ignore_errors=True)
+    stored = None if anew else _stored(options, run)
+    if stored is None:
+        shutil.rmtree(run, ignore_errors=True)
+        config.write(options, run / checkpoint.CONFIG)
     use_threads(options)
-    config.write(options, run / checkpoint.CONFIG)
-    loop.train(options, pictures, run, watcher)
+    loop.train(stored or options, pictures, run, watcher)
     return trained.load(run, "last")
+
+
+def _stored(options: Config, run: Path) -> Config | None:
+    """Give the config of a run that differs in nothing but what settling may close differently."""
+    if not (run / checkpoint.CONFIG).exists():
+        return None
+    found = config.read(run / checkpoint.CONFIG)
+    closed = dict(config.leaves(found))
+    same = config.replace(options, {place: closed[place] for place in budget.SETTLED})
+    return found if same == found else None
 
 
 def draw(generator: Trained, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None]:
