@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
-
+from gan_infer import images
 from gan_train import checkpoint, config
 from gan_train.config import Config
-from gan_train.reports import charts
-from gan_train.reports.charts import Chart, Line, Point
+from gan_train.metrics.scores import MEANINGS
+from gan_train.reports import charts, embed, sheet, walk
+from gan_train.reports.charts import Chart, Line, Mark
+from gan_train.reports.embed import Embedded
 
 _SHEETS: Final = 24
-# All pictures of the page together, before they are written as text.
-_MOST_BYTES: Final = 5_000_000
+# The sheets together; the walk and the neighbours come on top.
+_MOST_CHARACTERS: Final = 5_000_000
 Lines = Sequence[Mapping[str, Any]]
 
 # Charts of what is measured: the title, its curves (name, key), and limits.
@@ -27,8 +27,9 @@ _MEASURED: Final = (
     ("Frechet distance (lower is better)", (("samples", "frechet"),), None),
     ("Precision and recall", (("precision", "precision"), ("recall", "recall")), (0.0, 1.0)),
     ("Density and coverage", (("density", "density"), ("coverage", "coverage")), None),
-    ("Label accuracy", (("samples", "label_accuracy"),), None),
+    ("Label accuracy", (("samples", "label_accuracy"),), (0.0, 1.0)),
     ("Variety (1: as the real pictures)", (("samples", "variety"),), None),
+    ("Near copies", (("by features", "memorised"), ("by pixels", "memorised_pixels")), None),
 )
 _LOGGED: Final = (
     (
@@ -57,22 +58,24 @@ def read_log(path: Path) -> list[dict[str, Any]]:
 
 
 def render(run: Path, options: Config) -> str:
-    """Give the text of a run's report."""
+    """Give the text of a run's report.
+
+    Pictures of the folder that were on the page before and have not changed are not read again.
+    """
     log, measured, events = (
         read_log(run / name) for name in (checkpoint.LOG, checkpoint.METRICS, checkpoint.EVENTS)
     )
     newest = checkpoint.names(run)
     facts = checkpoint.facts(run, newest[-1]) if newest else {}
+    best = _best(run, measured)
     title = f"{run.resolve().name}: {options.network.family} on {Path(options.data.source).name}"
     parts = [
-        f"<h1>{html.escape(title)}</h1>",
-        _tiles(log, measured),
+        f"<header><h1>{html.escape(title)}</h1>{_tiles(log, best)}</header>",
         _events(events),
-        _samples(run, facts, options),
-        _walk(run),
-        _section("Measured", _measured_charts(measured, events) + _protocol(measured)),
+        f'<div class="pictures">{_samples(run, facts, options)}{_walk(run, facts, options)}</div>',
+        _section("Measured", _measured_charts(measured, events, best) + _scores(measured, best)),
         _section("The game", _logged_charts(log, events, options)),
-        _neighbours(run),
+        _neighbours(run, options),
         _section("Data and machine", _facts(facts, options)),
         _section("Options", _options(options)),
     ]
@@ -83,7 +86,7 @@ def render(run: Path, options: Config) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{html.escape(title)}</title><style>{css}</style></head>"
-        f"<body>{''.join(parts)}<script>{script}</script></body></html>\n"
+        f"<body><main>{''.join(parts)}</main><script>{script}</script></body></html>\n"
     )
 
 
@@ -91,26 +94,35 @@ def _section(title: str, body: str) -> str:
     return f"<section><h2>{html.escape(title)}</h2>{body}</section>" if body else ""
 
 
-def _tiles(log: Lines, measured: Lines) -> str:
+# The head.
+
+
+def _tiles(log: Lines, best: Mapping[str, Any] | None) -> str:
     tiles: dict[str, str] = {}
     if log:
         last = log[-1]
         tiles["of the run"] = f"{min(1.0, last['progress']):.0%}"
         tiles["images seen"] = f"{last['images_seen']:,}"
         tiles["minutes"] = f"{last['seconds'] / 60:,.1f}"
-        tiles["images/s over all"] = f"{last['images_seen'] / max(last['seconds'], 1e-9):,.0f}"
-    best = _best(measured)
+        tiles["images a second, over all"] = f"{last['images_seen'] / max(last['seconds'], 1e-9):,.0f}"
     if best is not None:
         values = best["values"]
-        tiles["Frechet distance, the best"] = f"{values['frechet']:.3g}"
-        tiles["images seen by then"] = f"{best['images_seen']:,}"
+        tiles["images seen at the best"] = f"{best['images_seen']:,}"
+        if "frechet" in values:
+            tiles["Frechet distance then"] = f"{values['frechet']:.3g}"
         if "label_accuracy" in values:
             tiles["label accuracy then"] = f"{values['label_accuracy']:.1%}"
     items = "".join(f"<li><b>{value}</b><span>{name}</span></li>" for name, value in tiles.items())
     return f'<ul class="tiles">{items}</ul>' if items else ""
 
 
-def _best(measured: Lines) -> Mapping[str, Any] | None:
+def _best(run: Path, measured: Lines) -> Mapping[str, Any] | None:
+    """Give the measurement of the best checkpoint: the one pointed at, else of the smallest distance."""
+    pointer = run / "best"
+    name = pointer.read_text().strip() if pointer.exists() else ""
+    for line in measured:
+        if checkpoint.name_of(line["images_seen"]) == name:
+            return line
     known = [line for line in measured if "frechet" in line["values"]]
     return min(known, key=lambda line: float(line["values"]["frechet"]), default=None)
 
@@ -121,111 +133,168 @@ def _events(events: Lines) -> str:
         f"{html.escape(event['text'])}</li>"
         for event in events
     )
-    return _section("What happened", f'<ul class="events">{items}</ul>') if items else ""
+    return _section("What happened", f'<ol class="events">{items}</ol>') if items else ""
+
+
+# Pictures.
 
 
 def _samples(run: Path, facts: Mapping[str, Any], options: Config) -> str:
-    sheets = _affordable(charts.spread(sorted((run / checkpoint.SAMPLES).glob("*.png")), _SHEETS))
-    if not sheets:
+    paths = embed.sparse(sorted((run / checkpoint.SAMPLES).glob("*.png")), _SHEETS)
+    shown = [(path, embed.picture(path, _factor(options))) for path in paths]
+    while len(shown) > 1 and sum(len(one.uri) for _, one in shown) > _MOST_CHARACTERS:
+        shown = embed.sparse(shown, len(shown) // 2)
+    if not shown:
         return ""
-    last = len(sheets) - 1
-    shown = "".join(
-        f'<img data-sheet src="{_data_uri(path)}" alt="after {int(path.stem):,} images"'
-        f"{'' if index == last else ' hidden'}>"
-        for index, path in enumerate(sheets)
+    last = len(shown) - 1
+    captions = [f"after {int(path.stem):,} images" for path, _ in shown]
+    pictures = "".join(
+        f'<img data-frame src="{one.uri}" width="{one.size[0]}" height="{one.size[1]}" '
+        f'alt="samples {caption}"{"" if index == last else " hidden"}>'
+        for index, (caption, (_, one)) in enumerate(zip(captions, shown, strict=True))
     )
-    control = (
-        '<div class="time"><button id="play" type="button">Play</button>'
-        f'<input id="when" type="range" min="0" max="{last}" value="{last}" '
-        'aria-label="sample sheet, from the first to the newest">'
-        f'<output id="said" for="when">after {int(sheets[last].stem):,} images</output></div>'
-        if last > 0
-        else ""
+    names, note = _row_names(shown[-1][1], facts, options)
+    body = f'<div class="sheet">{names}<div>{pictures}</div></div>'
+    return _section("Samples, the same seeds every time", _player(body, captions, last, 350, "sheet") + note)
+
+
+def _player(body: str, captions: Sequence[str], start: int, wait_ms: int, what: str) -> str:
+    """Put a slider and a button over pictures that are looked at one at a time."""
+    if len(captions) < 2:
+        return f"{body}<p>{captions[0]}</p>"
+    told = html.escape(json.dumps(captions))
+    return (
+        f'<div class="player" data-captions="{told}" data-wait="{wait_ms}"><div class="time">'
+        f'<button type="button" aria-label="play, every {what} in turn">Play</button>'
+        f'<input type="range" min="0" max="{len(captions) - 1}" value="{start}" '
+        f'aria-label="{what}, from the first to the last" aria-valuetext="{captions[start]}">'
+        f"<output>{captions[start]}</output></div>{body}</div>"
     )
-    return _section(
-        "Samples, the same seeds every time",
-        f'{control}<div class="sheet">{_row_names(sheets[last], facts, options)}<div>{shown}</div></div>',
-    )
 
 
-def _row_names(sheet: Path, facts: Mapping[str, Any], options: Config) -> str:
-    """Give the classes' names beside the rows of a sheet."""
-    names = facts.get("data", {}).get("class_names", [])
-    if not names or options.condition.generator == "none" or not options.data.height:
-        return ""
-    with Image.open(sheet) as image:
-        rows = max(1, round(image.height / image.width * 8 * options.data.width / options.data.height))  # type: ignore[operator]
-    shown = "".join(f"<span>{html.escape(str(name))}</span>" for name in names[:rows])
-    return f'<div class="rows" aria-hidden="true">{shown}</div>'
+def _row_names(shown: Embedded, facts: Mapping[str, Any], options: Config) -> tuple[str, str]:
+    """Give the classes' names to stand beside a sheet's rows, and a line on those not shown."""
+    names = _class_names(facts, options)
+    height, width = options.data.height, options.data.width
+    if not names or not height or not width:
+        return "", ""
+    rows, columns = sheet.layout(height, width, len(names))
+    like = (shown.size[1] / shown.size[0]) / (rows * height / (columns * width))
+    if abs(like - 1) > 0.1:  # a sheet of another layout; gaps between pictures make a small difference
+        return "", ""
+    items = "".join(f'<span title="{name}">{name}</span>' for name in names[:rows])
+    more = f"<p><small>The first {rows} of {len(names)} classes.</small></p>" if rows < len(names) else ""
+    return f'<div class="rows" aria-hidden="true">{items}</div>', more
 
 
-def _walk(run: Path) -> str:
+def _walk(run: Path, facts: Mapping[str, Any], options: Config) -> str:
     path = run / checkpoint.WALK
     if not path.exists():
         return ""
-    picture = (
-        f'<img src="{_data_uri(path, "webp")}" alt="moving pictures of a walk through the latent space">'
+    film = embed.film(path, _factor(options))
+    width, height = film.size
+    captions = [f"step {index + 1} of {film.frames}" for index in range(film.frames)]
+    names, side = _class_names(facts, options), (options.data.height, options.data.width)
+    above = ""
+    if names and side[0] and side[1]:
+        items = "".join(f"<span>{name}</span>" for name in names[: walk.walks(side[0], side[1], len(names))])
+        above = f'<div class="columns" aria-hidden="true">{items}</div>'
+    body = (
+        f'<div class="film" style="width:{width}px">{above}<div style="aspect-ratio:{width}/{height}">'
+        f'<img data-strip src="{film.uri}" width="{width}" height="{height * film.frames}" '
+        'alt="generated pictures on the way from seed to seed"></div></div>'
     )
-    return _section("A walk through the latent space, from seed to seed", picture)
+    text = "<p><small>From seed to seed through the latent space, and back to the first.</small></p>"
+    return _section("A walk", _player(body, captions, 0, 120, "step") + text)
 
 
-def _neighbours(run: Path) -> str:
+def _neighbours(run: Path, options: Config) -> str:
     path = run / checkpoint.NEIGHBOURS
     if not path.exists():
         return ""
-    picture = f'<img src="{_data_uri(path)}" alt="samples with the real pictures nearest to them">'
-    text = (
-        "<p>Each row: a sample, then the real pictures nearest to it, three by features and three by pixels. "
-        "A sample that equals its neighbour has been learnt by heart.</p>"
+    shown = embed.picture(path, _factor(options, capped=False))
+    image = (
+        f'<img class="tall" src="{shown.uri}" width="{shown.size[0]}" height="{shown.size[1]}" '
+        'alt="samples with the real pictures nearest to them">'
     )
-    return _section("Nearest real pictures", text + picture)
+    text = (
+        "<p>Each row: a sample, then the real pictures nearest to it, half of them by features, half by "
+        "pixels. A sample that equals its neighbour has been learnt by heart.</p>"
+    )
+    return _section("Nearest real pictures", text + image)
 
 
-def _affordable(paths: Sequence[Path]) -> list[Path]:
-    """Give at most as many pictures as the page may hold, evenly spread, the last among them."""
-    chosen = list(paths)
-    while len(chosen) > 1 and sum(path.stat().st_size for path in chosen) > _MOST_BYTES:
-        chosen = charts.spread(chosen, max(1, len(chosen) * 2 // 3)) if len(chosen) > 2 else chosen[-1:]
-    return chosen
+def _factor(options: Config, capped: bool = True) -> int:
+    height, width = options.data.height, options.data.width
+    if not height or not width:
+        return 1
+    return sheet.factor(height, width) if capped else images.factor_for(height, width)
 
 
-def _measured_charts(measured: Lines, events: Lines) -> str:
-    marks = [event["images_seen"] for event in events]
-    best = _best(measured)
+def _class_names(facts: Mapping[str, Any], options: Config) -> list[str]:
+    """Give the classes' names, escaped; none where the generator is told none."""
+    known = facts.get("data", {}).get("class_names", [])
+    return [] if options.condition.generator == "none" else [html.escape(str(name)) for name in known]
+
+
+# Curves.
+
+
+def _marks(events: Lines) -> list[Mark]:
+    return [Mark(event["images_seen"], f"{event['kind']}: {event['text']}") for event in events]
+
+
+def _measured_charts(measured: Lines, events: Lines, best: Mapping[str, Any] | None) -> str:
+    marks, real = _marks(events), measured[-1].get("baseline", {}) if measured else {}
     drawn = []
     for title, curves, limits in _MEASURED:
         lines = [
-            Line(name, [(m["images_seen"], m["values"][key]) for m in measured if key in m["values"]])
+            Line(name, _points((m["images_seen"], m["values"].get(key)) for m in measured), real.get(key))
             for name, key in curves
         ]
-        ring: Point | None = None
-        frechet = curves[0][1] == "frechet"
-        if frechet and best is not None:
-            ring = (best["images_seen"], best["values"]["frechet"])
-        positive = all(y > 0 for line in lines for _, y in line.points)
-        drawn.append(charts.draw(Chart(title, lines, limits, marks, ring, frechet and positive)))
-    return f'<div class="charts">{"".join(drawn)}</div>' if any(drawn) else ""
+        values = [y for line in lines for _, y in line.points]
+        steep = curves[0][1] == "frechet" and bool(values) and min(values) > 0
+        at = best["images_seen"] if best else None
+        drawn.append(charts.draw(Chart(title, lines, limits, marks, at, steep)))
+    note = "<p><small>Ringed: the best checkpoint.</small></p>" if best else ""
+    return f'<div class="charts">{"".join(drawn)}</div>{note}' if any(drawn) else ""
 
 
 def _logged_charts(log: Lines, events: Lines, options: Config) -> str:
-    marks = [event["images_seen"] for event in events]
     drawn = []
     for title, curves, limits in _LOGGED:
         if curves[0][1] == "augment_strength" and not config.policies(options.augment):
             continue
         lines = [
-            Line(name, [(line["images_seen"], line[key]) for line in log if key in line])
-            for name, key in curves
+            Line(name, _points((line["images_seen"], line.get(key)) for line in log)) for name, key in curves
         ]
-        drawn.append(charts.draw(Chart(title, lines, limits, marks)))
+        drawn.append(charts.draw(Chart(title, lines, limits, _marks(events))))
     return f'<div class="charts">{"".join(drawn)}</div>' if any(drawn) else ""
 
 
-def _protocol(measured: Lines) -> str:
+def _points(pairs: Iterable[tuple[float, float | None]]) -> list[charts.Point]:
+    return [(x, y) for x, y in pairs if y is not None]
+
+
+# Tables.
+
+
+def _scores(measured: Lines, best: Mapping[str, Any] | None) -> str:
+    """Give a table of all that was measured, at the best checkpoint and at the newest, and how."""
     if not measured:
         return ""
-    told = "; ".join(f"{name}: {value}" for name, value in measured[-1].get("protocol", {}).items())
-    return f"<p><small>How it was measured: {html.escape(told)}</small></p>" if told else ""
+    newest = measured[-1]
+    columns = {"newest": newest["values"], "best": best["values"] if best else {}}
+    if newest.get("baseline"):
+        columns["real pictures"] = newest["baseline"]
+    rows = []
+    for name, meaning in MEANINGS.items():
+        cells = [format(values[name], meaning.form) if name in values else "" for values in columns.values()]
+        if any(cells):
+            rows.append((meaning.title, *cells, meaning.better))
+    told = {name: str(value) for name, value in newest.get("protocol", {}).items()}
+    how = f"<details><summary>How it was measured</summary>{_table(told)}</details>" if told else ""
+    return _grid(("", *columns, "better"), rows) + how
 
 
 def _facts(facts: Mapping[str, Any], options: Config) -> str:
@@ -239,33 +308,50 @@ def _facts(facts: Mapping[str, Any], options: Config) -> str:
         "SHA-256": options.data.sha256,
         **{name: str(value) for name, value in machine.items()},
     }
-    return _table({name: value for name, value in rows.items() if value})
+    known = {name: value for name, value in rows.items() if value}
+    return _table(known) if known else ""
 
 
 def _options(options: Config) -> str:
-    """Give the options in groups, those that differ from the default ones in bold."""
-    usual, groups = dict(config.leaves(Config())), []
-    tree: dict[str, dict[str, Any]] = {"run": {}}
+    """Give the options in groups; those that differ from the default ones in bold, with the default."""
+    usual = dict(config.leaves(Config()))
+    tree: dict[str, list[str]] = {"run": []}
     for place, value in config.leaves(options):
         group, _, name = place.rpartition(".")
-        tree.setdefault(group or "run", {})[name] = (value, usual[place] != value)
-    for group, values in tree.items():
-        rows = "".join(
-            f"<tr{' class=set' if changed else ''}><td>{name}</td><td>{html.escape(str(value))}</td></tr>"
-            for name, (value, changed) in values.items()
+        changed = usual[place] != value
+        aside = f" <small>(default {_written(usual[place])})</small>" if changed else ""
+        tree.setdefault(group or "run", []).append(
+            f"<tr{' class=set' if changed else ''}><th scope=row>{name}</th>"
+            f"<td>{_written(value)}{aside}</td></tr>"
         )
-        groups.append(f"<div><h3>{group}</h3><table>{rows}</table></div>")
+    groups = "".join(
+        f"<div><h3>{group}</h3><table>{''.join(rows)}</table></div>" for group, rows in tree.items()
+    )
     raw = f"<details><summary>config.json</summary><pre>{html.escape(options.to_json())}</pre></details>"
-    bold = "<p><small>Bold: other than the default.</small></p>"
-    return f'<div class="groups">{"".join(groups)}</div>{bold}{raw}'
+    note = "<p><small>Bold: other than the default.</small></p>"
+    return f'{note}<div class="groups">{groups}</div>{raw}'
+
+
+def _written(value: Any) -> str:
+    """Write an option's value as the command line takes it."""
+    if isinstance(value, str):
+        return html.escape(value) or "empty"
+    return f"{value:,}" if type(value) is int and value > 9999 else str(value).lower()
 
 
 def _table(rows: Mapping[str, str]) -> str:
     cells = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{html.escape(value)}</td></tr>" for name, value in rows.items()
+        f"<tr><th scope=row>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+        for name, value in rows.items()
     )
     return f"<table>{cells}</table>"
 
 
-def _data_uri(path: Path, kind: str = "png") -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th scope=col>{html.escape(title)}</th>" if title else "<td></td>" for title in head)
+    body = "".join(
+        f"<tr><th scope=row>{html.escape(first)}</th>"
+        f"{''.join(f'<td>{html.escape(cell)}</td>' for cell in rest)}</tr>"
+        for first, *rest in rows
+    )
+    return f'<div class="wide"><table class="scores"><tr>{top}</tr>{body}</table></div>'
