@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import lines, peers, training
 from gan_infer import console
+from gan_train.config import MachineOptions
 from gan_train.data import PictureSet
 
 SIDE: Final = 64
@@ -92,8 +93,10 @@ def endless(batches: DataLoader[Tensor]) -> Iterator[Tensor]:
         yield from batches
 
 
-def our_step(arguments: argparse.Namespace, images: npt.NDArray[np.uint8]) -> Callable[[], object]:
-    """Give a function that takes the next step of a fresh run of the preset `dcgan`."""
+def our_step(
+    arguments: argparse.Namespace, images: npt.NDArray[np.uint8]
+) -> tuple[Callable[[], object], MachineOptions]:
+    """Give a function that takes the next step of a fresh run of the preset `dcgan`, and where it runs."""
     changes: dict[str, Any] = {
         "network.width": _WIDTH,
         "network.latent_dim": _LATENT,
@@ -106,9 +109,8 @@ def our_step(arguments: argparse.Namespace, images: npt.NDArray[np.uint8]) -> Ca
     }
     pictures = PictureSet("noise", images)
     options = training.settled("dcgan", changes, pictures)
-    console.say(f"ours: {options.machine.precision}, {options.machine.steps}, on {options.machine.device}")
     step, _ = training.steps(options, pictures)
-    return step
+    return step, options.machine
 
 
 def rates(step: Callable[[], object], seconds: float) -> list[float]:
@@ -146,21 +148,25 @@ def main() -> None:
         )
         batches = endless(loader)
     found: dict[str, list[float]] = {"ours": [], "plain": []}
-    steps = {"ours": our_step(arguments, images), "plain": plain_step(batches, device)}
+    ours, machine = our_step(arguments, images)
+    console.say(f"ours: {machine.precision}, {machine.steps}, on {machine.device}")
+    steps = {"ours": ours, "plain": plain_step(batches, device)}
     for turn in range(arguments.turns + 1):
         for name, step in steps.items():
             measured = rates(step, arguments.seconds if turn else min(arguments.seconds, 3))
             found[name] += measured[1:] or measured if turn else []  # the first turn warms up
             console.say(f"{name}: {measured[-1]:,.1f} images/s")
-    kept.add(_line(arguments, found))
+    kept.add(_line(arguments, machine, found))
 
 
-def _line(arguments: argparse.Namespace, found: dict[str, list[float]]) -> lines.Line:
+def _line(
+    arguments: argparse.Namespace, machine: MachineOptions, found: dict[str, list[float]]
+) -> lines.Line:
     medians = {name: statistics.median(values) for name, values in found.items()}
     return {
         "device": torch.cuda.get_device_name() if arguments.device.startswith("cuda") else "cpu",
-        "precision": arguments.precision,
-        "steps": arguments.steps,
+        "precision": machine.precision,
+        "steps": machine.steps,
         "threads": arguments.threads,
         "plain": "in memory" if arguments.plain_in_memory else f"{arguments.loaders} loaders",
         **{f"{name}_images_per_second": round(value, 1) for name, value in medians.items()},

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from gan_infer import console, latents
+from gan_infer.errors import OptionError
 from gan_train import budget, checkpoint, config, loop, presets, seeding, stepper, trained
 from gan_train.batches import Batches
 from gan_train.config import Config
@@ -134,15 +135,24 @@ def train(options: Config, pictures: PictureSet, run: Path, watcher: Watcher, an
         anew: False goes on where a run of the same options stopped.
 
     Raises:
+        OptionError: the folder holds something else than a run.
         TrainingError: the run went wrong.
     """
     stored = None if anew else _stored(options, run)
     if stored is None:
-        shutil.rmtree(run, ignore_errors=True)
+        _clear(run)
         config.write(options, run / checkpoint.CONFIG)
     use_threads(options)
     loop.train(stored or options, pictures, run, watcher)
     return trained.load(run, "last")
+
+
+def _clear(run: Path) -> None:
+    if not run.exists():
+        return
+    if not (run / checkpoint.CONFIG).exists():
+        raise OptionError(f"{run} holds something else than a run; give an empty or new folder")
+    shutil.rmtree(run)
 
 
 def _stored(options: Config, run: Path) -> Config | None:

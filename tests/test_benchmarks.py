@@ -437,3 +437,8 @@ class TestTraining:
         notes.clear()
         training.train(options, pictures, tmp_path / "run", watcher)
         assert not notes
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "letter.txt").touch()
+        with pytest.raises(OptionError, match="something else than a run"):
+            training.train(options, pictures, tmp_path / "mine", watcher)
+        assert (tmp_path / "mine" / "letter.txt").exists()
