@@ -17,8 +17,8 @@ SHIPPED = shipped_models()
 ROOT = Path(__file__).parent.parent
 
 
-def test_digits_is_shipped_and_found_by_name() -> None:
-    assert "digits" in SHIPPED
+def test_models_are_shipped_and_found_by_name() -> None:
+    assert {"digits", "fashion"} <= set(SHIPPED)
     assert find("digits") == SHIPPED["digits"]
     assert Generator.load(device="cpu").name == "digits"
 
@@ -26,7 +26,7 @@ def test_digits_is_shipped_and_found_by_name() -> None:
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_model_keeps_the_contract(name: str) -> None:
     graph.check(onnx.load(SHIPPED[name]))
-    assert SHIPPED[name].stat().st_size <= 4_000_000
+    assert SHIPPED[name].stat().st_size <= 8_000_000
     metadata = Generator.load(name, device="cpu").metadata
     assert metadata.name == name
     assert metadata.licence
@@ -36,7 +36,7 @@ def test_a_shipped_model_keeps_the_contract(name: str) -> None:
     card = (folder / "README.md").read_text()
     assert "gan-train fit" in card
     assert "gan-train export" in card
-    assert metadata.data_licence or "CC BY-SA" in card
+    assert metadata.data_licence or metadata.licence.split()[0] in card
 
 
 @pytest.mark.parametrize("name", SHIPPED)
