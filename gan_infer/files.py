@@ -6,9 +6,12 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from gan_infer.errors import OptionError
+
+_TOKEN_BYTES: Final = 6
+_TOKEN_GLOB: Final = "[0-9a-f]" * (2 * _TOKEN_BYTES)
 
 
 @contextlib.contextmanager
@@ -57,12 +60,19 @@ def write(target: Path, fill: bytes | Callable[[BinaryIO], object]) -> None:
             file.write(fill)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what writes that were killed left in a folder. Nobody else may be writing there."""
+    for path in folder.glob(f".*.{_TOKEN_GLOB}.part*"):
+        path.unlink(missing_ok=True)
+
+
 def _open_beside(target: Path) -> Path:
     if target.is_dir():
         raise OptionError(f"cannot write {target}: it is a directory; give the name of a file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.stem[:64]}.{os.urandom(6).hex()}.part{target.suffix[:16]}")
+        token = os.urandom(_TOKEN_BYTES).hex()
+        part = target.with_name(f".{target.stem[:64]}.{token}.part{target.suffix[:16]}")
         part.touch(exist_ok=False)
     except OSError as error:
         raise OptionError(_cannot_write(target, error)) from error

@@ -78,6 +78,12 @@ def drop(run: Path, name: str) -> None:
         (run / _FOLDER / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
+def sweep(run: Path) -> None:
+    """Remove what writes that were killed left in a run's folder."""
+    for folder in (run, run / _FOLDER, run / SAMPLES):
+        files.sweep(folder)
+
+
 def names(run: Path) -> list[str]:
     """List the checkpoints of a run, oldest first."""
     return sorted(path.stem for path in (run / _FOLDER).glob("[0-9]*.json"))

@@ -77,6 +77,8 @@ class Recorder:
 
     def resume(self, players: Players) -> None:
         """Set players and progress to the newest whole checkpoint, if there is one."""
+        if self._writes:
+            checkpoint.sweep(self._run)
         found, troubles = checkpoint.load_newest(self._run) if self._writes else (None, [])
         for trouble in troubles:
             self._watcher.note(f"{trouble}; going back to the checkpoint before")
@@ -165,7 +167,7 @@ class Recorder:
             for name in checkpoint.names(self._run):
                 if name > checkpoint.name_of(where) or good is None:
                     checkpoint.drop(self._run, name)
-            for path in (self._run / checkpoint.SAMPLES).glob("*.png"):
+            for path in (self._run / checkpoint.SAMPLES).glob("[0-9]*.png"):
                 if path.stem > checkpoint.name_of(where):
                     path.unlink()
             if good is not None:

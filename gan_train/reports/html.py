@@ -140,7 +140,7 @@ def _events(events: Lines) -> str:
 
 
 def _samples(run: Path, facts: Mapping[str, Any], options: Config) -> str:
-    paths = embed.sparse(sorted((run / checkpoint.SAMPLES).glob("*.png")), _SHEETS)
+    paths = embed.sparse(sorted((run / checkpoint.SAMPLES).glob("[0-9]*.png")), _SHEETS)
     shown = [(path, embed.picture(path, _factor(options))) for path in paths]
     while len(shown) > 1 and sum(len(one.uri) for _, one in shown) > _MOST_CHARACTERS:
         shown = embed.sparse(shown, len(shown) // 2)

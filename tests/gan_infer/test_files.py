@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,16 @@ def test_checking_leaves_things_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"kept")
     files.check_writable(tmp_path / "file")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"kept"]
+
+
+def test_what_killed_writes_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
+    mine = [tmp_path / name for name in ("a.png", ".hidden", ".a.part.png", ".notes.123.part.md", "x.part")]
+    for path in mine:
+        path.write_text("mine")
+    with files.replacing(tmp_path / "b.png") as part:
+        part.write_text("half of i")
+        left = shutil.copy(part, tmp_path / part.name.replace("b.", "c.", 1))  # as a killed process leaves it
+    mine.append(tmp_path / "b.png")
+    assert left.exists()
+    files.sweep(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(mine)

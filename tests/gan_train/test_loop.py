@@ -227,6 +227,26 @@ def test_a_damaged_checkpoint_is_told_and_passed_over(pictures: PictureSet, tmp_
     assert [line["images_seen"] for line in html.read_log(tmp_path / "log.jsonl")] == [80, 160, 240]
 
 
+def test_what_a_kill_in_the_middle_of_a_write_leaves_harms_nothing(
+    pictures: PictureSet, tmp_path: Path
+) -> None:
+    options = settled(pictures)
+    run_whole(options, pictures, tmp_path / "whole")
+    parts = tmp_path / "parts"
+    config.write(options, parts / checkpoint.CONFIG)
+    assert loop.train(options, pictures, parts, Watcher(stop_after=13)) is False
+    torn = [
+        parts / "samples" / ".000000000160.0123456789ab.part.png",
+        parts / "checkpoints" / ".000000000160.0123456789ab.part.safetensors",
+        parts / ".report.0123456789ab.part.html",
+    ]
+    for path in torn:
+        path.write_bytes(b"half of i")
+    assert loop.train(options, pictures, parts, Watcher()) is True
+    assert not [path for path in torn if path.exists()]
+    assert timeless(tmp_path / "whole") == timeless(parts)
+
+
 def test_a_budget_of_minutes_ends_in_time(pictures: PictureSet, tmp_path: Path) -> None:
     options = settled(pictures, **{"budget.images": None, "budget.minutes": 0.02})
     watcher = run_whole(options, pictures, tmp_path)
