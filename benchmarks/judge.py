@@ -1,38 +1,51 @@
-"""Judge digit generators: label accuracy and Frechet distance by a classifier trained apart.
+"""Judge generators of 28x28 grey pictures: label accuracy and Frechet distance by a classifier trained apart.
 
-    python -m benchmarks.judge --mnist MNIST_FOLDER MODEL.onnx ...
+    python -m benchmarks.judge --data FOLDER MODEL.onnx ...
 
-Trains a small convolutional classifier on MNIST's training split (about five minutes on two cores;
-kept in --keep), then scores 10,000 pictures of each model, 1,000 a class, against the first 10,000
-training pictures, on the classifier's 128 features. Features are scaled so that the real test
-pictures lie at distance 0.35 from the same reference: classifiers trained differently have features
-of different length, and only so do their distances compare. Prints one JSON line a model; the first
-line is of the real test pictures.
+FOLDER holds MNIST, Fashion-MNIST or another set of four IDX files. A small convolutional classifier
+is trained on its training split (about five minutes on two cores; kept in --keep), then 10,000
+pictures of each model, equally many a class, are scored against the first 10,000 training pictures,
+on the classifier's 128 features. Features are scaled so that the real test pictures lie at a fixed
+distance from the same reference (0.35 for MNIST, 0.13 for Fashion-MNIST): classifiers trained
+differently have features of different length, and only so do their distances compare. Prints one
+JSON line a model; the first line is of the real test pictures.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import dataclasses
 import math
 from pathlib import Path
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
+import safetensors.torch
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_infer import Generator
+from benchmarks import lines
+from gan_infer import Generator, console, files
+from gan_infer.errors import DataError, OptionError
 from gan_train.data import idx
 
-REAL_TEST_DISTANCE = 0.35
-SAMPLES = 10_000
+SAMPLES: Final = 10_000
+_SIDE: Final = 28
+_FEATURES: Final = 128
+_REAL_DISTANCE: Final = 0.35
+_REAL_DISTANCE_OF_FASHION: Final = 0.13
+
+Pixels = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+Features = npt.NDArray[np.float64]
 
 
 class Judge(nn.Module):
-    """Pictures uint8 [n, 28, 28] to (features [n, 128], logits [n, 10])."""
+    """Pictures uint8 [n, 28, 28] to (features [n, 128], logits [n, classes])."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 10) -> None:
         super().__init__()
 
         def block(inputs: int, outputs: int) -> list[nn.Module]:
@@ -46,10 +59,10 @@ class Judge(nn.Module):
             nn.MaxPool2d(2),
             nn.Flatten(),
             nn.Dropout(0.2),
-            nn.Linear(64 * 49, 128),
+            nn.Linear(64 * 49, _FEATURES),
             nn.ReLU(),
         )
-        self.head = nn.Linear(128, 10)
+        self.head = nn.Linear(_FEATURES, classes)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Give the features and the logits of a batch."""
@@ -57,42 +70,128 @@ class Judge(nn.Module):
         return features, self.head(features)
 
 
-def read(folder: Path, split: str) -> tuple[Tensor, Tensor]:
-    images, labels = idx.read_pair(
-        folder / f"{split}-images-idx3-ubyte.gz", folder / f"{split}-labels-idx1-ubyte.gz"
-    )
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """What a judge says of pictures; the accuracy is None for pictures without a wanted label."""
+
+    distance: float
+    accuracy: float | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Court:
+    """A judge with what it compares to.
+
+    Attributes:
+        reference: float64 [10000, 128], of the first training pictures.
+        scale: what a raw distance is multiplied by.
+        classes: the number of labels.
+    """
+
+    judge: Judge
+    reference: Features
+    scale: float
+    classes: int
+
+    def score(self, pictures: Pixels, labels: Labels | None = None) -> Score:
+        """Score pictures uint8 [n, 28, 28] that should show the labels [n]."""
+        features, predicted = look(self.judge, pictures)
+        accuracy = None if labels is None else float((predicted == labels).mean())
+        return Score(frechet(features, self.reference) * self.scale, accuracy)
+
+
+def read(folder: Path, split: str) -> tuple[Pixels, Labels]:
+    """Read pictures uint8 [n, 28, 28] and labels int64 [n] of the split "train" or "t10k".
+
+    Raises:
+        DataError: the files are not there or hold something else; names the file.
+    """
+    pair = [_plain_or_zipped(folder / f"{split}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1")]
+    images, labels = idx.read_pair(*pair)
     assert labels is not None
-    return torch.from_numpy(images[..., 0]), torch.from_numpy(labels)
+    if images.shape[1:] != (_SIDE, _SIDE, 1):
+        raise DataError(f"{pair[0]} holds pictures of {images.shape[1:]}; the judge takes (28, 28, 1)")
+    return images[..., 0], labels
 
 
-def train(images: Tensor, labels: Tensor, seed: int, epochs: int) -> Judge:
+def _plain_or_zipped(path: Path) -> Path:
+    return path if path.exists() else path.with_name(path.name + ".gz")
+
+
+def train(images: Pixels, labels: Labels, seed: int, epochs: int) -> Judge:
+    """Train a classifier on pictures moved by up to two pixels; the result depends on the seed alone."""
+    pictures, targets = torch.tensor(images), torch.from_numpy(labels)
     torch.manual_seed(seed)
-    judge = Judge()
+    judge = Judge(int(labels.max()) + 1)
     optimizer = torch.optim.Adam(judge.parameters(), 2e-3)
     steps = epochs * math.ceil(len(images) / 128)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps)
     for epoch in range(epochs):
         judge.train()
-        for index in torch.randperm(len(images)).split(128):
+        for index in torch.split(torch.randperm(len(images)), 128):
             down, right = torch.randint(-2, 3, (2,)).tolist()
-            _, logits = judge(images[index].roll((down, right), (1, 2)))
+            _, logits = judge(pictures[index].roll((down, right), (1, 2)))
             optimizer.zero_grad()
-            F.cross_entropy(logits, labels[index]).backward()
+            F.cross_entropy(logits, targets[index]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-        print(f"judge: epoch {epoch + 1} of {epochs}", flush=True)
+        console.say(f"judge: epoch {epoch + 1} of {epochs}")
     return judge.eval()
 
 
+def train_or_load(keep: Path, images: Pixels, labels: Labels, seed: int = 0, epochs: int = 6) -> Judge:
+    """Give the judge that is kept in a safetensors file; where there is none, train one and keep it.
+
+    Raises:
+        OptionError: the file holds something else.
+    """
+    if not keep.exists():
+        judge = train(images, labels, seed, epochs)
+        files.write(keep, safetensors.torch.save(judge.state_dict()))
+        return judge
+    judge = Judge(int(labels.max()) + 1)
+    try:
+        judge.load_state_dict(safetensors.torch.load(keep.read_bytes()))
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        what = " ".join(str(error).split())[:120]
+        raise OptionError(f"{keep} is no judge of these classes ({what}); give another --judge") from None
+    return judge.eval()
+
+
+def convene(
+    data: Path, keep: Path, real_distance: float | None = None, seed: int = 0, epochs: int = 6
+) -> tuple[Court, Score]:
+    """Give the court of a data set, and the score of its real test pictures.
+
+    Args:
+        data: a folder with the four IDX files.
+        keep: where the judge lies or will lie.
+        real_distance: at which the real test pictures are to lie; None takes it by the folder's name.
+    """
+    images, labels = read(data, "train")
+    judge = train_or_load(keep, images, labels, seed, epochs)
+    reference, _ = look(judge, images[:SAMPLES])
+    test_images, test_labels = read(data, "t10k")
+    features, _ = look(judge, test_images)
+    wanted = real_distance_of(data) if real_distance is None else real_distance
+    court = Court(judge, reference, wanted / frechet(features, reference), int(labels.max()) + 1)
+    return court, court.score(test_images, test_labels)
+
+
+def real_distance_of(data: Path) -> float:
+    """Give the distance at which a data set's test pictures are to lie, by the folder's name."""
+    return _REAL_DISTANCE_OF_FASHION if "fashion" in data.resolve().name.lower() else _REAL_DISTANCE
+
+
 @torch.inference_mode()
-def look(judge: Judge, pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Give (features float64 [n, 128], predicted labels [n])."""
-    parts = [judge(part) for part in pictures.split(500)]
+def look(judge: Judge, pictures: Pixels) -> tuple[Features, Labels]:
+    """Give (features float64 [n, 128], predicted labels int64 [n])."""
+    parts = [judge(part) for part in torch.split(torch.tensor(pictures), 500)]
     features = torch.cat([part[0] for part in parts]).double().numpy()
     return features, torch.cat([part[1] for part in parts]).argmax(1).numpy()
 
 
-def frechet(a: np.ndarray, b: np.ndarray) -> float:
+def frechet(a: Features, b: Features) -> float:
     """Give the Frechet distance of two sets of features (Heusel et al. 2017, equation 6)."""
     gap = a.mean(0) - b.mean(0)
     first, second = np.cov(a.T), np.cov(b.T)
@@ -101,39 +200,83 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     return float(gap @ gap + np.trace(first) + np.trace(second) - 2 * roots)
 
 
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what names a court to a parser: give the result to `convene`."""
+    parser.add_argument(
+        "--data", "--mnist", type=Path, metavar="FOLDER", help="four IDX files of 28x28 pictures"
+    )
+    parser.add_argument("--judge", "--keep", type=Path, help="the judge, trained where it is not there yet")
+    parser.add_argument(
+        "--real-distance", type=float, help="of the real test pictures; else by FOLDER's name"
+    )
+    parser.add_argument("--judge-seed", type=int, default=0)
+    parser.add_argument("--judge-epochs", type=int, default=6)
+
+
+def of_options(arguments: argparse.Namespace) -> tuple[Court, Score]:
+    """Convene the court that the options of `add_options` name.
+
+    Raises:
+        OptionError: no data is named.
+    """
+    if arguments.data is None:
+        raise OptionError("no --data is given; give a folder with MNIST's four IDX files, or its like")
+    keep = arguments.judge or Path("runs", f"judge-{arguments.data.resolve().name}.safetensors")
+    return convene(
+        arguments.data, keep, arguments.real_distance, arguments.judge_seed, arguments.judge_epochs
+    )
+
+
+def draw(model: str, classes: int) -> tuple[Pixels, Labels | None]:
+    """Draw a model file's pictures uint8 [10000, 28, 28] and the labels they were asked for, in turn.
+
+    Raises:
+        ModelError: it cannot be read.
+        OptionError: it draws pictures of another size or of other classes.
+    """
+    generator = Generator.load(model, device="cpu")
+    wanted = np.arange(SAMPLES) % classes if generator.class_names else None
+    if wanted is not None and len(generator.class_names) != classes:
+        raise OptionError(f"{model} draws {len(generator.class_names)} classes; the judge knows {classes}")
+    pictures = generator.sample(SAMPLES, label=wanted, seed=0)
+    if pictures.shape[1:] != (_SIDE, _SIDE, 1):
+        raise OptionError(f"{model} draws pictures of {pictures.shape[1:]}; the judge takes (28, 28, 1)")
+    return pictures[..., 0], wanted
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("models", nargs="+")
-    parser.add_argument("--mnist", type=Path, required=True)
-    parser.add_argument("--keep", type=Path, default=Path("runs/judge.pt"))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser = lines.parser(__doc__, "runs/judged.jsonl")
+    parser.add_argument("models", nargs="*", metavar="MODEL.onnx")
+    add_options(parser)
+    for name in ("seed", "epochs"):
+        parser.add_argument(f"--{name}", dest=f"judge_{name}", type=int, default=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    images, labels = read(arguments.mnist, "train")
-    if arguments.keep.exists():
-        judge = Judge()
-        judge.load_state_dict(torch.load(arguments.keep, weights_only=True))
-        judge.eval()
-    else:
-        judge = train(images, labels, arguments.seed, arguments.epochs)
-        arguments.keep.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(judge.state_dict(), arguments.keep)
-    reference, _ = look(judge, images[:SAMPLES])
-    test_images, test_labels = read(arguments.mnist, "t10k")
-    features, predicted = look(judge, test_images)
-    scale = REAL_TEST_DISTANCE / frechet(features, reference)
-
-    def report(name: str, features: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> None:
-        distance, accuracy = frechet(features, reference) * scale, float((predicted == labels).mean())
-        line = {"model": name, "distance": round(distance, 3), "label_accuracy": round(accuracy, 4)}
-        print(json.dumps({**line, "samples": len(labels)}), flush=True)
-
-    report("real test pictures", features, predicted, test_labels.numpy())
+    kept = lines.Lines(arguments.results)
+    if arguments.markdown:
+        print(markdown(kept.all))
+        return
+    court, real = of_options(arguments)
+    data = arguments.data.resolve().name
+    kept.add(line("real test pictures", data, real))
     for model in arguments.models:
-        generator = Generator.load(model, device="cpu")
-        wanted = np.arange(SAMPLES) % 10
-        pictures = generator.sample(SAMPLES, label=wanted, seed=0)[..., 0]
-        report(model, *look(judge, torch.from_numpy(pictures)), wanted)
+        kept.add(line(model, data, court.score(*draw(model, court.classes))))
+
+
+def line(model: str, data: str, score: Score) -> lines.Line:
+    """Give the result line of a model."""
+    accuracy = None if score.accuracy is None else round(score.accuracy, 4)
+    told = {"model": model, "data": data, "distance": round(score.distance, 3), "label_accuracy": accuracy}
+    return {**told, "samples": SAMPLES}
+
+
+def markdown(kept: list[lines.Line]) -> str:
+    """Give the table of result lines; of lines on the same model and data, the newest."""
+    newest = {(each["data"], each["model"]): each for each in kept}
+    rows = [
+        (each["data"], each["model"], lines.percent(each["label_accuracy"]), lines.figure(each["distance"]))
+        for each in newest.values()
+    ]
+    return lines.table(rows, ["data", "model", "label accuracy", "distance"])
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ def peak_mib() -> float:
 
 
 def walk(generator: Generator, keep: bool) -> list[float]:
-    kept, peaks, done = [], [], 0
+    kept: list[object] = []
+    peaks: list[float] = []
+    done = 0
     for batch in generator.iter_batches(PICTURES, label=4, seed=0):
         done += len(batch)
         if keep:

@@ -85,7 +85,7 @@ class Recorder:
             self._take(players, found)
             self._watcher.note(f"resuming {self._run} at {self.progress.images_seen:,} images")
         self._rewrite()
-        if self._writes and self._config.evaluation.samples:
+        if self._writes and self._config.evaluation.samples != 0:
             self._evaluator = Evaluator.prepare(
                 self._pictures,
                 self._config.evaluation.network,

@@ -151,9 +151,8 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
 
     run = wishes.out or shared.RUNS / _name(wanted.data.source)
     if distributed.asked_for() > 1 and wanted.machine.device in ("auto", "cuda"):
-        on_cuda = machine.pick_device("auto").type == "cuda"
-        device = distributed.local_device() if on_cuda else "cpu"
-        wanted = options.replace(wanted, {"machine.device": device})
+        # Without a number: each process has its own, and the config is shared by all.
+        wanted = options.replace(wanted, {"machine.device": machine.pick_device("auto").type})
     wanted = options.replace(wanted, {"machine.processes": distributed.asked_for()})
     with distributed.joined(on_cuda=wanted.machine.device.startswith("cuda")):
         stored = distributed.share_object(_stored(run) if distributed.rank() == 0 else None)

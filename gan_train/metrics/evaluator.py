@@ -35,6 +35,7 @@ Draw = Callable[[int, Labels | None], Pictures]
 _CHEAP_REFERENCE: Final = 10_000
 _MOST_NEIGHBOURLY: Final = 10_000
 _KERNEL_SUBSET: Final = 1000
+_SAMPLES, _COSTLY_SAMPLES = 2000, 1000
 _CHEAP_SUBSETS, _FULL_SUBSETS = 10, 100
 
 
@@ -97,7 +98,7 @@ class Evaluator:
         cls,
         pictures: PictureSet,
         network: str = "auto",
-        samples: int = 2000,
+        samples: int | None = None,
         seed: int = 0,
         say: Say = lambda text: None,
         device: torch.device | str = "cpu",
@@ -109,7 +110,8 @@ class Evaluator:
 
         Args:
             network: "auto", or a name in `gan_train.metrics.choice.NETWORKS`.
-            samples: how many a score is of, at least 2.
+            samples: how many a score is of, at least 2; None takes 2,000, or 1,000 where the network
+                is costly.
             seed: of the kernel distance's subsets.
             say: told what is chosen and why, and before every wait.
             full: also the scores that are too costly to take during training, against the whole data.
@@ -119,7 +121,8 @@ class Evaluator:
         """
         sha256 = pictures.sha256()
         choice = choose(network, pictures, sha256, torch.device(device), say)
-        return cls(pictures, choice, sha256, samples, seed, full)
+        count = samples or (_COSTLY_SAMPLES if choice.network.costly else _SAMPLES)
+        return cls(pictures, choice, sha256, count, seed, full)
 
     def labels_for(self, count: int) -> Labels | None:
         """Give `count` labels in the data's own proportions (equal numbers where those are equal)."""

@@ -167,6 +167,31 @@ def timeless(run: Path) -> dict[str, Any]:
     return told
 
 
+def test_what_is_measured_is_kept_and_best_is_by_it(pictures: PictureSet, tmp_path: Path) -> None:
+    plain = dataclasses.replace(pictures, labels=None, class_names=())
+    measured = {"evaluation.samples": 30, "evaluation.network": "random-convolutions"}
+    options = settled(plain, **measured, **{"optimizer.learning_rate": 0.02})
+    watcher = run_whole(options, plain, tmp_path / "whole")
+    lines = html.read_log(tmp_path / "whole" / checkpoint.METRICS)
+    assert [line["images_seen"] for line in lines] == [80, 160, 240]
+    distances = [line["values"]["frechet"] for line in lines]
+    best = lines[int(np.argmin(distances))]["images_seen"]
+    assert (tmp_path / "whole" / "best").read_text() == f"{best:012d}\n"
+    assert watcher.measured == [
+        (line["images_seen"], line["values"]["frechet"] == min(distances[: index + 1]))
+        for index, line in enumerate(lines)
+    ]
+    assert lines[0]["protocol"]["network"] == "random-convolutions"
+    kept = checkpoint.load_named(tmp_path / "whole", "best")
+    assert kept.facts["metrics"]["values"]["frechet"] == min(distances)
+    assert (tmp_path / "whole" / checkpoint.NEIGHBOURS).exists()
+    parts = tmp_path / "parts"
+    config.write(options, parts / checkpoint.CONFIG)
+    assert loop.train(options, plain, parts, Watcher(stop_after=17)) is False
+    assert loop.train(options, plain, parts, Watcher()) is True
+    assert timeless(tmp_path / "whole") == timeless(parts)
+
+
 def test_another_seed_gives_other_weights(pictures: PictureSet, tmp_path: Path) -> None:
     finals = []
     for seed in (0, 0, 1):

@@ -1,0 +1,139 @@
+"""The width that `gan-train fit` picks for a budget, against fixed ones, on the built-in digits.
+
+    python -m benchmarks.budget --data MNIST_FOLDER --minutes 1,3,10 --widths 8,16,24,32
+
+For every budget, the preset is trained at each fixed width and as `budget.settle` settles it where no
+width is asked for. Minutes become images at the speed measured here for that width, so that a busy
+machine costs time and not quality. 10,000 pictures of the last generator are judged (see
+`benchmarks.judge`). The table marks the pick and gives its distance as a ratio to the best fixed one's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import judge, lines, training
+from gan_infer import console
+from gan_train import config, data
+from gan_train.config import Config, DataOptions
+from gan_train.data import PictureSet
+
+
+def settled(arguments: argparse.Namespace, minutes: float, width: int | None, pictures: PictureSet) -> Config:
+    """Give the preset's options for a budget, at a width or at the one that is picked."""
+    changes: dict[str, Any] = dict(config.parse(text) for text in arguments.set)
+    changes |= {
+        "budget.minutes": minutes,
+        "network.width": width,
+        "seed": arguments.seed,
+        "machine.threads": arguments.threads,
+    }
+    return training.settled(arguments.preset, changes, pictures)
+
+
+def size(options: Config) -> dict[str, Any]:
+    """Give what tells two settled configs of this benchmark apart."""
+    return {"width": options.network.width, "batch_size": options.optimizer.batch_size}
+
+
+def measure(
+    kept: lines.Lines, options: Config, minutes: float, pictures: PictureSet, court: judge.Court
+) -> None:
+    """Train at one width on what the minutes are worth there, and keep its score."""
+    told = {**size(options), "seed": options.seed}
+    speed = kept.find(kind="speed", **told)
+    if speed is None:
+        rate = round(training.images_a_second(options, pictures), 1)
+        speed = {"kind": "speed", **told, "images_per_second": rate, "precision": options.machine.precision}
+        kept.add(speed)
+    images = training.images_in(minutes, speed["images_per_second"])
+    if kept.find(kind="score", minutes=minutes, **told) is not None:
+        return
+    fixed = {"budget.minutes": None, "budget.images": images, "machine.precision": speed["precision"]}
+    name = f"width {told['width']}, {minutes:g} minutes"
+    with tempfile.TemporaryDirectory() as folder:
+        made = training.train(
+            config.replace(options, fixed), pictures, Path(folder, "run"), training.Watcher(name)
+        )
+    drawn, labels = training.draw(made, judge.SAMPLES)
+    found = court.score(drawn[..., 0], labels)
+    score = {"distance": round(found.distance, 3), "label_accuracy": found.accuracy}
+    kept.add({"kind": "score", "minutes": minutes, **told, "images": images, **score})
+
+
+def markdown(kept: lines.Lines) -> str:
+    """Give the table: a row a budget and width, the pick in bold, with its ratio to the best fixed width."""
+    rows: list[tuple[Any, ...]] = []
+    scores = [line for line in kept.all if line["kind"] == "score"]
+    for minutes in sorted({line["minutes"] for line in scores}):
+        own = sorted((line for line in scores if line["minutes"] == minutes), key=lambda line: line["width"])
+        pick = kept.find(kind="pick", minutes=minutes)
+        asked = {tuple(line["fixed"]) for line in kept.all if line["kind"] == "fixed"}
+        fixed = [line["distance"] for line in own if (line["width"], line["batch_size"]) in asked]
+        for line in own:
+            is_pick = pick is not None and size_of(line) == size_of(pick)
+            width = f"**{line['width']}**" if is_pick else str(line["width"])
+            ratio = f"{line['distance'] / min(fixed):.2f}" if is_pick and fixed else None
+            distance, accuracy = lines.figure(line["distance"]), lines.percent(line["label_accuracy"])
+            rows.append(
+                (f"{minutes:g}", width, line["batch_size"], line["images"], distance, accuracy, ratio)
+            )
+    headings = ["minutes", "width", "batch", "images", "distance", "label accuracy", "pick / best fixed"]
+    return lines.table(rows, headings)
+
+
+def size_of(line: lines.Line) -> tuple[int, int]:
+    """Give (width, batch size) of a line."""
+    return line["width"], line["batch_size"]
+
+
+def main() -> None:
+    arguments = _arguments()
+    kept = lines.Lines(arguments.results)
+    if arguments.markdown:
+        print(markdown(kept))
+        return
+    torch.set_num_threads(arguments.threads)
+    pictures = data.load(DataOptions())
+    court, _ = judge.of_options(arguments)
+    for minutes in arguments.minutes:
+        console.say(f"a budget of {minutes:g} minutes")
+        pick = kept.find(kind="pick", minutes=minutes)
+        if pick is None:
+            chosen = settled(arguments, minutes, None, pictures)
+            pick = {"kind": "pick", "minutes": minutes, **size(chosen)}
+            kept.add(pick)
+        for width in arguments.widths:
+            options = settled(arguments, minutes, width, pictures)
+            if kept.find(kind="fixed", fixed=list(size(options).values())) is None:
+                kept.add({"kind": "fixed", "fixed": list(size(options).values())})
+            measure(kept, options, minutes, pictures, court)
+        options = settled(arguments, minutes, pick["width"], pictures)
+        measure(
+            kept,
+            config.replace(options, {"optimizer.batch_size": pick["batch_size"]}),
+            minutes,
+            pictures,
+            court,
+        )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = lines.parser(__doc__, "runs/budget.jsonl")
+    judge.add_options(parser)
+    parser.add_argument("--preset", default="resnet")
+    parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE")
+    parser.add_argument("--minutes", type=lines.numbers, default=[1.0, 3.0, 10.0])
+    parser.add_argument("--widths", type=lines.whole_numbers, default=[8, 16, 24, 32])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""Kills training at random moments and goes on, again and again: the end must be as if never stopped.
+
+    python -m benchmarks.resume --kills 20
+
+A run is made once without a stop. Then the same command is started anew, killed outright (SIGKILL) at a
+moment drawn evenly from the time it takes, started again, and so on until it is complete; runs
+follow runs until there were so many kills. Every other kill waits on from its moment for a file that
+is being written, and strikes up to 20 ms after it is seen. Each complete run is compared with the one never
+stopped, bit for bit: checkpoints (weights, optimisers' state, average, facts), log, measurements, events,
+sheets, `best` and `last`; only times are left out. Prints one JSON line a kill and one in the end;
+exits with 1 where anything differed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import lines
+from gan_infer import console
+
+# What says when, or how fast: it differs from run to run, as it should.
+TIMES: Final = frozenset({"seconds", "images_per_second", "seconds_left"})
+_LONGEST_WAIT_S: Final = 30.0
+_LATEST_STRIKE_S: Final = 0.02
+
+
+def command(arguments: argparse.Namespace, run: Path, **instead: Any) -> list[str]:
+    """Give the training command of this benchmark for a run's folder, with options to use instead."""
+    asked = {
+        "images": arguments.images,
+        "width": arguments.width,
+        "reports": arguments.reports,
+        "seed": arguments.seed,
+        "threads": 1,
+        "precision": arguments.precision,
+        "out": run,
+        "preset": arguments.preset,
+        "set": f"evaluation.samples={arguments.samples}",
+        **instead,
+    }
+    options = [part for name, value in asked.items() for part in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "gan_train", "fit", "digits", *options]
+
+
+def state(run: Path) -> dict[str, Any]:
+    """Give all of a run that must be equal, by file: bytes, or lines and facts without their times."""
+    found: dict[str, Any] = {}
+    for path in sorted(run.rglob("*")):
+        name = path.relative_to(run).as_posix()
+        if path.is_dir() or name == "report.html":  # which shows times
+            continue
+        if path.suffix == ".jsonl":
+            found[name] = [timeless(json.loads(line)) for line in path.read_text().splitlines()]
+        elif path.suffix == ".json":
+            found[name] = timeless(json.loads(path.read_text()))
+        else:
+            found[name] = path.read_bytes()
+    return found
+
+
+def timeless(value: Any) -> Any:
+    """Give a JSON value without what says when or how fast, at any depth."""
+    if isinstance(value, dict):
+        return {key: timeless(inner) for key, inner in value.items() if key not in TIMES}
+    return [timeless(inner) for inner in value] if isinstance(value, list) else value
+
+
+def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Name what is in one state and not, or not the same, in the other."""
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def writing(run: Path) -> bool:
+    """Say whether a file of the run is being written right now."""
+    for place in (run / "checkpoints", run, run / "samples"):
+        with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
+            if any(entry.name.startswith(".") and ".part" in entry.name for entry in entries):
+                return True
+    return False
+
+
+def strike(
+    process: subprocess.Popen[bytes], run: Path, after: float, while_writing: bool, jitter: float
+) -> str:
+    """Kill a process after so many seconds; give what it was met at: "anywhere", "writing" or "complete"."""
+    end = time.monotonic() + after
+    while time.monotonic() < end and process.poll() is None:
+        time.sleep(0.005)
+    end = time.monotonic() + _LONGEST_WAIT_S
+    met = "anywhere"
+    while while_writing and met == "anywhere" and time.monotonic() < end and process.poll() is None:
+        if writing(run):
+            met = "writing"
+            time.sleep(jitter)
+        time.sleep(0.0002)
+    ended = process.poll() is not None
+    process.kill()
+    process.wait()
+    if ended and process.returncode != 0:
+        raise RuntimeError(f"the run ended by itself with {process.returncode}; see {run}.log")
+    return "complete" if ended else met
+
+
+def lives(arguments: argparse.Namespace, run: Path, duration: float, chance: random.Random) -> Iterator[str]:
+    """Start and kill a run until it is complete; give how each life of it ended."""
+    for life in itertools.count():
+        with run.with_suffix(".log").open("ab") as log:
+            process = subprocess.Popen(command(arguments, run), stdout=log, stderr=log)
+            try:
+                after, jitter = chance.uniform(0, duration), chance.uniform(0, _LATEST_STRIKE_S)
+                end = strike(process, run, after, life % 2 == 0, jitter)
+            finally:
+                process.kill()
+                process.wait()
+        yield end
+        if end == "complete":
+            return
+
+
+def uninterrupted(arguments: argparse.Namespace, run: Path, **instead: Any) -> float:
+    """Make a run without a stop, with options to use instead, and give its seconds.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    start = time.monotonic()
+    done = subprocess.run(command(arguments, run, **instead), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"the run without a stop failed: {done.stderr[-500:]}")
+    return time.monotonic() - start
+
+
+def images_kept(run: Path) -> int:
+    """Give the images seen at the newest checkpoint, 0 where there is none."""
+    return max((int(path.stem) for path in run.glob("checkpoints/*.json") if path.stem.isdigit()), default=0)
+
+
+def main() -> None:
+    arguments = _arguments()
+    kept = lines.Lines(arguments.results)
+    if arguments.markdown:
+        print(markdown(kept.all))
+        return
+    chance = random.Random(arguments.chance)
+    folder = Path(arguments.folder or tempfile.mkdtemp(prefix="resume-"))
+    whole = folder / "whole"
+    uninterrupted(arguments, folder / "first", images=1, reports=1)  # what is made once for the data
+    duration = uninterrupted(arguments, whole)
+    console.say(f"a run without a stop takes {duration:.1f} s")
+    wanted = state(whole)
+    kills, writes, runs, wrong = 0, 0, 0, list[str]()
+    while kills < arguments.kills:
+        run = folder / f"run{runs}"
+        for end in lives(arguments, run, duration, chance):
+            if end != "complete":
+                kills, writes = kills + 1, writes + (end == "writing")
+                line = {"kill": kills, "run": runs, "while": end, "images_kept": images_kept(run)}
+                print(json.dumps(line), flush=True)
+        runs += 1
+        differing = differences(wanted, state(run))
+        wrong += [f"{run.name}/{name}" for name in differing]
+        if not differing:
+            shutil.rmtree(run)
+    told = {"preset": arguments.preset, "kills": kills, "while_writing": writes, "runs": runs}
+    kept.add({**told, "seconds_a_run": round(duration, 1), "different": wrong})
+    if wrong:
+        console.say(f"what differs is kept in {folder}")
+        sys.exit(1)
+    if arguments.folder is None:
+        shutil.rmtree(folder)
+
+
+def markdown(kept: list[lines.Line]) -> str:
+    """Give the table of summaries."""
+    rows = [
+        (line["preset"], line["kills"], line["while_writing"], line["runs"], len(line["different"]))
+        for line in kept
+    ]
+    return lines.table(
+        rows, ["preset", "kills", "of them while writing", "runs completed", "files that differ"]
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = lines.parser(__doc__, "runs/resume.jsonl")
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--preset", default="resnet")
+    parser.add_argument("--images", type=int, default=12_800)
+    parser.add_argument("--width", type=int, default=8)
+    parser.add_argument("--reports", type=int, default=20)
+    parser.add_argument("--samples", type=int, default=200, help="measured at every report; 0 for none")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
+    parser.add_argument("--chance", type=int, default=0, help="seed of the moments; a machine's pace differs")
+    parser.add_argument("--folder", type=Path, help="where runs lie  [default: a temporary one]")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

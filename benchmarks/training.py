@@ -1,0 +1,178 @@
+"""What the benchmarks that train share: how fast steps go, a run of a preset, and pictures out of it.
+
+It knows no judge and no tables.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gan_infer import console, latents
+from gan_infer.errors import OptionError
+from gan_train import budget, checkpoint, config, loop, presets, seeding, stepper, trained
+from gan_train.batches import Batches
+from gan_train.config import Config
+from gan_train.data import PictureSet
+from gan_train.machine import shape_of, use_threads
+from gan_train.reports.status import Status
+from gan_train.step import Controls, make_players
+from gan_train.trained import Trained
+
+# One report, at the end: no choice among checkpoints and no way back, as others have none.
+PLAIN: Final[Mapping[str, Any]] = {"evaluation.samples": 0, "reports": 1}
+_SAY_EVERY_S: Final = 30.0
+
+
+class Watcher:
+    """Tells stderr now and then how a run stands, under a name."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._said = name, time.monotonic()
+
+    def note(self, text: str) -> None:
+        """Say a line of text."""
+        console.say(f"{self._name}: {text}")
+
+    def status(self, status: Status) -> None:
+        """Say how far it is, where the last word was long ago."""
+        if time.monotonic() - self._said > _SAY_EVERY_S:
+            self._said = time.monotonic()
+            self.note(
+                f"{status.images_seen:,} images, {status.progress:.0%}, {status.seconds_left:.0f} s left"
+            )
+
+    def sheet(self, path: Path) -> None:
+        """Take a new sheet: nothing is made of it."""
+
+    def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
+        """Say what was measured."""
+        self.note(f"{images_seen:,} images: {', '.join(f'{k} {v:.3g}' for k, v in values.items())}")
+
+    def event(self, kind: str, text: str) -> None:
+        """Say what happened."""
+        self.note(text)
+
+    def stop_asked(self) -> bool:
+        """Never ask to stop."""
+        return False
+
+
+def settled(preset: str, changes: Mapping[str, Any], pictures: PictureSet) -> Config:
+    """Give a preset with options changed and every open choice closed."""
+    return budget.settle(presets.make(preset, {**PLAIN, **changes}), pictures, console.say)
+
+
+def fastest_rate(step: Callable[[], object], images_a_step: int, seconds: float, block: int = 1) -> float:
+    """Give images a second of the fastest block of steps, of as many as fit in some seconds.
+
+    The fastest, because what else runs on a machine only ever takes time away.
+
+    Args:
+        block: steps that belong together, such as those between two penalties.
+    """
+    for _ in range(block):  # the first ones set up what later ones find
+        step()
+    finish()
+    best, start = math.inf, time.perf_counter()
+    while time.perf_counter() - start < seconds or best == math.inf:
+        begun = time.perf_counter()
+        for _ in range(block):
+            step()
+        finish()
+        best = min(best, time.perf_counter() - begun)
+    return images_a_step * block / best
+
+
+def images_a_second(options: Config, pictures: PictureSet, seconds: float = 5.0) -> float:
+    """Measure how fast a settled config trains, penalties and the drawing of batches included."""
+    step, images = steps(options, pictures)
+    # A whole turn of the penalties, however many of them fall into one step.
+    turns, interval = options.optimizer.discriminator_steps, options.loss.penalty_interval
+    return fastest_rate(step, images, seconds, block=interval // math.gcd(turns, interval))
+
+
+def finish() -> None:
+    """Wait for the GPU, where there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def steps(options: Config, pictures: PictureSet) -> tuple[Callable[[], object], int]:
+    """Give a function that takes the next step of a fresh run, and the images that one sees."""
+    device = torch.device(options.machine.device)
+    use_threads(options)
+    torch.manual_seed(seeding.derive(options.seed, "weights"))
+    players = make_players(options, shape_of(pictures), device)
+    take_step, batches = stepper.make(players, options), Batches(pictures, options, device)
+    size, interval = options.optimizer.batch_size, options.loss.penalty_interval
+    assert size is not None
+    turns = options.optimizer.discriminator_steps
+    counter = itertools.count()
+
+    def step() -> object:
+        first = next(counter) * turns
+        penalise = tuple((first + turn) % interval == 0 for turn in range(turns))
+        controls = Controls(options.optimizer.learning_rate, 0.999, 0.0, penalise)
+        return take_step([batches.at((first + turn) * size) for turn in range(turns)], controls)
+
+    return step, size * turns
+
+
+def train(options: Config, pictures: PictureSet, run: Path, watcher: Watcher, anew: bool = True) -> Trained:
+    """Train a settled config in a folder of its own, and give its last generator.
+
+    Args:
+        anew: False goes on where a run of the same options stopped.
+
+    Raises:
+        OptionError: the folder holds something else than a run.
+        TrainingError: the run went wrong.
+    """
+    stored = None if anew else _stored(options, run)
+    if stored is None:
+        _clear(run)
+        config.write(options, run / checkpoint.CONFIG)
+    use_threads(options)
+    loop.train(stored or options, pictures, run, watcher)
+    return trained.load(run, "last")
+
+
+def _clear(run: Path) -> None:
+    if not run.exists():
+        return
+    if not (run / checkpoint.CONFIG).exists():
+        raise OptionError(f"{run} holds something else than a run; give an empty or new folder")
+    shutil.rmtree(run)
+
+
+def _stored(options: Config, run: Path) -> Config | None:
+    """Give the config of a run that differs in nothing but what settling may close differently."""
+    if not (run / checkpoint.CONFIG).exists():
+        return None
+    found = config.read(run / checkpoint.CONFIG)
+    closed = dict(config.leaves(found))
+    same = config.replace(options, {place: closed[place] for place in budget.SETTLED})
+    return found if same == found else None
+
+
+def draw(generator: Trained, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None]:
+    """Draw pictures uint8 [count, height, width, channels] of the seeds from 0, and their labels in turn."""
+    network, classes = generator.options.network, len(generator.class_names)
+    latent = latents.latents(range(count), network.latent_dim, network.latent_distribution)
+    labels = np.arange(count, dtype=np.int64) % classes if classes else None
+    return generator.pictures(latent, labels), labels
+
+
+def images_in(minutes: float, rate: float) -> int:
+    """Turn minutes at so many images a second into a number of images, at least one."""
+    return max(1, round(minutes * 60 * rate))
