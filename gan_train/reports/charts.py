@@ -162,7 +162,7 @@ class _Scale:
         for factors in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0)):
             values = [factor * 10.0**power for power in powers for factor in factors]
             inside = [value for value in values if self.low <= math.log10(value) <= self.high]
-            if len(inside) > 3:
+            if len(inside) >= 3:
                 return inside[:: math.ceil(len(inside) / 6)]
         return ticks(10**self.low, 10**self.high)
 

@@ -264,6 +264,12 @@ def test_a_chart_says_how_to_read_a_value_off_it(logarithmic: bool) -> None:
         assert (10**value if bent else value) == pytest.approx(y, rel=1e-3, abs=1e-4 * points[-1][1])
 
 
+@pytest.mark.parametrize(("low", "high"), [(1.1, 16), (3, 4), (0.02, 900), (1e-3, 0.5), (2, 60)])
+def test_a_logarithmic_chart_has_a_few_heights_inside(low: float, high: float) -> None:
+    drawn = charts.draw(Chart("a", [Line("b", [(0, high), (9, low)])], logarithmic=True))
+    assert 3 <= drawn.count('class="grid"') <= 6
+
+
 def test_marks_are_numbered_where_they_are_few_and_stay_on_the_chart() -> None:
     line = Line("a", [(0, 1.0), (10, 3.0)])
     marks = [charts.Mark(x, "so") for x in (1, 5, 50)]
