@@ -11,7 +11,7 @@ from typing import Final
 # Units of the drawing are about pixels on a phone, so that its text can be read there.
 WIDTH: Final = 400
 HEIGHT: Final = 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 14, 24
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 14, 24
 _MOST_POINTS: Final = 400  # more than a screen can show of a curve
 _MOST_NUMBERED: Final = 9
 
@@ -71,7 +71,7 @@ def draw(chart: Chart) -> str:
             body.append(
                 f'<line class="level c{index}" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
             )
-        places = " ".join(f"{scale.x(x):.1f},{scale.y(y):.1f}" for x, y in thinned(line.points, _MOST_POINTS))
+        places = " ".join(f"{scale.x(x):.1f},{scale.y(y):.2f}" for x, y in thinned(line.points, _MOST_POINTS))
         body.append(f'<polyline class="line c{index}" points="{places}"/>')
         body += [
             f'<circle class="best c{index}" cx="{scale.x(x):.1f}" cy="{scale.y(y):.1f}" r="4.5"/>'
@@ -87,8 +87,11 @@ def draw(chart: Chart) -> str:
 
 
 def number(value: float) -> str:
-    """Write a number with about three digits: 0.0123, 4.57, 1,240, 500k, 3.1M."""
+    """Write a number with about three digits: 2e-4, 0.0123, 4.57, 1,240, 500k, 3.1M."""
     size = abs(value)
+    if 0 < size < 0.00995:
+        digits, power = f"{value:.2e}".split("e")
+        return f"{float(digits):g}e{int(power)}"
     if size >= 999_500:
         return f"{value / 1e6:.3g}M" if size < 1e9 else f"{value:.3g}"
     if size >= 9999.5:
@@ -159,7 +162,7 @@ class _Scale:
         for factors in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0)):
             values = [factor * 10.0**power for power in powers for factor in factors]
             inside = [value for value in values if self.low <= math.log10(value) <= self.high]
-            if len(inside) > 3:
+            if len(inside) >= 3:
                 return inside[:: math.ceil(len(inside) / 6)]
         return ticks(10**self.low, 10**self.high)
 

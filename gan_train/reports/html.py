@@ -18,6 +18,7 @@ from gan_train.reports.charts import Chart, Line, Mark
 from gan_train.reports.embed import Embedded
 
 _SHEETS: Final = 24
+_NAMED: Final = 20
 # The sheets together; the walk and the neighbours come on top.
 _MOST_CHARACTERS: Final = 5_000_000
 Lines = Sequence[Mapping[str, Any]]
@@ -72,10 +73,10 @@ def render(run: Path, options: Config) -> str:
     parts = [
         f"<header><h1>{html.escape(title)}</h1>{_tiles(log, best)}</header>",
         _events(events),
-        f'<div class="pictures">{_samples(run, facts, options)}{_walk(run, facts, options)}</div>',
+        f'<div class="pictures">{_samples(run, facts, options)}'
+        f"<div>{_walk(run, facts, options)}{_neighbours(run, options)}</div></div>",
         _section("Measured", _measured_charts(measured, events, best) + _scores(measured, best)),
         _section("The game", _logged_charts(log, events, options)),
-        _neighbours(run, options),
         _section("Data and machine", _facts(facts, options)),
         _section("Options", _options(options)),
     ]
@@ -86,7 +87,8 @@ def render(run: Path, options: Config) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{html.escape(title)}</title><style>{css}</style></head>"
-        f"<body><main>{''.join(parts)}</main><script>{script}</script></body></html>\n"
+        f'<body><main class="{"small" if _factor(options) > 1 else "large"}">{"".join(parts)}</main>'
+        f"<script>{script}</script></body></html>\n"
     )
 
 
@@ -149,13 +151,20 @@ def _samples(run: Path, facts: Mapping[str, Any], options: Config) -> str:
     last = len(shown) - 1
     captions = [f"after {int(path.stem):,} images" for path, _ in shown]
     pictures = "".join(
-        f'<img data-frame src="{one.uri}" width="{one.size[0]}" height="{one.size[1]}" '
+        f'<img data-frame src="{one.uri}" {_sized(one)} '
         f'alt="samples {caption}"{"" if index == last else " hidden"}>'
         for index, (caption, (_, one)) in enumerate(zip(captions, shown, strict=True))
     )
     names, note = _row_names(shown[-1][1], facts, options)
     body = f'<div class="sheet">{names}<div>{pictures}</div></div>'
     return _section("Samples, the same seeds every time", _player(body, captions, last, 350, "sheet") + note)
+
+
+def _sized(shown: Embedded) -> str:
+    """Give attributes that show a picture as large as its file, if the window is high enough."""
+    width, height = shown.size
+    style = f"width:min({width}px,max(78vh,30rem)*{width / height:.4f})"
+    return f'width="{width}" height="{height}" style="{style}"'
 
 
 def _player(body: str, captions: Sequence[str], start: int, wait_ms: int, what: str) -> str:
@@ -200,7 +209,8 @@ def _walk(run: Path, facts: Mapping[str, Any], options: Config) -> str:
         items = "".join(f"<span>{name}</span>" for name in names[: walk.walks(side[0], side[1], len(names))])
         above = f'<div class="columns" aria-hidden="true">{items}</div>'
     body = (
-        f'<div class="film" style="width:{width}px">{above}<div style="aspect-ratio:{width}/{height}">'
+        f'<div class="film" style="width:max({width}px,32rem)">{above}'
+        f'<div style="aspect-ratio:{width}/{height}">'
         f'<img data-strip src="{film.uri}" width="{width}" height="{height * film.frames}" '
         'alt="generated pictures on the way from seed to seed"></div></div>'
     )
@@ -213,10 +223,7 @@ def _neighbours(run: Path, options: Config) -> str:
     if not path.exists():
         return ""
     shown = embed.picture(path, _factor(options, capped=False))
-    image = (
-        f'<img class="tall" src="{shown.uri}" width="{shown.size[0]}" height="{shown.size[1]}" '
-        'alt="samples with the real pictures nearest to them">'
-    )
+    image = f'<img src="{shown.uri}" {_sized(shown)} alt="samples with the real pictures nearest to them">'
     text = (
         "<p>Each row: a sample, then the real pictures nearest to it, half of them by features, half by "
         "pixels. A sample that equals its neighbour has been learnt by heart.</p>"
@@ -302,7 +309,7 @@ def _facts(facts: Mapping[str, Any], options: Config) -> str:
     rows = {
         "data": data.get("name", ""),
         "pictures": f"{data['pictures']:,}" if "pictures" in data else "",
-        "classes": ", ".join(map(str, data.get("class_names", []))),
+        "classes": _listed(data.get("class_names", [])),
         "prepared": data.get("preparation", ""),
         "licence": data.get("licence", ""),
         "SHA-256": options.data.sha256,
@@ -312,6 +319,12 @@ def _facts(facts: Mapping[str, Any], options: Config) -> str:
     return _table(known) if known else ""
 
 
+def _listed(names: Sequence[object]) -> str:
+    """Name the first classes, and count the others."""
+    shown = ", ".join(map(str, names[:_NAMED]))
+    return f"{shown}, and {len(names) - _NAMED} more" if len(names) > _NAMED else shown
+
+
 def _options(options: Config) -> str:
     """Give the options in groups; those that differ from the default ones in bold, with the default."""
     usual = dict(config.leaves(Config()))
@@ -319,7 +332,9 @@ def _options(options: Config) -> str:
     for place, value in config.leaves(options):
         group, _, name = place.rpartition(".")
         changed = usual[place] != value
-        aside = f" <small>(default {_written(usual[place])})</small>" if changed else ""
+        # Nothing is said of a default that only means that the data or the machine decides.
+        told = changed and usual[place] not in (None, "", "auto")
+        aside = f" <small>(default {_written(usual[place])})</small>" if told else ""
         tree.setdefault(group or "run", []).append(
             f"<tr{' class=set' if changed else ''}><th scope=row>{name}</th>"
             f"<td>{_written(value)}{aside}</td></tr>"

@@ -45,6 +45,7 @@ for (const player of document.querySelectorAll(".player")) {
 // Charts that tell their values under the pointer, a finger or the arrow keys.
 const short = (value) => {
   const size = Math.abs(value);
+  if (size > 0 && size < 0.00995) { return value.toExponential(2).replace(/\.?0*e/, "e"); }
   if (size >= 1e6 && size < 1e9) { return `${Number((value / 1e6).toPrecision(3))}M`; }
   if (size >= 1e4 && size < 1e6) { return `${Number((value / 1e3).toPrecision(3))}k`; }
   return size >= 1e3 && size < 1e4 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));

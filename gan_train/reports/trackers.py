@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +25,7 @@ _CURVES: Final = (
     "learning_rate",
     "images_per_second",
 )
+_NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 class TensorBoard:
@@ -31,7 +34,8 @@ class TensorBoard:
     def __init__(self, run: Path, config: Config, images_seen: int) -> None:
         module = _imported("tensorboard", "torch.utils.tensorboard", "'ganforge[tensorboard]'")
         # What was written after the checkpoint that the run goes on from is dropped.
-        self._writer = module.SummaryWriter(str(run / "tensorboard"), purge_step=images_seen)
+        self._writer = module.SummaryWriter(str(run / "tensorboard"), purge_step=images_seen + 1)
+        self._images_seen = images_seen
         if images_seen == 0:
             self._writer.add_text("config", f"<pre>{config.to_json()}</pre>")
 
@@ -40,6 +44,7 @@ class TensorBoard:
 
     def status(self, status: Status) -> None:
         """Add a point to each curve of the game."""
+        self._images_seen = status.images_seen
         for name in _CURVES:
             self._writer.add_scalar(f"game/{name}", getattr(status, name), status.images_seen)
 
@@ -55,7 +60,7 @@ class TensorBoard:
 
     def event(self, kind: str, text: str) -> None:
         """Add what happened besides."""
-        self._writer.add_text(kind, text)
+        self._writer.add_text(kind, text, self._images_seen)
 
     def stop_asked(self) -> bool:
         """Never ask for a stop."""
@@ -71,13 +76,20 @@ class WeightsAndBiases:
 
     def __init__(self, run: Path, config: Config, images_seen: int) -> None:
         self._wandb = _imported("wandb", "wandb", "wandb")
-        self._run = self._wandb.init(
-            name=run.resolve().name,
-            dir=str(run),
-            id=f"{run.resolve().name}-{config.data.sha256[:8]}-{config.seed}",
-            resume="allow",
-            config=vars(config) | {"images_seen": images_seen},
-        )
+        try:
+            self._run = self._wandb.init(
+                name=run.resolve().name,
+                dir=str(run),
+                id=f"{_NOT_IN_IDS.sub('-', run.resolve().name)}-{config.data.sha256[:8]}-{config.seed}",
+                resume="allow",
+                config=dataclasses.asdict(config),
+            )
+        except Exception as error:  # of wandb's own kinds, for want of a login or a connection
+            raise OptionError(
+                f"--log wandb cannot start: {' '.join(str(error).split())}; log in with: wandb login, "
+                "or set WANDB_MODE=offline and send the run later with: wandb sync"
+            ) from None
+        self._run.define_metric("*", step_metric="images_seen")
 
     def note(self, text: str) -> None:
         """Leave a line of text out."""
@@ -164,5 +176,7 @@ def _imported(package: str, module: str, requirement: str) -> Any:
 
 
 def _pixels(path: Path) -> np.ndarray[Any, Any]:
+    """Give uint8 [height, width, 3], what is transparent laid on white."""
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+        whole = image.convert("RGBA")
+    return np.asarray(Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB"))
