@@ -14,8 +14,11 @@ from gan_train.data import PictureSet
 from gan_train.networks import FAMILIES
 
 BATCH: Final = 64
-
-
+# Widths of the default networks that a budget may pick, and how many images the narrowest needs
+# before the next one pays; see `images_needed` and benchmarks/budget.py.
+WIDTHS: Final = (8, 12, 16, 24, 32, 48, 64)
+_NEEDED_AT_16: Final = 100_000
+_GROWTH: Final = 2.0
 # What settling closes; a resumed run takes it from its own config.json.
 SETTLED: Final = (
     "data.height",
@@ -47,12 +50,43 @@ def settle(config: Config, pictures: PictureSet, say: Callable[[str], None] = _s
         channels=pictures.channels,
         sha256=pictures.sha256(),
     )
-    network = dataclasses.replace(
-        config.network, width=config.network.width or FAMILIES[config.network.family].width
-    )
     optimizer = dataclasses.replace(config.optimizer, batch_size=config.optimizer.batch_size or BATCH)
-    filled = dataclasses.replace(config, data=data, network=network, optimizer=optimizer)
-    return machine.settle(filled, pictures)
+    width = config.network.width or FAMILIES[config.network.family].width
+    filled = _with_width(dataclasses.replace(config, data=data, optimizer=optimizer), width)
+    settled = machine.settle(filled, pictures)
+    if config.network.width is None and config.network.family == "resnet" and config.budget.minutes:
+        return _with_width(settled, _width(settled, config.budget.minutes, pictures, say))
+    return settled
+
+
+def images_needed(width: int) -> float:
+    """Give how many images a run must see for this width to be worth its cost.
+
+    A wider network learns more from each image and sees fewer in the same minutes. Found by
+    training each width for several budgets (benchmarks/budget.py).
+    """
+    return _NEEDED_AT_16 * float((width / 16) ** _GROWTH)
+
+
+def _width(settled: Config, minutes: float, pictures: PictureSet, say: Callable[[str], None]) -> int:
+    """Measure the machine at rising widths; give the widest that sees enough images in the budget."""
+    picked, why = WIDTHS[0], ""
+    for width in WIDTHS:
+        images = 60 * minutes * images_a_second(_with_width(settled, width), pictures)
+        enough = images >= images_needed(width)
+        text = f"width {width} sees about {images:,.0f} images in {minutes:g} minutes here"
+        if not enough and why:
+            why = f"{why}; {text}, fewer than the {images_needed(width):,.0f} it is worth"
+            break
+        picked, why = width, f"picked width {width}: {text}"
+        if not enough:
+            break
+    say(f"{why}; --width takes another")
+    return picked
+
+
+def _with_width(config: Config, width: int) -> Config:
+    return dataclasses.replace(config, network=dataclasses.replace(config.network, width=width))
 
 
 def images_a_second(config: Config, pictures: PictureSet) -> float:

@@ -144,12 +144,13 @@ class MachineOptions:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationOptions:
-    """What is measured at every report: `samples` pictures (0: nothing) on a feature network.
+    """What is measured at every report: `samples` pictures on a feature network.
 
-    `network` is "auto" or one of `gan_train.metrics`.
+    0 samples: nothing; None: as many as the network's cost allows. `network` is "auto" or one of
+    `gan_train.metrics`.
     """
 
-    samples: int = _option(2000, 0, 1_000_000)
+    samples: int | None = _option(None, 0, 1_000_000)
     network: str = "auto"
 
 

@@ -37,11 +37,6 @@ def asked_for() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def local_device() -> str:
-    """Give the CUDA device of this process on its machine."""
-    return f"cuda:{int(os.environ.get('LOCAL_RANK', '0'))}"
-
-
 @contextlib.contextmanager
 def joined(on_cuda: bool) -> Iterator[None]:
     """Join the processes that torchrun started, if it did, for the length of a block."""
@@ -49,7 +44,7 @@ def joined(on_cuda: bool) -> Iterator[None]:
         yield
         return
     if on_cuda:
-        torch.cuda.set_device(local_device())
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     # Decisions travel through gloo, on the CPU; gradients on CUDA through NCCL.
     dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo")
     try:

@@ -91,7 +91,7 @@ def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> 
 
         # Show, measure and keep it; or go back to when it was good.
         if due or not finite:
-            alarm = record.report(players, seen, clock.seconds())
+            alarm = record.report(players, seen, clock.seconds(), last=done >= 1.0)
             if alarm is not None:
                 record.roll_back(players, alarm)
                 take_step = stepper.make(players, config)

@@ -132,9 +132,7 @@ PRESETS: Final[dict[str, Preset]] = {
         "what the shipped model of small photographs was trained with, on CIFAR-10",
         "the default, wider, with flips",
         {
-            "network.width": 32,
-            "network.latent_dim": 128,
-            "loss.r1_gamma": 0.1,
+            "network.width": 24,
             "augment.flip": True,
         },
     ),

@@ -28,7 +28,7 @@ from gan_train.data import PictureSet
 from gan_train.metrics.evaluator import Draw, Evaluator
 from gan_train.networks import Condition
 from gan_train.networks.pixels import PixelGenerator
-from gan_train.reports import html, sheet
+from gan_train.reports import html, sheet, walk
 from gan_train.reports.status import Status, Watcher
 from gan_train.step import Outcome, Players, make_players
 from gan_train.watchdog import Alarm
@@ -36,6 +36,7 @@ from gan_train.watchdog import Alarm
 _FIGURES: Final = tuple(field.name for field in dataclasses.fields(Outcome))
 _PENDING: Final = "log.pending"
 _DRAWN_AT_ONCE: Final = 64
+_NEIGHBOURLY: Final = 12
 
 
 @dataclasses.dataclass
@@ -84,7 +85,7 @@ class Recorder:
             self._take(players, found)
             self._watcher.note(f"resuming {self._run} at {self.progress.images_seen:,} images")
         self._rewrite()
-        if self._writes and self._config.evaluation.samples:
+        if self._writes and self._config.evaluation.samples != 0:
             self._evaluator = Evaluator.prepare(
                 self._pictures,
                 self._config.evaluation.network,
@@ -117,15 +118,18 @@ class Recorder:
             self._watcher.status(status)
         return True
 
-    def report(self, players: Players, seen: int, seconds: float) -> Alarm | None:
+    def report(self, players: Players, seen: int, seconds: float, *, last: bool) -> Alarm | None:
         """Measure the generator, judge the run, and keep both where all is well.
+
+        Args:
+            last: the run ends here.
 
         Returns:
             what is wrong, where the run should go back; then nothing is kept.
         """
         if ema.has_statistics(players.average):
             recalibrate(self._config, players, self._classes)
-        alarm = self._kept_or_alarm(players, seen, seconds) if self._writes else None
+        alarm = self._kept_or_alarm(players, seen, seconds, last) if self._writes else None
         return distributed.share_object(alarm)
 
     def roll_back(self, players: Players, alarm: Alarm) -> None:
@@ -214,7 +218,7 @@ class Recorder:
         assert optimizer.batch_size is not None
         return len(self.progress.pending) * optimizer.batch_size * optimizer.discriminator_steps
 
-    def _kept_or_alarm(self, players: Players, seen: int, seconds: float) -> Alarm | None:
+    def _kept_or_alarm(self, players: Players, seen: int, seconds: float, last: bool) -> Alarm | None:
         progress = self.progress
         broken = state.first_non_finite(players)
         measured = None if broken else self._measured(players, seen)
@@ -230,7 +234,7 @@ class Recorder:
             self._event(seen, "warning", alarm.text)
         if measured is not None:
             progress.history.append(measured)
-        self._draw(players, seen)
+        self._draw(players, seen, last)
         name = self._save(players, {}, good=alarm is None, interim=False)
         best = self._best(name)
         checkpoint.point(self._run, name, best)
@@ -269,7 +273,7 @@ class Recorder:
 
         return draw
 
-    def _draw(self, players: Players, seen: int) -> None:
+    def _draw(self, players: Players, seen: int, last: bool) -> None:
         network = self._config.network
         picture = sheet.draw(
             players.average, network.latent_dim, network.latent_distribution, self._classes, self._device
@@ -277,6 +281,13 @@ class Recorder:
         path = self._run / checkpoint.SAMPLES / f"{checkpoint.name_of(seen)}.png"
         images.save(picture, path)
         self._watcher.sheet(path)
+        frames = walk.draw(
+            players.average, network.latent_dim, network.latent_distribution, self._classes, self._device
+        )
+        files.write(self._run / checkpoint.WALK, walk.animation(frames))
+        if last and self._evaluator is not None:
+            shown = self._drawer(players)(_NEIGHBOURLY, self._evaluator.labels_for(_NEIGHBOURLY))
+            images.save(self._evaluator.nearest_pictures(shown), self._run / checkpoint.NEIGHBOURS)
 
     def _save(self, players: Players, extra: Mapping[str, torch.Tensor], *, good: bool, interim: bool) -> str:
         progress = self.progress

@@ -20,6 +20,7 @@ from gan_train.commands import shared
 
 if TYPE_CHECKING:
     from gan_train.reports.live import Screen
+    from gan_train.reports.status import Quiet
 
 _DEFAULT_MINUTES: Final = 20.0
 # Options that have a flag of their own: the flag's name to the option's.
@@ -150,9 +151,8 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
 
     run = wishes.out or shared.RUNS / _name(wanted.data.source)
     if distributed.asked_for() > 1 and wanted.machine.device in ("auto", "cuda"):
-        on_cuda = machine.pick_device("auto").type == "cuda"
-        device = distributed.local_device() if on_cuda else "cpu"
-        wanted = options.replace(wanted, {"machine.device": device})
+        # Without a number: each process has its own, and the config is shared by all.
+        wanted = options.replace(wanted, {"machine.device": machine.pick_device("auto").type})
     wanted = options.replace(wanted, {"machine.processes": distributed.asked_for()})
     with distributed.joined(on_cuda=wanted.machine.device.startswith("cuda")):
         stored = distributed.share_object(_stored(run) if distributed.rank() == 0 else None)
@@ -194,16 +194,26 @@ def _settled(
 def _train(settled: options.Config, pictures: Any, run: Path, wishes: Wishes) -> int:
     from gan_train import checkpoint, distributed, loop
     from gan_train.reports.live import Screen
+    from gan_train.reports.status import Quiet
+    from gan_train.reports.trackers import TRACKERS, Several
 
     classes = f", {len(pictures.class_names)} classes" if pictures.class_names else ""
     _say(
         f"{len(pictures):,} pictures of {pictures.height}x{pictures.width}x{pictures.channels}{classes}; "
         f"{settled.network.family} on {settled.machine.device} in {settled.machine.precision}; run {run}"
     )
-    with Screen(str(run)) as screen, _interruptible(screen):
-        complete = loop.train(settled, pictures, run, screen)
     if distributed.rank() > 0:
-        return 0
+        quiet = Quiet()
+        with _interruptible(quiet):
+            return 0 if loop.train(settled, pictures, run, quiet) else 130
+    newest = checkpoint.names(run)[-1:] or ["0"]
+    with contextlib.ExitStack() as stack:
+        trackers = [TRACKERS[name](run, settled, int(newest[0])) for name in wishes.trackers]
+        for tracker in trackers:
+            stack.callback(tracker.close)
+        screen = stack.enter_context(Screen(str(run)))
+        stack.enter_context(_interruptible(screen))
+        complete = loop.train(settled, pictures, run, Several([screen, *trackers]))
     if not complete:
         _say(f"stopped and saved in {run}; the same command goes on from here")
         return 130
@@ -284,7 +294,7 @@ def _resumed(
 
 
 @contextlib.contextmanager
-def _interruptible(screen: Screen) -> Iterator[None]:
+def _interruptible(screen: Screen | Quiet) -> Iterator[None]:
     """Turn the first Ctrl-C (or SIGTERM) into a wish to save and stop; a second one is obeyed at once."""
 
     def ask(number: int, frame: FrameType | None) -> None:

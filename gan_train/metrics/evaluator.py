@@ -35,6 +35,7 @@ Draw = Callable[[int, Labels | None], Pictures]
 _CHEAP_REFERENCE: Final = 10_000
 _MOST_NEIGHBOURLY: Final = 10_000
 _KERNEL_SUBSET: Final = 1000
+_SAMPLES, _COSTLY_SAMPLES = 2000, 1000
 _CHEAP_SUBSETS, _FULL_SUBSETS = 10, 100
 
 
@@ -89,15 +90,15 @@ class Evaluator:
         self._sha256 = sha256
         self._seed = seed
         self._held, self._rest = split(len(pictures), pictures.labels)
-        own = self._rest if full else part(self._rest, pictures.labels, _CHEAP_REFERENCE)
-        self._reference = self._of_data(own)
+        self._own = self._rest if full else part(self._rest, pictures.labels, _CHEAP_REFERENCE)
+        self._reference = self._of_data(self._own)
 
     @classmethod
     def prepare(
         cls,
         pictures: PictureSet,
         network: str = "auto",
-        samples: int = 2000,
+        samples: int | None = None,
         seed: int = 0,
         say: Say = lambda text: None,
         device: torch.device | str = "cpu",
@@ -109,7 +110,8 @@ class Evaluator:
 
         Args:
             network: "auto", or a name in `gan_train.metrics.choice.NETWORKS`.
-            samples: how many a score is of, at least 2.
+            samples: how many a score is of, at least 2; None takes 2,000, or 1,000 where the network
+                is costly.
             seed: of the kernel distance's subsets.
             say: told what is chosen and why, and before every wait.
             full: also the scores that are too costly to take during training, against the whole data.
@@ -119,7 +121,8 @@ class Evaluator:
         """
         sha256 = pictures.sha256()
         choice = choose(network, pictures, sha256, torch.device(device), say)
-        return cls(pictures, choice, sha256, samples, seed, full)
+        count = samples or (_COSTLY_SAMPLES if choice.network.costly else _SAMPLES)
+        return cls(pictures, choice, sha256, count, seed, full)
 
     def labels_for(self, count: int) -> Labels | None:
         """Give `count` labels in the data's own proportions (equal numbers where those are equal)."""
@@ -176,6 +179,8 @@ class Evaluator:
     def nearest_pictures(self, samples: Pictures, count: int = 3) -> Pictures:
         """Give a sheet: a row a sample, with its nearest pictures of the data beside it.
 
+        They are looked for in all of the data, or in the cheap form in the reference alone.
+
         Args:
             samples: uint8 [n, height, width, channels].
             count: how many by features, then as many by pixels.
@@ -183,18 +188,13 @@ class Evaluator:
         Returns:
             uint8 [height, width, channels].
         """
-        count = min(count, len(self.pictures))
+        own = np.arange(len(self.pictures)) if self.full else self._own
+        real, count = self.pictures.images[own], min(count, len(own))
         by_pixels = pixels.load(torch.device("cpu"))
-        all_of_it = np.arange(len(self.pictures))
-        _, alike = neighbours.nearest(
-            self.choice.network(samples)[0], self._features_of_data(all_of_it), count
-        )
-        _, same = neighbours.nearest(by_pixels(samples)[0], by_pixels(self.pictures.images)[0], count)
+        _, alike = neighbours.nearest(self.choice.network(samples)[0], self._features_of_data(own), count)
+        _, same = neighbours.nearest(by_pixels(samples)[0], by_pixels(real)[0], count)
         rows = [
-            np.concatenate(
-                [samples[i : i + 1], self.pictures.images[alike[i]], self.pictures.images[same[i]]]
-            )
-            for i in range(len(samples))
+            np.concatenate([samples[i : i + 1], real[alike[i]], real[same[i]]]) for i in range(len(samples))
         ]
         sheet = images.tile(np.concatenate(rows), 1 + 2 * count)
         return images.enlarge(sheet, images.factor_for(self.pictures.height, self.pictures.width))

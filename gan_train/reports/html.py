@@ -1,33 +1,47 @@
-"""report.html: one self-contained file of curves, sample sheets and the whole config of a run."""
+"""report.html: one self-contained page of a run, made anew from what lies in its folder."""
 
 from __future__ import annotations
 
-import base64
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from gan_train import checkpoint
+from gan_infer import images
+from gan_train import checkpoint, config
 from gan_train.config import Config
+from gan_train.metrics.scores import MEANINGS
+from gan_train.reports import charts, embed, sheet, walk
+from gan_train.reports.charts import Chart, Line, Mark
+from gan_train.reports.embed import Embedded
 
-Item = TypeVar("Item")
-
-_WIDTH, _HEIGHT, _MARGIN = 640, 200, 44
-_POINTS: Final = 400  # more than a screen can show of a curve
 _SHEETS: Final = 24
-_COLOURS: Final = ("#2f6fb5", "#c2572b")
+# The sheets together; the walk and the neighbours come on top.
+_MOST_CHARACTERS: Final = 5_000_000
+Lines = Sequence[Mapping[str, Any]]
 
-_STYLE: Final = """
-:root{color-scheme:light dark}
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:0 auto;padding:1rem}
-svg{width:100%;height:auto;display:block} svg text{font-size:12px;fill:currentColor}
-figure{margin:1.5rem 0} figcaption{font-size:.9rem}
-img{image-rendering:pixelated;max-width:100%;height:auto}
-.strip{display:flex;gap:.75rem;overflow-x:auto} .strip figure{flex:0 0 9rem;margin:0}
-pre{overflow-x:auto;font-size:.85rem} table{border-collapse:collapse} td{padding:.1rem .8rem .1rem 0}
-"""
+# Charts of what is measured: the title, its curves (name, key), and limits.
+_MEASURED: Final = (
+    ("Frechet distance (lower is better)", (("samples", "frechet"),), None),
+    ("Precision and recall", (("precision", "precision"), ("recall", "recall")), (0.0, 1.0)),
+    ("Density and coverage", (("density", "density"), ("coverage", "coverage")), None),
+    ("Label accuracy", (("samples", "label_accuracy"),), (0.0, 1.0)),
+    ("Variety (1: as the real pictures)", (("samples", "variety"),), None),
+    ("Near copies", (("by features", "memorised"), ("by pixels", "memorised_pixels")), None),
+)
+_LOGGED: Final = (
+    (
+        "How real the discriminator holds them (0.5: it cannot tell)",
+        (("real pictures", "belief_in_real"), ("generated", "belief_in_fake")),
+        (0.0, 1.0),
+    ),
+    ("Losses", (("discriminator", "discriminator_loss"), ("generator", "generator_loss")), None),
+    ("Learning rate", (("both players", "learning_rate"),), None),
+    ("Images a second", (("training", "images_per_second"),), None),
+    ("Strength of augmentation", (("share of pictures", "augment_strength"),), (0.0, 1.0)),
+)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -43,101 +57,301 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def render(run: Path, config: Config) -> str:
-    """Give the text of a run's report, from its log and its sample sheets."""
-    log = read_log(run / checkpoint.LOG)
-    sheets = _spread(sorted((run / checkpoint.SAMPLES).glob("*.png")), _SHEETS)
-    title = f"{run.resolve().name}: {config.network.family} on {config.data.source}"
-    parts = [f"<h1>{html.escape(title)}</h1>", _facts(log)]
-    if sheets:
-        parts.append(_picture(sheets[-1]))
-    parts.append(
-        _chart(
-            "Belief of the discriminator that a picture is real (0.5: it cannot tell)",
-            log,
-            {"real pictures": "belief_in_real", "generated": "belief_in_fake"},
-            (0.0, 1.0),
-        )
+def render(run: Path, options: Config) -> str:
+    """Give the text of a run's report.
+
+    Pictures of the folder that were on the page before and have not changed are not read again.
+    """
+    log, measured, events = (
+        read_log(run / name) for name in (checkpoint.LOG, checkpoint.METRICS, checkpoint.EVENTS)
     )
-    parts.append(
-        _chart("Losses", log, {"discriminator": "discriminator_loss", "generator": "generator_loss"}, None)
+    newest = checkpoint.names(run)
+    facts = checkpoint.facts(run, newest[-1]) if newest else {}
+    best = _best(run, measured)
+    title = f"{run.resolve().name}: {options.network.family} on {Path(options.data.source).name}"
+    parts = [
+        f"<header><h1>{html.escape(title)}</h1>{_tiles(log, best)}</header>",
+        _events(events),
+        f'<div class="pictures">{_samples(run, facts, options)}{_walk(run, facts, options)}</div>',
+        _section("Measured", _measured_charts(measured, events, best) + _scores(measured, best)),
+        _section("The game", _logged_charts(log, events, options)),
+        _neighbours(run, options),
+        _section("Data and machine", _facts(facts, options)),
+        _section("Options", _options(options)),
+    ]
+    css, script = (
+        resources.files(__package__).joinpath(name).read_text() for name in ("page.css", "page.js")
     )
-    if len(sheets) > 1:
-        strip = "".join(_picture(path) for path in sheets)
-        parts.append(f'<h2>Samples over time</h2><div class="strip">{strip}</div>')
-    parts.append(f"<h2>Options</h2><pre>{html.escape(config.to_json())}</pre>")
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>"
-        f"<body>{''.join(parts)}</body></html>\n"
+        f"<title>{html.escape(title)}</title><style>{css}</style></head>"
+        f"<body><main>{''.join(parts)}</main><script>{script}</script></body></html>\n"
     )
 
 
-def _facts(log: Sequence[dict[str, Any]]) -> str:
-    if not log:
+def _section(title: str, body: str) -> str:
+    return f"<section><h2>{html.escape(title)}</h2>{body}</section>" if body else ""
+
+
+# The head.
+
+
+def _tiles(log: Lines, best: Mapping[str, Any] | None) -> str:
+    tiles: dict[str, str] = {}
+    if log:
+        last = log[-1]
+        tiles["of the run"] = f"{min(1.0, last['progress']):.0%}"
+        tiles["images seen"] = f"{last['images_seen']:,}"
+        tiles["minutes"] = f"{last['seconds'] / 60:,.1f}"
+        tiles["images a second, over all"] = f"{last['images_seen'] / max(last['seconds'], 1e-9):,.0f}"
+    if best is not None:
+        values = best["values"]
+        tiles["images seen at the best"] = f"{best['images_seen']:,}"
+        if "frechet" in values:
+            tiles["Frechet distance then"] = f"{values['frechet']:.3g}"
+        if "label_accuracy" in values:
+            tiles["label accuracy then"] = f"{values['label_accuracy']:.1%}"
+    items = "".join(f"<li><b>{value}</b><span>{name}</span></li>" for name, value in tiles.items())
+    return f'<ul class="tiles">{items}</ul>' if items else ""
+
+
+def _best(run: Path, measured: Lines) -> Mapping[str, Any] | None:
+    """Give the measurement of the best checkpoint: the one pointed at, else of the smallest distance."""
+    pointer = run / "best"
+    name = pointer.read_text().strip() if pointer.exists() else ""
+    for line in measured:
+        if checkpoint.name_of(line["images_seen"]) == name:
+            return line
+    known = [line for line in measured if "frechet" in line["values"]]
+    return min(known, key=lambda line: float(line["values"]["frechet"]), default=None)
+
+
+def _events(events: Lines) -> str:
+    items = "".join(
+        f"<li><b>{html.escape(event['kind'])}</b> at {event['images_seen']:,} images: "
+        f"{html.escape(event['text'])}</li>"
+        for event in events
+    )
+    return _section("What happened", f'<ol class="events">{items}</ol>') if items else ""
+
+
+# Pictures.
+
+
+def _samples(run: Path, facts: Mapping[str, Any], options: Config) -> str:
+    paths = embed.sparse(sorted((run / checkpoint.SAMPLES).glob("*.png")), _SHEETS)
+    shown = [(path, embed.picture(path, _factor(options))) for path in paths]
+    while len(shown) > 1 and sum(len(one.uri) for _, one in shown) > _MOST_CHARACTERS:
+        shown = embed.sparse(shown, len(shown) // 2)
+    if not shown:
         return ""
-    last = log[-1]
+    last = len(shown) - 1
+    captions = [f"after {int(path.stem):,} images" for path, _ in shown]
+    pictures = "".join(
+        f'<img data-frame src="{one.uri}" width="{one.size[0]}" height="{one.size[1]}" '
+        f'alt="samples {caption}"{"" if index == last else " hidden"}>'
+        for index, (caption, (_, one)) in enumerate(zip(captions, shown, strict=True))
+    )
+    names, note = _row_names(shown[-1][1], facts, options)
+    body = f'<div class="sheet">{names}<div>{pictures}</div></div>'
+    return _section("Samples, the same seeds every time", _player(body, captions, last, 350, "sheet") + note)
+
+
+def _player(body: str, captions: Sequence[str], start: int, wait_ms: int, what: str) -> str:
+    """Put a slider and a button over pictures that are looked at one at a time."""
+    if len(captions) < 2:
+        return f"{body}<p>{captions[0]}</p>"
+    told = html.escape(json.dumps(captions))
+    return (
+        f'<div class="player" data-captions="{told}" data-wait="{wait_ms}"><div class="time">'
+        f'<button type="button" aria-label="play, every {what} in turn">Play</button>'
+        f'<input type="range" min="0" max="{len(captions) - 1}" value="{start}" '
+        f'aria-label="{what}, from the first to the last" aria-valuetext="{captions[start]}">'
+        f"<output>{captions[start]}</output></div>{body}</div>"
+    )
+
+
+def _row_names(shown: Embedded, facts: Mapping[str, Any], options: Config) -> tuple[str, str]:
+    """Give the classes' names to stand beside a sheet's rows, and a line on those not shown."""
+    names = _class_names(facts, options)
+    height, width = options.data.height, options.data.width
+    if not names or not height or not width:
+        return "", ""
+    rows, columns = sheet.layout(height, width, len(names))
+    like = (shown.size[1] / shown.size[0]) / (rows * height / (columns * width))
+    if abs(like - 1) > 0.1:  # a sheet of another layout; gaps between pictures make a small difference
+        return "", ""
+    items = "".join(f'<span title="{name}">{name}</span>' for name in names[:rows])
+    more = f"<p><small>The first {rows} of {len(names)} classes.</small></p>" if rows < len(names) else ""
+    return f'<div class="rows" aria-hidden="true">{items}</div>', more
+
+
+def _walk(run: Path, facts: Mapping[str, Any], options: Config) -> str:
+    path = run / checkpoint.WALK
+    if not path.exists():
+        return ""
+    film = embed.film(path, _factor(options))
+    width, height = film.size
+    captions = [f"step {index + 1} of {film.frames}" for index in range(film.frames)]
+    names, side = _class_names(facts, options), (options.data.height, options.data.width)
+    above = ""
+    if names and side[0] and side[1]:
+        items = "".join(f"<span>{name}</span>" for name in names[: walk.walks(side[0], side[1], len(names))])
+        above = f'<div class="columns" aria-hidden="true">{items}</div>'
+    body = (
+        f'<div class="film" style="width:{width}px">{above}<div style="aspect-ratio:{width}/{height}">'
+        f'<img data-strip src="{film.uri}" width="{width}" height="{height * film.frames}" '
+        'alt="generated pictures on the way from seed to seed"></div></div>'
+    )
+    text = "<p><small>From seed to seed through the latent space, and back to the first.</small></p>"
+    return _section("A walk", _player(body, captions, 0, 120, "step") + text)
+
+
+def _neighbours(run: Path, options: Config) -> str:
+    path = run / checkpoint.NEIGHBOURS
+    if not path.exists():
+        return ""
+    shown = embed.picture(path, _factor(options, capped=False))
+    image = (
+        f'<img class="tall" src="{shown.uri}" width="{shown.size[0]}" height="{shown.size[1]}" '
+        'alt="samples with the real pictures nearest to them">'
+    )
+    text = (
+        "<p>Each row: a sample, then the real pictures nearest to it, half of them by features, half by "
+        "pixels. A sample that equals its neighbour has been learnt by heart.</p>"
+    )
+    return _section("Nearest real pictures", text + image)
+
+
+def _factor(options: Config, capped: bool = True) -> int:
+    height, width = options.data.height, options.data.width
+    if not height or not width:
+        return 1
+    return sheet.factor(height, width) if capped else images.factor_for(height, width)
+
+
+def _class_names(facts: Mapping[str, Any], options: Config) -> list[str]:
+    """Give the classes' names, escaped; none where the generator is told none."""
+    known = facts.get("data", {}).get("class_names", [])
+    return [] if options.condition.generator == "none" else [html.escape(str(name)) for name in known]
+
+
+# Curves.
+
+
+def _marks(events: Lines) -> list[Mark]:
+    return [Mark(event["images_seen"], f"{event['kind']}: {event['text']}") for event in events]
+
+
+def _measured_charts(measured: Lines, events: Lines, best: Mapping[str, Any] | None) -> str:
+    marks, real = _marks(events), measured[-1].get("baseline", {}) if measured else {}
+    drawn = []
+    for title, curves, limits in _MEASURED:
+        lines = [
+            Line(name, _points((m["images_seen"], m["values"].get(key)) for m in measured), real.get(key))
+            for name, key in curves
+        ]
+        values = [y for line in lines for _, y in line.points]
+        steep = curves[0][1] == "frechet" and bool(values) and min(values) > 0
+        at = best["images_seen"] if best else None
+        drawn.append(charts.draw(Chart(title, lines, limits, marks, at, steep)))
+    note = "<p><small>Ringed: the best checkpoint.</small></p>" if best else ""
+    return f'<div class="charts">{"".join(drawn)}</div>{note}' if any(drawn) else ""
+
+
+def _logged_charts(log: Lines, events: Lines, options: Config) -> str:
+    drawn = []
+    for title, curves, limits in _LOGGED:
+        if curves[0][1] == "augment_strength" and not config.policies(options.augment):
+            continue
+        lines = [
+            Line(name, _points((line["images_seen"], line.get(key)) for line in log)) for name, key in curves
+        ]
+        drawn.append(charts.draw(Chart(title, lines, limits, _marks(events))))
+    return f'<div class="charts">{"".join(drawn)}</div>' if any(drawn) else ""
+
+
+def _points(pairs: Iterable[tuple[float, float | None]]) -> list[charts.Point]:
+    return [(x, y) for x, y in pairs if y is not None]
+
+
+# Tables.
+
+
+def _scores(measured: Lines, best: Mapping[str, Any] | None) -> str:
+    """Give a table of all that was measured, at the best checkpoint and at the newest, and how."""
+    if not measured:
+        return ""
+    newest = measured[-1]
+    columns = {"newest": newest["values"], "best": best["values"] if best else {}}
+    if newest.get("baseline"):
+        columns["real pictures"] = newest["baseline"]
+    rows = []
+    for name, meaning in MEANINGS.items():
+        cells = [format(values[name], meaning.form) if name in values else "" for values in columns.values()]
+        if any(cells):
+            rows.append((meaning.title, *cells, meaning.better))
+    told = {name: str(value) for name, value in newest.get("protocol", {}).items()}
+    how = f"<details><summary>How it was measured</summary>{_table(told)}</details>" if told else ""
+    return _grid(("", *columns, "better"), rows) + how
+
+
+def _facts(facts: Mapping[str, Any], options: Config) -> str:
+    data, machine = facts.get("data", {}), facts.get("machine", {})
     rows = {
-        "images seen": f"{last['images_seen']:,}",
-        "minutes": f"{last['seconds'] / 60:.1f}",
-        "of the run": f"{min(1.0, last['progress']):.0%}",
-        "images/s": f"{last['images_seen'] / max(last['seconds'], 1e-9):.0f}",
+        "data": data.get("name", ""),
+        "pictures": f"{data['pictures']:,}" if "pictures" in data else "",
+        "classes": ", ".join(map(str, data.get("class_names", []))),
+        "prepared": data.get("preparation", ""),
+        "licence": data.get("licence", ""),
+        "SHA-256": options.data.sha256,
+        **{name: str(value) for name, value in machine.items()},
     }
-    cells = "".join(f"<tr><td>{name}</td><td>{value}</td></tr>" for name, value in rows.items())
+    known = {name: value for name, value in rows.items() if value}
+    return _table(known) if known else ""
+
+
+def _options(options: Config) -> str:
+    """Give the options in groups; those that differ from the default ones in bold, with the default."""
+    usual = dict(config.leaves(Config()))
+    tree: dict[str, list[str]] = {"run": []}
+    for place, value in config.leaves(options):
+        group, _, name = place.rpartition(".")
+        changed = usual[place] != value
+        aside = f" <small>(default {_written(usual[place])})</small>" if changed else ""
+        tree.setdefault(group or "run", []).append(
+            f"<tr{' class=set' if changed else ''}><th scope=row>{name}</th>"
+            f"<td>{_written(value)}{aside}</td></tr>"
+        )
+    groups = "".join(
+        f"<div><h3>{group}</h3><table>{''.join(rows)}</table></div>" for group, rows in tree.items()
+    )
+    raw = f"<details><summary>config.json</summary><pre>{html.escape(options.to_json())}</pre></details>"
+    note = "<p><small>Bold: other than the default.</small></p>"
+    return f'{note}<div class="groups">{groups}</div>{raw}'
+
+
+def _written(value: Any) -> str:
+    """Write an option's value as the command line takes it."""
+    if isinstance(value, str):
+        return html.escape(value) or "empty"
+    return f"{value:,}" if type(value) is int and value > 9999 else str(value).lower()
+
+
+def _table(rows: Mapping[str, str]) -> str:
+    cells = "".join(
+        f"<tr><th scope=row>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+        for name, value in rows.items()
+    )
     return f"<table>{cells}</table>"
 
 
-def _picture(path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    caption = f"after {int(path.stem):,} images"
-    return (
-        f'<figure><img src="data:image/png;base64,{data}" alt="sample sheet {caption}">'
-        f"<figcaption>{caption}</figcaption></figure>"
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th scope=col>{html.escape(title)}</th>" if title else "<td></td>" for title in head)
+    body = "".join(
+        f"<tr><th scope=row>{html.escape(first)}</th>"
+        f"{''.join(f'<td>{html.escape(cell)}</td>' for cell in rest)}</tr>"
+        for first, *rest in rows
     )
-
-
-def _chart(
-    title: str,
-    log: Sequence[dict[str, Any]],
-    lines: dict[str, str],
-    limits: tuple[float, float] | None,
-) -> str:
-    log = _spread(log, _POINTS)
-    if len(log) < 2:
-        return ""
-    values = [line[key] for line in log for key in lines.values()]
-    low, high = limits or (min(0.0, *values), max(values))
-    span_x = max(log[-1]["images_seen"], 1)
-    span_y = (high - low) or 1.0
-
-    def place(images: float, value: float) -> str:
-        x = _MARGIN + (_WIDTH - 2 * _MARGIN) * images / span_x
-        y = _HEIGHT - _MARGIN / 2 - (_HEIGHT - _MARGIN) * (value - low) / span_y
-        return f"{x:.1f},{y:.1f}"
-
-    body = []
-    for value in (low, (low + high) / 2, high):
-        left, right = place(0, value), place(span_x, value)
-        y = left.split(",")[1]
-        body.append(f'<polyline points="{left} {right}" stroke="currentColor" opacity=".2"/>')
-        body.append(f'<text x="{_MARGIN - 6}" y="{y}" text-anchor="end">{value:.2g}</text>')
-    body.append(f'<text x="{_WIDTH - _MARGIN}" y="{_HEIGHT - 4}" text-anchor="end">{span_x:,} images</text>')
-    for key, colour in zip(lines.values(), _COLOURS, strict=False):
-        points = " ".join(place(line["images_seen"], line[key]) for line in log)
-        body.append(f'<polyline points="{points}" stroke="{colour}" stroke-width="2"/>')
-    legend = ", ".join(
-        f'<span style="color:{colour}">&#9644; {name}</span>'
-        for name, colour in zip(lines, _COLOURS, strict=False)
-    )
-    return (
-        f'<figure><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(title)}" '
-        f'fill="none">{"".join(body)}</svg><figcaption>{html.escape(title)}: {legend}</figcaption></figure>'
-    )
-
-
-def _spread(items: Sequence[Item], most: int) -> list[Item]:
-    """Give at most `most` items, evenly spread, the last among them."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+    return f'<div class="wide"><table class="scores"><tr>{top}</tr>{body}</table></div>'

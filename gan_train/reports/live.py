@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -28,6 +28,7 @@ class Screen:
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
         self._last_line = 0.0
         self._sheet: Path | None = None
+        self._newest = self._best = ""
         self.stopping = False
 
     def __enter__(self) -> Screen:
@@ -58,9 +59,12 @@ class Screen:
         self._sheet = path
 
     def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
-        """Show what was measured."""
-        told = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
-        self.note(f"{images_seen:>11,} images  {told}{'  (best so far)' if best else ''}")
+        """Show what was measured: on a terminal the newest and the best, elsewhere a line each."""
+        self._newest = measured(values)
+        if best:
+            self._best = f"{self._newest}, at {images_seen:,} images"
+        if not self._live:
+            self.note(f"{images_seen:>11,} images  {self._newest}{', the best so far' if best else ''}")
 
     def event(self, kind: str, text: str) -> None:
         """Show what happened besides."""
@@ -78,9 +82,30 @@ class Screen:
         for name, belief in (("real", status.belief_in_real), ("generated", status.belief_in_fake)):
             bar = ProgressBar(total=1.0, completed=belief, width=24, pulse=False)
             table.add_row(f"D believes {name}", f"{belief:.2f}", bar)
+        if 0 < status.augment_strength < 1:
+            table.add_row("augmentation", f"{status.augment_strength:.2f}", "of the pictures")
+        body = self._with_notes(table)
+        return Panel(body, title=self._title, subtitle="Ctrl-C saves and stops", expand=False)
+
+    def _with_notes(self, table: Table) -> Group:
+        """Put the lines that need the whole width below the table."""
+        notes = Table.grid(padding=(0, 2))
+        if self._newest:
+            notes.add_row("measured", self._newest)
+        if self._best:
+            notes.add_row("best", self._best)
         if self._sheet is not None:
-            table.add_row("newest sheet", str(self._sheet))
-        return Panel(table, title=self._title, subtitle="Ctrl-C saves and stops", expand=False)
+            notes.add_row("newest sheet", str(self._sheet))
+        return Group(table, notes)
+
+
+def measured(values: Mapping[str, float]) -> str:
+    """Give what matters most of what was measured, in a line."""
+    parts = [f"Frechet distance {values['frechet']:.4g}"] if "frechet" in values else []
+    if "label_accuracy" in values:
+        parts.append(f"label accuracy {values['label_accuracy']:.1%}")
+    parts += [f"{name} {values[name]:.2f}" for name in ("precision", "coverage") if name in values]
+    return ", ".join(parts)
 
 
 def line(status: Status) -> str:

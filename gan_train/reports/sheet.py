@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -10,8 +12,11 @@ from torch import nn
 from gan_infer import images, latents
 from gan_train.networks.pixels import PixelGenerator
 
-_COLUMNS = 8
-_MOST_ROWS = 16
+_COLUMNS: Final = 8
+_MOST_ROWS: Final = 16
+_MOST_PIXELS: Final = 2**21
+_LONGEST_SIDE: Final = 256
+_DRAWN_AT_ONCE: Final = 64
 
 
 def draw(
@@ -23,20 +28,62 @@ def draw(
 ) -> npt.NDArray[np.uint8]:
     """Give a sheet, uint8 [height, width, channels], of the pictures of seeds 0, 1, ...
 
-    With classes, row r is class r (of the first 16) and column c seed c, just as
-    `gan-infer grid` lays them out; without, 8 rows of 8 seeds.
+    With classes, row r is class r and column c seed c, just as `gan-infer grid` lays them out;
+    without, the seeds follow each other row by row. Of large pictures there are fewer, see `layout`.
     """
-    rows = min(classes, _MOST_ROWS) or 8
-    if classes:
-        seeds = np.tile(np.arange(_COLUMNS), rows)
-        labels = torch.arange(rows, device=device).repeat_interleave(_COLUMNS)
-    else:
-        seeds, labels = np.arange(rows * _COLUMNS), None
-    latent = torch.from_numpy(latents.latents(seeds, latent_dim, distribution)).to(device)
+    one = pictures(generator, *_wanted(1, 1, latent_dim, distribution, classes, device))
+    height, width = one.shape[1:3]
+    rows, columns = layout(height, width, classes)
+    drawn = pictures(generator, *_wanted(rows, columns, latent_dim, distribution, classes, device))
+    return images.enlarge(images.tile(drawn, columns), factor(height, width))
+
+
+def layout(height: int, width: int, classes: int) -> tuple[int, int]:
+    """Give the rows and columns of a sheet of pictures of a size.
+
+    16 classes (or all, if fewer) by 8 seeds, or 8 by 8 without classes; halved one way or the other
+    until about two million pixels are enough.
+    """
+    rows, columns = min(classes, _MOST_ROWS) or 8, _COLUMNS
+    pixels = height * width * factor(height, width) ** 2
+    while rows * columns * pixels > _MOST_PIXELS and rows * columns > 4:
+        if rows > columns or (rows == columns and not classes):
+            rows = -(-rows // 2)
+        else:
+            columns = -(-columns // 2)
+    return rows, columns
+
+
+def factor(height: int, width: int) -> int:
+    """Give how often a pixel is repeated both ways, so that small pictures can be seen."""
+    return max(1, min(images.factor_for(height, width), _LONGEST_SIDE // max(height, width)))
+
+
+def pictures(
+    generator: nn.Module, latent: torch.Tensor, labels: torch.Tensor | None
+) -> npt.NDArray[np.uint8]:
+    """Give the pictures, uint8 [n, height, width, channels], of latents [n, latent_dim], a part at a time.
+
+    The generator is in evaluation mode meanwhile.
+    """
     was_training = generator.training
     generator.eval()
+    network = PixelGenerator(generator)
+    parts = []
     with torch.no_grad():
-        pictures = PixelGenerator(generator)(latent, labels).cpu().numpy()
+        for start in range(0, len(latent), _DRAWN_AT_ONCE):
+            own = slice(start, start + _DRAWN_AT_ONCE)
+            parts.append(network(latent[own], None if labels is None else labels[own]).cpu().numpy())
     generator.train(was_training)
-    sheet = images.tile(pictures, _COLUMNS)
-    return images.enlarge(sheet, images.factor_for(*pictures.shape[1:3]))
+    return np.concatenate(parts)
+
+
+def _wanted(
+    rows: int, columns: int, latent_dim: int, distribution: str, classes: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    if classes:
+        seeds = np.tile(np.arange(columns), rows)
+        labels = torch.arange(rows, device=device).repeat_interleave(columns)
+    else:
+        seeds, labels = np.arange(rows * columns), None
+    return torch.from_numpy(latents.latents(seeds, latent_dim, distribution)).to(device), labels

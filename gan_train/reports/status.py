@@ -46,3 +46,29 @@ class Watcher(Protocol):
     def stop_asked(self) -> bool:
         """Say whether to save and stop now; asked before every step."""
         ...
+
+
+class Quiet:
+    """A Watcher that says nothing: of several processes that share a run, one speaks."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def status(self, status: Status) -> None:
+        """Say nothing."""
+
+    def sheet(self, path: Path) -> None:
+        """Say nothing."""
+
+    def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
+        """Say nothing."""
+
+    def event(self, kind: str, text: str) -> None:
+        """Say nothing."""
+
+    def stop_asked(self) -> bool:
+        """Say whether the run is to save and stop."""
+        return self.stopping

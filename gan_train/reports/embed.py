@@ -1,0 +1,110 @@
+"""Pictures made small enough to lie inside a page, as data URIs; it knows nothing of what they show."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import functools
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from PIL import Image, ImageSequence
+
+_MOST_PIXELS: Final = 2**20
+# Under so many pixels every one of them is looked at, much enlarged; above, as a photograph is.
+_LOSSLESS_PIXELS: Final = 100_000
+_QUALITY: Final = 80
+_KEPT: Final = 64
+Item = TypeVar("Item")
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedded:
+    """A picture as the page holds it.
+
+    Attributes:
+        uri: of a WebP, to stand in `src`.
+        size: width and height in pixels at which it is to be shown: those of its file.
+        frames: how many pictures of that size lie one below the other.
+    """
+
+    uri: str
+    size: tuple[int, int]
+    frames: int = 1
+
+
+def picture(path: Path, factor: int = 1) -> Embedded:
+    """Give a picture of a file.
+
+    It is remembered while the file stays the same.
+
+    Args:
+        factor: how often each pixel of the file is repeated both ways; the page can do that itself.
+    """
+    told = path.stat()
+    return _picture(path, told.st_mtime_ns, told.st_size, factor)
+
+
+def film(path: Path, factor: int = 1) -> Embedded:
+    """Give the frames of a moving picture, one below the other, so that the page can stop at each."""
+    with Image.open(path) as image:
+        size = image.size
+        frames = [_opaque(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
+    width, height = _bounded(_unrepeated(size, factor), len(frames))
+    way = Image.Resampling.NEAREST if size[0] % width == 0 else Image.Resampling.BOX
+    mode = "RGBA" if any(frame.mode == "RGBA" for frame in frames) else "RGB"
+    strip = Image.new(mode, (width, height * len(frames)))
+    for index, frame in enumerate(frames):
+        strip.paste(frame.resize((width, height), way), (0, index * height))
+    return Embedded(_encoded(strip), size, len(frames))
+
+
+def sparse(items: Sequence[Item], most: int) -> list[Item]:
+    """Give every 1st, 2nd, 4th, 8th ... item, at most `most` + 1 of them, the last among them.
+
+    As a list grows, what is given stays the same but for what is dropped and the last.
+    """
+    stride = 1
+    while len(items) > most * stride:
+        stride *= 2
+    chosen = list(items[::stride])
+    return chosen if (len(items) - 1) % stride == 0 else [*chosen, items[-1]]
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _picture(path: Path, changed_ns: int, length: int, factor: int) -> Embedded:
+    with Image.open(path) as image:
+        size = image.size
+        own = _unrepeated(size, factor)
+        small = image.resize(own, Image.Resampling.NEAREST) if own != size else image.copy()
+    bounded = _bounded(own, 1)
+    if bounded != own:
+        small = small.resize(bounded, Image.Resampling.BOX)
+    return Embedded(_encoded(small), size)
+
+
+def _unrepeated(size: tuple[int, int], factor: int) -> tuple[int, int]:
+    width, height = size
+    return (width // factor, height // factor) if width % factor == height % factor == 0 else size
+
+
+def _bounded(size: tuple[int, int], frames: int) -> tuple[int, int]:
+    scale = min(1.0, math.sqrt(_MOST_PIXELS / (size[0] * size[1] * frames)))
+    return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
+
+
+def _opaque(image: Image.Image) -> Image.Image:
+    """Drop a transparency that hides nothing: Pillow reads every moving WebP with one."""
+    return image.convert("RGB") if image.getchannel("A").getextrema() == (255, 255) else image
+
+
+def _encoded(image: Image.Image) -> str:
+    body = io.BytesIO()
+    if image.width * image.height <= _LOSSLESS_PIXELS:
+        image.save(body, "WEBP", lossless=True, method=2)
+    else:
+        image.save(body, "WEBP", quality=_QUALITY, method=2)
+    return f"data:image/webp;base64,{base64.b64encode(body.getvalue()).decode()}"

@@ -1,0 +1,168 @@
+"""Curves and sheets in TensorBoard or Weights & Biases, each imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image
+
+from gan_infer.errors import OptionError
+from gan_train.config import Config
+from gan_train.reports.status import Status, Watcher
+
+_CURVES: Final = (
+    "generator_loss",
+    "discriminator_loss",
+    "belief_in_real",
+    "belief_in_fake",
+    "augment_strength",
+    "learning_rate",
+    "images_per_second",
+)
+
+
+class TensorBoard:
+    """A Watcher that writes TensorBoard's files into the run's folder, over images seen."""
+
+    def __init__(self, run: Path, config: Config, images_seen: int) -> None:
+        module = _imported("tensorboard", "torch.utils.tensorboard", "'ganforge[tensorboard]'")
+        # What was written after the checkpoint that the run goes on from is dropped.
+        self._writer = module.SummaryWriter(str(run / "tensorboard"), purge_step=images_seen)
+        if images_seen == 0:
+            self._writer.add_text("config", f"<pre>{config.to_json()}</pre>")
+
+    def note(self, text: str) -> None:
+        """Leave a line of text out."""
+
+    def status(self, status: Status) -> None:
+        """Add a point to each curve of the game."""
+        for name in _CURVES:
+            self._writer.add_scalar(f"game/{name}", getattr(status, name), status.images_seen)
+
+    def sheet(self, path: Path) -> None:
+        """Add a sample sheet."""
+        self._writer.add_image("samples", _pixels(path), int(path.stem), dataformats="HWC")
+        self._writer.flush()
+
+    def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
+        """Add a point to each curve of what was measured."""
+        for name, value in values.items():
+            self._writer.add_scalar(f"measured/{name}", value, images_seen)
+
+    def event(self, kind: str, text: str) -> None:
+        """Add what happened besides."""
+        self._writer.add_text(kind, text)
+
+    def stop_asked(self) -> bool:
+        """Never ask for a stop."""
+        return False
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
+
+
+class WeightsAndBiases:
+    """A Watcher that tells wandb, as its own settings and environment variables have it."""
+
+    def __init__(self, run: Path, config: Config, images_seen: int) -> None:
+        self._wandb = _imported("wandb", "wandb", "wandb")
+        self._run = self._wandb.init(
+            name=run.resolve().name,
+            dir=str(run),
+            id=f"{run.resolve().name}-{config.data.sha256[:8]}-{config.seed}",
+            resume="allow",
+            config=vars(config) | {"images_seen": images_seen},
+        )
+
+    def note(self, text: str) -> None:
+        """Leave a line of text out."""
+
+    def status(self, status: Status) -> None:
+        """Log each figure of the game."""
+        self._log({f"game/{name}": getattr(status, name) for name in _CURVES}, status.images_seen)
+
+    def sheet(self, path: Path) -> None:
+        """Log a sample sheet."""
+        self._log({"samples": self._wandb.Image(_pixels(path))}, int(path.stem))
+
+    def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
+        """Log what was measured."""
+        self._log({f"measured/{name}": value for name, value in values.items()}, images_seen)
+
+    def event(self, kind: str, text: str) -> None:
+        """Send what happened besides as an alert."""
+        self._run.alert(title=kind, text=text)
+
+    def stop_asked(self) -> bool:
+        """Never ask for a stop."""
+        return False
+
+    def close(self) -> None:
+        """Send what is left."""
+        self._run.finish()
+
+    def _log(self, values: Mapping[str, Any], images_seen: int) -> None:
+        # Not wandb's own step, which may not go back as a run that is rolled back does.
+        self._run.log({**values, "images_seen": images_seen})
+
+
+Tracker = TensorBoard | WeightsAndBiases
+TRACKERS: Final[dict[str, Callable[[Path, Config, int], Tracker]]] = {
+    "tensorboard": TensorBoard,
+    "wandb": WeightsAndBiases,
+}
+
+
+class Several:
+    """A Watcher that tells several; any of them may ask for a stop."""
+
+    def __init__(self, watchers: Sequence[Watcher]) -> None:
+        self._watchers = watchers
+
+    def note(self, text: str) -> None:
+        """Pass on a line of text."""
+        for watcher in self._watchers:
+            watcher.note(text)
+
+    def status(self, status: Status) -> None:
+        """Pass on how the run stands."""
+        for watcher in self._watchers:
+            watcher.status(status)
+
+    def sheet(self, path: Path) -> None:
+        """Pass on a new sheet."""
+        for watcher in self._watchers:
+            watcher.sheet(path)
+
+    def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
+        """Pass on what was measured."""
+        for watcher in self._watchers:
+            watcher.metrics(images_seen, values, best)
+
+    def event(self, kind: str, text: str) -> None:
+        """Pass on what happened besides."""
+        for watcher in self._watchers:
+            watcher.event(kind, text)
+
+    def stop_asked(self) -> bool:
+        """Say whether any asks for a stop."""
+        return any(watcher.stop_asked() for watcher in self._watchers)
+
+
+def _imported(package: str, module: str, requirement: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise OptionError(
+            f"--log {package} needs {package}, not installed here; install with: pip install {requirement}"
+        ) from None
+
+
+def _pixels(path: Path) -> np.ndarray[Any, Any]:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
