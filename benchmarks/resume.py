@@ -61,9 +61,11 @@ def state(run: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
-        if path.is_dir() or name == "report.html":  # which shows times
+        if path.is_dir():
             continue
-        if path.suffix == ".jsonl":
+        if name == "report.html":  # shows times, but has to be there
+            found[name] = None
+        elif path.suffix == ".jsonl":
             found[name] = [timeless(json.loads(line)) for line in path.read_text().splitlines()]
         elif path.suffix == ".json":
             found[name] = timeless(json.loads(path.read_text()))
@@ -81,7 +83,8 @@ def timeless(value: Any) -> Any:
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Name what is in one state and not, or not the same, in the other."""
-    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+    names = one.keys() | other.keys()
+    return sorted(name for name in names if one.get(name, "none") != other.get(name, "none"))
 
 
 def writing(run: Path) -> bool:
