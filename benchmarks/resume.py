@@ -7,8 +7,8 @@ moment drawn evenly from the time it takes, started again, and so on until it is
 follow runs until there were so many kills. Every other kill waits on from its moment for a file that
 is being written, and strikes up to 20 ms after it is seen. Each complete run is compared with the one never
 stopped, bit for bit: checkpoints (weights, optimisers' state, average, facts), log, measurements, events,
-sheets, `best` and `last`; only times are left out. Prints one JSON line a kill and one in the end;
-exits with 1 where anything differed.
+sheets, `best` and `last`; only times are left out, and nothing may be left over. Prints one JSON line a
+kill and one in the end; ends at the first run that differs or fails to go on, with exit code 1.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from gan_infer import console
 TIMES: Final = frozenset({"seconds", "images_per_second", "seconds_left"})
 _LONGEST_WAIT_S: Final = 30.0
 _LATEST_STRIKE_S: Final = 0.02
+_BY_ITSELF: Final = ("complete", "failed")
 
 
 def command(arguments: argparse.Namespace, run: Path, **instead: Any) -> list[str]:
@@ -60,9 +61,11 @@ def state(run: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
-        if path.is_dir() or name == "report.html":  # which shows times
+        if path.is_dir():
             continue
-        if path.suffix == ".jsonl":
+        if name == "report.html":  # shows times, but has to be there
+            found[name] = None
+        elif path.suffix == ".jsonl":
             found[name] = [timeless(json.loads(line)) for line in path.read_text().splitlines()]
         elif path.suffix == ".json":
             found[name] = timeless(json.loads(path.read_text()))
@@ -80,7 +83,8 @@ def timeless(value: Any) -> Any:
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
     """Name what is in one state and not, or not the same, in the other."""
-    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+    names = one.keys() | other.keys()
+    return sorted(name for name in names if one.get(name, "none") != other.get(name, "none"))
 
 
 def writing(run: Path) -> bool:
@@ -95,7 +99,11 @@ def writing(run: Path) -> bool:
 def strike(
     process: subprocess.Popen[bytes], run: Path, after: float, while_writing: bool, jitter: float
 ) -> str:
-    """Kill a process after so many seconds; give what it was met at: "anywhere", "writing" or "complete"."""
+    """Kill a process after so many seconds, and give what it was met at.
+
+    Returns:
+        "anywhere" or "writing"; "complete" or "failed" where it had ended by itself.
+    """
     end = time.monotonic() + after
     while time.monotonic() < end and process.poll() is None:
         time.sleep(0.005)
@@ -109,13 +117,13 @@ def strike(
     ended = process.poll() is not None
     process.kill()
     process.wait()
-    if ended and process.returncode != 0:
-        raise RuntimeError(f"the run ended by itself with {process.returncode}; see {run}.log")
-    return "complete" if ended else met
+    if not ended:
+        return met
+    return "complete" if process.returncode == 0 else "failed"
 
 
 def lives(arguments: argparse.Namespace, run: Path, duration: float, chance: random.Random) -> Iterator[str]:
-    """Start and kill a run until it is complete; give how each life of it ended."""
+    """Start and kill a run until it ends by itself; give how each life of it ended."""
     for life in itertools.count():
         with run.with_suffix(".log").open("ab") as log:
             process = subprocess.Popen(command(arguments, run), stdout=log, stderr=log)
@@ -126,7 +134,7 @@ def lives(arguments: argparse.Namespace, run: Path, duration: float, chance: ran
                 process.kill()
                 process.wait()
         yield end
-        if end == "complete":
+        if end in _BY_ITSELF:
             return
 
 
@@ -162,14 +170,16 @@ def main() -> None:
     console.say(f"a run without a stop takes {duration:.1f} s")
     wanted = state(whole)
     kills, writes, runs, wrong = 0, 0, 0, list[str]()
-    while kills < arguments.kills:
+    while kills < arguments.kills and not wrong:
         run = folder / f"run{runs}"
         for end in lives(arguments, run, duration, chance):
-            if end != "complete":
+            if end not in _BY_ITSELF:
                 kills, writes = kills + 1, writes + (end == "writing")
                 line = {"kill": kills, "run": runs, "while": end, "images_kept": images_kept(run)}
                 print(json.dumps(line), flush=True)
         runs += 1
+        if end == "failed":
+            wrong.append(f"{run.name} failed to go on, see its log")
         differing = differences(wanted, state(run))
         wrong += [f"{run.name}/{name}" for name in differing]
         if not differing:
