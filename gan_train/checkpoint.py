@@ -65,6 +65,12 @@ def point(run: Path, last: str, best: str) -> None:
         files.write(run / pointer, f"{name}\n".encode())
 
 
+def pointers(run: Path) -> tuple[str, str]:
+    """Give the names that `last` and `best` hold, "" for one that is not there."""
+    found = [path.read_text().strip() if path.exists() else "" for path in (run / "last", run / "best")]
+    return found[0], found[1]
+
+
 def keep(run: Path, wanted: Collection[str]) -> None:
     """Drop every checkpoint but the newest few and those that are wanted."""
     for name in names(run)[:-_KEPT]:

@@ -87,6 +87,8 @@ class Recorder:
             self._take(players, found)
             self._watcher.note(f"resuming {self._run} at {self.progress.images_seen:,} images")
         self._rewrite()
+        if self._writes and found is not None:
+            self._point_at_newest()
         if self._writes and self._config.evaluation.samples != 0:
             self._evaluator = Evaluator.prepare(
                 self._pictures,
@@ -215,6 +217,19 @@ class Recorder:
         _write_lines(self._run / checkpoint.METRICS, self.progress.history)
         _write_lines(self._run / checkpoint.EVENTS, self.progress.events)
 
+    def _point_at_newest(self) -> None:
+        """Make good what a kill between a checkpoint and its pointers left undone."""
+        name = checkpoint.name_of(self.progress.images_seen)
+        best = self._best(name)
+        if checkpoint.pointers(self._run) == (name, best):
+            return
+        checkpoint.point(self._run, name, best)
+        checkpoint.keep(self._run, {best, self._newest_good_name() or best})
+        self._write_report()
+
+    def _write_report(self) -> None:
+        files.write(self._run / checkpoint.REPORT, html.render(self._run, self._config).encode())
+
     def _unlogged(self) -> int:
         optimizer = self._config.optimizer
         assert optimizer.batch_size is not None
@@ -248,7 +263,7 @@ class Recorder:
         if measured is not None:
             self._watcher.metrics(seen, values, best == name)
         self._rewrite()
-        files.write(self._run / checkpoint.REPORT, html.render(self._run, self._config).encode())
+        self._write_report()
         return None
 
     def _measured(self, players: Players, seen: int) -> dict[str, Any] | None:

@@ -247,6 +247,30 @@ def test_what_a_kill_in_the_middle_of_a_write_leaves_harms_nothing(
     assert timeless(tmp_path / "whole") == timeless(parts)
 
 
+def test_a_kill_between_the_last_checkpoint_and_its_pointers_is_made_good(
+    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = settled(pictures)
+    run_whole(options, pictures, tmp_path / "whole")
+    parts = tmp_path / "parts"
+    config.write(options, parts / checkpoint.CONFIG)
+    point = checkpoint.point
+
+    def killed(run: Path, last: str, best: str) -> None:
+        if last == "000000000240":
+            raise KeyboardInterrupt
+        point(run, last, best)
+
+    monkeypatch.setattr(checkpoint, "point", killed)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(options, pictures, parts, Watcher())
+    assert (parts / "last").read_text() == "000000000160\n"
+    monkeypatch.undo()
+    assert loop.train(options, pictures, parts, Watcher()) is True
+    assert timeless(tmp_path / "whole") == timeless(parts)
+    assert "after 240 images" in (parts / "report.html").read_text()
+
+
 def test_a_budget_of_minutes_ends_in_time(pictures: PictureSet, tmp_path: Path) -> None:
     options = settled(pictures, **{"budget.images": None, "budget.minutes": 0.02})
     watcher = run_whole(options, pictures, tmp_path)
