@@ -26,8 +26,7 @@ from gan_train.checkpoint import Checkpoint
 from gan_train.config import Config
 from gan_train.data import PictureSet
 from gan_train.metrics.evaluator import Draw, Evaluator
-from gan_train.networks import Condition
-from gan_train.networks.pixels import PixelGenerator
+from gan_train.networks import Condition, pixels
 from gan_train.reports import html, sheet, walk
 from gan_train.reports.status import Status, Watcher
 from gan_train.step import Outcome, Players, make_players
@@ -35,7 +34,6 @@ from gan_train.watchdog import Alarm
 
 _FIGURES: Final = tuple(field.name for field in dataclasses.fields(Outcome))
 _PENDING: Final = "log.pending"
-_DRAWN_AT_ONCE: Final = 64
 _NEIGHBOURLY: Final = 12
 
 
@@ -274,19 +272,14 @@ class Recorder:
 
     def _drawer(self, players: Players) -> Draw:
         """Give a function that draws the average's pictures of the seeds from 0 up."""
-        network, pixels = self._config.network, PixelGenerator(players.average)
+        network = self._config.network
 
-        @torch.inference_mode()
         def draw(count: int, labels: npt.NDArray[np.int64] | None) -> npt.NDArray[np.uint8]:
             if labels is None and self._conditional:
                 labels = np.arange(count, dtype=np.int64) % self._classes
             latent = latents.latents(range(count), network.latent_dim, network.latent_distribution)
-            parts = []
-            for start in range(0, count, _DRAWN_AT_ONCE):
-                own = slice(start, start + _DRAWN_AT_ONCE)
-                label = None if labels is None else torch.from_numpy(labels[own]).to(self._device)
-                parts.append(pixels(torch.from_numpy(latent[own]).to(self._device), label).cpu().numpy())
-            return np.concatenate(parts)
+            given = None if labels is None else torch.from_numpy(labels).to(self._device)
+            return pixels.draw(players.average, torch.from_numpy(latent).to(self._device), given)
 
         return draw
 

@@ -14,10 +14,8 @@ from torch import nn
 
 from gan_train import checkpoint, config, state
 from gan_train.config import Config
-from gan_train.networks.pixels import PixelGenerator
+from gan_train.networks import pixels
 from gan_train.step import Shape, make_generator
-
-_BATCH = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +37,8 @@ class Trained:
         self, latent: npt.NDArray[np.float32], label: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.uint8]:
         """Give uint8 [n, height, width, channels] of latents [n, latent_dim] and labels [n]."""
-        pixels = PixelGenerator(self.generator)
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(latent), _BATCH):
-                own = slice(start, start + _BATCH)
-                labels = None if label is None else torch.from_numpy(label[own])
-                parts.append(pixels(torch.from_numpy(latent[own]), labels).numpy())
-        return np.concatenate(parts)
+        labels = None if label is None else torch.from_numpy(label)
+        return pixels.draw(self.generator, torch.from_numpy(latent), labels)
 
 
 def load(run: Path, which: str = "best") -> Trained:

@@ -10,13 +10,12 @@ import torch
 from torch import nn
 
 from gan_infer import images, latents
-from gan_train.networks.pixels import PixelGenerator
+from gan_train.networks import pixels
 
 _COLUMNS: Final = 8
 _MOST_ROWS: Final = 16
 _MOST_PIXELS: Final = 2**21
 _LONGEST_SIDE: Final = 256
-_DRAWN_AT_ONCE: Final = 64
 
 
 def draw(
@@ -31,10 +30,10 @@ def draw(
     With classes, row r is class r and column c seed c, just as `gan-infer grid` lays them out;
     without, the seeds follow each other row by row. Of large pictures there are fewer, see `layout`.
     """
-    one = pictures(generator, *_wanted(1, 1, latent_dim, distribution, classes, device))
+    one = pixels.draw(generator, *_wanted(1, 1, latent_dim, distribution, classes, device))
     height, width = one.shape[1:3]
     rows, columns = layout(height, width, classes)
-    drawn = pictures(generator, *_wanted(rows, columns, latent_dim, distribution, classes, device))
+    drawn = pixels.draw(generator, *_wanted(rows, columns, latent_dim, distribution, classes, device))
     return images.enlarge(images.tile(drawn, columns), factor(height, width))
 
 
@@ -45,8 +44,8 @@ def layout(height: int, width: int, classes: int) -> tuple[int, int]:
     until about two million pixels are enough.
     """
     rows, columns = min(classes, _MOST_ROWS) or 8, _COLUMNS
-    pixels = height * width * factor(height, width) ** 2
-    while rows * columns * pixels > _MOST_PIXELS and rows * columns > 4:
+    area = height * width * factor(height, width) ** 2
+    while rows * columns * area > _MOST_PIXELS and rows * columns > 4:
         if rows > columns or (rows == columns and not classes):
             rows = -(-rows // 2)
         else:
@@ -57,25 +56,6 @@ def layout(height: int, width: int, classes: int) -> tuple[int, int]:
 def factor(height: int, width: int) -> int:
     """Give how often a pixel is repeated both ways, so that small pictures can be seen."""
     return max(1, min(images.factor_for(height, width), _LONGEST_SIDE // max(height, width)))
-
-
-def pictures(
-    generator: nn.Module, latent: torch.Tensor, labels: torch.Tensor | None
-) -> npt.NDArray[np.uint8]:
-    """Give the pictures, uint8 [n, height, width, channels], of latents [n, latent_dim], a part at a time.
-
-    The generator is in evaluation mode meanwhile.
-    """
-    was_training = generator.training
-    generator.eval()
-    network = PixelGenerator(generator)
-    parts = []
-    with torch.no_grad():
-        for start in range(0, len(latent), _DRAWN_AT_ONCE):
-            own = slice(start, start + _DRAWN_AT_ONCE)
-            parts.append(network(latent[own], None if labels is None else labels[own]).cpu().numpy())
-    generator.train(was_training)
-    return np.concatenate(parts)
 
 
 def _wanted(

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 from gan_infer import images, latents
+from gan_train.networks import pixels
 from gan_train.reports import sheet
 
 _SEEDS: Final = 4
@@ -34,13 +35,13 @@ def draw(
     """
     one = torch.from_numpy(_path(latent_dim, distribution, 0)[:1]).to(device)
     first_label = torch.zeros(1, dtype=torch.int64, device=device) if classes else None
-    height, width = sheet.pictures(generator, one, first_label).shape[1:3]
+    height, width = pixels.draw(generator, one, first_label).shape[1:3]
     count = walks(height, width, classes)
     starts = [0] * count if classes else [index * _SEEDS for index in range(count)]
     paths = [_path(latent_dim, distribution, start) for start in starts]
     latent = torch.from_numpy(np.stack(paths, axis=1).reshape(-1, latent_dim))  # frame by frame
     labels = torch.arange(len(latent), device=device) % count if classes else None
-    drawn = sheet.pictures(generator, latent.to(device), labels)
+    drawn = pixels.draw(generator, latent.to(device), labels)
     frames = drawn.reshape(-1, count, *drawn.shape[1:])
     factor = sheet.factor(height, width)
     return np.stack([images.enlarge(images.tile(frame, count), factor) for frame in frames])
