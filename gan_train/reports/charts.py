@@ -104,10 +104,24 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
     span = high - low
     if span <= 0 or not math.isfinite(span):
         return [low]
-    power = 10.0 ** math.floor(math.log10(span / most))
-    step = next(factor * power for factor in (1, 2, 5, 10, 20) if span / (factor * power) <= most)
+    step = _step(span, most)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [index * step for index in range(first, last + 1)]
+
+
+def ticks_around(low: float, high: float, most: int = 4) -> list[float]:
+    """Give round numbers, the first at or below `low`, the last at or above `high` > `low`.
+
+    low .. high itself is at most `most` of their steps.
+    """
+    step = _step(high - low, most)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [index * step for index in range(first, last + 1)]
+
+
+def _step(span: float, most: int) -> float:
+    power = 10.0 ** math.floor(math.log10(span / most))
+    return next(factor * power for factor in (1, 2, 5, 10, 20) if span / (factor * power) <= most)
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:
@@ -138,6 +152,10 @@ class _Scale:
             low = 0.0
         if high - low < 1e-12 * max(1.0, abs(high)):
             low, high = low - 0.5, high + 0.5
+        self._heights = ticks(low, high)
+        if not chart.limits and not chart.logarithmic:
+            self._heights = ticks_around(low, high)
+            low, high = self._heights[0], self._heights[-1]
         self.low, self.high = low, high
         self.end = max(x for line in lines for x, _ in line.points) or 1.0
 
@@ -157,7 +175,7 @@ class _Scale:
     def heights(self) -> list[float]:
         """Give the values that a line of the grid stands at."""
         if not self.logarithmic:
-            return ticks(self.low, self.high)
+            return self._heights
         powers = range(math.floor(self.low), math.ceil(self.high) + 1)
         for factors in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0)):
             values = [factor * 10.0**power for power in powers for factor in factors]
@@ -205,7 +223,7 @@ def _legend(lines: Sequence[Line]) -> str:
         f"{'' if line.level is None else f' (real pictures {number(line.level)})'}</span>"
         for index, line in enumerate(lines)
     )
-    return " ".join(keys) + ' <span class="at"></span>'
+    return " ".join(keys)
 
 
 def _spoken(chart: Chart, lines: Sequence[Line]) -> str:

@@ -144,8 +144,8 @@ def _events(events: Lines) -> str:
 def _samples(run: Path, facts: Mapping[str, Any], options: Config) -> str:
     paths = embed.sparse(sorted((run / checkpoint.SAMPLES).glob("[0-9]*.png")), _SHEETS)
     shown = [(path, embed.picture(path, _factor(options))) for path in paths]
-    while len(shown) > 1 and sum(len(one.uri) for _, one in shown) > _MOST_CHARACTERS:
-        shown = embed.sparse(shown, len(shown) // 2)
+    while len(shown) > 2 and sum(len(one.uri) for _, one in shown) > _MOST_CHARACTERS:
+        shown = embed.sparse(shown, (len(shown) + 1) // 2)
     if not shown:
         return ""
     last = len(shown) - 1
@@ -191,9 +191,9 @@ def _row_names(shown: Embedded, facts: Mapping[str, Any], options: Config) -> tu
     like = (shown.size[1] / shown.size[0]) / (rows * height / (columns * width))
     if abs(like - 1) > 0.1:  # a sheet of another layout; gaps between pictures make a small difference
         return "", ""
-    items = "".join(f'<span title="{name}">{name}</span>' for name in names[:rows])
+    items = "".join(f'<li title="{name}">{name}</li>' for name in names[:rows])
     more = f"<p><small>The first {rows} of {len(names)} classes.</small></p>" if rows < len(names) else ""
-    return f'<div class="rows" aria-hidden="true">{items}</div>', more
+    return f'<ol class="rows" aria-label="classes of the rows, from the top">{items}</ol>', more
 
 
 def _walk(run: Path, facts: Mapping[str, Any], options: Config) -> str:
@@ -206,8 +206,9 @@ def _walk(run: Path, facts: Mapping[str, Any], options: Config) -> str:
     names, side = _class_names(facts, options), (options.data.height, options.data.width)
     above = ""
     if names and side[0] and side[1]:
-        items = "".join(f"<span>{name}</span>" for name in names[: walk.walks(side[0], side[1], len(names))])
-        above = f'<div class="columns" aria-hidden="true">{items}</div>'
+        shown = names[: walk.walks(side[0], side[1], len(names))]
+        items = "".join(f'<li title="{name}">{name}</li>' for name in shown)
+        above = f'<ol class="columns" aria-label="classes of the columns, from the left">{items}</ol>'
     body = (
         f'<div class="film" style="width:max({width}px,32rem)">{above}'
         f'<div style="aspect-ratio:{width}/{height}">'

@@ -53,13 +53,16 @@ const short = (value) => {
 for (const chart of document.querySelectorAll(".chart")) {
   const [left, right, bottom, top, end, low, high, logarithmic] = chart.dataset.scale.split(" ").map(Number);
   const svg = chart.querySelector("svg");
-  const at = chart.querySelector(".at");
   const outputs = [...chart.querySelectorAll("output")];
   const usual = outputs.map((output) => output.textContent);
   const lines = [...chart.querySelectorAll("polyline")].map(
     (line) => line.getAttribute("points").split(" ").map((point) => point.split(",").map(Number)));
-  const cursor = document.createElementNS(svg.namespaceURI, "line");
+  const drawn = (kind) => document.createElementNS(svg.namespaceURI, kind);
+  const cursor = drawn("g");
+  const upright = cursor.appendChild(drawn("line"));
+  const at = cursor.appendChild(drawn("text"));
   cursor.setAttribute("class", "cursor");
+  at.setAttribute("text-anchor", "middle");
   let place = right;
   const near = (points, x) => points.reduce((a, b) => (Math.abs(b[0] - x) < Math.abs(a[0] - x) ? b : a));
   const tell = (x) => {
@@ -68,15 +71,17 @@ for (const chart of document.querySelectorAll(".chart")) {
       const value = low + (high - low) * (bottom - near(points, place)[1]) / (bottom - top);
       outputs[index].textContent = short(logarithmic ? 10 ** value : value);
     });
-    at.textContent = `at ${short(end * (place - left) / (right - left))} images`;
     for (const [name, value] of Object.entries({ x1: place, x2: place, y1: top, y2: bottom })) {
-      cursor.setAttribute(name, value);
+      upright.setAttribute(name, value);
     }
+    // Over the numbers below, so that nothing on the page moves.
+    at.textContent = `${short(end * (place - left) / (right - left))} images`;
+    at.setAttribute("x", Math.min(right - 30, Math.max(left, place)));
+    at.setAttribute("y", svg.viewBox.baseVal.height - 6);
     svg.append(cursor);
   };
   const leave = () => {
     outputs.forEach((output, index) => { output.textContent = usual[index]; });
-    at.textContent = "";
     cursor.remove();
   };
   const point = (event) => {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -33,9 +34,11 @@ class TensorBoard:
 
     def __init__(self, run: Path, config: Config, images_seen: int) -> None:
         module = _imported("tensorboard", "torch.utils.tensorboard", "'ganforge[tensorboard]'")
+        self._open = functools.partial(module.SummaryWriter, str(run / "tensorboard"))
         # What was written after the checkpoint that the run goes on from is dropped.
-        self._writer = module.SummaryWriter(str(run / "tensorboard"), purge_step=images_seen + 1)
+        self._writer = self._open(purge_step=images_seen + 1)
         self._images_seen = images_seen
+        self._events: list[tuple[str, str]] = []
         if images_seen == 0:
             self._writer.add_text("config", f"<pre>{config.to_json()}</pre>")
 
@@ -44,7 +47,11 @@ class TensorBoard:
 
     def status(self, status: Status) -> None:
         """Add a point to each curve of the game."""
+        if status.images_seen <= self._images_seen:  # the run has gone back
+            self._writer.close()
+            self._writer = self._open(purge_step=status.images_seen)
         self._images_seen = status.images_seen
+        self._write_events()
         for name in _CURVES:
             self._writer.add_scalar(f"game/{name}", getattr(status, name), status.images_seen)
 
@@ -59,8 +66,8 @@ class TensorBoard:
             self._writer.add_scalar(f"measured/{name}", value, images_seen)
 
     def event(self, kind: str, text: str) -> None:
-        """Add what happened besides."""
-        self._writer.add_text(kind, text, self._images_seen)
+        """Add what happened besides, with the next point, so that going back does not drop it."""
+        self._events.append((kind, text))
 
     def stop_asked(self) -> bool:
         """Never ask for a stop."""
@@ -68,7 +75,13 @@ class TensorBoard:
 
     def close(self) -> None:
         """Write what is left."""
+        self._write_events()
         self._writer.close()
+
+    def _write_events(self) -> None:
+        for kind, text in self._events:
+            self._writer.add_text(kind, text, self._images_seen)
+        self._events.clear()
 
 
 class WeightsAndBiases:

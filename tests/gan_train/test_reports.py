@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
 import sys
 import types
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from rich.console import Console
 
 from gan_infer import images, latents
 from gan_infer.errors import OptionError
@@ -164,11 +167,13 @@ def test_a_run_that_has_just_begun_has_a_page(tmp_path: Path, options: Config) -
 
 
 def test_rows_are_named_where_the_sheet_is_laid_out_so(run: Path, options: Config) -> None:
-    assert '<div class="rows" aria-hidden="true"><span title="&lt;cat&gt;">' in html.render(run, options)
+    text = html.render(run, options)
+    assert '<ol class="rows" aria-label="classes of the rows, from the top"><li title="&lt;cat&gt;">' in text
+    assert '<ol class="columns" aria-label="classes of the columns, from the left">' in text
     Image.new("L", (80, 80)).save(run / "samples" / "000000000400.png")
-    assert '<div class="rows"' not in html.render(run, options)
+    assert '<ol class="rows"' not in html.render(run, options)
     plain = {"condition.generator": "none", "condition.discriminator": "none"}
-    assert '<div class="columns"' not in html.render(run, replace(options, plain))
+    assert '<ol class="columns"' not in html.render(run, replace(options, plain))
 
 
 def test_many_classes_are_counted_not_listed(run: Path, options: Config) -> None:
@@ -190,6 +195,8 @@ def test_a_long_run_gives_a_page_of_bounded_size(run: Path, options: Config) -> 
     assert len(text) < 8_000_000
     sheets = [attributes for tag, attributes in _parsed(text).elements if "data-frame" in attributes]
     assert sheets[-1]["alt"] == "samples after 1,025 images"
+    together = sum(len(str(one["src"])) for one in sheets)
+    assert 0.4 * html._MOST_CHARACTERS < together <= html._MOST_CHARACTERS
 
 
 def test_a_new_report_reads_the_new_sheet_alone(run: Path, options: Config) -> None:
@@ -300,6 +307,19 @@ def test_ticks_are_few_round_and_inside(low: float, span: float) -> None:
     assert all(low - slack <= tick <= high + slack for tick in found)
 
 
+@given(st.floats(-1e9, 1e9), st.floats(1e-3, 1e9))
+def test_a_free_axis_ends_at_round_numbers_just_outside(low: float, span: float) -> None:
+    high = low + span
+    found = charts.ticks_around(low, high)
+    step = found[1] - found[0]
+    slack = 1e-6 * max(abs(low), abs(high), step)
+    assert found[0] <= low + slack
+    assert found[-1] >= high - slack
+    assert low - found[0] < step + slack
+    assert found[-1] - high < step + slack
+    assert 2 <= len(found) <= 6
+
+
 def test_numbers_are_written_short() -> None:
     given_ = (0, 2e-4, 1.5e-3, 0.01234, 4.567, 999.7, 1240, 12_345, 3_100_000)
     written = ["0", "2e-4", "1.5e-3", "0.0123", "4.57", "1,000", "1,240", "12.3k", "3.1M"]
@@ -389,6 +409,23 @@ def test_tensorboard_goes_on_after_the_checkpoint_that_a_run_resumes_from(run: P
     assert found == [(100, 9.0), (200, 8.0), (300, 6.0), (400, 5.0)]
 
 
+def test_tensorboard_forgets_what_a_rollback_undid_but_not_the_rollback(run: Path, options: Config) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    tracker = trackers.TRACKERS["tensorboard"](run, options, 0)
+    for seen in (100, 200, 300):
+        tracker.status(status(seen))
+    tracker.event("rollback", "back")
+    for seen in (200, 300, 400):
+        tracker.status(status(seen))
+    tracker.close()
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    assert [e.step for e in events.Scalars("game/generator_loss")] == [100, 200, 300, 400]
+    assert [e.step for e in events.Tensors("rollback/text_summary")] == [200]
+
+
 def test_wandb_gets_the_same(run: Path, options: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[dict[str, Any]] = []
     session = types.SimpleNamespace(
@@ -443,17 +480,61 @@ def test_a_tracker_that_is_not_installed_says_what_to_install(
         trackers.TRACKERS["wandb"](run, options, 0)
 
 
+class _Listener(Quiet):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Any] = []
+
+    def note(self, text: str) -> None:
+        self.told.append(text)
+
+    def status(self, status: Status) -> None:
+        self.told.append(status)
+
+    def sheet(self, path: Path) -> None:
+        self.told.append(path)
+
+    def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
+        self.told.append((images_seen, values, best))
+
+    def event(self, kind: str, text: str) -> None:
+        self.told.append((kind, text))
+
+
 def test_several_watchers_are_told_alike_and_any_may_stop() -> None:
-    first, second = Quiet(), Quiet()
-    several = trackers.Several([first, second])
+    listeners = [_Listener(), _Listener()]
+    several = trackers.Several(listeners)
     several.note("a")
     several.status(status(100))
-    several.metrics(100, {}, False)
+    several.metrics(100, {"frechet": 2.0}, False)
     several.event("warning", "b")
     several.sheet(Path("c"))
+    expected = ["a", status(100), (100, {"frechet": 2.0}, False), ("warning", "b"), Path("c")]
+    assert [listener.told for listener in listeners] == [expected, expected]
     assert several.stop_asked() is False
-    second.stopping = True
+    listeners[1].stopping = True
     assert several.stop_asked() is True
+
+
+def test_the_panel_shows_the_newest_scores_and_the_best(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = live.Screen("title")
+    screen.metrics(200, {"frechet": 3.0, "coverage": 0.6}, True)
+    screen.metrics(400, {"frechet": 4.567, "label_accuracy": 0.987}, False)
+    screen.sheet(Path("newest.png"))
+
+    def shown(strength: float) -> str:
+        panel = screen._panel(dataclasses.replace(status(400), augment_strength=strength))
+        Console(width=110, file=sys.stdout).print(panel)
+        return " ".join(capsys.readouterr().out.split())
+
+    text = shown(0.37)
+    assert "measured Frechet distance 4.567, label accuracy 98.7%" in text
+    assert "best Frechet distance 3, coverage 0.60, at 200 images" in text
+    assert "augmentation 0.37" in text
+    assert "newest.png" in text
+    assert "augmentation" not in shown(0.0) + shown(1.0)
 
 
 def test_a_line_says_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
