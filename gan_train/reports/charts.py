@@ -220,7 +220,7 @@ def _marks(scale: _Scale, marks: Sequence[Mark]) -> list[str]:
 def _legend(lines: Sequence[Line]) -> str:
     keys = (
         f'<span class="key c{index}">{html.escape(line.name)} <output>{number(line.points[-1][1])}</output>'
-        f"{'' if line.level is None else f' (real pictures {number(line.level)})'}</span>"
+        f"{'' if line.level is None else f' (real {number(line.level)})'}</span>"
         for index, line in enumerate(lines)
     )
     return " ".join(keys)
