@@ -96,6 +96,7 @@ class Recorder:
                 self._watcher.note,
                 self._device,
             )
+        self._logged_at = time.monotonic()  # what was prepared is not training
 
     def log(self, pending: list[Outcome], seen: int, rate: float, done: float, seconds: float) -> bool:
         """Write a line of the log from the outcomes since the last, and forget them.
