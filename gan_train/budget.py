@@ -14,10 +14,10 @@ from gan_train.data import PictureSet
 from gan_train.networks import FAMILIES
 
 BATCH: Final = 64
-# Widths of the default networks that a budget may pick, and how many images the narrowest needs
-# before the next one pays; see `images_needed` and benchmarks/budget.py.
+# Widths of the default networks that a budget may pick, and how many images make one worth its
+# cost; see `images_needed`.
 WIDTHS: Final = (8, 12, 16, 24, 32, 48, 64)
-_NEEDED_AT_16: Final = 100_000
+_NEEDED_AT_16: Final = 200_000
 _GROWTH: Final = 2.0
 # What settling closes; a resumed run takes it from its own config.json.
 SETTLED: Final = (
@@ -62,8 +62,9 @@ def settle(config: Config, pictures: PictureSet, say: Callable[[str], None] = _s
 def images_needed(width: int) -> float:
     """Give how many images a run must see for this width to be worth its cost.
 
-    A wider network learns more from each image and sees fewer in the same minutes. Found by
-    training each width for several budgets (benchmarks/budget.py).
+    A wider network learns more from each image and sees fewer in the same minutes. On digits, width
+    8 was ahead of 16 at half a minute and at one, by single runs (benchmarks/budget.py); how the
+    need grows with the width is a guess.
     """
     return _NEEDED_AT_16 * float((width / 16) ** _GROWTH)
 

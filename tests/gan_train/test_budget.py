@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gan_train import budget, cost, presets
+from gan_train.config import Config
+from gan_train.data.pictures import PictureSet
+
+
+@pytest.fixture
+def pictures() -> PictureSet:
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 1), dtype=np.uint8)
+    return PictureSet("noise", images, np.arange(40) % 2, ("a", "b"))
+
+
+def wanted(**changes: object) -> Config:
+    small = {"machine.device": "cpu", "machine.precision": "fp32", "network.latent_dim": 4}
+    return presets.make("resnet", {**small, **changes})
+
+
+@pytest.mark.parametrize(("minutes", "width"), [(0.1, 8), (20.0, 16), (60.0, 24), (1e5, 64)])
+def test_a_longer_budget_picks_a_wider_network_and_says_why(
+    pictures: PictureSet, monkeypatch: pytest.MonkeyPatch, minutes: float, width: int
+) -> None:
+    def speed(config: Config, pictures: PictureSet) -> float:
+        assert config.network.width is not None
+        return 4000 / config.network.width
+
+    monkeypatch.setattr(budget, "images_a_second", speed)
+    said: list[str] = []
+    settled = budget.settle(wanted(**{"budget.minutes": minutes}), pictures, said.append)
+    assert settled.network.width == width
+    (text,) = said
+    assert text.startswith(f"picked width {width}")
+    assert "--width takes another" in text
+
+
+def test_a_width_that_is_asked_for_and_a_budget_of_images_are_left_alone(pictures: PictureSet) -> None:
+    said: list[str] = []
+    asked = wanted(**{"budget.minutes": 1.0, "network.width": 5})
+    assert budget.settle(asked, pictures, said.append).network.width == 5
+    by_images = budget.settle(wanted(**{"budget.images": 100}), pictures, said.append)
+    assert (by_images.network.width, by_images.optimizer.batch_size) == (16, 64)
+    assert not said
+    other = presets.make("cgan", {"budget.minutes": 1.0, "machine.device": "cpu"})
+    assert budget.settle(other, pictures, said.append).network.width == 128
+
+
+def test_the_speed_is_measured_and_changes_nothing_outside(pictures: PictureSet) -> None:
+    settled = budget.settle(wanted(**{"budget.images": 100, "network.width": 2}), pictures)
+    before = torch.get_rng_state()
+    assert budget.images_a_second(settled, pictures) > 0
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_costs_are_those_of_a_network_counted_by_hand(pictures: PictureSet) -> None:
+    changes = {"budget.images": 100, "network.family": "mlp", "network.width": 4, "optimizer.batch_size": 8}
+    plain = {"condition.generator": "none", "condition.discriminator": "none"}
+    settled = budget.settle(wanted(**changes, **plain), pictures)
+    told = cost.count(settled, pictures)
+    layers = [(4, 8), (8, 16), (16, 32), (32, 256)]
+    assert told.generator_parameters == sum(i * o + o for i, o in layers)
+    assert told.generator_flops == 2 * sum(i * o for i, o in layers)
+    assert told.training_flops > 3 * told.generator_flops
+    dearer = budget.settle(wanted(**changes, **plain, **{"loss.penalty_interval": 1}), pictures)
+    assert cost.count(dearer, pictures).training_flops > told.training_flops
