@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
+
+# Test models are so small that a second thread only waits for the first; on a busy machine, for long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import sys
 from collections.abc import Callable
 from pathlib import Path
