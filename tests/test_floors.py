@@ -20,6 +20,8 @@ FLOORS = {
         ["generator"],
         ["__init__"],
         ["console"],
+        ["commands", "commands.shared"],
+        ["commands.grid", "commands.info", "commands.sample"],
         ["cli"],
         ["__main__"],
     ],

@@ -1,0 +1,46 @@
+"""`gan-infer grid`: one sheet of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gan_infer.commands import shared
+
+
+@click.command()
+@shared.model
+@shared.device
+@shared.label
+@click.option("--seeds", help="Like 0,1,4-6; by default 0, 1, ... as many as the sheet holds.")
+@click.option("--rows", type=click.IntRange(1, 1000), help="Rows of the sheet.")
+@click.option("--cols", type=click.IntRange(1, 1000), help="Pictures in a row.")
+@click.option("--scale", type=click.IntRange(1, 64), help="Enlarge pixels so many times.")
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    default=Path("grid.png"),
+    show_default=True,
+    help="The file to write; its ending picks the format.",
+)
+def grid(
+    model: str,
+    device: str,
+    label: str | None,
+    seeds: str | None,
+    rows: int | None,
+    cols: int | None,
+    scale: int | None,
+    to: Path,
+) -> None:
+    """Write one sheet of pictures; without --label, a row a class."""
+    from gan_infer import images, latents
+
+    images.format_of(to)  # a bad name is told before the work, not after
+    chosen = None if seeds is None else latents.parse_seeds(seeds)
+    generator = shared.load(model, device)
+    sheet = generator.grid(label, chosen, rows, cols)
+    factor = scale or images.factor_for(*generator.image_shape[:2])
+    images.save(images.enlarge(sheet, factor), to)
+    click.echo(to)

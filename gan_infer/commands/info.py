@@ -1,0 +1,50 @@
+"""`gan-infer info`: what a model file says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from gan_infer.commands import shared
+
+
+@click.command()
+@shared.model
+@shared.device
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(model: str, device: str, as_json: bool) -> None:
+    """Print what a model file says of itself, and what it runs on here."""
+    from gan_infer.session import runtime_version
+
+    generator = shared.load(model, device)
+    metadata = json.loads(generator.metadata.to_json())
+    facts = {
+        "file": generator.source,
+        "bytes": Path(generator.source).stat().st_size,
+        "device": generator.device,
+        "device_note": generator.device_note,
+        "providers": list(generator.providers),
+        "runtime": runtime_version(),
+        **metadata,
+    }
+    if as_json:
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        return
+    facts["golden"] = f"{len(generator.metadata.golden)} pictures"
+    height, width, channels = generator.image_shape
+    for name in ("height", "width", "channels"):
+        del facts[name]
+    facts["image"] = f"{height}x{width}x{channels} (height x width x channels)"
+    for name, value in facts.items():
+        if value not in ("", [], {}):
+            click.echo(f"{name.replace('_', ' '):<20} {_in_words(value)}")
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}={_in_words(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return ", ".join(_in_words(item) for item in value)
+    return str(value)
