@@ -127,9 +127,9 @@ class Session:
         runner, opened = self._start(choice)
         self.providers: tuple[str, ...] = tuple(opened.get_providers())
         if choice.wanted is not None and choice.wanted not in self.providers:
-            reason = (
-                devices.cuda_obstacle() if choice.wanted == devices.CUDA else "the runtime does not start it"
-            )
+            reason = "the runtime does not start it"
+            if choice.wanted == devices.CUDA:
+                reason = devices.cuda_obstacle()
             raise DeviceError(devices.lacking(choice.wanted, reason))
         if len(choice.providers) > 1 and choice.wanted is None and devices.CUDA not in self.providers:
             self.note = self.note or f"no GPU in use: {devices.cuda_obstacle()}"

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # A file may import from floors below its own, never from its own floor or above.
 FLOORS = {
     "gan_infer": [
-        ["errors"],
+        ["errors", "cores"],
         ["files", "latents", "devices", "buckets"],
         ["metadata", "images", "session", "catalog"],
         ["generator"],
