@@ -118,9 +118,7 @@ class Session:
     # Opening.
 
     def _open(self) -> None:
-        import onnxruntime as ort
-
-        choice = devices.choose(*self._asked, ort.get_available_providers())
+        choice = devices.choose(*self._asked, _runtime().get_available_providers())
         self.note = choice.note
         if devices.CUDA in _names(choice.providers):
             _load_cuda_libraries()
@@ -146,10 +144,10 @@ class Session:
         options = self._session_options or self._own_options(choice)
 
         def open_session(graphs: bool = False) -> ort.InferenceSession:
-            import onnxruntime as ort
-
-            providers = [_with_graphs(item) if graphs else item for item in choice.providers]
-            opened = ort.InferenceSession(self._model, options, providers=providers, enable_fallback=0)
+            providers: list[Any] = [_with_graphs(item) if graphs else item for item in choice.providers]
+            opened: ort.InferenceSession = _runtime().InferenceSession(
+                self._model, options, providers=providers, enable_fallback=0
+            )
             opened.disable_fallback()  # else a failing GPU is left for the CPU in the middle of work
             return opened
 
@@ -176,9 +174,7 @@ class Session:
             return on_cpu
 
     def _own_options(self, choice: devices.Choice) -> ort.SessionOptions:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
+        options: ort.SessionOptions = _runtime().SessionOptions()
         assert self.threads is not None
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
@@ -289,9 +285,20 @@ def _left_to_the_cpu(opened: ort.InferenceSession) -> str:
     return f"left to the CPU by the device: {', '.join(sorted(left))}" if left else ""
 
 
-def _load_cuda_libraries() -> None:
-    import onnxruntime as ort
+def _runtime() -> Any:
+    """Import onnxruntime, and keep it from reporting its use to its maker.
 
+    Since version 1.29 it does so by default, unless told before its first import; and the thread
+    that it reports from kills a forked child when the child ends.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
+def _load_cuda_libraries() -> None:
+    ort = _runtime()
     if hasattr(ort, "preload_dlls"):  # since 1.21: finds the libraries that pip installed
         with contextlib.redirect_stdout(io.StringIO()):  # what it misses is told by devices.cuda_obstacle
             ort.preload_dlls()
