@@ -75,7 +75,7 @@ class BucketedSession:
 
     def _run(self, names: tuple[str, ...], feeds: Feeds) -> list[Array]:
         shapes = _shapes(self.opened, names)
-        if shapes is None:
+        if shapes is None or feeds.keys() != shapes[0].keys():  # inputs that may be left out have no buffers
             return list(self.opened.run(list(names), dict(feeds), _options(_NO_GRAPH)))
         count = len(next(iter(feeds.values())))
         parts = []

@@ -50,6 +50,7 @@ class Session:
             a GPU left to the CPU; "" where nothing is to be said.
         metadata: the texts in the file's `metadata_props`.
         inputs, outputs: name -> (type as the runtime writes it, shape with None where free).
+        optional_inputs: the same, of inputs that have a value of their own where none is fed.
     """
 
     def __init__(
@@ -137,6 +138,7 @@ class Session:
         self.metadata: dict[str, str] = dict(opened.get_modelmeta().custom_metadata_map)
         self.inputs = {item.name: _signature(item) for item in opened.get_inputs()}
         self.outputs = {item.name: _signature(item) for item in opened.get_outputs()}
+        self.optional_inputs = {item.name: _signature(item) for item in opened.get_overridable_initializers()}
         self._runner = runner
 
     def _start(self, choice: devices.Choice) -> tuple[_Runner, ort.InferenceSession]:
@@ -183,9 +185,9 @@ class Session:
             options.enable_mem_pattern = False  # that provider's own demand
         if choice.wanted not in (None, devices.CPU):
             options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        if choice.wanted is None:
-            # A failed try of a GPU is told by `note`; the runtime's own log would say it again.
-            options.log_severity_level = 3
+        # A failed try of a GPU is told by `note`, and of inputs that may be left out the runtime
+        # warns at each start; its log would say again what we know.
+        options.log_severity_level = 3
         return options
 
     def _running_on(self, opened: ort.InferenceSession) -> str:

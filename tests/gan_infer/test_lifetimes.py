@@ -332,7 +332,7 @@ print(closed - start, resident_mb() - closed)
     closed, left_open = map(float, run_script(code).split())
     assert left_open > 30  # what 16 generators take: growth would be seen
     assert closed < left_open / 5
-    
+
 
 def test_a_failing_run_is_a_clear_error(conditional: Generator) -> None:
     with pytest.raises(ModelError, match="cannot be run"):
