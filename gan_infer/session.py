@@ -180,7 +180,11 @@ class Session:
         assert self.threads is not None
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Threads wait for each other awake within a run and sleep between runs. Measured on 2 cores
+        # with the shipped digits: without any spinning batch 1 took 11 to 15 % longer, batch 64 no
+        # longer; with the runtime's default the threads burned 4.7 ms of the 5 ms after each run,
+        # with this 0.06 ms, at the default's speed (0 to 2 % from it).
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if _names(choice.providers)[0] == devices.DML:
             options.enable_mem_pattern = False  # that provider's own demand
         if choice.wanted not in (None, devices.CPU):

@@ -9,6 +9,7 @@ import pickle
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -65,6 +66,17 @@ def test_threads_are_as_many_as_asked_for() -> None:
         assert count() == before
     with Generator.load("digits", device="cpu", threads=5):
         assert count() == before + 4  # the caller is the fifth
+
+
+def test_threads_sleep_between_runs() -> None:
+    burnt = 0.0
+    with Generator.load("digits", device="cpu", threads=2) as generator:
+        for _ in range(40):
+            generator.sample(1)
+            start = time.process_time()
+            time.sleep(0.005)
+            burnt += time.process_time() - start
+    assert burnt < 40 * 0.001
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1.5, True, "2", 1025])
