@@ -7,7 +7,6 @@ batches are padded up to one of `SIZES` and the padding is cut off the result.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -53,6 +52,8 @@ class BucketedSession:
         `device_type` is the runtime's word for where buffers lie: "cuda", or "cpu" for trying out.
         """
         self._open_session = open_session
+        from concurrent.futures import ThreadPoolExecutor  # takes time to import, and only a GPU needs it
+
         self._place = (device_type, device_id)
         self.graphs = device_type != "cpu"
         try:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import io
 import os
 import re
@@ -105,6 +104,8 @@ class Session:
 
     def sha256(self) -> str:
         """Give the SHA-256 of the model's bytes, in hexadecimal."""
+        import hashlib  # loads a library of its own, and only pickles need it
+
         self._check_open()
         return hashlib.sha256(self._model).hexdigest()
 
