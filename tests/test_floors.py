@@ -14,8 +14,8 @@ ROOT = Path(__file__).parent.parent
 # A file may import from floors below its own, never from its own floor or above.
 FLOORS = {
     "gan_infer": [
-        ["errors"],
-        ["files", "latents"],
+        ["errors", "cores"],
+        ["files", "latents", "devices", "buckets"],
         ["metadata", "images", "session", "catalog"],
         ["generator"],
         ["__init__"],
@@ -73,7 +73,7 @@ FLOORS = {
         ["reports.sheet", "reports.trackers"],
         ["reports.walk"],
         ["penalties", "reports.html", "reports.live"],
-        ["step", "export.graph"],
+        ["step", "export.graph", "export.half"],
         ["batches", "state"],
         ["machine", "trained", "stepper"],
         ["budget", "cost", "export"],
@@ -145,9 +145,9 @@ def test_an_uphill_import_would_be_found() -> None:
     assert not uphill("gan_infer", path, {"gan_infer.errors"})
 
 
-def test_only_session_touches_the_runtime() -> None:
+def test_only_session_and_buckets_touch_the_runtime() -> None:
     for package, path in FILES:
-        if path.name == "session.py":
+        if path.relative_to(ROOT).as_posix() in ("gan_infer/session.py", "gan_infer/buckets.py"):
             continue
         tree = ast.parse(path.read_text())
         under_type_checking = {
