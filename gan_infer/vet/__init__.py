@@ -94,7 +94,7 @@ def _check(body: bytes) -> Summary:
         raise RefusedError("is of ONNX Runtime's own format (.ort)")
     model = graph.read(body)
     _check_versions(model)
-    work = _walk(model, len(body))
+    _, work = trace(model, len(body))
     return Summary(
         ir_version=model.ir_version,
         opset=model.opset,
@@ -116,8 +116,15 @@ def _check_versions(model: Model) -> None:
             raise RefusedError(f"is of {what} {version}; {low} to {high} are taken")
 
 
-def _walk(model: Model, size: int) -> int:
-    """Follow the values through the graph at batch 1, in order; give the work of one picture."""
+def trace(model: Model, size: int) -> tuple[dict[str, Known], int]:
+    """Follow the values through the graph at batch 1, in order; `size` is the file's, in bytes.
+
+    Returns:
+        name -> what is known of it, and the work of one picture.
+
+    Raises:
+        RefusedError: an operator, a name or a size is not to be taken.
+    """
     values: dict[str, Known] = {}
     for tensor in model.initializers:
         _define(values, tensor.name, _known(tensor))
@@ -147,7 +154,7 @@ def _walk(model: Model, size: int) -> int:
     for end in model.outputs:
         if end.name not in values:
             raise RefusedError(f"gives {shown(end.name)}, which no operator makes")
-    return total
+    return values, total
 
 
 def _bound(what: str, node: Node, count: int, limit: tuple[int, int], size: int) -> None:

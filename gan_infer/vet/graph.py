@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from gan_infer.vet import wire
-from gan_infer.vet.wire import Reader, RefusedError
+from gan_infer.vet.wire import Reader, RefusedError, UnreadableError
 
 # Numbers of ONNX's TensorProto.DataType that a generator may use, and how numpy holds them.
 FLOAT32, UINT8, INT64, BOOL, FLOAT16, BFLOAT16 = 1, 2, 7, 9, 10, 16
@@ -29,7 +29,7 @@ MAX_RANK: Final = 16
 MAX_SIDE: Final = 2**31 - 1
 MAX_ENDS: Final = 16  # inputs or outputs of the model
 MAX_METADATA_BYTES: Final = 4 * 1024**2
-MAX_FIELDS: Final = 500_000
+MAX_FIELDS: Final = 200_000
 # Tensors up to so many elements are read, for they may be the sizes of others.
 MAX_READ: Final = 1024
 
@@ -44,9 +44,9 @@ _MODEL: Final = {
     7: ("graph", wire.BYTES),
     8: ("opset_import", wire.MESSAGES),
     14: ("metadata_props", wire.MESSAGES),
-    20: ("training_info", wire.REFUSED),
+    20: ("a training graph (training_info)", wire.REFUSED),
     25: ("functions", wire.REFUSED),
-    26: ("configuration", wire.REFUSED),
+    26: ("a device configuration", wire.REFUSED),
 }
 _OPSET: Final = {1: ("domain", wire.TEXT), 2: ("version", wire.INT)}
 _PROPERTY: Final = {1: ("key", wire.TEXT), 2: ("value", wire.BYTES)}
@@ -58,8 +58,8 @@ _GRAPH: Final = {
     11: ("input", wire.MESSAGES),
     12: ("output", wire.MESSAGES),
     13: ("value_info", wire.MESSAGES),
-    14: ("quantization_annotation", wire.REFUSED),
-    15: ("sparse_initializer", wire.REFUSED),
+    14: ("quantization annotations", wire.REFUSED),
+    15: ("sparse tensors", wire.REFUSED),
     16: ("metadata_props", wire.SKIPS),
 }
 _NODE: Final = {
@@ -72,7 +72,7 @@ _NODE: Final = {
     7: ("domain", wire.TEXT),
     8: ("overload", wire.TEXT),
     9: ("metadata_props", wire.SKIPS),
-    10: ("device_configurations", wire.REFUSED),
+    10: ("a device configuration", wire.REFUSED),
 }
 _ATTRIBUTE: Final = {
     1: ("name", wire.TEXT),
@@ -80,34 +80,34 @@ _ATTRIBUTE: Final = {
     3: ("i", wire.INT),
     4: ("s", wire.BYTES),
     5: ("t", wire.BYTES),
-    6: ("g", wire.REFUSED),
+    6: ("a subgraph, as loops and branches have,", wire.REFUSED),
     7: ("floats", wire.FLOATS),
     8: ("ints", wire.INTS),
-    9: ("strings", wire.REFUSED),
-    10: ("tensors", wire.REFUSED),
-    11: ("graphs", wire.REFUSED),
+    9: ("texts", wire.REFUSED),
+    10: ("a list of tensors", wire.REFUSED),
+    11: ("subgraphs, as loops and branches have,", wire.REFUSED),
     13: ("doc_string", wire.BYTES),
-    14: ("tp", wire.REFUSED),
-    15: ("type_protos", wire.REFUSED),
+    14: ("a type", wire.REFUSED),
+    15: ("types", wire.REFUSED),
     20: ("type", wire.INT32),
-    21: ("ref_attr_name", wire.REFUSED),
-    22: ("sparse_tensor", wire.REFUSED),
-    23: ("sparse_tensors", wire.REFUSED),
+    21: ("a reference to a function's attribute", wire.REFUSED),
+    22: ("a sparse tensor", wire.REFUSED),
+    23: ("sparse tensors", wire.REFUSED),
 }
 _TENSOR: Final = {
     1: ("dims", wire.INTS),
     2: ("data_type", wire.INT32),
-    3: ("segment", wire.REFUSED),
+    3: ("a segment of a larger tensor", wire.REFUSED),
     4: ("float_data", wire.BYTES),
     5: ("int32_data", wire.BYTES),
-    6: ("string_data", wire.REFUSED),
+    6: ("texts", wire.REFUSED),
     7: ("int64_data", wire.BYTES),
     8: ("name", wire.TEXT),
     9: ("raw_data", wire.BYTES),
     10: ("double_data", wire.BYTES),
     11: ("uint64_data", wire.BYTES),
     12: ("doc_string", wire.BYTES),
-    13: ("external_data", wire.REFUSED),
+    13: ("data outside the file (external_data)", wire.REFUSED),
     14: ("data_location", wire.INT32),
     16: ("metadata_props", wire.SKIPS),
 }
@@ -119,12 +119,12 @@ _VALUE: Final = {
 }
 _TYPE: Final = {
     1: ("tensor_type", wire.BYTES),
-    4: ("sequence_type", wire.REFUSED),
-    5: ("map_type", wire.REFUSED),
+    4: ("a sequence", wire.REFUSED),
+    5: ("a map", wire.REFUSED),
     6: ("denotation", wire.TEXT),
-    7: ("opaque_type", wire.REFUSED),
-    8: ("sparse_tensor_type", wire.REFUSED),
-    9: ("optional_type", wire.REFUSED),
+    7: ("an opaque type", wire.REFUSED),
+    8: ("a sparse tensor", wire.REFUSED),
+    9: ("an optional value", wire.REFUSED),
 }
 _TENSOR_TYPE: Final = {1: ("elem_type", wire.INT32), 2: ("shape", wire.BYTES)}
 _SHAPE: Final = {1: ("dim", wire.MESSAGES)}
@@ -185,7 +185,10 @@ def read(body: bytes) -> Model:
         RefusedError: they are none, or hold what is not taken.
     """
     reader = Reader(MAX_FIELDS)
-    model = reader.read(memoryview(body), _MODEL, "the model")
+    try:
+        model = reader.read(memoryview(body), _MODEL, "the model")
+    except UnreadableError as error:
+        raise RefusedError(f"is no ONNX model, or a damaged one: it {error}") from None
     if "graph" not in model:
         raise RefusedError("has no graph")
     graph = reader.read(model["graph"], _GRAPH, "the graph")

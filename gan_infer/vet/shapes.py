@@ -91,7 +91,7 @@ class Call:
             raise RefusedError(f"takes sizes from input {index} that the file does not fix")
         return value.reshape(-1)
 
-    def sides(self, index: int, low: int = -MAX_SIDE) -> list[int]:
+    def sides(self, index: int, low: int = -(2**63)) -> list[int]:
         """Give the integers of an input that the file must fix."""
         values = self.values(index)
         if values.dtype.kind not in "iu":

@@ -45,7 +45,11 @@ _WIRE_TYPES: Final = {
 
 
 class RefusedError(ValueError):
-    """What is wrong with the bytes, in words that go after "the file"."""
+    """What is wrong with the file, in words that go after "it"."""
+
+
+class UnreadableError(RefusedError):
+    """The bytes are no message of the kind that was asked for."""
 
 
 class Reader:
@@ -63,7 +67,7 @@ class Reader:
             what: the message's name, for errors.
 
         Raises:
-            RefusedError: the bytes are no such message, or there are too many fields.
+            RefusedError: it is no such message, holds what is refused, or there are too many fields.
         """
         found: dict[str, Any] = {name: [] for name, kind in schema.values() if kind.endswith("s")}
         at, end = 0, len(view)
@@ -73,11 +77,11 @@ class Reader:
             number, wire_type = key >> 3, key & 7
             name, kind = schema.get(number, ("", ""))
             if not name:
-                raise RefusedError(f"has an unknown field {min(number, 2**32)} in {what}")
+                raise UnreadableError(f"has an unknown field {min(number, 2**32)} in {what}")
             if kind == REFUSED:
                 raise RefusedError(f"has {name} in {what}, which is not taken")
             if wire_type not in _WIRE_TYPES[kind]:
-                raise RefusedError(f"has {name} of the wrong kind in {what}")
+                raise UnreadableError(f"has {name} of the wrong kind in {what}")
             value, at = self._value(view, at, wire_type, kind)
             if kind.endswith("s"):
                 if kind in (INTS, FLOATS) and wire_type == _LENGTH:
@@ -85,7 +89,7 @@ class Reader:
                 elif kind != SKIPS:
                     found[name].append(value)
             elif name in found:
-                raise RefusedError(f"has {name} twice in {what}")
+                raise UnreadableError(f"has {name} twice in {what}")
             else:
                 found[name] = value
         return found
@@ -104,7 +108,7 @@ class Reader:
             value, at = _varint(view, at)
             value = _signed(value)
             if kind == INT32 and not -(2**31) <= value < 2**31:
-                raise RefusedError("has a 32-bit number that is larger than that")
+                raise UnreadableError("has a 32-bit number that is larger than that")
             return value, at
         if wire_type == _FIXED32:
             part, at = _part(view, at, 4)
@@ -117,7 +121,7 @@ class Reader:
             return self.integers(part), at
         if kind == FLOATS:
             if len(part) % 4:
-                raise RefusedError("has a list of floats that is no multiple of 4 bytes long")
+                raise UnreadableError("has a list of floats that is no multiple of 4 bytes long")
             self._spend(len(part) // 4)
             return list(struct.unpack(f"<{len(part) // 4}f", part)), at
         return part, at
@@ -125,7 +129,7 @@ class Reader:
     def _spend(self, fields: int) -> None:
         self._left -= fields
         if self._left < 0:
-            raise RefusedError("has more fields than any generator needs")
+            raise UnreadableError("has more fields than any generator needs")
 
 
 def _varint(view: memoryview, at: int) -> tuple[int, int]:
@@ -140,17 +144,17 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
             result |= (byte & 0x7F) << shift
             if byte < 0x80:
                 if byte == 0 or result >= 2**64:
-                    raise RefusedError("has a number written in too many bytes")
+                    raise UnreadableError("has a number written in too many bytes")
                 return result, place + 1
             shift += 7
     except IndexError:
-        raise RefusedError("ends within a number; it is cut short or damaged") from None
-    raise RefusedError("has a number written in too many bytes")
+        raise UnreadableError("ends within a number; it is cut short or damaged") from None
+    raise UnreadableError("has a number written in too many bytes")
 
 
 def _part(view: memoryview, at: int, length: int) -> tuple[memoryview, int]:
     if length > len(view) - at:
-        raise RefusedError("claims more bytes than it has; it is cut short or damaged")
+        raise UnreadableError("claims more bytes than it has; it is cut short or damaged")
     return view[at : at + length], at + length
 
 
@@ -160,8 +164,8 @@ def _signed(value: int) -> int:
 
 def _text(part: memoryview) -> str:
     if len(part) > MAX_TEXT:
-        raise RefusedError(f"has a name of {len(part):,} bytes; at most {MAX_TEXT:,} are taken")
+        raise UnreadableError(f"has a name of {len(part):,} bytes; at most {MAX_TEXT:,} are taken")
     try:
         return str(part, "utf-8")
     except UnicodeDecodeError:
-        raise RefusedError("has a name that is no UTF-8 text") from None
+        raise UnreadableError("has a name that is no UTF-8 text") from None
