@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench catalog clean
 
 demo: .venv/train.stamp
 	$(BIN)/gan-train fit digits --minutes 3.8 --out runs/demo
@@ -23,6 +23,10 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.sdk_overhead
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.memory
+
+# After a change of a file in models/: its checksum.
+catalog: .venv/train.stamp
+	$(BIN)/python -c "from gan_infer import catalog; print(catalog.write_checksums())"
 
 clean:
 	rm -rf .venv

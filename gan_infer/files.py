@@ -60,6 +60,14 @@ def write(target: Path, fill: bytes | Callable[[BinaryIO], object]) -> None:
             file.write(fill)
 
 
+def home() -> Path:
+    """Give the folder of all that is kept between runs: $GANFORGE_HOME, or one in the user's cache."""
+    if named := os.environ.get("GANFORGE_HOME"):
+        return Path(named)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "ganforge"
+
+
 def sweep(folder: Path) -> None:
     """Remove what writes that were killed left in a folder. Nobody else may be writing there."""
     for path in folder.glob(f".*.{_TOKEN_GLOB}.part*"):

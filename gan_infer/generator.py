@@ -74,7 +74,8 @@ class Generator:
         """Load a model file.
 
         Args:
-            source: a path, or the name of a shipped model.
+            source: a path, a folder that holds one .onnx file, the name of a shipped model, or
+                hf://owner/repository[@revision][/file] (needs the extra `hub`).
             device: "auto" takes an NVIDIA GPU where one works and else the CPU; "cpu"; "cuda" or
                 "cuda:1" takes that GPU or raises, as do "coreml" and "dml" where the installed
                 runtime has them.
@@ -84,18 +85,17 @@ class Generator:
                 as the cores that affinity and control groups leave to this process.
 
         Raises:
-            ModelError: no such file, or it is no generator that this version can read.
+            ModelError: no such file, it is refused by `gan_infer.vet`, or it is no generator that
+                this version can read.
             DeviceError: the asked-for device cannot be had; says what is missing.
             OptionError: `device` is none that there is, or `threads` is out of range, or stands
-                beside `session_options`.
+                beside `session_options`, or an hf:// address comes
+                without the extra `hub`.
         """
-        path = catalog.find(source)
-        try:
-            model = path.read_bytes()
-        except OSError as error:
-            raise ModelError(
-                f"{path} cannot be read: {error.strerror}; give a file that you may read"
-            ) from None
+        from gan_infer import vet
+
+        path, model = catalog.read(source)
+        vet.check(model, str(path))  # the very bytes that the runtime gets
         session = Session(
             model,
             source=str(path),

@@ -15,8 +15,10 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "gan_infer": [
         ["errors", "cores"],
-        ["files", "latents", "devices", "buckets"],
-        ["metadata", "images", "session", "catalog"],
+        ["files", "latents", "devices", "buckets", "vet.wire"],
+        ["metadata", "images", "session", "hub", "vet.graph"],
+        ["catalog", "vet.shapes"],
+        ["vet"],
         ["generator"],
         ["__init__"],
         ["console"],

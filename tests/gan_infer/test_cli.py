@@ -73,7 +73,7 @@ def test_info_says_what_the_file_is(run: Run, model_file: Models) -> None:
         (["grid", "--to", "file/grid.png"], 1, "cannot write file/grid.png"),
         (["grid", "--rows", "0"], 2, "--rows"),
         (["grid", "--model", "gone.onnx"], 1, "no model file 'gone.onnx'"),
-        (["grid", "--model", "file"], 1, "cannot be opened as an ONNX model"),
+        (["grid", "--model", "file"], 1, "is refused unopened"),
         (["grid", "--model", "."], 1, "is a directory"),
         (["sample", "0", "--to", "d"], 1, "at least 1"),
         (["sample", "--to", "d", "--", "-3"], 1, "at least 1"),
