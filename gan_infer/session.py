@@ -32,6 +32,7 @@ class Session:
             to be said.
         metadata: the texts in the file's `metadata_props`.
         inputs, outputs: name -> (type as the runtime writes it, shape with None where free).
+        optional_inputs: the same, of inputs that have a value of their own where none is fed.
         run: run(output names or None, {input name: array}) -> list of arrays; thread-safe.
     """
 
@@ -77,6 +78,7 @@ class Session:
         self.metadata: dict[str, str] = dict(opened.get_modelmeta().custom_metadata_map)
         self.inputs = {item.name: _signature(item) for item in opened.get_inputs()}
         self.outputs = {item.name: _signature(item) for item in opened.get_outputs()}
+        self.optional_inputs = {item.name: _signature(item) for item in opened.get_overridable_initializers()}
         self.run: Any = opened.run
 
     def _choose(
