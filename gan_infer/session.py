@@ -57,8 +57,9 @@ class Session:
         self.note = ""
         options = session_options or ort.SessionOptions()
         chosen, wanted = self._choose(device, providers, ort.get_available_providers())
-        if session_options is None and wanted is None:
-            # A failed try of a GPU is told by `note`; the runtime's own log would say it again.
+        if session_options is None:
+            # A failed try of a GPU is told by `note`, and of inputs that may be left out the runtime
+            # warns at each start; its log would say again what we know.
             options.log_severity_level = 3
         try:
             opened = ort.InferenceSession(model, options, providers=chosen)

@@ -72,10 +72,26 @@ def _rows(graph: onnx.GraphProto, node: onnx.NodeProto, classes: int) -> tuple[o
             and table.dims[0] == classes
         )
         return (node, node.input[0]) if right else None
-    if node.op_type == "OneHot" and _attribute(node, "axis", -1) in (1, -1):
+    return _one_hot(graph, node, classes)
+
+
+def _one_hot(graph: onnx.GraphProto, node: onnx.NodeProto, classes: int) -> tuple[onnx.NodeProto, str] | None:
+    """Give the last node of "one-hot of `label`, as floats", written as one operator or as a comparison."""
+    compared = node.op_type == "OneHot" and _attribute(node, "axis", -1) in (1, -1)
+    for _ in range(4):
         after = [other for other in graph.node if node.output[0] in other.input]
-        if len(after) == 1 and after[0].op_type == "Cast" and _attribute(after[0], "to", 0) == 1:
-            return after[0], ""
+        if len(after) != 1:
+            return None
+        node = after[0]
+        if node.op_type == "Equal":
+            indices = next((item for item in graph.initializer if item.name in node.input), None)
+            if indices is None or numpy_helper.to_array(indices).tolist() != list(range(classes)):
+                return None
+            compared = True
+        elif node.op_type != "Cast" or not compared:
+            return None
+        elif _attribute(node, "to", 0) == onnx.TensorProto.FLOAT:
+            return node, ""
     return None
 
 
