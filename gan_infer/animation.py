@@ -69,9 +69,7 @@ def format_of(path: Path) -> str:
 def _with_pillow(frames: Iterator[Frame], part: Path, rate: float, **options: Any) -> None:
     pictures = (images.to_pil(frame) for frame in frames)
     first = next(pictures)
-    first.save(
-        part, save_all=True, append_images=pictures, duration=round(1000 / rate), loop=0, **options
-    )
+    first.save(part, save_all=True, append_images=pictures, duration=round(1000 / rate), loop=0, **options)
 
 
 def _write_gif(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:

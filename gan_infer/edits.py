@@ -67,23 +67,33 @@ def moved(
     directions: Mapping[str, Direction],
     amounts: Mapping[str, npt.NDArray[np.float64]],
     weights: npt.NDArray[np.float32] | None,
+    *,
+    keep_length: bool,
 ) -> npt.NDArray[np.float32]:
     """Give latents + the sum over directions of amount * scale * vector, float32 [n, latent_dim].
 
     Args:
         latents: float32 [n, latent_dim], or [1, latent_dim] for all.
-        amounts: name -> float64 [n], or [1] for all.
+        amounts: name -> float64 [n], or [1] for all; 0 of everything leaves a latent as it is.
         weights: float32 [n, classes] or [1, classes], which class's own vectors to take, as far as
             a direction has them; None for an unconditional model.
+        keep_length: bring each sum back to the length of the latent that it started from. Normal
+            latents lie near a sphere; on it, pictures stay of their class further out.
     """
-    result = latents.astype(np.float64)
+    start = latents.astype(np.float64)
+    change = np.zeros((1, start.shape[1]))
     for name, amount in amounts.items():
         direction = directions[name]
         if direction.class_vectors and weights is not None:
             vector = weights.astype(np.float64) @ np.array(direction.class_vectors)
         else:
             vector = np.array(direction.vector)[None]
-        result = result + amount[:, None] * (direction.scale * vector)
+        change = change + amount[:, None] * (direction.scale * vector)
+    result = start + change
+    if keep_length:
+        lengths = np.linalg.norm(result, axis=1, keepdims=True)
+        kept = result * (np.linalg.norm(start, axis=1, keepdims=True) / np.where(lengths > 0, lengths, 1.0))
+        result = np.where(change.any(1, keepdims=True), kept, result)
     return result.astype(np.float32)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, overload
 
 import numpy as np
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     Pictures = npt.NDArray[np.uint8]
     Latents = npt.NDArray[np.float32]
     Labels = npt.NDArray[np.int64]
+    Seeds = latents.Seeds
     Weights = npt.NDArray[np.float32]
     Label = int | str
     Mix = Mapping[Label, float]
@@ -247,7 +248,8 @@ class Generator:
         """
         _check_output(output)
         count = self._fitting(n)
-        return self._given(self._joined(self.iter_batches(count, label, seed, psi=psi), count), output)
+        pictures = self._joined(self.iter_batches(count, label, seed, psi=psi), count)
+        return pictures if output == "np" else [images.to_pil(picture) for picture in pictures]
 
     def iter_batches(
         self,
@@ -358,7 +360,8 @@ class Generator:
         Raises:
             OptionError: as `latents`.
         """
-        return self.latents(latents.check_seed(seed))[0]
+        latent: Latents = self.latents(latents.check_seed(seed))[0]
+        return latent
 
     # Plays with the latent space.
 
@@ -371,8 +374,7 @@ class Generator:
         label: LabelSpec = None,
         *,
         psi: float = 1.0,
-        output: Literal["np", "pil"] = "np",
-    ) -> Any:
+    ) -> Pictures:
         """Make the pictures on the way from one seed or latent to another, both ends among them.
 
         Args:
@@ -383,24 +385,22 @@ class Generator:
             label: a class or mix for all, or two of them, of the ends, where the model mixes
                 labels. None lets the seeds choose, as in `sample`.
             psi: as in `sample`.
-            output: "np" or "pil".
 
         Returns:
-            uint8 [steps, height, width, channels], or a list of Pillow images.
+            uint8 [steps, height, width, channels].
 
         Raises:
             OptionError: an argument is out of its range or of another shape.
             LabelError: no such class, the model cannot mix labels where it would have to, or an
                 end is a latent and no label is given.
         """
-        _check_output(output)
         count = self._fitting(steps, "steps")
         corners = np.stack([self._point(a), self._point(b)])
-        way = paths.between(*corners, count, self._mode(mode))
+        way = paths.between(corners[0], corners[1], count, self._mode(mode))
         classes = self._corner_labels(label, [a, b])
         if classes is not None:
             classes = self._blend(classes, np.zeros(count, int), np.linspace(0.0, 1.0, count))
-        return self._given(self(_truncated(way, paths.check_psi(psi)), classes), output)
+        return self(_truncated(way, paths.check_psi(psi)), classes)
 
     def loop(
         self,
@@ -410,8 +410,7 @@ class Generator:
         label: LabelSpec = None,
         *,
         psi: float = 1.0,
-        output: Literal["np", "pil"] = "np",
-    ) -> Any:
+    ) -> Pictures:
         """Make the frames of a closed walk through seeds or latents, from the first back to it.
 
         The last frame is one step before the first, so that they repeat without a stop. Each leg
@@ -420,16 +419,15 @@ class Generator:
         Args:
             points: seeds or latents, at least one.
             steps: how many frames, at least 1.
-            mode, psi, output: as in `interpolate`.
+            mode, psi: as in `interpolate`.
             label: a class or mix for all, or one a point; None lets the seeds choose.
 
         Returns:
-            uint8 [steps, height, width, channels], or a list of Pillow images.
+            uint8 [steps, height, width, channels].
 
         Raises:
             OptionError, LabelError: as `interpolate`.
         """
-        _check_output(output)
         count = self._fitting(steps, "steps")
         given = list(points)
         if not given:
@@ -438,18 +436,17 @@ class Generator:
         classes = self._corner_labels(label, given)
         if classes is not None:
             classes = self._blend(classes, *paths.loop_positions(len(given), count))
-        return self._given(self(_truncated(way, paths.check_psi(psi)), classes), output)
+        return self(_truncated(way, paths.check_psi(psi)), classes)
 
     def edit(
         self,
-        seed: latents.Seeds | npt.NDArray[np.floating[Any]],
+        seed: Seeds | npt.NDArray[np.floating[Any]],
         label: LabelSpec = None,
         amounts: Mapping[str | int, edits.Amount] | None = None,
         *,
         psi: float = 1.0,
-        output: Literal["np", "pil"] = "np",
         **named: edits.Amount,
-    ) -> Any:
+    ) -> Pictures:
         """Make the pictures of seeds, changed along directions: `gen.edit(7, thickness=+2, slant=-1)`.
 
         Args:
@@ -457,13 +454,12 @@ class Generator:
             label: as in `sample`; needed by a conditional model where latents are given.
             amounts: direction -> amount, for directions by number (k stands for "direction<k>")
                 or of names that are no Python words.
-            psi: as in `sample`; on the latents before the change, not on the change.
-            output: "np" or "pil".
+            psi: as in `sample`; on the latents after the change.
             **named: direction = amount, in the direction's units (see `directions`): a number, or
                 n numbers, a picture each.
 
         Returns:
-            uint8 [n, height, width, channels], or a list of n Pillow images; 0 of everything gives
+            uint8 [n, height, width, channels]; 0 of everything gives
             the picture of `sample`.
 
         Raises:
@@ -471,7 +467,6 @@ class Generator:
                 from -100 to 100, or numbers of seeds and amounts that do not go together.
             LabelError: as `sample`.
         """
-        _check_output(output)
         checked, count = edits.amounts_of(self._directions, {**(amounts or {}), **named})
         start, seeds = self._points(seed)
         count = self._fitting(max(count, len(start)))
@@ -479,10 +474,15 @@ class Generator:
             raise OptionError(
                 f"{len(start)} seeds and {count} amounts do not go together; give one, or one each"
             )
-        start = np.repeat(_truncated(start, paths.check_psi(psi)), count // len(start), axis=0)
         classes = self._labels_or_raise(label, np.resize(seeds, count) if seeds is not None else None, count)
-        weights = None if classes is None else self._as_weights(classes)
-        return self._given(self(edits.moved(start, self._directions, checked, weights), classes), output)
+        start = edits.moved(
+            np.repeat(start, count // len(start), axis=0),
+            self._directions,
+            checked,
+            None if classes is None else self._as_weights(classes),
+            keep_length=self.metadata.latent_distribution == "normal",
+        )
+        return self(_truncated(start, paths.check_psi(psi)), classes)
 
     # Labels.
 
@@ -550,9 +550,6 @@ class Generator:
             seeds = np.arange(first + start, first + stop, dtype=np.uint64)
             yield self._pictures(_truncated(self.latents(seeds), psi), self._labels_of(spec, seeds, start))
 
-    def _given(self, pictures: Pictures, output: str) -> Any:
-        return pictures if output == "np" else [images.to_pil(picture) for picture in pictures]
-
     def _fitting(self, n: object, name: str = "n") -> int:
         count = self._count(n, name)
         if count * self._levels > MAX_ARRAY_BYTES:
@@ -568,7 +565,7 @@ class Generator:
         return mode
 
     def _points(
-        self, given: latents.Seeds | npt.NDArray[np.floating[Any]]
+        self, given: Seeds | npt.NDArray[np.floating[Any]]
     ) -> tuple[Latents, npt.NDArray[np.uint64] | None]:
         """Give latents [n, latent_dim] of seeds or latents, and the seeds, where they were seeds."""
         array = np.asarray(given)
@@ -585,7 +582,8 @@ class Generator:
         found = self._points(given)[0]
         if len(found) != 1:
             raise OptionError(f"{len(found)} latents were given where one is expected")
-        return found[0]
+        point: Latents = found[0]
+        return point
 
     def _corner_labels(self, label: LabelSpec, points: Sequence[Point]) -> Labels | Weights | None:
         """Give the labels of the corners of a way, one each, None for an unconditional model."""
@@ -616,9 +614,10 @@ class Generator:
         return blended.astype(np.float32)
 
     def _as_weights(self, labels: Labels | Weights | int) -> Weights:
-        if isinstance(labels, np.ndarray) and labels.dtype.kind == "f":
-            return labels
-        return np.eye(self._classes, dtype=np.float32)[labels]
+        if isinstance(labels, np.ndarray) and labels.dtype == np.float32:
+            return cast("Weights", labels)
+        weights: Weights = np.eye(self._classes, dtype=np.float32)[labels]
+        return weights
 
     def _need_mixing(self, what: str) -> None:
         if not self._mixes:
@@ -649,7 +648,7 @@ class Generator:
         """Give one for all (an index, or weights [classes]), one each, or None: the seeds choose."""
         if label is None:
             return None
-        if isinstance(label, (str, Mapping)) or np.ndim(label) == 0:
+        if isinstance(label, (str, Mapping)) or np.ndim(label) == 0:  # type: ignore[arg-type]
             return self._each(label)  # type: ignore[arg-type]
         each = [self._each(item) for item in label]  # type: ignore[union-attr]
         if len(each) != count:
@@ -667,8 +666,8 @@ class Generator:
             return (seeds % np.uint64(self._classes)).astype(np.int64)
         if isinstance(spec, int):
             return np.full(len(seeds), spec, np.int64)
-        if spec.ndim == 1 and spec.dtype.kind == "f":
-            return np.tile(spec, (len(seeds), 1))
+        if spec.ndim == 1 and spec.dtype == np.float32:
+            return np.tile(cast("Weights", spec), (len(seeds), 1))
         return spec[start : start + len(seeds)]
 
     def _check_labels(self, labels: npt.ArrayLike | Mix | None, count: int) -> Labels | Weights | None:

@@ -43,6 +43,9 @@ class Golden:
 class Direction:
     """A way to change a picture: latent + amount * scale * vector draws it changed by `amount` units.
 
+    The sum of the changes along several directions is taken first; where latents are normal, the
+    changed latent is then brought back to the length that it had.
+
     Attributes:
         name: what changes ("thickness"), or "direction1", "direction2", ... where nobody named it.
         vector: [latent_dim], of length 1.

@@ -57,4 +57,5 @@ def weights(mix: Mapping[int, Any], classes: int) -> npt.NDArray[np.float32]:
     total = result.sum()
     if not 0 < total < math.inf:
         raise LabelError(f"the weights of the label mix sum to {total:g}; at least one must be over 0")
-    return (result / total).astype(np.float32)
+    normalised: npt.NDArray[np.float32] = (result / total).astype(np.float32)
+    return normalised

@@ -81,7 +81,8 @@ def between(a: npt.ArrayLike, b: npt.ArrayLike, steps: int, mode: str = "slerp")
     """
     if steps < 2:
         raise OptionError(f"{steps} steps were asked for between two latents; give at least 2")
-    return _way(mode)(a, b, np.linspace(0.0, 1.0, steps))
+    way: Latents = _way(mode)(a, b, np.linspace(0.0, 1.0, steps))
+    return way
 
 
 def loop(points: npt.ArrayLike, steps: int, mode: str = "slerp") -> Latents:

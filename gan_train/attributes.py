@@ -19,15 +19,17 @@ Planes = npt.NDArray[np.float32]
 # Rec. 601, as Pillow turns colours to grey.
 _LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
 # Strokes are measured on pictures enlarged to about this side, to fractions of a pixel.
-_FINE_SIDE: Final = 112
+_FINE_SIDE: Final = 84
 _AT_ONCE: Final = 256
 
 
 def levels(pictures: Pictures) -> Planes:
     """Give the grey levels, 0 to 1, float32 [n, height, width]; what is transparent is black."""
-    values = pictures.astype(np.float32) / 255
-    grey = values[..., 0] if pictures.shape[3] == 1 else values[..., :3] @ _LUMA
-    return grey * values[..., 3] if pictures.shape[3] == 4 else grey
+    values: Planes = pictures / np.float32(255)
+    grey: Planes = values[..., 0] if pictures.shape[3] == 1 else values[..., :3] @ _LUMA
+    if pictures.shape[3] == 4:
+        grey = grey * values[..., 3]
+    return grey
 
 
 def ink(pictures: Pictures) -> Planes:
@@ -40,7 +42,8 @@ def ink(pictures: Pictures) -> Planes:
 
 def brightness(pictures: Pictures) -> Doubles:
     """Give the mean grey level of each picture, 0 to 1, float64 [n]."""
-    return levels(pictures).mean((1, 2), dtype=np.float64)
+    means: Doubles = levels(pictures).mean((1, 2), dtype=np.float64)
+    return means
 
 
 def slant(pictures: Pictures) -> Doubles:
@@ -58,7 +61,8 @@ def slant(pictures: Pictures) -> Doubles:
     x = columns - (plane.sum(1) @ columns)[:, None] / total
     covariance = np.einsum("nij,ni,nj->n", plane, y, x)
     spread = np.einsum("nij,ni->n", plane, y**2)
-    return np.degrees(np.arctan2(-covariance, np.where(spread > 0, spread, 1.0)))
+    angles: Doubles = np.degrees(np.arctan2(-covariance, np.where(spread > 0, spread, 1.0)))
+    return angles
 
 
 def thickness(pictures: Pictures) -> Doubles:
@@ -86,7 +90,8 @@ def _thickness(pictures: Pictures) -> Doubles:
     mask = (fine > deepest / 2) & (deepest > 1 / 255)
     distance = np.where(mask, edge_distance(mask) - 0.5, 0.0)
     area = np.maximum(mask.sum((1, 2)), 1)
-    return 4.0 * distance.sum((1, 2), dtype=np.float64) / area / factor
+    widths: Doubles = 4.0 * distance.sum((1, 2), dtype=np.float64) / area / factor
+    return widths
 
 
 def edge_distance(mask: npt.NDArray[np.bool_]) -> Planes:
@@ -115,7 +120,8 @@ def edge_distance(mask: npt.NDArray[np.bool_]) -> Planes:
             break
         np.minimum(nearest[..., offset:], squared[..., :-offset] + offset**2, out=nearest[..., offset:])
         np.minimum(nearest[..., :-offset], squared[..., offset:] + offset**2, out=nearest[..., :-offset])
-    return np.sqrt(nearest[:, 1:-1, 1:-1])
+    distance: Planes = np.sqrt(nearest[:, 1:-1, 1:-1])
+    return distance
 
 
 def _enlarged(plane: Planes, factor: int, axis: int) -> Planes:
