@@ -15,6 +15,7 @@ from gan_infer.errors import OptionError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from PIL import Image
 
     Frame = npt.NDArray[np.uint8]
 
@@ -67,9 +68,11 @@ def format_of(path: Path) -> str:
 
 
 def _with_pillow(frames: Iterator[Frame], part: Path, rate: float, **options: Any) -> None:
-    pictures = (images.to_pil(frame) for frame in frames)
+    pictures: Iterator[Image.Image] = (images.to_pil(frame) for frame in frames)
     first = next(pictures)
-    first.save(part, save_all=True, append_images=pictures, duration=round(1000 / rate), loop=0, **options)
+    # Of a PNG, Pillow looks through the frames twice.
+    rest = list(pictures) if part.suffix.lower() == ".png" else pictures
+    first.save(part, save_all=True, append_images=rest, duration=round(1000 / rate), loop=0, **options)
 
 
 def _write_gif(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:

@@ -1,4 +1,4 @@
-"""What pixels say of a picture: stroke thickness, slant, brightness; it knows no models.
+"""What pixels say of a picture: thickness, slant, brightness, extent; it knows no models.
 
 Pictures are uint8 [n, height, width, channels] with 1 (grey), 3 (RGB) or 4 (RGBA) channels. A
 stroke is whatever differs from the background, which is the median level of the border.
@@ -25,7 +25,8 @@ _AT_ONCE: Final = 256
 
 def levels(pictures: Pictures) -> Planes:
     """Give the grey levels, 0 to 1, float32 [n, height, width]; what is transparent is black."""
-    values: Planes = pictures / np.float32(255)
+    values: Planes = pictures.astype(np.float32)
+    values /= 255
     grey: Planes = values[..., 0] if pictures.shape[3] == 1 else values[..., :3] @ _LUMA
     if pictures.shape[3] == 4:
         grey = grey * values[..., 3]
@@ -50,19 +51,24 @@ def slant(pictures: Pictures) -> Doubles:
     """Give how far strokes lean to the right of upright, in degrees, float64 [n].
 
     The angle of the shear that takes the covariance of the ink's x and y away: atan(-mu11 / mu02),
-    y pointing down, as digits are deskewed by (LeCun et al., Proceedings of the IEEE 1998, section
-    III.A). 0 for a picture without ink, or whose ink has no height.
+    y pointing down, as digits are deskewed by. 0 for a picture without ink, or whose ink has no
+    height.
     """
-    plane = ink(pictures).astype(np.float64)
-    _, height, width = plane.shape
-    total = np.maximum(plane.sum((1, 2)), 1e-12)[:, None]
-    rows, columns = np.arange(height), np.arange(width)
-    y = rows - (plane.sum(2) @ rows)[:, None] / total
-    x = columns - (plane.sum(1) @ columns)[:, None] / total
-    covariance = np.einsum("nij,ni,nj->n", plane, y, x)
-    spread = np.einsum("nij,ni->n", plane, y**2)
-    angles: Doubles = np.degrees(np.arctan2(-covariance, np.where(spread > 0, spread, 1.0)))
+    _, down, covariance = _moments(pictures)
+    angles: Doubles = np.degrees(np.arctan2(-covariance, np.where(down > 0, down, 1.0)))
     return angles
+
+
+def width(pictures: Pictures) -> Doubles:
+    """Give how wide the ink spreads, in pixels, float64 [n]: the width of a filled box of that spread."""
+    across, _, _ = _moments(pictures)
+    return _side(across)
+
+
+def height(pictures: Pictures) -> Doubles:
+    """Give how high the ink spreads, in pixels, float64 [n]: the height of a filled box of that spread."""
+    _, down, _ = _moments(pictures)
+    return _side(down)
 
 
 def thickness(pictures: Pictures) -> Doubles:
@@ -79,7 +85,27 @@ ATTRIBUTES: Final[dict[str, Callable[[Pictures], Doubles]]] = {
     "thickness": thickness,
     "slant": slant,
     "brightness": brightness,
+    "width": width,
+    "height": height,
 }
+
+
+def _moments(pictures: Pictures) -> tuple[Doubles, Doubles, Doubles]:
+    """Give the variance of the ink's x, that of its y, and their covariance, in pixels^2; 0 without ink."""
+    plane = ink(pictures).astype(np.float64)
+    rows, columns = np.arange(plane.shape[1]), np.arange(plane.shape[2])
+    total = np.maximum(plane.sum((1, 2)), 1e-12)
+    y = rows - ((plane.sum(2) @ rows) / total)[:, None]
+    x = columns - ((plane.sum(1) @ columns) / total)[:, None]
+    pairs = (("nij,nj,nj->n", x, x), ("nij,ni,ni->n", y, y), ("nij,ni,nj->n", y, x))
+    across, down, covariance = (np.einsum(text, plane, a, b, optimize=True) / total for text, a, b in pairs)
+    return across, down, covariance
+
+
+def _side(variance: Doubles) -> Doubles:
+    # Pixels side by side fill a box whose variance is (side^2 - 1) / 12.
+    side: Doubles = np.sqrt(12 * variance + (variance > 0))
+    return side
 
 
 def _thickness(pictures: Pictures) -> Doubles:
@@ -106,16 +132,16 @@ def edge_distance(mask: npt.NDArray[np.bool_]) -> Planes:
     Returns:
         float32 [n, height, width].
     """
-    count, height, width = mask.shape
-    column = np.zeros((count, height + 2, width + 2), np.float32)
+    count, rows, columns = mask.shape
+    column = np.zeros((count, rows + 2, columns + 2), np.float32)
     inside = np.pad(mask, ((0, 0), (1, 1), (1, 1)))
-    for row in range(1, height + 1):
+    for row in range(1, rows + 1):
         column[:, row] = (column[:, row - 1] + 1) * inside[:, row]
-    for row in range(height, 0, -1):
+    for row in range(rows, 0, -1):
         column[:, row] = np.minimum(column[:, row], (column[:, row + 1] + 1) * inside[:, row])
     squared = column**2
     nearest = squared.copy()
-    for offset in range(1, width + 2):
+    for offset in range(1, columns + 2):
         if offset**2 >= nearest.max(initial=0):
             break
         np.minimum(nearest[..., offset:], squared[..., :-offset] + offset**2, out=nearest[..., offset:])

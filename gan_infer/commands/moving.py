@@ -79,7 +79,8 @@ def write(draw: Draw, to: Path, seconds: float, rate: int, sheet: int | None, sc
     from gan_infer import animation, images
 
     frames = draw(sheet or max(2, round(seconds * rate)))
-    factor = scale or images.factor_for(*frames.shape[1:3], at_least=_AT_LEAST if sheet is None else 64)
+    smallest = _AT_LEAST if sheet is None else 64
+    factor = scale or images.factor_for(frames.shape[1], frames.shape[2], smallest)
     if sheet is None:
         animation.write((images.enlarge(frame, factor) for frame in frames), to, rate)
     else:

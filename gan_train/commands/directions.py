@@ -11,7 +11,7 @@ import click
 from gan_infer import console, files, latents
 from gan_infer.errors import OptionError
 
-_ATTRIBUTES: Final = ("thickness", "slant", "brightness")
+_ATTRIBUTES: Final = ("thickness", "slant", "brightness", "width", "height")
 # Arguments of Generator.edit, which a direction of that name could not be given beside.
 _TAKEN: Final = ("seed", "label", "amounts", "psi", "output")
 
