@@ -108,6 +108,7 @@ def markdown(kept: list[lines.Line]) -> str:
     newest = {(each["model"], each["direction"]): each for each in kept}
     rows = [
         (
+            each["model"],
             each["direction"],
             f"{each['range']} in {each['steps']} steps",
             each["seeds"],
@@ -116,7 +117,9 @@ def markdown(kept: list[lines.Line]) -> str:
         )
         for each in newest.values()
     ]
-    return lines.table(rows, ["direction", "range", "seeds", "monotone", "label stays at every step"])
+    return lines.table(
+        rows, ["model", "direction", "range", "seeds", "monotone", "label stays at every step"]
+    )
 
 
 if __name__ == "__main__":

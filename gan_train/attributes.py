@@ -110,7 +110,7 @@ def _side(variance: Doubles) -> Doubles:
 
 def _thickness(pictures: Pictures) -> Doubles:
     plane = ink(pictures)
-    factor = max(1, round(_FINE_SIDE / max(plane.shape[1:])))
+    factor = max(2, round(_FINE_SIDE / max(plane.shape[1:])))
     fine = _enlarged(_enlarged(plane, factor, 1), factor, 2)
     deepest = fine.max((1, 2), keepdims=True)
     mask = (fine > deepest / 2) & (deepest > 1 / 255)
