@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gan_infer import Generator, LabelError, OptionError, edits, mixes, paths
 from gan_infer.metadata import Direction
-from tests.conftest import CONDITIONAL, DCGAN, EVERY_KIND, Kind
+from tests.conftest import CONDITIONAL, DCGAN, EVERY_KIND, Kind, without_mixing
 
 Models = Callable[[Kind], Path]
 MIXABLE = [kind for kind in EVERY_KIND if kind.classes]
@@ -40,20 +40,8 @@ def directed(model_file: Models) -> Generator:
 @pytest.fixture(scope="module")
 def plain(model_file: Models, tmp_path_factory: pytest.TempPathFactory) -> Generator:
     """Give a conditional model without the input by which labels are mixed, as older files are."""
-    model = onnx.load(model_file(CONDITIONAL))
-    graph = model.graph
-    kept = [node for node in graph.node if "label_weights" not in "".join([*node.input, *node.output])]
-    for node in kept:
-        node.output[0] = node.output[0].removesuffix("_plain")
-    kept = [node for node in kept if node.op_type != "Where"]
-    del graph.node[:]
-    graph.node.extend(kept)
-    for items in (graph.initializer, graph.input):
-        found = [item for item in items if item.name.startswith("label_weights")]
-        for item in found:
-            items.remove(item)
     path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    onnx.save(model, path)
+    onnx.save(without_mixing(onnx.load(model_file(CONDITIONAL))), path)
     return Generator.load(path, device="cpu")
 
 
