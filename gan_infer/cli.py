@@ -5,9 +5,12 @@ from __future__ import annotations
 import click
 
 from gan_infer import __version__, console
+from gan_infer.commands.edit import edit
 from gan_infer.commands.grid import grid
 from gan_infer.commands.info import info
+from gan_infer.commands.morph import morph
 from gan_infer.commands.sample import sample
+from gan_infer.commands.walk import walk
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,7 +19,7 @@ def cli() -> None:
     """Make pictures with an exported generator. Add --debug for tracebacks."""
 
 
-for command in (grid, sample, info):
+for command in (grid, sample, edit, walk, morph, info):
     cli.add_command(command)
 
 

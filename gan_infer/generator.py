@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast, overload
 
 import numpy as np
 
-from gan_infer import catalog, images, latents
+from gan_infer import catalog, edits, images, latents, mixes, paths
 from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, ModelError, OptionError
-from gan_infer.metadata import KEY, Metadata
+from gan_infer.metadata import KEY, Direction, Metadata
 from gan_infer.session import Session, as_float32
 
 if TYPE_CHECKING:
@@ -24,8 +24,13 @@ if TYPE_CHECKING:
     Pictures = npt.NDArray[np.uint8]
     Latents = npt.NDArray[np.float32]
     Labels = npt.NDArray[np.int64]
+    Seeds = latents.Seeds
+    Weights = npt.NDArray[np.float32]
     Label = int | str
-    LabelSpec = Label | Sequence[Label] | npt.NDArray[np.integer[Any]] | None
+    Mix = Mapping[Label, float]
+    LabelSpec = Label | Mix | Sequence[Label | Mix] | npt.NDArray[np.integer[Any]] | None
+    # A seed, or the latent itself, float [latent_dim].
+    Point = int | npt.NDArray[np.floating[Any]]
     # What was asked for, the file that it was, device, providers, threads.
     _Loaded = tuple[str, str, str, Providers | None, int | None]
 
@@ -61,6 +66,11 @@ class Generator:
         self._levels = metadata.height * metadata.width * metadata.channels  # of one picture
         self._indices = range(self._classes)
         self._index = {name: index for index, name in enumerate(metadata.class_names)}
+        weights = session.optional_inputs.get("label_weights", ("", ()))
+        self._mixes = (
+            self._classes > 0 and weights[0] == "tensor(float)" and weights[1][1:] == (self._classes,)
+        )
+        self._directions = {direction.name: direction for direction in metadata.directions}
 
     @classmethod
     def load(
@@ -173,6 +183,16 @@ class Generator:
         return self.metadata.image_shape
 
     @property
+    def mixes_labels(self) -> bool:
+        """True where labels can be mixed: {"4": 0.7, "9": 0.3}, or "4:0.7,9:0.3"."""
+        return self._mixes
+
+    @property
+    def directions(self) -> dict[str, Direction]:
+        """The ways to `edit` a picture that the file names, by name, in the file's order."""
+        return dict(self._directions)
+
+    @property
     def device(self) -> str:
         """Where the model really runs: "cpu", "cuda:0"."""
         return self._session.device
@@ -194,12 +214,14 @@ class Generator:
 
     # Pictures.
 
-    def __call__(self, latents: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> Pictures:
+    def __call__(self, latents: npt.ArrayLike, labels: npt.ArrayLike | Mix | None = None) -> Pictures:
         """Give the pictures of latents, for those who hold latents rather than seeds.
 
         Args:
-            latents: float [n, latent_dim], n >= 1.
-            labels: integer [n], class indices; needed by a conditional model, refused by others.
+            latents: float [n, latent_dim], n >= 1, or a single one, [latent_dim].
+            labels: integer [n], class indices; or one class or mix for all, as in `sample`; or
+                float [n, classes], weights of classes, where the model mixes labels. Needed by a
+                conditional model, refused by others.
 
         Returns:
             uint8 [n, height, width, channels].
@@ -209,6 +231,8 @@ class Generator:
             LabelError: `labels` are missing, not wanted, of another shape or out of range.
         """
         array = as_float32(latents)
+        if array.ndim == 1:
+            array = array[None]
         count = len(array) if array.ndim == 2 else 0
         if count == 0 or array.shape[1] != self.metadata.latent_dim:
             raise OptionError(
@@ -226,11 +250,23 @@ class Generator:
 
     @overload
     def sample(
-        self, n: int = 1, label: LabelSpec = None, seed: int | None = None, output: Literal["np"] = "np"
+        self,
+        n: int = 1,
+        label: LabelSpec = None,
+        seed: int | None = None,
+        output: Literal["np"] = "np",
+        *,
+        psi: float = 1.0,
     ) -> Pictures: ...
     @overload
     def sample(
-        self, n: int = 1, label: LabelSpec = None, seed: int | None = None, *, output: Literal["pil"]
+        self,
+        n: int = 1,
+        label: LabelSpec = None,
+        seed: int | None = None,
+        *,
+        output: Literal["pil"],
+        psi: float = 1.0,
     ) -> list[Image.Image]: ...
     def sample(
         self,
@@ -238,37 +274,42 @@ class Generator:
         label: LabelSpec = None,
         seed: int | None = None,
         output: Literal["np", "pil"] = "np",
+        *,
+        psi: float = 1.0,
     ) -> Pictures | list[Image.Image]:
         """Make n pictures, those of the seeds seed, seed + 1, ... seed + n - 1.
 
         Args:
             n: how many, at least 1.
             label: a class by index or by name, one for all or one each (n of them). None lets
-                the seed choose: class seed % number of classes.
+                the seed choose: class seed % number of classes. Where the model mixes labels, a
+                class may be a mix: {4: 0.7, 9: 0.3} or "4:0.7,9:0.3", weighed to a sum of 1.
             seed: 0 <= seed < 2**63; None takes a fresh one each time.
             output: "np" or "pil".
+            psi: truncation, 0 to 2, a factor on latents on top of the graph's own: below 1 gives
+                surer, less varied pictures, 0 the mean one.
 
         Returns:
             uint8 [n, height, width, channels], or a list of n Pillow images.
 
         Raises:
-            OptionError: n, seed or output is out of range, or n pictures would fill more than
+            OptionError: n, seed, psi or output is out of range, or n pictures would fill more than
                 2 GiB (use `iter_batches`).
             LabelError: no such class, another number of labels, or the model takes none.
         """
-        if output not in ("np", "pil"):
-            raise OptionError(f"output {output!r} is unknown; give 'np' or 'pil'")
-        count = self._count(n)
-        if count * self._levels > MAX_ARRAY_BYTES:
-            raise OptionError(
-                f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; "
-                "take them in parts with iter_batches"
-            )
-        pictures = self._joined(self.iter_batches(count, label, seed), count)
+        _check_output(output)
+        count = self._fitting(n)
+        pictures = self._joined(self.iter_batches(count, label, seed, psi=psi), count)
         return pictures if output == "np" else [images.to_pil(picture) for picture in pictures]
 
     def iter_batches(
-        self, n: int, label: LabelSpec = None, seed: int | None = None, batch_size: int = BATCH
+        self,
+        n: int,
+        label: LabelSpec = None,
+        seed: int | None = None,
+        batch_size: int = BATCH,
+        *,
+        psi: float = 1.0,
     ) -> Iterator[Pictures]:
         """Make n pictures as `sample` does, in batches, in memory that does not grow with n.
 
@@ -285,7 +326,7 @@ class Generator:
         first = latents.fresh_seed(count) if seed is None else latents.check_seed(seed)
         if first + count > latents.SEED_LIMIT:
             raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")
-        return self._batches(first, count, self._resolve(label, count), size)
+        return self._batches(first, count, self._resolve(label, count), size, paths.check_psi(psi))
 
     @overload
     def grid(
@@ -295,6 +336,8 @@ class Generator:
         rows: int | None = None,
         columns: int | None = None,
         output: Literal["np"] = "np",
+        *,
+        psi: float = 1.0,
     ) -> Pictures: ...
     @overload
     def grid(
@@ -305,6 +348,7 @@ class Generator:
         columns: int | None = None,
         *,
         output: Literal["pil"],
+        psi: float = 1.0,
     ) -> Image.Image: ...
     def grid(
         self,
@@ -313,6 +357,8 @@ class Generator:
         rows: int | None = None,
         columns: int | None = None,
         output: Literal["np", "pil"] = "np",
+        *,
+        psi: float = 1.0,
     ) -> Pictures | Image.Image:
         """Lay pictures out on one sheet.
 
@@ -325,6 +371,7 @@ class Generator:
             rows, columns: the sheet's shape; by default 8 columns and as many rows as needed
                 (8 where no seeds are given).
             output: "np" or "pil".
+            psi: as in `sample`.
 
         Returns:
             uint8 [height, width, channels] of the whole sheet, or a Pillow image.
@@ -333,19 +380,18 @@ class Generator:
             OptionError: more seeds than places, or rows, columns or a seed out of range.
             LabelError: as `sample`.
         """
-        if output not in ("np", "pil"):
-            raise OptionError(f"output {output!r} is unknown; give 'np' or 'pil'")
+        _check_output(output)
         by_class = label is None and rows is None and self.conditional
         chosen = None if seeds is None else latents.seed_array(seeds)
         down, across = self._layout(None if chosen is None else len(chosen), rows, columns, by_class)
         if chosen is None:
             chosen = np.arange(across if by_class else down * across, dtype=np.uint64)
         if by_class:
-            classes: Labels | None = np.repeat(np.arange(self._classes), len(chosen))
+            classes: Labels | Weights | None = np.repeat(np.arange(self._classes), len(chosen))
             chosen = np.tile(chosen, self._classes)
         else:
             classes = self._labels_of(self._resolve(label, len(chosen)), chosen, 0)
-        sheet = images.tile(self(self.latents(chosen), classes), across)
+        sheet = images.tile(self(_truncated(self.latents(chosen), paths.check_psi(psi)), classes), across)
         return sheet if output == "np" else images.to_pil(sheet)
 
     def latents(self, seeds: latents.Seeds) -> Latents:
@@ -355,6 +401,149 @@ class Generator:
             OptionError: a seed is no integer or not in 0 <= seed < 2**63.
         """
         return latents.latents(seeds, self.metadata.latent_dim, self.metadata.latent_distribution)
+
+    def latent(self, seed: int) -> Latents:
+        """Give the latent of one seed, float32 [latent_dim], to reckon with.
+
+        `gen.latent(3) + 0.5 * (gen.latent(8) - gen.latent(5))` is a latent too; draw it with
+        `gen(z, label)`.
+
+        Raises:
+            OptionError: as `latents`.
+        """
+        latent: Latents = self.latents(latents.check_seed(seed))[0]
+        return latent
+
+    # Plays with the latent space.
+
+    def interpolate(
+        self,
+        a: Point,
+        b: Point,
+        steps: int = 9,
+        mode: Literal["slerp", "lerp"] | None = None,
+        label: LabelSpec = None,
+        *,
+        psi: float = 1.0,
+    ) -> Pictures:
+        """Make the pictures on the way from one seed or latent to another, both ends among them.
+
+        Args:
+            a, b: the ends, each a seed or a latent, float [latent_dim].
+            steps: how many pictures, at least 2.
+            mode: "slerp" (an arc) or "lerp" (a straight line), see `paths`; None takes the arc for
+                normal latents and the line for uniform ones, which do not lie on a sphere.
+            label: a class or mix for all, or two of them, of the ends, where the model mixes
+                labels. None lets the seeds choose, as in `sample`.
+            psi: as in `sample`.
+
+        Returns:
+            uint8 [steps, height, width, channels].
+
+        Raises:
+            OptionError: an argument is out of its range or of another shape.
+            LabelError: no such class, the model cannot mix labels where it would have to, or an
+                end is a latent and no label is given.
+        """
+        count = self._fitting(steps, "steps")
+        corners = np.stack([self._point(a), self._point(b)])
+        way = paths.between(corners[0], corners[1], count, self._mode(mode))
+        classes = self._corner_labels(label, [a, b])
+        if classes is not None:
+            classes = self._blend(classes, np.zeros(count, int), np.linspace(0.0, 1.0, count))
+        return self(_truncated(way, paths.check_psi(psi)), classes)
+
+    def loop(
+        self,
+        points: Sequence[Point] | npt.NDArray[Any],
+        steps: int = 64,
+        mode: Literal["slerp", "lerp"] | None = None,
+        label: LabelSpec = None,
+        *,
+        psi: float = 1.0,
+    ) -> Pictures:
+        """Make the frames of a closed walk through seeds or latents, from the first back to it.
+
+        The last frame is one step before the first, so that they repeat without a stop. Each leg
+        takes the same time.
+
+        Args:
+            points: seeds or latents, at least one.
+            steps: how many frames, at least 1.
+            mode, psi: as in `interpolate`.
+            label: a class or mix for all, or one a point; None lets the seeds choose.
+
+        Returns:
+            uint8 [steps, height, width, channels].
+
+        Raises:
+            OptionError, LabelError: as `interpolate`.
+        """
+        count = self._fitting(steps, "steps")
+        given = list(points)
+        if not given:
+            raise OptionError("no points were given; give at least one seed or latent")
+        way = paths.loop(np.stack([self._point(point) for point in given]), count, self._mode(mode))
+        classes = self._corner_labels(label, given)
+        if classes is not None:
+            classes = self._blend(classes, *paths.loop_positions(len(given), count))
+        return self(_truncated(way, paths.check_psi(psi)), classes)
+
+    def edit(
+        self,
+        seed: Seeds | npt.NDArray[np.floating[Any]],
+        label: LabelSpec = None,
+        amounts: Mapping[str | int, edits.Amount] | None = None,
+        *,
+        psi: float = 1.0,
+        **named: edits.Amount,
+    ) -> Pictures:
+        """Make the pictures of seeds, changed along directions: `gen.edit(7, thickness=+2, slant=-1)`.
+
+        Args:
+            seed: one seed, several, or latents, float [latent_dim] or [n, latent_dim].
+            label: as in `sample`; needed by a conditional model where latents are given.
+            amounts: direction -> amount, for directions by number (k stands for "direction<k>")
+                or of names that are no Python words.
+            psi: as in `sample`; on the latents after the change.
+            **named: direction = amount, in the direction's units (see `directions`): a number, or
+                n numbers, a picture each.
+
+        Returns:
+            uint8 [n, height, width, channels]; 0 of everything gives
+            the picture of `sample`.
+
+        Raises:
+            OptionError: no such direction (names those there are), an amount that is no number
+                from -100 to 100, or numbers of seeds and amounts that do not go together.
+            LabelError: as `sample`.
+        """
+        checked, count = edits.amounts_of(self._directions, {**(amounts or {}), **named})
+        start, seeds = self._points(seed)
+        count = self._fitting(max(count, len(start)))
+        if len(start) not in (1, count) or any(len(each) not in (1, count) for each in checked.values()):
+            raise OptionError(
+                f"{len(start)} seeds and {count} amounts do not go together; give one, or one each"
+            )
+        classes = self._labels_or_raise(label, np.resize(seeds, count) if seeds is not None else None, count)
+        start = edits.moved(
+            np.repeat(start, count // len(start), axis=0),
+            self._directions,
+            checked,
+            None if classes is None else self._as_weights(classes),
+            keep_length=self.metadata.latent_distribution == "normal",
+        )
+        return self(_truncated(start, paths.check_psi(psi)), classes)
+
+    # Labels.
+
+    def label_weights(self, label: Label | Mix) -> Weights:
+        """Give the weights of a class or mix, summing to 1: float32 [classes].
+
+        Raises:
+            LabelError: no such class, a mix that does not parse, or the model is unconditional.
+        """
+        return self._as_weights(self._each(label))
 
     def label_index(self, label: Label) -> int:
         """Give the index of a class named by index, by name, or by an index written as text.
@@ -384,10 +573,13 @@ class Generator:
 
     # Inside.
 
-    def _pictures(self, array: Latents, labels: Labels | None) -> Pictures:
+    def _pictures(self, array: Latents, labels: Labels | Weights | None) -> Pictures:
         feeds: dict[str, npt.NDArray[Any]] = {"latent": array}
         if labels is not None:
-            feeds["label"] = labels
+            if labels.ndim == 1:
+                feeds["label"] = labels
+            else:
+                feeds["label"], feeds["label_weights"] = np.zeros(len(array), np.int64), labels
         result: Pictures = self._run(["image"], feeds)[0]
         return result
 
@@ -401,35 +593,135 @@ class Generator:
             done += len(batch)
         return pictures
 
-    def _batches(self, first: int, count: int, spec: Labels | int | None, size: int) -> Iterator[Pictures]:
+    def _batches(
+        self, first: int, count: int, spec: Labels | Weights | int | None, size: int, psi: float
+    ) -> Iterator[Pictures]:
         for start in range(0, count, size):
             stop = min(start + size, count)
             seeds = np.arange(first + start, first + stop, dtype=np.uint64)
-            yield self._pictures(self.latents(seeds), self._labels_of(spec, seeds, start))
+            yield self._pictures(_truncated(self.latents(seeds), psi), self._labels_of(spec, seeds, start))
 
-    def _resolve(self, label: LabelSpec, count: int) -> Labels | int | None:
-        """Give one index for all, one each, or None where the seeds choose or none are taken."""
+    def _fitting(self, n: object, name: str = "n") -> int:
+        count = self._count(n, name)
+        if count * self._levels > MAX_ARRAY_BYTES:
+            raise OptionError(
+                f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; "
+                "take them in parts with iter_batches"
+            )
+        return count
+
+    def _mode(self, mode: str | None) -> str:
+        if mode is None:
+            return "lerp" if self.metadata.latent_distribution == "uniform" else "slerp"
+        return mode
+
+    def _points(
+        self, given: Seeds | npt.NDArray[np.floating[Any]]
+    ) -> tuple[Latents, npt.NDArray[np.uint64] | None]:
+        """Give latents [n, latent_dim] of seeds or latents, and the seeds, where they were seeds."""
+        array = np.asarray(given)
+        if array.dtype.kind != "f" or array.ndim == 0:
+            seeds = latents.seed_array(given)  # type: ignore[arg-type]
+            return self.latents(seeds), seeds
+        if array.ndim not in (1, 2) or array.size == 0 or array.shape[-1] != self.metadata.latent_dim:
+            raise OptionError(
+                f"a latent of shape {array.shape} was given; expected [{self.metadata.latent_dim}], or a seed"
+            )
+        return as_float32(np.atleast_2d(array)), None
+
+    def _point(self, given: Point) -> Latents:
+        found = self._points(given)[0]
+        if len(found) != 1:
+            raise OptionError(f"{len(found)} latents were given where one is expected")
+        point: Latents = found[0]
+        return point
+
+    def _corner_labels(self, label: LabelSpec, points: Sequence[Point]) -> Labels | Weights | None:
+        """Give the labels of the corners of a way, one each, None for an unconditional model."""
+        seeds = [self._points(point)[1] for point in points]
+        known = [seed for seed in seeds if seed is not None]
+        return self._labels_or_raise(
+            label, np.concatenate(known) if len(known) == len(seeds) else None, len(points)
+        )
+
+    def _labels_or_raise(
+        self, label: LabelSpec, seeds: npt.NDArray[np.uint64] | None, count: int
+    ) -> Labels | Weights | None:
+        spec = self._resolve(label, count)
+        if spec is None and seeds is None and self._classes:
+            raise LabelError(f"a latent names no class, and model {self.name!r} needs one; give a label")
+        return self._labels_of(spec, np.zeros(count, np.uint64) if seeds is None else seeds, 0)
+
+    def _blend(
+        self, corners: Labels | Weights, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]
+    ) -> Labels | Weights:
+        """Give the labels on the way between corners: plain ones where they are all the same."""
+        if corners.ndim == 1 and (corners == corners[0]).all():
+            return np.full(len(legs), corners[0])
+        self._need_mixing("labels that differ")
+        weights = self._as_weights(corners).astype(np.float64)
+        share = rest[:, None]
+        blended = weights[legs] * (1.0 - share) + weights[(legs + 1) % len(weights)] * share
+        return blended.astype(np.float32)
+
+    def _as_weights(self, labels: Labels | Weights | int) -> Weights:
+        if isinstance(labels, np.ndarray) and labels.dtype == np.float32:
+            return cast("Weights", labels)
+        weights: Weights = np.eye(self._classes, dtype=np.float32)[labels]
+        return weights
+
+    def _need_mixing(self, what: str) -> None:
+        if not self._mixes:
+            raise LabelError(
+                f"{what} were given, but the file of model {self.name!r} cannot mix labels; give one class, "
+                "or make one that can with: gan-train directions --model MODEL --to MODEL"
+            )
+
+    def _each(self, label: Label | Mix) -> int | Weights:
+        """Give the index of a class, or the weights [classes] of a mix of several."""
+        if isinstance(label, str) and ":" in label and label not in self._index and self._classes:
+            label = mixes.parse(label)  # type: ignore[assignment]
+        if not isinstance(label, Mapping):
+            return self.label_index(label)
+        mix: dict[int, float] = {}
+        for key, weight in label.items():
+            index = self.label_index(key)
+            if index in mix:
+                raise LabelError(f"the label mix names class {self.class_names[index]!r} twice; name it once")
+            mix[index] = weight
+        weights = mixes.weights(mix, self._classes)
+        if (weights > 0).sum() == 1:  # the class itself, which any model draws
+            return int(weights.argmax())
+        self._need_mixing("several labels for one picture")
+        return weights
+
+    def _resolve(self, label: LabelSpec, count: int) -> Labels | Weights | int | None:
+        """Give one for all (an index, or weights [classes]), one each, or None: the seeds choose."""
         if label is None:
             return None
-        if isinstance(label, str) or np.ndim(label) == 0:
-            return self.label_index(label)  # type: ignore[arg-type]
-        each = np.array([self.label_index(item) for item in label], np.int64)  # type: ignore[union-attr]
+        if isinstance(label, (str, Mapping)) or np.ndim(label) == 0:  # type: ignore[arg-type]
+            return self._each(label)  # type: ignore[arg-type]
+        each = [self._each(item) for item in label]  # type: ignore[union-attr]
         if len(each) != count:
             raise LabelError(f"{len(each)} labels were given for {count} pictures; give one, or one each")
-        return each
+        if all(isinstance(item, int) for item in each):
+            return np.array(each, np.int64)
+        return np.stack([self._as_weights(item) for item in each])
 
     def _labels_of(
-        self, spec: Labels | int | None, seeds: npt.NDArray[np.uint64], start: int
-    ) -> Labels | None:
+        self, spec: Labels | Weights | int | None, seeds: npt.NDArray[np.uint64], start: int
+    ) -> Labels | Weights | None:
         if not self._classes:
             return None
         if spec is None:
             return (seeds % np.uint64(self._classes)).astype(np.int64)
         if isinstance(spec, int):
             return np.full(len(seeds), spec, np.int64)
+        if spec.ndim == 1 and spec.dtype == np.float32:
+            return np.tile(cast("Weights", spec), (len(seeds), 1))
         return spec[start : start + len(seeds)]
 
-    def _check_labels(self, labels: npt.ArrayLike | None, count: int) -> Labels | None:
+    def _check_labels(self, labels: npt.ArrayLike | Mix | None, count: int) -> Labels | Weights | None:
         if not self._classes:
             if labels is not None:
                 raise LabelError(
@@ -440,16 +732,28 @@ class Generator:
             raise LabelError(f"model {self.name!r} needs labels: integers [n], from 0 to {self._classes - 1}")
         array = np.asarray(labels)
         if array.dtype.kind not in "iu" or array.shape != (count,):
-            raise LabelError(
-                f"labels of shape {array.shape} and type {array.dtype} were given; "
-                f"expected {count} integers, one a latent"
-            )
+            return self._other_labels(labels, array, count)
         array = np.ascontiguousarray(array, np.int64)
         # As unsigned numbers negative labels are huge, so the largest tells of both ends.
         if (array.item() if count == 1 else array.view(np.uint64).max()) not in self._indices:
             bad = array[(array < 0) | (array >= self._classes)][0]
             raise self._no_such_class(int(bad))
         return array
+
+    def _other_labels(
+        self, labels: npt.ArrayLike | Mix, array: npt.NDArray[Any], count: int
+    ) -> Labels | Weights:
+        """Give what stands in the place of class indices: one label for all, or weights."""
+        if array.ndim == 0:
+            one = self._each(labels)  # type: ignore[arg-type]
+            return np.full(count, one) if isinstance(one, int) else np.tile(one, (count, 1))
+        if array.dtype.kind != "f" or array.shape != (count, self._classes):
+            raise LabelError(
+                f"labels of shape {array.shape} and type {array.dtype} were given; "
+                f"expected {count} integers, one a latent, or floats [{count}, {self._classes}]"
+            )
+        self._need_mixing("weights of labels")
+        return np.stack([mixes.weights(dict(enumerate(row.tolist())), self._classes) for row in array])
 
     def _no_such_class(self, label: object) -> LabelError:
         shown = ", ".join(self.class_names[:20]) + (", ..." if self._classes > 20 else "")
@@ -508,6 +812,15 @@ def _load_again(
             f"{sha256[:12]}...); give this process the same file, or pickle it again"
         )
     return generator
+
+
+def _check_output(output: object) -> None:
+    if output not in ("np", "pil"):
+        raise OptionError(f"output {output!r} is unknown; give 'np' or 'pil'")
+
+
+def _truncated(array: Latents, psi: float) -> Latents:
+    return array if psi == 1.0 else array * np.float32(psi)
 
 
 def _check_signature(session: Session, metadata: Metadata, source: str) -> None:

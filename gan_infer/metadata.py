@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -22,6 +23,7 @@ MAX_LATENT_DIM: Final = 65_536
 MAX_SIDE: Final = 8_192
 MAX_CLASSES: Final = 100_000
 CHANNELS: Final = (1, 3, 4)
+MAX_DIRECTIONS: Final = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +37,29 @@ class Golden:
     seed: int
     label: int | None
     sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Direction:
+    """A way to change a picture: latent + amount * scale * vector draws it changed by `amount` units.
+
+    The sum of the changes along several directions is taken first; where latents are normal, the
+    changed latent is then brought back to the length that it had.
+
+    Attributes:
+        name: what changes ("thickness"), or "direction1", "direction2", ... where nobody named it.
+        vector: [latent_dim], of length 1.
+        scale: latent units in one unit of the direction.
+        source: how it was found, and what a unit is.
+        class_vectors: [classes][latent_dim] where classes have vectors of their own, which then
+            stand in for `vector` (and need not be of length 1); a mix of labels mixes them too.
+    """
+
+    name: str
+    vector: tuple[float, ...]
+    scale: float = 1.0
+    source: str = ""
+    class_vectors: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +94,7 @@ class Metadata:
     created_at: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     golden: tuple[Golden, ...] = ()
+    directions: tuple[Direction, ...] = ()
 
     @property
     def conditional(self) -> bool:
@@ -130,6 +156,11 @@ class Metadata:
         known["golden"] = tuple(
             _golden(item, len(known["class_names"])) for item in _objects("golden", known.get("golden", []))
         )
+        known["directions"] = _directions(
+            _objects("directions", known.get("directions", [])),
+            known["latent_dim"],
+            len(known["class_names"]),
+        )
         return cls(**known)
 
 
@@ -173,6 +204,41 @@ def _golden(item: dict[str, Any], classes: int) -> Golden:
     )
     _expect(right, "golden", item, "a seed, a label of the model and a sha256")
     return Golden(int(seed or 0), label, str(digest))
+
+
+def _directions(items: tuple[dict[str, Any], ...], dim: int, classes: int) -> tuple[Direction, ...]:
+    directions = tuple(_direction(item, dim, classes) for item in items)
+    names = [direction.name for direction in directions]
+    right = len(set(names)) == len(names) <= MAX_DIRECTIONS
+    _expect(right, "directions", names, f"at most {MAX_DIRECTIONS} of different names")
+    return directions
+
+
+def _direction(item: dict[str, Any], dim: int, classes: int) -> Direction:
+    name, scale, source = item.get("name"), item.get("scale", 1.0), item.get("source", "")
+    vector, own = item.get("vector"), item.get("class_vectors", [])
+    right = (
+        isinstance(name, str)
+        and 0 < len(name) <= 64
+        and isinstance(source, str)
+        and _finite([scale])
+        and _finite(vector, dim)
+        and isinstance(own, list)
+        and len(own) in {0, classes}
+        and all(_finite(each, dim) for each in own)
+    )
+    _expect(right, "directions", item, f"a name, a scale and a vector of {dim} numbers, or one a class")
+    assert isinstance(vector, list)
+    return Direction(str(name), tuple(vector), float(scale), str(source), tuple(tuple(each) for each in own))
+
+
+def _finite(values: object, count: int = 1) -> bool:
+    """Say whether it is a list of so many numbers, all of a size that float32 holds."""
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(type(value) in (int, float) and math.isfinite(value) and abs(value) < 1e6 for value in values)
+    )
 
 
 def _expect_int(known: dict[str, Any], field: str, low: int, high: int) -> None:

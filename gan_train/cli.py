@@ -10,6 +10,7 @@ import click
 from gan_infer import __version__, console
 from gan_infer.errors import GanError
 from gan_train.commands.data import data
+from gan_train.commands.directions import directions
 from gan_train.commands.evaluate import evaluate
 from gan_train.commands.export import export
 from gan_train.commands.fit import fit
@@ -30,7 +31,7 @@ def cli() -> None:
         )
 
 
-for command in (fit, evaluate, export, data, presets):
+for command in (fit, evaluate, export, directions, data, presets):
     cli.add_command(command)
 
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
@@ -111,6 +112,26 @@ def make_metadata(kind: Kind) -> Metadata:
         channels=kind.channels,
         class_names=tuple(f"class {index}" for index in range(kind.classes)),
     )
+
+
+def without_mixing(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Take the mixing of labels out of a model, as files of before had it."""
+    other = onnx.ModelProto.FromString(model.SerializeToString())
+    graph = other.graph
+    chosen = {node.output[0]: node.input[2] for node in graph.node if node.op_type == "Where"}
+    back = {plain: value for value, plain in chosen.items() if plain.endswith("_plain")}
+    kept = []
+    for node in graph.node:
+        if node.output[0] in back.values() or any(name.startswith("label_weights") for name in node.input):
+            continue
+        node.output[0] = back.get(node.output[0], node.output[0])
+        kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
+    del graph.node[:]
+    graph.node.extend(kept)
+    for items in (graph.initializer, graph.input):
+        for item in [item for item in items if item.name.startswith("label_weights")]:
+            items.remove(item)
+    return other
 
 
 @pytest.fixture(scope="session")

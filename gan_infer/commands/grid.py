@@ -13,6 +13,7 @@ from gan_infer.commands import shared
 @shared.model
 @shared.device
 @shared.label
+@shared.psi
 @click.option("--seeds", help="Like 0,1,4-6; by default 0, 1, ... as many as the sheet holds.")
 @click.option("--rows", type=click.IntRange(1, 1000), help="Rows of the sheet.")
 @click.option("--cols", type=click.IntRange(1, 1000), help="Pictures in a row.")
@@ -28,6 +29,7 @@ def grid(
     model: str,
     device: str,
     label: str | None,
+    psi: float,
     seeds: str | None,
     rows: int | None,
     cols: int | None,
@@ -40,7 +42,7 @@ def grid(
     images.format_of(to)  # a bad name is told before the work, not after
     chosen = None if seeds is None else latents.parse_seeds(seeds)
     generator = shared.load(model, device)
-    sheet = generator.grid(label, chosen, rows, cols)
+    sheet = generator.grid(label, chosen, rows, cols, psi=psi)
     factor = scale or images.factor_for(*generator.image_shape[:2])
     images.save(images.enlarge(sheet, factor), to)
     click.echo(to)

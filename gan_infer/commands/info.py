@@ -33,6 +33,7 @@ def info(model: str, device: str, as_json: bool) -> None:
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
     facts["golden"] = f"{len(generator.metadata.golden)} pictures"
+    facts["directions"] = ", ".join(generator.directions)
     height, width, channels = generator.image_shape
     for name in ("height", "width", "channels"):
         del facts[name]

@@ -19,11 +19,14 @@ _MOST_FILES: Final = 1_000_000
 @shared.model
 @shared.device
 @shared.label
+@shared.psi
 @click.option("--seed", type=int, help="The first picture's seed; fresh by default.")
 @click.option(
     "--to", type=click.Path(path_type=Path), required=True, help="The folder to write PNG files to."
 )
-def sample(n: int, model: str, device: str, label: str | None, seed: int | None, to: Path) -> None:
+def sample(
+    n: int, model: str, device: str, label: str | None, psi: float, seed: int | None, to: Path
+) -> None:
     """Write N pictures to a folder, each named by its seed."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -36,7 +39,7 @@ def sample(n: int, model: str, device: str, label: str | None, seed: int | None,
         raise OptionError(f"{n:,} files are too many for one call; ask for at most {_MOST_FILES:,}")
     generator = shared.load(model, device)
     first = latents.fresh_seed(max(1, n)) if seed is None else seed
-    batches = generator.iter_batches(n, label, first)
+    batches = generator.iter_batches(n, label, first, psi=psi)
     done, start, shown = 0, time.monotonic(), 0.0
     with ThreadPoolExecutor() as pool:  # encoding leaves Python's lock, and is half of the work
         for batch in batches:

@@ -21,7 +21,7 @@ from gan_infer.generator import Generator
 from gan_infer.metadata import KEY, Golden, Metadata
 from gan_infer.session import Session
 from gan_train import config, trained
-from gan_train.export import graph, half
+from gan_train.export import amend, graph, half, mixing
 from gan_train.networks.pixels import PixelGenerator
 
 VERIFIED_BATCHES: Final = (1, 2, 7, 64)
@@ -111,12 +111,15 @@ def write(generator: nn.Module, metadata: Metadata, to: Path) -> Exported:
     with files.replacing(to) as part:
         fold = getattr(generator, "folded", None)
         model = graph.to_onnx(fold() if fold else generator, metadata)
+        mixing.add_label_weights(model, len(metadata.class_names))
         if metadata.precision == "float16":
             half.to_half(model)
-            graph.check(model)
         opened = _open(model, metadata)
-        metadata = dataclasses.replace(metadata, golden=_golden(opened))
+        metadata = dataclasses.replace(
+            metadata, golden=_golden(opened), directions=amend.unnamed(model, metadata)
+        )
         onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
+        graph.check(model)
         body = model.SerializeToString()
         part.write_bytes(body)
         opened = Generator.load(part, device="cpu")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_infer.errors import ModelError
-from gan_infer.metadata import Golden, Metadata
+from gan_infer.metadata import Direction, Golden, Metadata
 
 GOOD = Metadata(
     name="cats",
@@ -22,6 +22,10 @@ GOOD = Metadata(
     images_seen=5,
     metrics=({"name": "distance", "value": 1.5},),
     golden=(Golden(3, 1, "ab"),),
+    directions=(
+        Direction("smile", (0.5,) * 64, 1.25, "examples"),
+        Direction("slant", (0.125,) * 64, class_vectors=((0.0,) * 64, (1.0,) * 64)),
+    ),
 )
 
 
@@ -111,3 +115,37 @@ def test_any_json_is_read_or_refused(changes: dict[str, Any]) -> None:
     except ModelError:
         return
     assert Metadata.from_json(metadata.to_json()) == metadata
+
+
+RIGHT = {"name": "smile", "vector": [0.1] * 64}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        3,
+        [3],
+        [{}],
+        [{**RIGHT, "name": ""}],
+        [{**RIGHT, "name": "x" * 65}],
+        [{**RIGHT, "vector": [0.1] * 63}],
+        [{**RIGHT, "vector": None}],
+        [{**RIGHT, "vector": [float("nan")] * 64}],
+        [{**RIGHT, "vector": [1e40] * 64}],
+        [{**RIGHT, "vector": [True] * 64}],
+        [{**RIGHT, "scale": "1"}],
+        [{**RIGHT, "scale": float("inf")}],
+        [{**RIGHT, "source": 1}],
+        [{**RIGHT, "class_vectors": [[0.1] * 64]}],
+        [{**RIGHT, "class_vectors": [[0.1] * 64, [0.1]]}],
+        [RIGHT, RIGHT],
+        [{**RIGHT, "name": str(index)} for index in range(257)],
+    ],
+)
+def test_directions_out_of_their_range_are_refused(wrong: object) -> None:
+    with pytest.raises(ModelError, match="directions"):
+        Metadata.from_json(changed(directions=wrong))
+
+
+def test_directions_need_a_name_and_a_vector_alone() -> None:
+    assert Metadata.from_json(changed(directions=[RIGHT])).directions == (Direction("smile", (0.1,) * 64),)

@@ -40,6 +40,8 @@ def test_the_file_keeps_the_contract(model_file: Models, kind: Kind) -> None:
     wanted: list[Any] = [("latent", onnx.TensorProto.FLOAT, ["batch", kind.latent_dim])]
     if kind.classes:
         wanted.append(("label", onnx.TensorProto.INT64, ["batch"]))
+        wanted.append(("label_weights", onnx.TensorProto.FLOAT, ["batch_or_1", kind.classes]))
+        assert "label_weights" in {tensor.name for tensor in model.graph.initializer}
     assert inputs == wanted
     image = ("image", onnx.TensorProto.UINT8, ["batch", kind.height, kind.width, kind.channels])
     assert [signature(value) for value in model.graph.output] == [image]

@@ -1,0 +1,126 @@
+"""Do named directions do what they say: the attribute moves monotonically, the label stays.
+
+    python -m benchmarks.directions --data MNIST_FOLDER --judge JUDGE.safetensors MODEL.onnx
+
+For each of --seeds seeds (0, 1, ...; class seed % classes) and each direction, a picture is edited
+from one end of --range to the other in --steps steps. Its attribute is measured from the pixels
+(gan_train/attributes.py): monotone means that each step's value is strictly over the one before, with
+no tolerance. Its label is judged by a classifier trained apart (benchmarks/judge.py): it stays where
+the judge gives the wanted class at every step, from end to end; the share of single pictures that
+keep it is given as well. `elsewhere` is how far the other attributes move meanwhile: the mean over
+seeds of |last - first|, in their standard deviations over unedited pictures; the attribute's own
+such figure stands beside it. One JSON line a direction.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks import judge, lines
+from gan_infer import Generator, edits
+from gan_infer.errors import OptionError
+from gan_train.attributes import ATTRIBUTES
+
+Doubles = npt.NDArray[np.float64]
+
+_JUDGED_SIDE: Final = 28
+_UNEDITED: Final = 1_000
+
+
+def main() -> None:
+    parser = lines.parser(__doc__, "runs/directions.jsonl")
+    parser.add_argument("model", nargs="?", default="digits", metavar="MODEL.onnx")
+    parser.add_argument("--directions", default="thickness,slant")
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--range", default="-3:3")
+    parser.add_argument("--steps", type=int, default=7)
+    judge.add_options(parser)
+    arguments = parser.parse_args()
+    kept = lines.Lines(arguments.results)
+    if arguments.markdown:
+        print(markdown(kept.all))
+        return
+    generator = Generator.load(arguments.model, device="cpu")
+    classifier = judging(arguments)
+    spread = deviations(generator)
+    for name in arguments.directions.split(","):
+        amounts = np.linspace(*edits.parse_range(arguments.range), arguments.steps)
+        figures = measure(generator, classifier, name, amounts, arguments.seeds, spread)
+        told = {"model": arguments.model, "direction": name, "range": arguments.range}
+        kept.add({**told, "steps": arguments.steps, "seeds": arguments.seeds, **figures})
+
+
+def judging(arguments: argparse.Namespace) -> judge.Judge:
+    """Give the classifier that the options name, trained where it is not there yet."""
+    if arguments.data is None or arguments.judge is None:
+        raise OptionError(
+            "give --data with four IDX files, and --judge, where the classifier lies or will lie"
+        )
+    images, labels = judge.read(arguments.data, "train")
+    return judge.train_or_load(arguments.judge, images, labels, arguments.judge_seed, arguments.judge_epochs)
+
+
+def deviations(generator: Generator) -> dict[str, float]:
+    """Give the standard deviation of each attribute within a class, over unedited pictures."""
+    classes = max(1, len(generator.class_names))
+    pictures = generator.sample(_UNEDITED, seed=0)
+    spread = {}
+    for name, look in ATTRIBUTES.items():
+        values = look(pictures)
+        within = [values[first::classes].var() for first in range(classes)]
+        spread[name] = float(np.sqrt(np.mean(within)))
+    return spread
+
+
+def measure(
+    generator: Generator,
+    classifier: judge.Judge,
+    name: str,
+    amounts: Doubles,
+    seeds: int,
+    spread: dict[str, float],
+) -> dict[str, Any]:
+    """Give the figures of one direction, which bears the name of its attribute."""
+    strips = np.stack([generator.edit(seed, None, {name: amounts}) for seed in range(seeds)])
+    pictures = strips.reshape(-1, *strips.shape[2:])
+    if pictures.shape[1:] != (_JUDGED_SIDE, _JUDGED_SIDE, 1):
+        raise OptionError(f"the model draws pictures of {pictures.shape[1:]}; the judge takes (28, 28, 1)")
+    values = {each: look(pictures).reshape(seeds, -1) for each, look in ATTRIBUTES.items()}
+    wanted = np.arange(seeds) % max(1, len(generator.class_names))
+    stays = judge.look(classifier, pictures[..., 0])[1].reshape(seeds, -1) == wanted[:, None]
+    moves = {each: np.abs(rows[:, -1] - rows[:, 0]).mean() / spread[each] for each, rows in values.items()}
+    return {
+        "monotone": round(float((np.diff(values[name], axis=1) > 0).all(1).mean()), 4),
+        "label_stays": round(float(stays.all(1).mean()), 4),
+        "pictures_that_keep_the_label": round(float(stays.mean()), 4),
+        "mean_at_each_step": [round(float(value), 3) for value in values[name].mean(0)],
+        "moves": round(float(moves.pop(name)), 2),
+        "elsewhere": {each: round(float(move), 2) for each, move in moves.items()},
+    }
+
+
+def markdown(kept: list[lines.Line]) -> str:
+    """Give the table of result lines; of lines on the same model and direction, the newest."""
+    newest = {(each["model"], each["direction"]): each for each in kept}
+    rows = [
+        (
+            each["model"],
+            each["direction"],
+            f"{each['range']} in {each['steps']} steps",
+            each["seeds"],
+            lines.percent(each["monotone"]),
+            lines.percent(each["label_stays"]),
+        )
+        for each in newest.values()
+    ]
+    return lines.table(
+        rows, ["model", "direction", "range", "seeds", "monotone", "label stays at every step"]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Frames to animated GIF, WebP, PNG and MP4 files; it knows nothing of models."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from gan_infer import files, images
+from gan_infer.errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from PIL import Image
+
+    Frame = npt.NDArray[np.uint8]
+
+FORMATS: Final = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": "MP4"}
+# Browsers slow a GIF down whose frames are shorter than this.
+MAX_RATE: Final = 50
+MAX_FRAMES: Final = 20_000
+
+
+def write(frames: Iterable[Frame], target: str | os.PathLike[str], rate: float = 25.0) -> None:
+    """Write an animation that repeats for ever, whole or not at all; the name's ending picks the format.
+
+    GIF, WebP and PNG keep every pixel, GIF in colour but 256 colours a frame; a PNG shows its first
+    frame where animated PNG is not known. MP4 is H.264 and near to the pixels only; transparency is
+    laid on black there. Frames are taken one after another; WebP and MP4 hold no more than one.
+
+    Args:
+        frames: uint8 [height, width, channels], all of one shape; at least one.
+        rate: frames a second, over 0, at most 50. In a GIF it is rounded to whole hundredths of a
+            second a frame.
+
+    Raises:
+        OptionError: the ending is none of FORMATS, the rate is out of range, there are no frames,
+            the path cannot be written, or an MP4 is asked for where its writer is missing.
+    """
+    path = Path(target)
+    kind = format_of(path)
+    if not 0 < rate <= MAX_RATE:
+        raise OptionError(f"a rate of {rate} frames a second was given; give one over 0, at most {MAX_RATE}")
+    rest = iter(frames)
+    first = next(rest, None)
+    if first is None:
+        raise OptionError("no frames were given; give at least one")
+    with files.replacing(path) as part:
+        _WRITERS[kind](itertools.chain([first], rest), first.shape, part, rate)
+
+
+def format_of(path: Path) -> str:
+    """Name the format of an animation that a path's ending stands for.
+
+    Raises:
+        OptionError: the ending is none of FORMATS, or stands for MP4 and its writer is missing.
+    """
+    kind = FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise OptionError(f"{path} has no ending of a known animation; give one of {', '.join(FORMATS)}")
+    if kind == "MP4":
+        _ffmpeg()
+    return kind
+
+
+def _with_pillow(frames: Iterator[Frame], part: Path, rate: float, **options: Any) -> None:
+    pictures: Iterator[Image.Image] = (images.to_pil(frame) for frame in frames)
+    first = next(pictures)
+    # Of a PNG, Pillow looks through the frames twice.
+    rest = list(pictures) if part.suffix.lower() == ".png" else pictures
+    first.save(part, save_all=True, append_images=rest, duration=round(1000 / rate), loop=0, **options)
+
+
+def _write_gif(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:
+    hundredths = max(2, round(100 / rate))
+    # Each frame is whole: Pillow would else blend a frame with what shows through it.
+    _with_pillow(frames, part, 100 / hundredths, disposal=2 if shape[2] == 4 else 0)
+
+
+def _write_webp(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:
+    _with_pillow(frames, part, rate, lossless=True, quality=60, method=2)
+
+
+def _write_png(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:
+    _with_pillow(frames, part, rate, compress_level=6)
+
+
+def _write_mp4(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:
+    height, width, channels = shape
+    even = height + height % 2, width + width % 2  # H.264 halves the resolution of colours
+    writer = _ffmpeg().write_frames(
+        str(part),
+        even[::-1],
+        pix_fmt_in="gray" if channels == 1 else "rgb24",
+        fps=rate,
+        quality=None,
+        codec="libx264",
+        macro_block_size=1,
+        output_params=["-crf", "15", "-movflags", "+faststart"],
+        ffmpeg_log_level="error",
+    )
+    writer.send(None)
+    try:
+        for frame in frames:
+            flat = frame if channels != 4 else _on_black(frame)
+            padded = np.pad(flat, ((0, even[0] - height), (0, even[1] - width), (0, 0)), mode="edge")
+            writer.send(np.ascontiguousarray(padded))
+    finally:
+        writer.close()
+
+
+def _on_black(frame: Frame) -> Frame:
+    shown: Frame = (frame[..., :3].astype(np.uint16) * frame[..., 3:] // 255).astype(np.uint8)
+    return shown
+
+
+def _ffmpeg() -> Any:
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        raise OptionError(
+            "an .mp4 needs the package imageio-ffmpeg, not installed here; install it with: "
+            "pip install 'ganforge[video]', or give a name that ends in .gif, .webp or .png"
+        ) from None
+    return imageio_ffmpeg
+
+
+_WRITERS: Final[dict[str, Callable[[Iterator[Frame], tuple[int, ...], Path, float], None]]] = {
+    "GIF": _write_gif,
+    "WEBP": _write_webp,
+    "PNG": _write_png,
+    "MP4": _write_mp4,
+}

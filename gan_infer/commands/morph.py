@@ -1,0 +1,44 @@
+"""`gan-infer morph`: one seed from one class to another and back, as an animation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gan_infer.commands import moving, shared
+
+
+@click.command()
+@shared.model
+@shared.device
+@shared.psi
+@click.option("--from-label", "first", required=True, help="A class, by name or index, or a mix.")
+@click.option("--to-label", "last", required=True, help="A class, by name or index, or a mix.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The picture's seed.")
+@moving.options
+def morph(
+    model: str,
+    device: str,
+    psi: float,
+    first: str,
+    last: str,
+    seed: int,
+    seconds: float,
+    rate: int,
+    sheet: int | None,
+    scale: int | None,
+    to: Path,
+) -> None:
+    """Turn one class into another, there and back; with --sheet, there alone."""
+    import numpy as np
+
+    moving.check(to, sheet)
+    generator = shared.load(model, device)
+
+    def draw(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        if sheet is not None:
+            return generator.interpolate(seed, seed, count, label=[first, last], psi=psi)
+        return generator.loop([seed, seed], count, label=[first, last], psi=psi)
+
+    moving.write(draw, to, seconds, rate, sheet, scale)

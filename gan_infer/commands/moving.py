@@ -1,0 +1,88 @@
+"""What `gan-infer walk` and `morph` share: how long, how large, and a sheet in place of an animation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gan_infer.errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    # From a number of frames to them, uint8 [n, height, width, channels].
+    Draw = Callable[[int], npt.NDArray[np.uint8]]
+
+_LONGEST_S: Final = 600.0
+# Smaller pictures than this are enlarged by whole factors: players blur small ones.
+_AT_LEAST: Final = 128
+
+_OPTIONS: Final = (
+    click.option(
+        "--seconds",
+        type=click.FloatRange(0, _LONGEST_S, min_open=True),
+        default=6.0,
+        show_default=True,
+        help="How long until it repeats.",
+    ),
+    click.option(
+        "--rate",
+        type=click.IntRange(1, 50),
+        default=25,
+        show_default=True,
+        help="Frames a second.",
+    ),
+    click.option(
+        "--sheet",
+        type=click.IntRange(2, 10_000),
+        help="Write so many frames side by side, as one picture, in place of an animation.",
+    ),
+    click.option("--scale", type=click.IntRange(1, 64), help="Enlarge pixels so many times."),
+    click.option(
+        "--to",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="The file to write: .gif, .webp, .png (animated) or .mp4.",
+    ),
+)
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that `write` takes."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def check(to: Path, sheet: int | None) -> None:
+    """Look at the name of the file before the work, not after.
+
+    Raises:
+        OptionError: its ending is of no format that can be written, or not for a sheet.
+    """
+    from gan_infer import animation, images
+
+    if sheet is None:
+        animation.format_of(to)
+    elif to.suffix.lower() == ".mp4":
+        raise OptionError(f"{to} cannot hold a sheet; give one of {', '.join(images.FORMATS)}")
+    else:
+        images.format_of(to)
+
+
+def write(draw: Draw, to: Path, seconds: float, rate: int, sheet: int | None, scale: int | None) -> None:
+    """Write the frames that `draw` gives as an animation, or as a sheet of one or more rows."""
+    from gan_infer import animation, images
+
+    frames = draw(sheet or max(2, round(seconds * rate)))
+    smallest = _AT_LEAST if sheet is None else 64
+    factor = scale or images.factor_for(frames.shape[1], frames.shape[2], smallest)
+    if sheet is None:
+        animation.write((images.enlarge(frame, factor) for frame in frames), to, rate)
+    else:
+        images.save(images.enlarge(images.tile(frames, min(sheet, 16)), factor), to)
+    click.echo(to)

@@ -1,0 +1,46 @@
+"""`gan-infer walk`: a closed walk through seeds, as an animation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gan_infer.commands import moving, shared
+
+
+@click.command()
+@shared.model
+@shared.device
+@shared.label
+@shared.psi
+@click.option("--seeds", default="1-8", show_default=True, help="The seeds to pass, in order.")
+@click.option("--mode", type=click.Choice(["slerp", "lerp"]), help="Arcs or straight lines.")
+@moving.options
+def walk(
+    model: str,
+    device: str,
+    label: str | None,
+    psi: float,
+    seeds: str,
+    mode: str | None,
+    seconds: float,
+    rate: int,
+    sheet: int | None,
+    scale: int | None,
+    to: Path,
+) -> None:
+    """Walk through seeds and back to the first; without --label, through their classes as well."""
+    from gan_infer import latents
+
+    moving.check(to, sheet)
+    chosen = latents.parse_seeds(seeds, limit=10_000)
+    generator = shared.load(model, device)
+    moving.write(
+        lambda count: generator.loop(chosen, count, mode, label, psi=psi),  # type: ignore[arg-type]
+        to,
+        seconds,
+        rate,
+        sheet,
+        scale,
+    )

@@ -1,0 +1,127 @@
+"""Moves latents along the directions that a model file names; it draws nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from gan_infer.errors import OptionError
+from gan_infer.metadata import Direction
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Amount = float | npt.ArrayLike
+
+# Past this many units nothing is left of a picture; more is a slip of the keyboard.
+MAX_AMOUNT: Final = 100.0
+
+
+def find(directions: Mapping[str, Direction], key: object) -> Direction:
+    """Give the direction of a name; the number k, also as a text, stands for "direction<k>".
+
+    Raises:
+        OptionError: there is none; names those there are.
+    """
+    if isinstance(key, str) and key in directions:
+        return directions[key]
+    number = str(key) if isinstance(key, (int, np.integer, str)) and not isinstance(key, bool) else ""
+    numbered = directions.get(f"direction{number}") if number.isascii() and number.isdigit() else None
+    if numbered is None:
+        known = f"give one of: {', '.join(directions)}" if directions else _HOW_TO_ADD
+        raise OptionError(f"the model has no direction {key!r}; {known}")
+    return numbered
+
+
+_HOW_TO_ADD: Final = "it has none at all; add some with: gan-train directions --model MODEL --to MODEL"
+
+
+def amounts_of(
+    directions: Mapping[str, Direction], asked: Mapping[Any, Amount]
+) -> tuple[dict[str, npt.NDArray[np.float64]], int]:
+    """Check what was asked for: name -> amounts float64 [n], and n, 1 where all amounts are single.
+
+    Raises:
+        OptionError: an unknown direction, one asked for twice, an amount that is no finite number
+            from -100 to 100, or lists of amounts of different lengths.
+    """
+    checked: dict[str, npt.NDArray[np.float64]] = {}
+    count = 1
+    for key, amount in asked.items():
+        name = find(directions, key).name
+        values = _numbers(name, amount)
+        if name in checked:
+            raise OptionError(f"direction {name!r} was asked for twice; give it once")
+        if len(values) != 1 and count not in (1, len(values)):
+            raise OptionError(f"directions have {count} and {len(values)} amounts; give the same number")
+        count = max(count, len(values))
+        checked[name] = values
+    return checked, count
+
+
+def moved(
+    latents: npt.NDArray[np.float32],
+    directions: Mapping[str, Direction],
+    amounts: Mapping[str, npt.NDArray[np.float64]],
+    weights: npt.NDArray[np.float32] | None,
+    *,
+    keep_length: bool,
+) -> npt.NDArray[np.float32]:
+    """Give latents + the sum over directions of amount * scale * vector, float32 [n, latent_dim].
+
+    Args:
+        latents: float32 [n, latent_dim], or [1, latent_dim] for all.
+        amounts: name -> float64 [n], or [1] for all; 0 of everything leaves a latent as it is.
+        weights: float32 [n, classes] or [1, classes], which class's own vectors to take, as far as
+            a direction has them; None for an unconditional model.
+        keep_length: bring each sum back to the length of the latent that it started from. Normal
+            latents lie near a sphere; on it, pictures stay of their class further out.
+    """
+    start = latents.astype(np.float64)
+    change = np.zeros((1, start.shape[1]))
+    for name, amount in amounts.items():
+        direction = directions[name]
+        if direction.class_vectors and weights is not None:
+            vector = weights.astype(np.float64) @ np.array(direction.class_vectors)
+        else:
+            vector = np.array(direction.vector)[None]
+        change = change + amount[:, None] * (direction.scale * vector)
+    result = start + change
+    if keep_length:
+        lengths = np.linalg.norm(result, axis=1, keepdims=True)
+        kept = result * (np.linalg.norm(start, axis=1, keepdims=True) / np.where(lengths > 0, lengths, 1.0))
+        result = np.where(change.any(1, keepdims=True), kept, result)
+    return result.astype(np.float32)
+
+
+def parse_range(text: str) -> tuple[float, float]:
+    """Read "-3:3" as (-3.0, 3.0).
+
+    Raises:
+        OptionError: it is no two numbers from -100 to 100 with a colon between.
+    """
+    first, colon, last = text.partition(":")
+    try:
+        ends = float(first), float(last)
+    except ValueError:
+        ends = math.nan, math.nan
+    if not colon or not all(abs(end) <= MAX_AMOUNT for end in ends):
+        raise OptionError(
+            f"range {text!r} does not parse; write it like -3:3, within -{MAX_AMOUNT:g} to {MAX_AMOUNT:g}"
+        )
+    return ends
+
+
+def _numbers(name: str, amount: Amount) -> npt.NDArray[np.float64]:
+    try:
+        values = np.array(amount, np.float64).reshape(-1) if not isinstance(amount, (str, bool)) else None
+    except (TypeError, ValueError):
+        values = None
+    if values is None or len(values) == 0 or not (np.abs(values) <= MAX_AMOUNT).all():
+        raise OptionError(
+            f"direction {name!r} was given {amount!r}; give numbers from -{MAX_AMOUNT:g} to {MAX_AMOUNT:g}"
+        )
+    return values

@@ -1,0 +1,88 @@
+"""Adds directions and the mixing of labels to a model file that is there; its pictures stay the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from gan_infer import files
+from gan_infer.errors import ModelError
+from gan_infer.generator import Generator
+from gan_infer.metadata import KEY, Direction, Metadata
+from gan_train.export import factors, graph, mixing
+
+_BATCHES = (1, 7, 64)
+
+
+def unnamed(model: onnx.ModelProto, metadata: Metadata) -> tuple[Direction, ...]:
+    """Give the strongest directions of an exported graph's first layer: direction1, direction2, ...
+
+    A unit is one standard deviation of the latent. None where the graph does not start with a
+    matrix product.
+    """
+    matrix = factors.first_layer(model, metadata.latent_dim)
+    if matrix is None:
+        return ()
+    unit = 1.0 if metadata.latent_distribution == "normal" else 3**-0.5
+    return tuple(
+        Direction(f"direction{index + 1}", rounded(vector), round(unit, 4), "closed form, first layer")
+        for index, vector in enumerate(factors.strongest(matrix, factors.COUNT))
+    )
+
+
+def rounded(vector: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, ...]:
+    """Give the elements to four decimals, which is finer than any direction is known."""
+    return tuple(float(element) for element in np.round(vector, 4) + 0.0)
+
+
+def amend(source: Path, to: Path, directions: Sequence[Direction] = ()) -> Generator:
+    """Write a model file that also has these directions, those of the first layer, and mixes labels.
+
+    A direction takes the place of one of the same name. All else that the metadata says stays, also
+    what this version does not know.
+
+    Returns:
+        the written file, opened on the CPU.
+
+    Raises:
+        ModelError: `source` is no model file of ours, or the written one draws other pictures.
+        OptionError: `to` cannot be written.
+    """
+    before = Generator.load(source, device="cpu")
+    model = onnx.load_model_from_string(Path(before.source).read_bytes())
+    mixing.add_label_weights(model, len(before.class_names))
+    known = before.directions or {each.name: each for each in unnamed(model, before.metadata)}
+    known.update({each.name: each for each in directions})
+    described = {entry.key: entry.value for entry in model.metadata_props}
+    data = {**json.loads(described[KEY]), "directions": [dataclasses.asdict(each) for each in known.values()]}
+    described[KEY] = json.dumps(data, ensure_ascii=False, sort_keys=True)
+    onnx.helper.set_model_props(model, described)
+    graph.check(model)
+    with files.replacing(to) as part:
+        part.write_bytes(model.SerializeToString())
+        after = Generator.load(part, device="cpu")
+        _compare(before, after)
+    after.source = str(to)
+    return after
+
+
+def _compare(before: Generator, after: Generator) -> None:
+    """Hold the pictures of the new file to those of the old one.
+
+    Raises:
+        ModelError: one differs.
+    """
+    for golden in before.metadata.golden:
+        old, new = (each.sample(1, golden.label, golden.seed) for each in (before, after))
+        if not np.array_equal(old, new):
+            raise ModelError(
+                f"the changed file draws another picture of seed {golden.seed}; nothing was written"
+            )
+    for count in _BATCHES:
+        if not np.array_equal(before.sample(count, seed=0), after.sample(count, seed=0)):
+            raise ModelError(f"the changed file draws other pictures at batch {count}; nothing was written")
