@@ -149,9 +149,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--widths", type=lines.whole_numbers, default=[8, 16, 24, 32])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument(
-        "--speeds-only", action="store_true", help="measure speeds and picks alone"
-    )
+    parser.add_argument("--speeds-only", action="store_true", help="measure speeds and picks alone")
     return parser.parse_args()
 
 

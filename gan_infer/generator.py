@@ -5,14 +5,16 @@ from __future__ import annotations
 import operator
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
 import numpy as np
 
 from gan_infer import catalog, images, latents
+from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, ModelError, OptionError
 from gan_infer.metadata import KEY, Metadata
-from gan_infer.session import Providers, Session, as_float32
+from gan_infer.session import Session, as_float32
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.int64]
     Label = int | str
     LabelSpec = Label | Sequence[Label] | npt.NDArray[np.integer[Any]] | None
+    # What was asked for, the file that it was, device, providers, threads.
+    _Loaded = tuple[str, str, str, Providers | None, int | None]
 
 # Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
 BATCH: Final = 64
@@ -38,6 +42,10 @@ class Generator:
     in the batch, the number of threads or the process: byte for byte on one machine and
     execution provider, at most one of 256 levels apart between them.
 
+    Threads may share one. A process forked from this one opens the model anew at its first picture.
+    Pickled, it is its file's name and SHA-256 and the options it was loaded with. As a context
+    manager it closes itself.
+
     Attributes:
         metadata: all that the file says of itself.
         source: where the model came from, a path.
@@ -48,6 +56,7 @@ class Generator:
         self.source = source
         self._session = session
         self._run = session.run
+        self._loaded: _Loaded | None = None
         self._classes = len(metadata.class_names)
         self._levels = metadata.height * metadata.width * metadata.channels  # of one picture
         self._indices = range(self._classes)
@@ -60,29 +69,39 @@ class Generator:
         device: str = "auto",
         providers: Providers | None = None,
         session_options: ort.SessionOptions | None = None,
+        threads: int | None = None,
     ) -> Generator:
         """Load a model file.
 
         Args:
             source: a path, a folder that holds one .onnx file, the name of a shipped model, or
                 hf://owner/repository[@revision][/file] (needs the extra `hub`).
-            device: "auto" takes a GPU where one works and else the CPU; "cpu"; "cuda" or
-                "cuda:1" takes that GPU or raises.
+            device: "auto" takes an NVIDIA GPU where one works and else the CPU; "cpu"; "cuda" or
+                "cuda:1" takes that GPU or raises, as do "coreml" and "dml" where the installed
+                runtime has them.
             providers: onnxruntime's own list of execution providers, in place of `device`.
             session_options: onnxruntime's own options, handed on as they are.
+            threads: 1 to 1,024, over which the CPU's work on a batch is split; by default as many
+                as the cores that affinity and control groups leave to this process.
 
         Raises:
             ModelError: no such file, it is refused by `gan_infer.vet`, or it is no generator that
                 this version can read.
             DeviceError: the asked-for device cannot be had; says what is missing.
-            OptionError: `device` is none that there is, or an hf:// address without the extra `hub`.
+            OptionError: `device` is none that there is, `threads` is out of range or stands beside
+                `session_options`, or an hf:// address was given without the extra `hub`.
         """
         from gan_infer import vet
 
         path, model = catalog.read(source)
         vet.check(model, str(path))  # the very bytes that the runtime gets
         session = Session(
-            model, source=str(path), device=device, providers=providers, session_options=session_options
+            model,
+            source=str(path),
+            device=device,
+            providers=providers,
+            session_options=session_options,
+            threads=threads,
         )
         if KEY not in session.metadata:
             raise ModelError(
@@ -91,7 +110,39 @@ class Generator:
             )
         metadata = Metadata.from_json(session.metadata[KEY])
         _check_signature(session, metadata, str(path))
-        return cls(session, metadata, str(path))
+        generator = cls(session, metadata, str(path))
+        if session_options is None:
+            generator._loaded = (str(source), str(path.absolute()), device, providers, threads)
+        return generator
+
+    # The end, and other processes.
+
+    def close(self) -> None:
+        """Free the model. Calls that are under way end first; later ones raise ModelError."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the file's name and hash; copies, too, open the file anew.
+
+        Raises:
+            OptionError: it was not loaded from a file, or with `session_options`, which stay here.
+            ModelError: it is closed.
+        """
+        if self._loaded is None:
+            raise OptionError(
+                f"generator {self.name!r} cannot be pickled: it was not loaded from a file, or with "
+                "session_options; load it by Generator.load with device, providers and threads alone"
+            )
+        asked, path, device, providers, threads = self._loaded
+        shipped = catalog.shipped_models().get(asked) == Path(path)
+        source = asked if shipped or "://" in asked else path  # another machine has its own copy
+        return _load_again, (source, self._session.sha256(), device, providers, threads)
 
     # What the file says of itself.
 
@@ -437,6 +488,25 @@ class Generator:
         if isinstance(value, bool) or not 1 <= count < latents.SEED_LIMIT:
             raise OptionError(f"{name} was {value!r}; give a whole number of at least 1")
         return count
+
+
+def _load_again(
+    source: str, sha256: str, device: str, providers: Providers | None, threads: int | None
+) -> Generator:
+    """Load the file that a pickled generator was made of.
+
+    Raises:
+        ModelError: the file is missing or is another one than it was.
+        DeviceError: the device cannot be had in this process.
+    """
+    generator = Generator.load(source, device, providers, threads=threads)
+    if (found := generator._session.sha256()) != sha256:
+        generator.close()
+        raise ModelError(
+            f"{source} changed since the generator was pickled (SHA-256 {found[:12]}..., then "
+            f"{sha256[:12]}...); give this process the same file, or pickle it again"
+        )
+    return generator
 
 
 def _check_signature(session: Session, metadata: Metadata, source: str) -> None:

@@ -1,38 +1,55 @@
-"""The only file that touches onnxruntime: opens a model on a device and runs it; knows no GANs."""
+"""Opens a model on a device and runs it, with the runtime underneath; knows no GANs.
+
+This file and buckets.py are the only ones that touch onnxruntime.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import hashlib
+import io
+import os
 import re
-import sys
+import threading
+import weakref
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from gan_infer import buckets, cores, devices
+from gan_infer.devices import Providers
 from gan_infer.errors import DeviceError, ModelError, OptionError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     import onnxruntime as ort
 
-Providers = Sequence[str | tuple[str, Mapping[str, Any]]]
+MAX_THREADS: Final = 1024
+# Operators that take the time; where one of them is not on the GPU that was asked for, a user is told.
+_HEAVY: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Resize"})
 
-_CPU: Final = "CPUExecutionProvider"
-_CUDA: Final = "CUDAExecutionProvider"
+
+class _Runner(Protocol):
+    def run(self, names: Sequence[str], feeds: Any, /) -> Any: ...
 
 
 class Session:
     """An open model: its inputs and outputs, its metadata texts, and where it runs.
 
+    Safe to share between threads. After a fork the child opens the model anew at its first run.
+
     Attributes:
+        source: where the model came from, for messages.
         device: "cpu", "cuda:0" and so on, as the runtime reports it, not as it was asked for.
         providers: names of the runtime's execution providers in use, first choice first.
-        note: why `auto` did not take a GPU that the runtime was built for; "" where nothing is
-            to be said.
+        threads: how many threads the CPU's part of the work is split over; None where
+            `session_options` settle it.
+        note: why `auto` did not take a GPU that the runtime was built for, or what of the model
+            a GPU left to the CPU; "" where nothing is to be said.
         metadata: the texts in the file's `metadata_props`.
         inputs, outputs: name -> (type as the runtime writes it, shape with None where free).
-        run: run(output names or None, {input name: array}) -> list of arrays; thread-safe.
     """
 
     def __init__(
@@ -43,143 +60,241 @@ class Session:
         device: str = "auto",
         providers: Providers | None = None,
         session_options: ort.SessionOptions | None = None,
+        threads: int | None = None,
     ) -> None:
         """Open the bytes of a model file; `source` names it in messages.
+
+        Args:
+            device: "auto", "cpu", "cuda", "cuda:1", "coreml", "dml" or "dml:1".
+            providers: the runtime's own list of execution providers, in place of `device`.
+            session_options: the runtime's own options, handed on as they are.
+            threads: 1 to 1,024; by default the cores that affinity and control groups leave.
 
         Raises:
             ModelError: the bytes are no model that the runtime can open.
             DeviceError: the asked-for device or provider cannot be had.
-            OptionError: `device` is none that there is.
+            OptionError: `device` or `threads` is out of its range, or `threads` was given beside
+                `session_options`.
         """
+        if threads is not None and session_options is not None:
+            raise OptionError("threads and session_options were both given; set the threads in the options")
+        self.source = source
+        self.threads = None if session_options else _thread_count(threads)
+        self._model = model  # the runtime's session refers to the same bytes: no second copy
+        self._asked = (device, providers)
+        self._session_options = session_options
+        self._lock = threading.Lock()
+        self._closed = False
+        self._runner: _Runner | None = None
+        self._open()
+        _open_sessions.add(self)
+
+    def run(self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> Any:
+        """Give the named outputs, a list of arrays, of named inputs.
+
+        Raises:
+            ModelError: the session was closed, or the runtime cannot run the model on these inputs.
+            DeviceError: the device failed, or the process was forked from one that used a GPU.
+        """
+        runner = self._runner or self._reopened()
+        try:
+            return runner.run(names, feeds)
+        except Exception as error:  # the runtime's exceptions share no public base
+            raise self._failure(error) from error
+
+    def sha256(self) -> str:
+        """Give the SHA-256 of the model's bytes, in hexadecimal."""
+        self._check_open()
+        return hashlib.sha256(self._model).hexdigest()
+
+    def close(self) -> None:
+        """Free the model and what the runtime holds for it; runs under way end first."""
+        with self._lock:
+            runner, self._runner = self._runner, None
+            self._closed, self._model = True, b""
+        if isinstance(runner, buckets.BucketedSession):
+            runner.close()
+
+    # Opening.
+
+    def _open(self) -> None:
         import onnxruntime as ort
 
-        self.note = ""
-        options = session_options or ort.SessionOptions()
-        chosen, wanted = self._choose(device, providers, ort.get_available_providers())
-        if session_options is None and wanted is None:
-            # A failed try of a GPU is told by `note`; the runtime's own log would say it again.
-            options.log_severity_level = 3
-        try:
-            opened = ort.InferenceSession(model, options, providers=chosen)
-        except Exception as error:  # the runtime's exceptions share no public base
-            if wanted is not None and wanted != _CPU and "provider" in str(error).lower():
-                raise DeviceError(_lacking(wanted, _one_line(error))) from None
-            raise ModelError(
-                f"{source} cannot be opened as an ONNX model ({_one_line(error)}); "
-                "give a file that gan-train export wrote"
-            ) from None
+        choice = devices.choose(*self._asked, ort.get_available_providers())
+        self.note = choice.note
+        if devices.CUDA in _names(choice.providers):
+            _load_cuda_libraries()
+        runner, opened = self._start(choice)
         self.providers: tuple[str, ...] = tuple(opened.get_providers())
-        if wanted is not None and wanted not in self.providers:
-            raise DeviceError(_lacking(wanted, cuda_obstacle()))
-        if len(chosen) > 1 and wanted is None and _CUDA not in self.providers:
-            self.note = f"no GPU in use: {cuda_obstacle()}"
+        if choice.wanted is not None and choice.wanted not in self.providers:
+            reason = "the runtime does not start it"
+            if choice.wanted == devices.CUDA:
+                reason = devices.cuda_obstacle()
+            raise DeviceError(devices.lacking(choice.wanted, reason))
+        if len(choice.providers) > 1 and choice.wanted is None and devices.CUDA not in self.providers:
+            self.note = self.note or f"no GPU in use: {devices.cuda_obstacle()}"
         self.device = self._running_on(opened)
+        if self.device != "cpu":
+            self.note = self.note or _left_to_the_cpu(opened)
         self.metadata: dict[str, str] = dict(opened.get_modelmeta().custom_metadata_map)
         self.inputs = {item.name: _signature(item) for item in opened.get_inputs()}
         self.outputs = {item.name: _signature(item) for item in opened.get_outputs()}
-        self.run: Any = opened.run
+        self._runner = runner
 
-    def _choose(
-        self, device: str, providers: Providers | None, available: Sequence[str]
-    ) -> tuple[list[Any], str | None]:
-        """Give the providers to ask the runtime for, and the one that must be there (or None)."""
-        if providers is not None:
-            if not providers:
-                raise OptionError("providers is empty; name one, or leave it out")
-            names = [item if isinstance(item, str) else item[0] for item in providers]
-            for name in names:
-                if name not in available:
-                    raise DeviceError(
-                        f"provider {name!r} is not in this onnxruntime; it has {', '.join(available)}"
-                    )
-            if _CUDA in names:
-                _load_cuda_libraries()
-            return list(providers), names[0]
-        match = re.fullmatch(r"auto|cpu|cuda(?::(\d{1,3}))?", device)
-        if not match:
-            raise OptionError(f"device {device!r} is unknown; give 'auto', 'cpu', 'cuda' or 'cuda:1'")
-        if device == "cpu":
-            return [_CPU], _CPU
-        cuda = (_CUDA, {"device_id": match[1] or "0", "cudnn_conv_algo_search": "HEURISTIC"})
-        if device == "auto":
-            if _CUDA not in available:
-                return [_CPU], None
-            if obstacle := driver_obstacle():
-                self.note = f"no GPU in use: {obstacle}"
-                return [_CPU], None
-            _load_cuda_libraries()
-            return [cuda, _CPU], None
-        if _CUDA not in available:
-            raise DeviceError(_lacking(_CUDA, _no_cuda_build()))
-        if obstacle := driver_obstacle():
-            raise DeviceError(_lacking(_CUDA, obstacle))
-        _load_cuda_libraries()
-        return [cuda, _CPU], _CUDA
+    def _start(self, choice: devices.Choice) -> tuple[_Runner, ort.InferenceSession]:
+        """Open the model on the chosen providers; on the CPU where `auto` fails with a GPU."""
+        options = self._session_options or self._own_options(choice)
+
+        def open_session(graphs: bool = False) -> ort.InferenceSession:
+            import onnxruntime as ort
+
+            providers = [_with_graphs(item) if graphs else item for item in choice.providers]
+            opened = ort.InferenceSession(self._model, options, providers=providers, enable_fallback=0)
+            opened.disable_fallback()  # else a failing GPU is left for the CPU in the middle of work
+            return opened
+
+        names = _names(choice.providers)
+        try:
+            if names[0] == devices.CUDA and self._asked[1] is None:
+                bucketed = buckets.BucketedSession(open_session, "cuda", _device_id(choice.providers[0]))
+                if devices.CUDA in bucketed.opened.get_providers():
+                    return bucketed, bucketed.opened
+                bucketed.close()
+                return bucketed.opened, bucketed.opened
+            opened = open_session()
+            return (_OneAtATime(opened) if names[0] == devices.DML else opened), opened
+        except Exception as error:
+            if names[0] == devices.CPU:
+                raise ModelError(
+                    f"{self.source} cannot be opened as an ONNX model ({_one_line(error)}); "
+                    "give a file that gan-train export wrote"
+                ) from None
+            on_cpu = self._start(devices.Choice((devices.CPU,), None))  # says so if the model is to blame
+            if choice.wanted is not None:
+                raise DeviceError(devices.lacking(choice.wanted, _one_line(error))) from None
+            self.note = f"no GPU in use: {_one_line(error)}"
+            return on_cpu
+
+    def _own_options(self, choice: devices.Choice) -> ort.SessionOptions:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        assert self.threads is not None
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if _names(choice.providers)[0] == devices.DML:
+            options.enable_mem_pattern = False  # that provider's own demand
+        if choice.wanted not in (None, devices.CPU):
+            options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        if choice.wanted is None:
+            # A failed try of a GPU is told by `note`; the runtime's own log would say it again.
+            options.log_severity_level = 3
+        return options
 
     def _running_on(self, opened: ort.InferenceSession) -> str:
         first = self.providers[0]
-        if first == _CUDA:
-            return f"cuda:{opened.get_provider_options()[_CUDA].get('device_id', '0')}"
+        if first in (devices.CUDA, devices.DML):
+            index = opened.get_provider_options().get(first, {}).get("device_id", "0")
+            return f"{'cuda' if first == devices.CUDA else 'dml'}:{index}"
         return first.removesuffix("ExecutionProvider").lower()
 
+    # Forks, failures, the end.
 
-def runtime_version() -> str:
-    """Give the runtime's wheel and version, for example "onnxruntime-gpu 1.31.1"."""
-    import importlib.metadata  # costs as much to import as Pillow, and is needed rarely
+    def _reopened(self) -> _Runner:
+        self._check_open()
+        with self._lock:
+            if self._runner is None:
+                if self.device != "cpu":
+                    raise DeviceError(
+                        f"{self.source} was loaded on {self.device} before this process was forked, and a "
+                        "GPU does not outlive a fork; load it in the child, or start processes by spawn"
+                    )
+                self._open()
+            assert self._runner is not None
+            return self._runner
 
-    for wheel in ("onnxruntime-gpu", "onnxruntime"):
-        try:
-            return f"{wheel} {importlib.metadata.version(wheel)}"
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    import onnxruntime as ort
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ModelError(f"{self.source} was closed; load it again with Generator.load")
 
-    return f"onnxruntime {ort.__version__}"
+    def _failure(self, error: Exception) -> Exception:
+        if self.device == "cpu":
+            return ModelError(f"{self.source} cannot be run: {_one_line(error)}")
+        return DeviceError(f"{self.device} failed on {self.source}: {_one_line(error)}; or use device='cpu'")
+
+    def _leave_behind(self) -> None:
+        """In a forked child: never free the parent's session, for its threads are not here to be joined."""
+        if self._runner is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._runner))
+            self._runner = None
+        self._lock = threading.Lock()  # a thread that is not here may have held the old one
 
 
-def driver_obstacle() -> str:
-    """Say what of NVIDIA's driver is missing here; "" where it loads and sees a device."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+class _OneAtATime:
+    """Runs of a provider that takes no two at once."""
+
+    def __init__(self, opened: ort.InferenceSession) -> None:
+        self._opened = opened
+        self._lock = threading.Lock()
+
+    def run(self, names: Sequence[str], feeds: Any, /) -> Any:
+        with self._lock:
+            return self._opened.run(names, feeds)
+
+
+_open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for session in list(_open_sessions):
+        session._leave_behind()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _thread_count(threads: int | None) -> int:
+    if threads is None:
+        return min(cores.usable(), MAX_THREADS)
+    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
+        raise OptionError(f"threads was {threads!r}; give a whole number from 1 to {MAX_THREADS:,}")
+    return threads
+
+
+def _names(providers: Providers) -> list[str]:
+    return [item if isinstance(item, str) else item[0] for item in providers]
+
+
+def _with_graphs(item: str | tuple[str, Mapping[str, Any]]) -> str | tuple[str, Mapping[str, Any]]:
+    if isinstance(item, str) or item[0] != devices.CUDA:
+        return item
+    return item[0], {**item[1], "enable_cuda_graph": "1"}
+
+
+def _device_id(item: str | tuple[str, Mapping[str, Any]]) -> int:
+    return 0 if isinstance(item, str) else int(item[1].get("device_id", 0))
+
+
+def _left_to_the_cpu(opened: ort.InferenceSession) -> str:
+    """Say which of the model's heavy operators the runtime placed on the CPU beside a GPU."""
     try:
-        driver = ctypes.CDLL(name)
-    except OSError:
-        return f"the NVIDIA driver's library {name} is missing; install NVIDIA's driver"
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return "the NVIDIA driver does not start here; see what nvidia-smi says"
-    return "" if count.value else "the NVIDIA driver sees no device; see what nvidia-smi says"
-
-
-def cuda_obstacle() -> str:
-    """Say what keeps the CUDA provider from starting, as far as can be told from outside."""
-    if obstacle := driver_obstacle():
-        return obstacle
-    windows = sys.platform == "win32"
-    for library in ("cudart64_12.dll", "cudnn64_9.dll") if windows else ("libcudart.so.12", "libcudnn.so.9"):
-        try:
-            ctypes.CDLL(library)
-        except OSError:
-            return f"the library {library} is missing; install it with: pip install 'ganforge[cuda]'"
-    return "CUDA's libraries load but the runtime's provider does not start; see its log above"
-
-
-def _no_cuda_build() -> str:
-    return (
-        f"the installed runtime ({runtime_version()}) has no CUDA; "
-        "pip uninstall onnxruntime, then pip install onnxruntime-gpu"
-    )
-
-
-def _lacking(provider: str, reason: str) -> str:
-    asked = "cuda" if provider == _CUDA else provider
-    return f"device {asked!r} cannot be had: {reason}; or use device='cpu'"
+        parts = opened.get_provider_graph_assignment_info()  # since 1.24, where it was asked to record
+        left = {
+            node.op_type for part in parts if part.ep_name == devices.CPU for node in part.get_nodes()
+        } & _HEAVY
+    except (AttributeError, RuntimeError):
+        return ""
+    return f"left to the CPU by the device: {', '.join(sorted(left))}" if left else ""
 
 
 def _load_cuda_libraries() -> None:
     import onnxruntime as ort
 
     if hasattr(ort, "preload_dlls"):  # since 1.21: finds the libraries that pip installed
-        ort.preload_dlls()
+        with contextlib.redirect_stdout(io.StringIO()):  # what it misses is told by devices.cuda_obstacle
+            ort.preload_dlls()
 
 
 def _signature(item: Any) -> tuple[str, tuple[int | None, ...]]:

@@ -24,6 +24,7 @@ def test_the_generators_public_names_are_these() -> None:
     public = [name for name in vars(gan_infer.Generator) if not name.startswith("_")]
     assert sorted(public) == [
         "class_names",
+        "close",
         "conditional",
         "device",
         "device_note",

@@ -16,7 +16,7 @@ from gan_infer.commands import shared
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(model: str, device: str, as_json: bool) -> None:
     """Print what a model file says of itself, and what it runs on here."""
-    from gan_infer.session import runtime_version
+    from gan_infer.devices import runtime_version
 
     generator = shared.load(model, device)
     metadata = json.loads(generator.metadata.to_json())

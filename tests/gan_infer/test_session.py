@@ -6,11 +6,11 @@ from pathlib import Path
 import onnxruntime as ort
 import pytest
 
-from gan_infer import DeviceError, Generator, OptionError, session
+from gan_infer import DeviceError, Generator, OptionError, devices, session
 from tests.conftest import CONDITIONAL, Kind
 
 Models = Callable[[Kind], Path]
-HAS_GPU = not session.driver_obstacle()
+HAS_GPU = not devices.driver_obstacle()
 
 
 @pytest.mark.skipif(HAS_GPU, reason="a GPU is here")
@@ -63,13 +63,13 @@ def test_a_provider_that_does_not_start_is_never_replaced_in_silence(
     monkeypatch.setattr(
         ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )
-    monkeypatch.setattr(session, "driver_obstacle", lambda: "")
+    monkeypatch.setattr(devices, "driver_obstacle", lambda index=0: "")
     monkeypatch.setattr(session, "_load_cuda_libraries", lambda: None)
     real = ort.InferenceSession
     monkeypatch.setattr(
         ort,
         "InferenceSession",
-        lambda model, options, providers: real(model, options, providers=["CPUExecutionProvider"]),
+        lambda model, options, providers, **_: real(model, options, providers=["CPUExecutionProvider"]),
     )
     with pytest.raises(DeviceError, match="cannot be had"):
         Generator.load(model_file(CONDITIONAL), device="cuda")
