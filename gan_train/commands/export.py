@@ -23,7 +23,7 @@ from gan_train.commands.shared import RUNS
 @click.option(
     "--truncation",
     type=click.FloatRange(0, 2, min_open=True),
-    help="Scale latents in the file: less gives surer, less varied pictures; 1 keeps all.  [default: 0.95]",
+    help="Scale latents in the file: less gives surer, less varied pictures; 1 keeps all.  [default: 0.9]",
 )
 @click.option(
     "--precision",
