@@ -1,15 +1,18 @@
 """Memory of 100,000 pictures through iter_batches: the peak must not grow with their number.
 
-    python -m benchmarks.memory
+    python -m benchmarks.memory [--device cuda]
 
 Prints the process's peak after every tenth of the way; the last line is JSON. `control` keeps
-what iter_batches gives, as a caller would not: its growth shows that growth would be seen.
+what iter_batches gives, as a caller would not: its growth shows that growth would be seen. On a
+GPU the batches are of every size in turn, and the device's own memory is told beside the peak.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
+import subprocess
 
 from gan_infer import Generator
 
@@ -18,6 +21,25 @@ PICTURES = 100_000
 
 def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def device_mib(generator: Generator) -> float | None:
+    """Give the memory in use on the generator's GPU, as its driver says; None on a CPU."""
+    if not generator.device.startswith("cuda:"):
+        return None
+    ask = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
+    ask += ["--id", generator.device.removeprefix("cuda:")]
+    return float(subprocess.run(ask, capture_output=True, text=True, check=True).stdout)
+
+
+def walk_sizes(generator: Generator) -> list[float | None]:
+    """Give the device's memory after each of ten rounds of batches of 1 to 64 pictures."""
+    used = []
+    for _ in range(10):
+        for size in range(1, 65):
+            generator.sample(size, label=4, seed=0)
+        used.append(device_mib(generator))
+    return used
 
 
 def walk(generator: Generator, keep: bool) -> list[float]:
@@ -34,7 +56,14 @@ def walk(generator: Generator, keep: bool) -> list[float]:
 
 
 def main() -> None:
-    generator = Generator.load("digits", device="cpu")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu", help="as of Generator.load")
+    generator = Generator.load("digits", device=parser.parse_args().device)
+    on_device = walk_sizes(generator) if generator.device.startswith("cuda:") else None
+    if on_device:
+        print("MiB on the device after each round of all batch sizes:", *on_device)
     flat = walk(generator, keep=False)
     print("MiB after each tenth:", *flat)
     control = walk(generator, keep=True)
@@ -42,7 +71,13 @@ def main() -> None:
     growth, kept = flat[-1] - flat[0], control[-1] - control[0]
     print(
         json.dumps(
-            {"growth_mib": round(growth, 1), "control_growth_mib": round(kept, 1), "peak_mib": flat[-1]}
+            {
+                "growth_mib": round(growth, 1),
+                "control_growth_mib": round(kept, 1),
+                "peak_mib": flat[-1],
+                "device": generator.device,
+                "device_mib": on_device,
+            }
         )
     )
 

@@ -7,7 +7,6 @@ batches are padded up to one of `SIZES` and the padding is cut off the result.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -53,6 +52,8 @@ class BucketedSession:
         `device_type` is the runtime's word for where buffers lie: "cuda", or "cpu" for trying out.
         """
         self._open_session = open_session
+        from concurrent.futures import ThreadPoolExecutor  # takes time to import, and only a GPU needs it
+
         self._place = (device_type, device_id)
         self.graphs = device_type != "cpu"
         try:
@@ -75,7 +76,7 @@ class BucketedSession:
 
     def _run(self, names: tuple[str, ...], feeds: Feeds) -> list[Array]:
         shapes = _shapes(self.opened, names)
-        if shapes is None:
+        if shapes is None or feeds.keys() != shapes[0].keys():  # inputs that may be left out have no buffers
             return list(self.opened.run(list(names), dict(feeds), _options(_NO_GRAPH)))
         count = len(next(iter(feeds.values())))
         parts = []
@@ -105,6 +106,7 @@ class BucketedSession:
             buffers.run(_NO_GRAPH)
             plain = buffers.results(key[0])
             for _ in range(2):  # captured, then played back
+                buffers.clear_results()
                 buffers.run()
                 if not all(map(np.array_equal, buffers.results(key[0]), plain)):
                     raise RuntimeError("a captured graph gives other values than a plain run")
@@ -156,6 +158,10 @@ class _Buffers:
         self._binding.synchronize_inputs()
         self._opened.run_with_iobinding(self._binding, options)
         self._binding.synchronize_outputs()
+
+    def clear_results(self) -> None:
+        for value in self._outputs:
+            value.update_inplace(np.zeros_like(value.numpy()))
 
     def results(self, count: int) -> list[Array]:
         """Give the first rows of the outputs, in arrays that the next run leaves alone."""

@@ -42,7 +42,8 @@ class Metadata:
     """What a generator file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
 
     `truncation` is the factor that the graph itself puts on every latent: whoever runs the file
-    feeds latents as they are drawn.
+    feeds latents as they are drawn. `precision` is that of the graph's weights and arithmetic,
+    "float32" or "float16"; the types of its inputs and output are the same for both.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Metadata:
     latent_distribution: str = "normal"
     latent_algorithm: str = ALGORITHM
     truncation: float = 1.0
+    precision: str = "float32"
     format_version: str = FORMAT_VERSION
     data_name: str = ""
     data_sha256: str = ""

@@ -7,7 +7,10 @@ import os
 
 # Test models are so small that a second thread only waits for the first; on a busy machine, for long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# As gan_infer does before it imports the runtime, which some tests do first.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -167,6 +170,20 @@ def command_line(
         return run
 
     return bind
+
+
+@pytest.fixture
+def run_script() -> Callable[..., str]:
+    """Give a function that runs Python code in a process of its own and gives its stdout."""
+
+    def run(code: str, timeout_s: float = 60.0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture

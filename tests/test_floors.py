@@ -75,7 +75,7 @@ FLOORS = {
         ["reports.sheet", "reports.trackers"],
         ["reports.walk"],
         ["penalties", "reports.html", "reports.live"],
-        ["step", "export.graph"],
+        ["step", "export.graph", "export.half"],
         ["batches", "state"],
         ["machine", "trained", "stepper"],
         ["budget", "cost", "export"],
