@@ -98,9 +98,8 @@ class Generator:
             ModelError: no such file, it is refused by `gan_infer.vet`, or it is no generator that
                 this version can read.
             DeviceError: the asked-for device cannot be had; says what is missing.
-            OptionError: `device` is none that there is, or `threads` is out of range, or stands
-                beside `session_options`, or an hf:// address comes
-                without the extra `hub`.
+            OptionError: `device` is none that there is, `threads` is out of range or stands beside
+                `session_options`, or an hf:// address was given without the extra `hub`.
         """
         from gan_infer import vet
 

@@ -31,6 +31,7 @@ VERIFIED_BATCHES: Final = (1, 2, 7, 64)
 # at 0.9 (benchmarks/judge.py; real test pictures: 0.35 and 99.5 %).
 TRUNCATION: Final = 0.9
 # How many of 256 levels a file may be off PyTorch's float32.
+# In float16, 1 was measured on four networks with random weights and 2 on 1,000 pictures of `fashion`.
 MOST_LEVELS: Final = {"float32": 1, "float16": 4}
 _GOLDEN: Final = 4
 
