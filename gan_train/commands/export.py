@@ -23,9 +23,7 @@ from gan_train.commands.shared import RUNS
 @click.option(
     "--truncation",
     type=click.FloatRange(0, 2, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Scale latents in the file: below 1 gives surer, less varied pictures.",
+    help="Scale latents in the file: less gives surer, less varied pictures; 1 keeps all.  [default: 0.9]",
 )
 def export(
     to: Path,
@@ -34,7 +32,7 @@ def export(
     name: str | None,
     licence: str,
     intended_use: str,
-    truncation: float,
+    truncation: float | None,
 ) -> None:
     """Write the newest run's generator to one checked ONNX file."""
     if to.suffix.lower() != ".onnx":
@@ -48,7 +46,13 @@ def export(
     folder = run or checkpoint.newest_run(RUNS)
     console.say(f"exporting {folder}")
     written = exporter.export(
-        folder, to, which=which, name=name, licence=licence, intended_use=intended_use, truncation=truncation
+        folder,
+        to,
+        which=which,
+        name=name,
+        licence=licence,
+        intended_use=intended_use,
+        truncation=exporter.TRUNCATION if truncation is None else truncation,
     )
     metadata = written.metadata
     label = ", label int64 [batch]" if metadata.conditional else ""
@@ -59,6 +63,7 @@ def export(
         names = ", ".join(metadata.class_names[:10]) + (", ..." if len(metadata.class_names) > 10 else "")
         click.echo(f"classes     {names}")
     click.echo(f"trained on  {metadata.data_name}, {metadata.images_seen:,} images seen")
+    click.echo(f"truncation  {metadata.truncation:g} of every latent")
     click.echo(
         f"difference  at most {written.difference} of 256 levels from PyTorch, in "
         f"{written.differing:.4%} of values, at batches {', '.join(map(str, exporter.VERIFIED_BATCHES))}"
