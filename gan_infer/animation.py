@@ -72,7 +72,8 @@ def _with_pillow(frames: Iterator[Frame], part: Path, rate: float, **options: An
     first = next(pictures)
     # Of a PNG, Pillow looks through the frames twice.
     rest = list(pictures) if part.suffix.lower() == ".png" else pictures
-    first.save(part, save_all=True, append_images=rest, duration=round(1000 / rate), loop=0, **options)
+    with part.open("wb") as file:  # given a path, Pillow leaves it open when it is interrupted
+        first.save(file, save_all=True, append_images=rest, duration=round(1000 / rate), loop=0, **options)
 
 
 def _write_gif(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:

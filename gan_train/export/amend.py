@@ -22,7 +22,7 @@ _BATCHES = (1, 7, 64)
 def unnamed(model: onnx.ModelProto, metadata: Metadata) -> tuple[Direction, ...]:
     """Give the strongest directions of an exported graph's first layer: direction1, direction2, ...
 
-    A unit is one standard deviation of the latent. None where the graph does not start with a
+    A unit is one standard deviation of the latent. Empty where the graph does not start with a
     matrix product.
     """
     matrix = factors.first_layer(model, metadata.latent_dim)

@@ -10,12 +10,23 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_infer import Generator, LabelError, OptionError, edits, mixes, paths
 from gan_infer.metadata import Direction
-from tests.conftest import BY_NORM, CONDITIONAL, DCGAN, RGBA, Kind, without_mixing
+from gan_train.export import write
+from tests.conftest import (
+    BY_NORM,
+    CONDITIONAL,
+    DCGAN,
+    RGBA,
+    Kind,
+    make_metadata,
+    make_network,
+    without_mixing,
+)
 
 Models = Callable[[Kind], Path]
 MIXABLE = [CONDITIONAL, RGBA, BY_NORM]
@@ -62,11 +73,49 @@ def test_a_latent_is_that_of_its_seed_and_can_be_reckoned_with(conditional: Gene
 # Mixes of labels.
 
 
+@pytest.fixture(scope="module")
+def mixable(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
+    """Give a function from a kind to a model file whose labels matter, also where a norm takes them."""
+    made: dict[Kind, Path] = {}
+
+    def give(kind: Kind) -> Path:
+        if kind not in made:
+            network = make_network(kind)
+            for module in network.modules():
+                if isinstance(module, torch.nn.Embedding):
+                    torch.nn.init.normal_(module.weight, 1.0, 0.5)
+            made[kind] = tmp_path_factory.mktemp("mixable") / "model.onnx"
+            write(network, make_metadata(kind), made[kind])
+        return made[kind]
+
+    return give
+
+
+@pytest.mark.parametrize("kind", [CONDITIONAL, BY_NORM], ids=str)
+def test_a_mix_is_the_class_whose_row_is_the_mean_of_rows(
+    mixable: Models, kind: Kind, tmp_path: Path
+) -> None:
+    model = onnx.load(mixable(kind))
+    tables = {
+        node.input[0] for node in model.graph.node if node.op_type == "Gather" and "label" in node.input
+    }
+    for item in model.graph.initializer:
+        if item.name in tables:
+            rows = onnx.numpy_helper.to_array(item).copy()
+            rows[0] = 0.7 * rows[4] + 0.3 * rows[2]
+            item.CopyFrom(onnx.numpy_helper.from_array(rows, item.name))
+    onnx.save(model, tmp_path / "mean.onnx")
+    mean = Generator.load(tmp_path / "mean.onnx", device="cpu").sample(20, 0, 0).astype(int)
+    mixed = Generator.load(mixable(kind), device="cpu").sample(20, {4: 0.7, 2: 0.3}, 0)
+    assert tables
+    assert abs(mixed - mean).max() <= 1
+
+
 @pytest.mark.parametrize("kind", MIXABLE, ids=str)
 def test_every_conditional_export_mixes_labels_and_the_pictures_hang_on_their_own_row_alone(
-    model_file: Models, kind: Kind
+    mixable: Models, kind: Kind
 ) -> None:
-    generator = Generator.load(model_file(kind), device="cpu")
+    generator = Generator.load(mixable(kind), device="cpu")
     assert generator.mixes_labels
     rng = np.random.default_rng(0)
     weights = rng.dirichlet(np.ones(kind.classes), 65).astype(np.float32)
@@ -79,8 +128,8 @@ def test_every_conditional_export_mixes_labels_and_the_pictures_hang_on_their_ow
 
 
 @pytest.mark.parametrize("kind", MIXABLE, ids=str)
-def test_a_weight_of_one_draws_the_class_to_the_byte(model_file: Models, kind: Kind) -> None:
-    generator = Generator.load(model_file(kind), device="cpu")
+def test_a_weight_of_one_draws_the_class_to_the_byte(mixable: Models, kind: Kind) -> None:
+    generator = Generator.load(mixable(kind), device="cpu")
     labels = np.arange(20) % kind.classes
     latents = generator.latents(range(20))
     corners = np.eye(kind.classes, dtype=np.float32)[labels]
