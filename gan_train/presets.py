@@ -107,6 +107,7 @@ PRESETS: Final[dict[str, Preset]] = {
             "network.latent_dim": 128,
             "network.spectral_norm": True,
             "condition.generator": "batch_norm",
+            "condition.mismatch_weight": 0.5,
             "loss.name": "hinge",
             "loss.r1_gamma": 0.0,
             "optimizer.batch_size": 32,
