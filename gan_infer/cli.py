@@ -8,6 +8,7 @@ from gan_infer import __version__, console
 from gan_infer.commands.grid import grid
 from gan_infer.commands.info import info
 from gan_infer.commands.sample import sample
+from gan_infer.commands.score import score
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -16,7 +17,7 @@ def cli() -> None:
     """Make pictures with an exported generator. Add --debug for tracebacks."""
 
 
-for command in (grid, sample, info):
+for command in (grid, sample, info, score):
     cli.add_command(command)
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import operator
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 import numpy as np
 
-from gan_infer import catalog, images, latents
-from gan_infer.errors import LabelError, ModelError, OptionError
-from gan_infer.metadata import KEY, Metadata
+from gan_infer import catalog, images, latents, loading
+from gan_infer.errors import ModelError, OptionError
+from gan_infer.labels import Classes
+from gan_infer.loading import BATCH
+from gan_infer.metadata import GENERATOR, Metadata
 from gan_infer.session import Providers, Session, as_float32
 
 if TYPE_CHECKING:
@@ -19,14 +21,12 @@ if TYPE_CHECKING:
     import onnxruntime as ort
     from PIL import Image
 
+    from gan_infer.critic import Critic
+    from gan_infer.labels import Label, Labels, LabelSpec
+
     Pictures = npt.NDArray[np.uint8]
     Latents = npt.NDArray[np.float32]
-    Labels = npt.NDArray[np.int64]
-    Label = int | str
-    LabelSpec = Label | Sequence[Label] | npt.NDArray[np.integer[Any]] | None
 
-# Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
-BATCH: Final = 64
 # What one array may hold, in bytes; more pictures than that go through iter_batches.
 MAX_ARRAY_BYTES: Final = 2 * 1024**3
 
@@ -50,8 +50,7 @@ class Generator:
         self._run = session.run
         self._classes = len(metadata.class_names)
         self._levels = metadata.height * metadata.width * metadata.channels  # of one picture
-        self._indices = range(self._classes)
-        self._index = {name: index for index, name in enumerate(metadata.class_names)}
+        self._known = Classes(metadata.class_names, metadata.name)
 
     @classmethod
     def load(
@@ -75,24 +74,10 @@ class Generator:
             DeviceError: the asked-for device cannot be had; says what is missing.
             OptionError: `device` is none that there is.
         """
-        path = catalog.find(source)
-        try:
-            model = path.read_bytes()
-        except OSError as error:
-            raise ModelError(
-                f"{path} cannot be read: {error.strerror}; give a file that you may read"
-            ) from None
-        session = Session(
-            model, source=str(path), device=device, providers=providers, session_options=session_options
-        )
-        if KEY not in session.metadata:
-            raise ModelError(
-                f"{path} is an ONNX model without {KEY!r} metadata, so not one of our generators; "
-                "give a file that gan-train export wrote"
-            )
-        metadata = Metadata.from_json(session.metadata[KEY])
-        _check_signature(session, metadata, str(path))
-        return cls(session, metadata, str(path))
+        opened = loading.opened(source, GENERATOR, device, providers, session_options)
+        metadata = Metadata.from_json(opened.text)
+        _check_signature(opened.session, metadata, opened.source)
+        return cls(opened.session, metadata, opened.source)
 
     # What the file says of itself.
 
@@ -164,7 +149,7 @@ class Generator:
                 f"latents of shape {array.shape} were given; "
                 f"expected [n, {self.metadata.latent_dim}] with n >= 1"
             )
-        checked = self._check_labels(labels, count)
+        checked = self._known.checked(labels, count)
         if count <= BATCH:
             return self._pictures(array, checked)
         parts = (
@@ -175,11 +160,25 @@ class Generator:
 
     @overload
     def sample(
-        self, n: int = 1, label: LabelSpec = None, seed: int | None = None, output: Literal["np"] = "np"
+        self,
+        n: int = 1,
+        label: LabelSpec = None,
+        seed: int | None = None,
+        output: Literal["np"] = "np",
+        *,
+        best_of: int = 1,
+        critic: Critic | None = None,
     ) -> Pictures: ...
     @overload
     def sample(
-        self, n: int = 1, label: LabelSpec = None, seed: int | None = None, *, output: Literal["pil"]
+        self,
+        n: int = 1,
+        label: LabelSpec = None,
+        seed: int | None = None,
+        *,
+        output: Literal["pil"],
+        best_of: int = 1,
+        critic: Critic | None = None,
     ) -> list[Image.Image]: ...
     def sample(
         self,
@@ -187,6 +186,9 @@ class Generator:
         label: LabelSpec = None,
         seed: int | None = None,
         output: Literal["np", "pil"] = "np",
+        *,
+        best_of: int = 1,
+        critic: Critic | None = None,
     ) -> Pictures | list[Image.Image]:
         """Make n pictures, those of the seeds seed, seed + 1, ... seed + n - 1.
 
@@ -196,13 +198,17 @@ class Generator:
                 the seed choose: class seed % number of classes.
             seed: 0 <= seed < 2**63; None takes a fresh one each time.
             output: "np" or "pil".
+            best_of: of so many candidates a seed, all under its label, give the one that `critic`
+                holds most real; which they are stands in `latents.candidate_seeds`, so that a
+                seed still names a picture.
+            critic: of pictures of the same shape and, where it takes labels, the same classes.
 
         Returns:
             uint8 [n, height, width, channels], or a list of n Pillow images.
 
         Raises:
-            OptionError: n, seed or output is out of range, or n pictures would fill more than
-                2 GiB (use `iter_batches`).
+            OptionError: n, seed, output or best_of is out of range, n pictures would fill more
+                than 2 GiB (use `iter_batches`), or the critic is missing or judges others.
             LabelError: no such class, another number of labels, or the model takes none.
         """
         if output not in ("np", "pil"):
@@ -213,7 +219,10 @@ class Generator:
                 f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; "
                 "take them in parts with iter_batches"
             )
-        pictures = self._joined(self.iter_batches(count, label, seed), count)
+        if best_of != 1 or critic is not None:
+            pictures = self._chosen(count, label, seed, self._count(best_of, "best_of"), critic)
+        else:
+            pictures = self._joined(self.iter_batches(count, label, seed), count)
         return pictures if output == "np" else [images.to_pil(picture) for picture in pictures]
 
     def iter_batches(
@@ -231,10 +240,7 @@ class Generator:
         """
         count = self._count(n)
         size = self._count(batch_size, "batch_size")
-        first = latents.fresh_seed(count) if seed is None else latents.check_seed(seed)
-        if first + count > latents.SEED_LIMIT:
-            raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")
-        return self._batches(first, count, self._resolve(label, count), size)
+        return self._batches(self._first(count, seed), count, self._known.each(label, count), size)
 
     @overload
     def grid(
@@ -293,7 +299,7 @@ class Generator:
             classes: Labels | None = np.repeat(np.arange(self._classes), len(chosen))
             chosen = np.tile(chosen, self._classes)
         else:
-            classes = self._labels_of(self._resolve(label, len(chosen)), chosen, 0)
+            classes = self._labels_of(self._known.each(label, len(chosen)), chosen, 0)
         sheet = images.tile(self(self.latents(chosen), classes), across)
         return sheet if output == "np" else images.to_pil(sheet)
 
@@ -313,23 +319,7 @@ class Generator:
         Raises:
             LabelError: no such class, or the model is unconditional.
         """
-        if not self._classes:
-            raise LabelError(
-                f"label {label!r} was given, but model {self.name!r} is unconditional; leave it out"
-            )
-        if isinstance(label, str):
-            if label in self._index:
-                return self._index[label]
-            if label.isascii() and label.isdigit() and len(label) < 10:
-                return self.label_index(int(label))
-            raise self._no_such_class(label)
-        try:
-            index = operator.index(label)
-        except TypeError:
-            raise self._no_such_class(label) from None
-        if isinstance(label, bool) or not 0 <= index < self._classes:
-            raise self._no_such_class(label)
-        return index
+        return self._known.index(label)
 
     # Inside.
 
@@ -339,6 +329,21 @@ class Generator:
             feeds["label"] = labels
         result: Pictures = self._run(["image"], feeds)[0]
         return result
+
+    def _chosen(
+        self, count: int, label: LabelSpec, seed: int | None, best_of: int, critic: Critic | None
+    ) -> Pictures:
+        from gan_infer import choice  # most callers never choose
+
+        first = self._first(count, seed)
+        seeds = np.arange(first, first + count, dtype=np.uint64)
+        labels = self._labels_of(self._known.each(label, count), seeds, 0)
+        judge = choice.check(critic, self.image_shape, self.class_names, best_of)
+        names = self.class_names
+        return choice.most_convincing(self._of_seeds, judge, seeds, labels, names, best_of)[0]
+
+    def _of_seeds(self, seeds: npt.NDArray[np.uint64], labels: Labels | None) -> Pictures:
+        return self._pictures(self.latents(seeds), labels)
 
     def _joined(self, batches: Iterator[Pictures], count: int) -> Pictures:
         if count <= BATCH:
@@ -356,17 +361,6 @@ class Generator:
             seeds = np.arange(first + start, first + stop, dtype=np.uint64)
             yield self._pictures(self.latents(seeds), self._labels_of(spec, seeds, start))
 
-    def _resolve(self, label: LabelSpec, count: int) -> Labels | int | None:
-        """Give one index for all, one each, or None where the seeds choose or none are taken."""
-        if label is None:
-            return None
-        if isinstance(label, str) or np.ndim(label) == 0:
-            return self.label_index(label)  # type: ignore[arg-type]
-        each = np.array([self.label_index(item) for item in label], np.int64)  # type: ignore[union-attr]
-        if len(each) != count:
-            raise LabelError(f"{len(each)} labels were given for {count} pictures; give one, or one each")
-        return each
-
     def _labels_of(
         self, spec: Labels | int | None, seeds: npt.NDArray[np.uint64], start: int
     ) -> Labels | None:
@@ -377,35 +371,6 @@ class Generator:
         if isinstance(spec, int):
             return np.full(len(seeds), spec, np.int64)
         return spec[start : start + len(seeds)]
-
-    def _check_labels(self, labels: npt.ArrayLike | None, count: int) -> Labels | None:
-        if not self._classes:
-            if labels is not None:
-                raise LabelError(
-                    f"labels were given, but model {self.name!r} is unconditional; leave them out"
-                )
-            return None
-        if labels is None:
-            raise LabelError(f"model {self.name!r} needs labels: integers [n], from 0 to {self._classes - 1}")
-        array = np.asarray(labels)
-        if array.dtype.kind not in "iu" or array.shape != (count,):
-            raise LabelError(
-                f"labels of shape {array.shape} and type {array.dtype} were given; "
-                f"expected {count} integers, one a latent"
-            )
-        array = np.ascontiguousarray(array, np.int64)
-        # As unsigned numbers negative labels are huge, so the largest tells of both ends.
-        if (array.item() if count == 1 else array.view(np.uint64).max()) not in self._indices:
-            bad = array[(array < 0) | (array >= self._classes)][0]
-            raise self._no_such_class(int(bad))
-        return array
-
-    def _no_such_class(self, label: object) -> LabelError:
-        shown = ", ".join(self.class_names[:20]) + (", ..." if self._classes > 20 else "")
-        return LabelError(
-            f"label {label!r} is no class of model {self.name!r}; "
-            f"give a name ({shown}) or an index from 0 to {self._classes - 1}"
-        )
 
     def _layout(
         self, count: int | None, rows: int | None, columns: int | None, by_class: bool
@@ -430,6 +395,13 @@ class Generator:
         return down, count if by_class and count is not None else across
 
     @staticmethod
+    def _first(count: int, seed: int | None) -> int:
+        first = latents.fresh_seed(count) if seed is None else latents.check_seed(seed)
+        if first + count > latents.SEED_LIMIT:
+            raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")
+        return first
+
+    @staticmethod
     def _count(value: object, name: str = "n") -> int:
         try:
             count = operator.index(value)  # type: ignore[arg-type]
@@ -449,8 +421,9 @@ def _check_signature(session: Session, metadata: Metadata, source: str) -> None:
     image = session.outputs.get("image")
     if session.inputs != wanted or image is None or image[0] != "tensor(uint8)" or len(image[1]) != 4:
         raise ModelError(
-            f"{source} has inputs {_shown(session.inputs)} and outputs {_shown(session.outputs)}; "
-            f"its metadata says {_shown(wanted)} and image uint8 [batch, height, width, channels]; "
+            f"{source} has inputs {loading.shown(session.inputs)} and outputs "
+            f"{loading.shown(session.outputs)}; "
+            f"its metadata says {loading.shown(wanted)} and image uint8 [batch, height, width, channels]; "
             "export it again"
         )
     if image[1][1:] != metadata.image_shape:
@@ -458,7 +431,3 @@ def _check_signature(session: Session, metadata: Metadata, source: str) -> None:
             f"{source} makes pictures of {list(image[1][1:])}, its metadata says "
             f"{list(metadata.image_shape)}; export it again"
         )
-
-
-def _shown(signature: dict[str, tuple[str, tuple[int | None, ...]]]) -> str:
-    return ", ".join(f"{name} {kind}{list(shape)}" for name, (kind, shape) in signature.items())

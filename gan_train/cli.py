@@ -13,6 +13,7 @@ from gan_train.commands.data import data
 from gan_train.commands.evaluate import evaluate
 from gan_train.commands.export import export
 from gan_train.commands.fit import fit
+from gan_train.commands.invert import invert
 from gan_train.commands.presets import presets
 
 _NEEDED: Final = ("torch", "onnx", "onnxscript", "safetensors", "rich", "torchmetrics")
@@ -30,7 +31,7 @@ def cli() -> None:
         )
 
 
-for command in (fit, evaluate, export, data, presets):
+for command in (fit, evaluate, export, invert, data, presets):
     cli.add_command(command)
 
 
