@@ -76,7 +76,8 @@ def most_convincing(
         the pictures, uint8 [n, height, width, channels], and the seeds that each is drawn by.
     """
     order = np.array([class_names.index(name) for name in critic.class_names], np.int64).argsort()
-    pictures, chosen = list[Pictures](), list[Seeds]()
+    pictures: list[Pictures] = []
+    chosen: list[Seeds] = []
     step = max(1, BATCH // best_of)
     for start in range(0, len(seeds), step):
         candidates = latents.candidate_seeds(seeds[start : start + step], best_of)

@@ -88,7 +88,8 @@ def histogram(values: npt.NDArray[Any], title: str) -> list[Shape]:
     """Draw how many of `values`, float [n] from 0 to 1, fall into each of BINS equal bins."""
     counts = np.histogram(values, BINS, (0.0, 1.0))[0]
     most = max(1, int(counts.max()))
-    shapes = _frame(title, "realness", [(0, "0"), (most / 2, f"{most / 2:g}"), (most, f"{most:,}")], most)
+    heights = (0, most // 2, most) if most % 2 == 0 else (0, most)
+    shapes = _frame(title, "realness", [(height, f"{height:,}") for height in heights], most)
     for index, count in enumerate(counts):
         left, right = _x(index / BINS) + 1, _x((index + 1) / BINS) - 1
         shapes.append(Box(left, _y(count / most), right, _y(0), _BARS))

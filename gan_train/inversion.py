@@ -208,9 +208,9 @@ def _finished(
         at = torch.sin(moving) if uniform else moving
         total = _cost(levels, wanted, at, label, distribution)
         (moving.grad,) = torch.autograd.grad(total, [moving])
-        return float(total)
+        return float(total.detach())
 
-    optimizer.step(cost)
+    optimizer.step(cost)  # type: ignore[no-untyped-call]
     ended = torch.sin(moving) if uniform else moving
     return ended.detach() if bool(torch.isfinite(ended).all()) else latent
 

@@ -82,8 +82,8 @@ FLOORS = {
         ["step", "export.graph"],
         ["batches", "state"],
         ["machine", "trained", "stepper"],
-        ["budget", "cost", "export", "subjects"],
-        ["recorder", "export.critic"],
+        ["budget", "cost", "export"],
+        ["recorder", "export.critic", "subjects"],
         ["loop"],
         ["commands", "commands.shared"],
         [

@@ -85,7 +85,7 @@ def export(
         made = of_critic.export(folder, critic, calibrate=calibrate, say=console.say, **about)  # type: ignore[arg-type]
         _tell_critic(made)
         if curve is not None:
-            title = f"{made.metadata.name}, {made.metadata.calibration['origin']}"
+            title = f"{made.metadata.name}: {made.metadata.calibration['origin']}"
             plots.save(plots.calibration(made.metadata.calibration["curve"], title), curve)
             click.echo(f"curve       {curve}")
 

@@ -102,7 +102,7 @@ def _sheet(target: Pixels, nearest: Pixels) -> Pixels:
     shown = np.clip(128 + gap // 2, 0, 255).astype(np.uint8)
     if shown.shape[2] == 4:
         shown[..., 3] = 255
-    factor = images.factor_for(*target.shape[:2], at_least=_SHOWN_AT_LEAST)
+    factor = images.factor_for(target.shape[0], target.shape[1], _SHOWN_AT_LEAST)
     large = [images.enlarge(picture, factor) for picture in (target, nearest, shown)]
     return images.tile(np.stack(large), 3, gap=factor)
 

@@ -46,26 +46,6 @@ def platt(logits: Values, real: Flags) -> tuple[float, float]:
     return slope, float(weights[1]) - slope * centre
 
 
-def isotonic(logits: Values, real: Flags) -> tuple[Values, Values]:
-    """Fit the rising step function nearest to `real` in squares: pool adjacent violators.
-
-    Ayer et al. (1955); for calibration, Zadrozny and Elkan (2002).
-
-    Returns:
-        of each step the mean logit and the share that is real, both rising.
-    """
-    order = np.argsort(logits, kind="stable")
-    blocks: list[tuple[float, float, float]] = []  # sum of logits, number of real ones, size
-    for logit, one in zip(logits[order], real[order], strict=True):
-        block = (float(logit), float(one), 1.0)
-        while blocks and blocks[-1][1] * block[2] >= block[1] * blocks[-1][2]:
-            last = blocks.pop()
-            block = (last[0] + block[0], last[1] + block[1], last[2] + block[2])
-        blocks.append(block)
-    sums = np.array(blocks)
-    return sums[:, 0] / sums[:, 2], sums[:, 1] / sums[:, 2]
-
-
 def sigmoid(values: Values) -> Values:
     """Give 1 / (1 + exp(-values)) without overflow."""
     result: Values = np.exp(-np.logaddexp(0.0, -values))
@@ -79,7 +59,7 @@ def expected_error(realness: Values, real: Flags, bins: int = BINS) -> float:
     is real and the mean realness (Naeini et al. 2015; Guo et al. 2017, equation 3).
     """
     rows = curve(realness, real, bins)
-    return sum(row["count"] * abs(row["real"] - row["mean"]) for row in rows) / len(realness)
+    return float(sum(row["count"] * abs(row["real"] - row["mean"]) for row in rows)) / len(realness)
 
 
 def curve(realness: Values, real: Flags, bins: int = BINS) -> list[dict[str, Any]]:

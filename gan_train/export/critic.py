@@ -103,7 +103,7 @@ def export(
         ModelError: the written graph is not the discriminator.
     """
     model, judging = trained.load(run, which), trained.discriminator(run, which)
-    reference = refer(model, judging, *_pictures(model, calibrate, say))
+    reference = refer(model, judging, *pictures_for(model, calibrate, say))
     slope, intercept, told = fitted(reference)
     if reference.seen:
         say(
@@ -245,7 +245,7 @@ def fitted(reference: Reference, seed: int = 0) -> tuple[float, float, dict[str,
     return slope, intercept, told
 
 
-def _pictures(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, str, bool]:
+def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, str, bool]:
     """Give real pictures of the run's shape and classes, their origin, and whether training saw them."""
     options = model.options.data
     shape = {"height": options.height, "width": options.width, "channels": options.channels}
@@ -266,7 +266,7 @@ def _pictures(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, str
             f"judges {list(shape.values())}"
         )
     seen = pictures.sha256() == options.sha256
-    pictures, labelled = matching.matched(pictures, _class_names(model), say)
+    pictures, labelled = matching.matched(pictures, model.class_names, say)
     if _class_names(model) and not labelled:
         raise DataError(
             f"{chosen.source} has no classes like the run's ({', '.join(_class_names(model)[:10])}); "
