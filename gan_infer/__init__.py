@@ -5,6 +5,7 @@ gen = Generator.load("digits")
 pictures = gen.sample(16, label=4, seed=0)  # uint8 [16, height, width, channels]
 """
 
+from gan_infer.critic import Critic
 from gan_infer.errors import (
     DataError,
     DeviceError,
@@ -20,6 +21,7 @@ from gan_infer.metadata import Metadata
 __version__ = "0.1.0"
 
 __all__ = [
+    "Critic",
     "DataError",
     "DeviceError",
     "GanError",

@@ -10,6 +10,7 @@ from gan_infer.commands.grid import grid
 from gan_infer.commands.info import info
 from gan_infer.commands.morph import morph
 from gan_infer.commands.sample import sample
+from gan_infer.commands.score import score
 from gan_infer.commands.walk import walk
 
 
@@ -19,7 +20,7 @@ def cli() -> None:
     """Make pictures with an exported generator. Add --debug for tracebacks."""
 
 
-for command in (grid, sample, edit, walk, morph, info):
+for command in (grid, sample, edit, walk, morph, info, score):
     cli.add_command(command)
 
 

@@ -6,14 +6,16 @@ import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
 import numpy as np
 
-from gan_infer import catalog, edits, images, latents, mixes, paths
+from gan_infer import catalog, edits, images, latents, loading, paths
 from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, ModelError, OptionError
-from gan_infer.metadata import KEY, Direction, Metadata
+from gan_infer.labels import Classes
+from gan_infer.loading import BATCH
+from gan_infer.metadata import GENERATOR, Direction, Metadata
 from gan_infer.session import Session, as_float32
 
 if TYPE_CHECKING:
@@ -21,21 +23,17 @@ if TYPE_CHECKING:
     import onnxruntime as ort
     from PIL import Image
 
+    from gan_infer.critic import Critic
+    from gan_infer.labels import Label, Labels, LabelSpec, Mix, Weights
+
     Pictures = npt.NDArray[np.uint8]
     Latents = npt.NDArray[np.float32]
-    Labels = npt.NDArray[np.int64]
     Seeds = latents.Seeds
-    Weights = npt.NDArray[np.float32]
-    Label = int | str
-    Mix = Mapping[Label, float]
-    LabelSpec = Label | Mix | Sequence[Label | Mix] | npt.NDArray[np.integer[Any]] | None
     # A seed, or the latent itself, float [latent_dim].
     Point = int | npt.NDArray[np.floating[Any]]
     # What was asked for, the file that it was, device, providers, threads.
     _Loaded = tuple[str, str, str, Providers | None, int | None]
 
-# Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
-BATCH: Final = 64
 # What one array may hold, in bytes; more pictures than that go through iter_batches.
 MAX_ARRAY_BYTES: Final = 2 * 1024**3
 
@@ -64,12 +62,9 @@ class Generator:
         self._loaded: _Loaded | None = None
         self._classes = len(metadata.class_names)
         self._levels = metadata.height * metadata.width * metadata.channels  # of one picture
-        self._indices = range(self._classes)
-        self._index = {name: index for index, name in enumerate(metadata.class_names)}
         weights = session.optional_inputs.get("label_weights", ("", ()))
-        self._mixes = (
-            self._classes > 0 and weights[0] == "tensor(float)" and weights[1][1:] == (self._classes,)
-        )
+        mixes = weights[0] == "tensor(float)" and weights[1][1:] == (self._classes,)
+        self._known = Classes(metadata.class_names, metadata.name, mixes=self._classes > 0 and mixes)
         self._directions = {direction.name: direction for direction in metadata.directions}
 
     @classmethod
@@ -101,28 +96,12 @@ class Generator:
             OptionError: `device` is none that there is, `threads` is out of range or stands beside
                 `session_options`, or an hf:// address was given without the extra `hub`.
         """
-        from gan_infer import vet
-
-        path, model = catalog.read(source)
-        vet.check(model, str(path))  # the very bytes that the runtime gets
-        session = Session(
-            model,
-            source=str(path),
-            device=device,
-            providers=providers,
-            session_options=session_options,
-            threads=threads,
-        )
-        if KEY not in session.metadata:
-            raise ModelError(
-                f"{path} is an ONNX model without {KEY!r} metadata, so not one of our generators; "
-                "give a file that gan-train export wrote"
-            )
-        metadata = Metadata.from_json(session.metadata[KEY])
-        _check_signature(session, metadata, str(path))
-        generator = cls(session, metadata, str(path))
+        opened = loading.opened(source, GENERATOR, device, providers, session_options, threads)
+        metadata = Metadata.from_json(opened.text)
+        _check_signature(opened.session, metadata, opened.source)
+        generator = cls(opened.session, metadata, opened.source)
         if session_options is None:
-            generator._loaded = (str(source), str(path.absolute()), device, providers, threads)
+            generator._loaded = (str(source), str(Path(opened.source).absolute()), device, providers, threads)
         return generator
 
     # The end, and other processes.
@@ -184,7 +163,7 @@ class Generator:
     @property
     def mixes_labels(self) -> bool:
         """True where labels can be mixed: {"4": 0.7, "9": 0.3}, or "4:0.7,9:0.3"."""
-        return self._mixes
+        return self._known.mixes
 
     @property
     def directions(self) -> dict[str, Direction]:
@@ -238,7 +217,7 @@ class Generator:
                 f"latents of shape {array.shape} were given; "
                 f"expected [n, {self.metadata.latent_dim}] with n >= 1"
             )
-        checked = self._check_labels(labels, count)
+        checked = self._known.checked(labels, count)
         if count <= BATCH:
             return self._pictures(array, checked)
         parts = (
@@ -256,6 +235,8 @@ class Generator:
         output: Literal["np"] = "np",
         *,
         psi: float = 1.0,
+        best_of: int = 1,
+        critic: Critic | None = None,
     ) -> Pictures: ...
     @overload
     def sample(
@@ -266,6 +247,8 @@ class Generator:
         *,
         output: Literal["pil"],
         psi: float = 1.0,
+        best_of: int = 1,
+        critic: Critic | None = None,
     ) -> list[Image.Image]: ...
     def sample(
         self,
@@ -275,6 +258,8 @@ class Generator:
         output: Literal["np", "pil"] = "np",
         *,
         psi: float = 1.0,
+        best_of: int = 1,
+        critic: Critic | None = None,
     ) -> Pictures | list[Image.Image]:
         """Make n pictures, those of the seeds seed, seed + 1, ... seed + n - 1.
 
@@ -287,18 +272,25 @@ class Generator:
             output: "np" or "pil".
             psi: truncation, 0 to 2, a factor on latents on top of the graph's own: below 1 gives
                 surer, less varied pictures, 0 the mean one.
+            best_of: of so many candidates a seed, all under its label, give the one that `critic`
+                holds most real; which they are stands in `latents.candidate_seeds`, so that a
+                seed still names a picture.
+            critic: of pictures of the same shape and, where it takes labels, the same classes.
 
         Returns:
             uint8 [n, height, width, channels], or a list of n Pillow images.
 
         Raises:
-            OptionError: n, seed, psi or output is out of range, or n pictures would fill more than
-                2 GiB (use `iter_batches`).
+            OptionError: n, seed, psi, output or best_of is out of range, n pictures would fill more
+                than 2 GiB (use `iter_batches`), or the critic is missing or judges others.
             LabelError: no such class, another number of labels, or the model takes none.
         """
         _check_output(output)
         count = self._fitting(n)
-        pictures = self._joined(self.iter_batches(count, label, seed, psi=psi), count)
+        if best_of != 1 or critic is not None:
+            pictures = self._chosen(count, label, seed, psi, self._count(best_of, "best_of"), critic)
+        else:
+            pictures = self._joined(self.iter_batches(count, label, seed, psi=psi), count)
         return pictures if output == "np" else [images.to_pil(picture) for picture in pictures]
 
     def iter_batches(
@@ -322,10 +314,8 @@ class Generator:
         """
         count = self._count(n)
         size = self._count(batch_size, "batch_size")
-        first = latents.fresh_seed(count) if seed is None else latents.check_seed(seed)
-        if first + count > latents.SEED_LIMIT:
-            raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")
-        return self._batches(first, count, self._resolve(label, count), size, paths.check_psi(psi))
+        first, spec = self._first(count, seed), self._known.each(label, count)
+        return self._batches(first, count, spec, size, paths.check_psi(psi))
 
     @overload
     def grid(
@@ -389,7 +379,7 @@ class Generator:
             classes: Labels | Weights | None = np.repeat(np.arange(self._classes), len(chosen))
             chosen = np.tile(chosen, self._classes)
         else:
-            classes = self._labels_of(self._resolve(label, len(chosen)), chosen, 0)
+            classes = self._known.of_seeds(self._known.each(label, len(chosen)), chosen, 0)
         sheet = images.tile(self(_truncated(self.latents(chosen), paths.check_psi(psi)), classes), across)
         return sheet if output == "np" else images.to_pil(sheet)
 
@@ -529,7 +519,7 @@ class Generator:
             np.repeat(start, count // len(start), axis=0),
             self._directions,
             checked,
-            None if classes is None else self._as_weights(classes),
+            None if classes is None else self._known.as_weights(classes),
             keep_length=self.metadata.latent_distribution == "normal",
         )
         return self(_truncated(start, paths.check_psi(psi)), classes)
@@ -542,7 +532,7 @@ class Generator:
         Raises:
             LabelError: no such class, a mix that does not parse, or the model is unconditional.
         """
-        return self._as_weights(self._each(label))
+        return self._known.as_weights(self._known.one(label))
 
     def label_index(self, label: Label) -> int:
         """Give the index of a class named by index, by name, or by an index written as text.
@@ -552,23 +542,7 @@ class Generator:
         Raises:
             LabelError: no such class, or the model is unconditional.
         """
-        if not self._classes:
-            raise LabelError(
-                f"label {label!r} was given, but model {self.name!r} is unconditional; leave it out"
-            )
-        if isinstance(label, str):
-            if label in self._index:
-                return self._index[label]
-            if label.isascii() and label.isdigit() and len(label) < 10:
-                return self.label_index(int(label))
-            raise self._no_such_class(label)
-        try:
-            index = operator.index(label)
-        except TypeError:
-            raise self._no_such_class(label) from None
-        if isinstance(label, bool) or not 0 <= index < self._classes:
-            raise self._no_such_class(label)
-        return index
+        return self._known.index(label)
 
     # Inside.
 
@@ -598,7 +572,26 @@ class Generator:
         for start in range(0, count, size):
             stop = min(start + size, count)
             seeds = np.arange(first + start, first + stop, dtype=np.uint64)
-            yield self._pictures(_truncated(self.latents(seeds), psi), self._labels_of(spec, seeds, start))
+            yield self._pictures(
+                _truncated(self.latents(seeds), psi), self._known.of_seeds(spec, seeds, start)
+            )
+
+    def _chosen(
+        self, count: int, label: LabelSpec, seed: int | None, psi: float, best_of: int, critic: Critic | None
+    ) -> Pictures:
+        from gan_infer import choice  # most callers never choose
+
+        first, factor = self._first(count, seed), paths.check_psi(psi)
+        seeds = np.arange(first, first + count, dtype=np.uint64)
+        labels = self._known.of_seeds(self._known.each(label, count), seeds)
+        judge = choice.check(critic, self.image_shape, self.class_names, best_of)
+        if judge.conditional and labels is not None and labels.ndim == 2:
+            raise LabelError("a critic with classes judges no mixes of labels; give one class, or no best_of")
+
+        def draw(seeds: npt.NDArray[np.uint64], labels: Labels | Weights | None) -> Pictures:
+            return self._pictures(_truncated(self.latents(seeds), factor), labels)
+
+        return choice.most_convincing(draw, judge, seeds, labels, self.class_names, best_of)[0]
 
     def _fitting(self, n: object, name: str = "n") -> int:
         count = self._count(n, name)
@@ -646,10 +639,10 @@ class Generator:
     def _labels_or_raise(
         self, label: LabelSpec, seeds: npt.NDArray[np.uint64] | None, count: int
     ) -> Labels | Weights | None:
-        spec = self._resolve(label, count)
+        spec = self._known.each(label, count)
         if spec is None and seeds is None and self._classes:
             raise LabelError(f"a latent names no class, and model {self.name!r} needs one; give a label")
-        return self._labels_of(spec, np.zeros(count, np.uint64) if seeds is None else seeds, 0)
+        return self._known.of_seeds(spec, np.zeros(count, np.uint64) if seeds is None else seeds, 0)
 
     def _blend(
         self, corners: Labels | Weights, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]
@@ -657,109 +650,11 @@ class Generator:
         """Give the labels on the way between corners: plain ones where they are all the same."""
         if corners.ndim == 1 and (corners == corners[0]).all():
             return np.full(len(legs), corners[0])
-        self._need_mixing("labels that differ")
-        weights = self._as_weights(corners).astype(np.float64)
+        self._known.need_mixing("labels that differ")
+        weights = self._known.as_weights(corners).astype(np.float64)
         share = rest[:, None]
         blended = weights[legs] * (1.0 - share) + weights[(legs + 1) % len(weights)] * share
         return blended.astype(np.float32)
-
-    def _as_weights(self, labels: Labels | Weights | int) -> Weights:
-        if isinstance(labels, np.ndarray) and labels.dtype == np.float32:
-            return cast("Weights", labels)
-        weights: Weights = np.eye(self._classes, dtype=np.float32)[labels]
-        return weights
-
-    def _need_mixing(self, what: str) -> None:
-        if not self._mixes:
-            raise LabelError(
-                f"{what} were given, but the file of model {self.name!r} cannot mix labels; give one class, "
-                "or make one that can with: gan-train directions --model MODEL --to MODEL"
-            )
-
-    def _each(self, label: Label | Mix) -> int | Weights:
-        """Give the index of a class, or the weights [classes] of a mix of several."""
-        if isinstance(label, str) and ":" in label and label not in self._index and self._classes:
-            label = mixes.parse(label)  # type: ignore[assignment]
-        if not isinstance(label, Mapping):
-            return self.label_index(label)
-        mix: dict[int, float] = {}
-        for key, weight in label.items():
-            index = self.label_index(key)
-            if index in mix:
-                raise LabelError(f"the label mix names class {self.class_names[index]!r} twice; name it once")
-            mix[index] = weight
-        weights = mixes.weights(mix, self._classes)
-        if (weights > 0).sum() == 1:  # the class itself, which any model draws
-            return int(weights.argmax())
-        self._need_mixing("several labels for one picture")
-        return weights
-
-    def _resolve(self, label: LabelSpec, count: int) -> Labels | Weights | int | None:
-        """Give one for all (an index, or weights [classes]), one each, or None: the seeds choose."""
-        if label is None:
-            return None
-        if isinstance(label, (str, Mapping)) or np.ndim(label) == 0:  # type: ignore[arg-type]
-            return self._each(label)  # type: ignore[arg-type]
-        each = [self._each(item) for item in label]  # type: ignore[union-attr]
-        if len(each) != count:
-            raise LabelError(f"{len(each)} labels were given for {count} pictures; give one, or one each")
-        if all(isinstance(item, int) for item in each):
-            return np.array(each, np.int64)
-        return np.stack([self._as_weights(item) for item in each])
-
-    def _labels_of(
-        self, spec: Labels | Weights | int | None, seeds: npt.NDArray[np.uint64], start: int
-    ) -> Labels | Weights | None:
-        if not self._classes:
-            return None
-        if spec is None:
-            return (seeds % np.uint64(self._classes)).astype(np.int64)
-        if isinstance(spec, int):
-            return np.full(len(seeds), spec, np.int64)
-        if spec.ndim == 1 and spec.dtype == np.float32:
-            return np.tile(cast("Weights", spec), (len(seeds), 1))
-        return spec[start : start + len(seeds)]
-
-    def _check_labels(self, labels: npt.ArrayLike | Mix | None, count: int) -> Labels | Weights | None:
-        if not self._classes:
-            if labels is not None:
-                raise LabelError(
-                    f"labels were given, but model {self.name!r} is unconditional; leave them out"
-                )
-            return None
-        if labels is None:
-            raise LabelError(f"model {self.name!r} needs labels: integers [n], from 0 to {self._classes - 1}")
-        array = np.asarray(labels)
-        if array.dtype.kind not in "iu" or array.shape != (count,):
-            return self._other_labels(labels, array, count)
-        array = np.ascontiguousarray(array, np.int64)
-        # As unsigned numbers negative labels are huge, so the largest tells of both ends.
-        if (array.item() if count == 1 else array.view(np.uint64).max()) not in self._indices:
-            bad = array[(array < 0) | (array >= self._classes)][0]
-            raise self._no_such_class(int(bad))
-        return array
-
-    def _other_labels(
-        self, labels: npt.ArrayLike | Mix, array: npt.NDArray[Any], count: int
-    ) -> Labels | Weights:
-        """Give what stands in the place of class indices: one label for all, or weights."""
-        if array.ndim == 0:
-            one = self._each(labels)  # type: ignore[arg-type]
-            return np.full(count, one) if isinstance(one, int) else np.tile(one, (count, 1))
-        if array.dtype.kind != "f" or array.shape != (count, self._classes):
-            raise LabelError(
-                f"labels of shape {array.shape} and type {array.dtype} were given; "
-                f"expected {count} integers, one a latent, or floats [{count}, {self._classes}]"
-            )
-        self._need_mixing("weights of labels")
-        return np.stack([mixes.weights(dict(enumerate(row.tolist())), self._classes) for row in array])
-
-    def _no_such_class(self, label: object) -> LabelError:
-        shown = ", ".join(self.class_names[:20]) + (", ..." if self._classes > 20 else "")
-        return LabelError(
-            f"label {label!r} is no class of model {self.name!r}; "
-            f"give a name ({shown}) or an index from 0 to {self._classes - 1}"
-        )
 
     def _layout(
         self, count: int | None, rows: int | None, columns: int | None, by_class: bool
@@ -782,6 +677,13 @@ class Generator:
         if down * across * self._levels > images.MAX_SHEET_BYTES:
             raise OptionError(f"a sheet of {down:,} by {across:,} pictures is too large; ask for fewer")
         return down, count if by_class and count is not None else across
+
+    @staticmethod
+    def _first(count: int, seed: int | None) -> int:
+        first = latents.fresh_seed(count) if seed is None else latents.check_seed(seed)
+        if first + count > latents.SEED_LIMIT:
+            raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")
+        return first
 
     @staticmethod
     def _count(value: object, name: str = "n") -> int:
@@ -831,8 +733,9 @@ def _check_signature(session: Session, metadata: Metadata, source: str) -> None:
     image = session.outputs.get("image")
     if session.inputs != wanted or image is None or image[0] != "tensor(uint8)" or len(image[1]) != 4:
         raise ModelError(
-            f"{source} has inputs {_shown(session.inputs)} and outputs {_shown(session.outputs)}; "
-            f"its metadata says {_shown(wanted)} and image uint8 [batch, height, width, channels]; "
+            f"{source} has inputs {loading.shown(session.inputs)} and outputs "
+            f"{loading.shown(session.outputs)}; "
+            f"its metadata says {loading.shown(wanted)} and image uint8 [batch, height, width, channels]; "
             "export it again"
         )
     if image[1][1:] != metadata.image_shape:
@@ -840,7 +743,3 @@ def _check_signature(session: Session, metadata: Metadata, source: str) -> None:
             f"{source} makes pictures of {list(image[1][1:])}, its metadata says "
             f"{list(metadata.image_shape)}; export it again"
         )
-
-
-def _shown(signature: dict[str, tuple[str, tuple[int | None, ...]]]) -> str:
-    return ", ".join(f"{name} {kind}{list(shape)}" for name, (kind, shape) in signature.items())

@@ -16,6 +16,10 @@ counter: any element of any latent can be had without drawing those before it.
               r = sqrt(-2 ln(1 - unit(word(s, 2k)))), t = 2 pi unit(word(s, 2k+1))
               (Box and Muller 1958), in float64, rounded to float32 at the end
     uniform:  element i is 2 unit(word(s, i)) - 1, rounded to float32
+
+Where the most convincing of k pictures is asked for by one seed s, the candidates are those of k seeds:
+
+    candidate(s, 0) = s;  candidate(s, j) = word(s, 2**32 + j) >> 1     for 0 < j < k <= 2**31
 """
 
 from __future__ import annotations
@@ -33,6 +37,9 @@ from gan_infer.errors import OptionError
 ALGORITHM: Final = "splitmix64-counter/box-muller/1"
 DISTRIBUTIONS: Final = ("normal", "uniform")
 SEED_LIMIT: Final = 2**63
+
+# Counters of latents stay far below it, so that no candidate's seed is made of a latent's words.
+_CANDIDATES: Final = 2**32
 
 _GAMMA: Final = 0x9E3779B97F4A7C15
 _MASK: Final = 2**64 - 1
@@ -74,6 +81,21 @@ def latents(seeds: Seeds, dim: int, distribution: str = "normal") -> npt.NDArray
     np.multiply(radius, np.cos(angle), out=pairs[..., 0], casting="same_kind")
     np.multiply(radius, np.sin(angle), out=pairs[..., 1], casting="same_kind")
     return pairs.reshape(len(pairs), -1)[:, :dim]
+
+
+def candidate_seeds(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:
+    """Give the seeds of `count` candidates a seed, as written at the top of this file.
+
+    Args:
+        seeds: uint64 [n], checked.
+        count: candidates a seed, at least 1.
+
+    Returns:
+        uint64 [n, count], each below 2**63; the first column is `seeds`.
+    """
+    counters = np.array([((_CANDIDATES + j + 1) * _GAMMA) & _MASK for j in range(1, count)], np.uint64)
+    others = _mix(_mix(seeds + np.uint64(_GAMMA))[:, None] + counters) >> np.uint64(1)
+    return np.concatenate([seeds[:, None], others], axis=1)
 
 
 def seed_array(seeds: Seeds) -> npt.NDArray[np.uint64]:

@@ -16,6 +16,9 @@ from gan_infer.errors import ModelError
 from gan_infer.latents import ALGORITHM, DISTRIBUTIONS, SEED_LIMIT
 
 KEY: Final = "ganforge"
+# What a file is: makes pictures, or says how real pictures look.
+GENERATOR: Final = "generator"
+CRITIC: Final = "critic"
 FORMAT_VERSION: Final = "1.0"
 
 # Bounds that every file of this format keeps, so that a hostile one cannot ask for the moon.
@@ -79,6 +82,7 @@ class Metadata:
     class_names: tuple[str, ...] = ()
     latent_distribution: str = "normal"
     latent_algorithm: str = ALGORITHM
+    kind: str = GENERATOR
     truncation: float = 1.0
     precision: str = "float32"
     format_version: str = FORMAT_VERSION
@@ -118,28 +122,12 @@ class Metadata:
             ModelError: it is no JSON object, a needed key is missing or out of its range, or the
                 file is of a newer major format version.
         """
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ModelError(f"the model's {KEY!r} metadata is no JSON ({error}); export it again") from None
-        if not isinstance(data, dict):
-            raise ModelError(f"the model's {KEY!r} metadata is no JSON object; export it again")
-        _check_version(data.get("format_version"))
-        known = {field.name: data[field.name] for field in dataclasses.fields(cls) if field.name in data}
+        known = _known(cls, text, GENERATOR)
         for needed in ("name", "latent_dim", "height", "width", "channels"):
             if needed not in known:
                 raise _bad(needed, "nothing", "a value")
-        for field in dataclasses.fields(cls):
-            kind = str(field.type)  # a text, annotations being postponed
-            if kind == "str" and field.name in known:
-                _expect(isinstance(known[field.name], str), field.name, known[field.name], "a text")
-            if kind.startswith("Mapping") and field.name in known:
-                _expect(isinstance(known[field.name], dict), field.name, known[field.name], "an object")
         _expect_int(known, "latent_dim", 1, MAX_LATENT_DIM)
-        _expect_int(known, "height", 1, MAX_SIDE)
-        _expect_int(known, "width", 1, MAX_SIDE)
-        _expect_int(known, "images_seen", 0, 2**63)
-        _expect(known["channels"] in CHANNELS, "channels", known["channels"], f"one of {CHANNELS}")
+        _check_shared(known)
         truncation = known.get("truncation", 1.0)
         _expect(
             type(truncation) in (int, float) and 0 < truncation <= 2,
@@ -151,7 +139,6 @@ class Metadata:
         _expect(distribution in DISTRIBUTIONS, "latent_distribution", distribution, f"one of {DISTRIBUTIONS}")
         algorithm = known.get("latent_algorithm", ALGORITHM)
         _expect(algorithm == ALGORITHM, "latent_algorithm", algorithm, repr(ALGORITHM))
-        known["class_names"] = _class_names(known.get("class_names", []))
         known["metrics"] = _objects("metrics", known.get("metrics", []))
         known["golden"] = tuple(
             _golden(item, len(known["class_names"])) for item in _objects("golden", known.get("golden", []))
@@ -162,6 +149,129 @@ class Metadata:
             len(known["class_names"]),
         )
         return cls(**known)
+
+
+@dataclasses.dataclass(frozen=True)
+class GoldenScore:
+    """A judgement that a critic must give, within 0.001 on any machine.
+
+    `png` is a PNG file in base64. Where it is smaller than the critic's pictures, each of its
+    pixels stands for a square of them, see `critic.golden_picture`. `label` is None for an
+    unconditional critic.
+    """
+
+    png: str
+    label: int | None
+    realness: float
+
+
+@dataclasses.dataclass(frozen=True)
+class CriticMetadata:
+    """What a critic file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
+
+    `fit` is how a picture of another shape gets the critic's, "crop" or "pad". `calibration` says
+    what `realness` was calibrated on, by which method, and holds the calibration curve.
+    """
+
+    name: str
+    height: int
+    width: int
+    channels: int
+    class_names: tuple[str, ...] = ()
+    kind: str = CRITIC
+    format_version: str = FORMAT_VERSION
+    fit: str = "crop"
+    calibration: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    data_name: str = ""
+    data_sha256: str = ""
+    data_licence: str = ""
+    preparation: str = ""
+    recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    images_seen: int = 0
+    licence: str = ""
+    intended_use: str = ""
+    created_at: str = ""
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    golden: tuple[GoldenScore, ...] = ()
+
+    @property
+    def conditional(self) -> bool:
+        """True where the critic takes a label."""
+        return bool(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
+
+    def to_json(self) -> str:
+        """Give the text that stands under `KEY` in the file."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> CriticMetadata:
+        """Read the text under `KEY`; unknown keys are ignored.
+
+        Raises:
+            ModelError: as `Metadata.from_json`.
+        """
+        known = _known(cls, text, CRITIC)
+        for needed in ("name", "height", "width", "channels"):
+            if needed not in known:
+                raise _bad(needed, "nothing", "a value")
+        _check_shared(known)
+        fit = known.get("fit", "crop")
+        _expect(fit in ("crop", "pad"), "fit", fit, "'crop' or 'pad'")
+        known["golden"] = tuple(
+            _golden_score(item, len(known["class_names"]))
+            for item in _objects("golden", known.get("golden", []))
+        )
+        return cls(**known)
+
+
+def kind_of(text: str) -> str:
+    """Tell what the file is whose text stands under `KEY`; files that do not say are generators.
+
+    Raises:
+        ModelError: the text is no JSON object, or of a newer major format version.
+    """
+    kind = _parsed(text).get("kind", GENERATOR)
+    _expect(isinstance(kind, str), "kind", kind, "a text")
+    return str(kind)
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"the model's {KEY!r} metadata is no JSON ({error}); export it again") from None
+    if not isinstance(data, dict):
+        raise ModelError(f"the model's {KEY!r} metadata is no JSON object; export it again")
+    _check_version(data.get("format_version"))
+    return data
+
+
+def _known(cls: type[Metadata | CriticMetadata], text: str, kind: str) -> dict[str, Any]:
+    """Give the keys that a class has; texts, objects and the file's kind are checked."""
+    data = _parsed(text)
+    fields = dataclasses.fields(cls)
+    known = {field.name: data[field.name] for field in fields if field.name in data}
+    for field in fields:
+        type_ = str(field.type)  # a text, annotations being postponed
+        if type_ == "str" and field.name in known:
+            _expect(isinstance(known[field.name], str), field.name, known[field.name], "a text")
+        if type_.startswith("Mapping") and field.name in known:
+            _expect(isinstance(known[field.name], dict), field.name, known[field.name], "an object")
+    _expect(known.get("kind", GENERATOR) == kind, "kind", known.get("kind", GENERATOR), repr(kind))
+    return known
+
+
+def _check_shared(known: dict[str, Any]) -> None:
+    _expect_int(known, "height", 1, MAX_SIDE)
+    _expect_int(known, "width", 1, MAX_SIDE)
+    _expect_int(known, "images_seen", 0, 2**63)
+    _expect(known["channels"] in CHANNELS, "channels", known["channels"], f"one of {CHANNELS}")
+    known["class_names"] = _class_names(known.get("class_names", []))
 
 
 def _check_version(version: object) -> None:
@@ -239,6 +349,17 @@ def _finite(values: object, count: int = 1) -> bool:
         and len(values) == count
         and all(type(value) in (int, float) and math.isfinite(value) and abs(value) < 1e6 for value in values)
     )
+
+
+def _golden_score(item: dict[str, Any], classes: int) -> GoldenScore:
+    png, label, realness = item.get("png"), item.get("label"), item.get("realness")
+    right = (
+        isinstance(png, str)
+        and (label is None if classes == 0 else type(label) is int and 0 <= label < classes)
+        and type(realness) in (int, float)
+    )
+    _expect(right, "golden", item, "a png, a label of the model and a realness")
+    return GoldenScore(str(png), label, float(realness or 0.0))
 
 
 def _expect_int(known: dict[str, Any], field: str, low: int, high: int) -> None:

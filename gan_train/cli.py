@@ -14,6 +14,7 @@ from gan_train.commands.directions import directions
 from gan_train.commands.evaluate import evaluate
 from gan_train.commands.export import export
 from gan_train.commands.fit import fit
+from gan_train.commands.invert import invert
 from gan_train.commands.presets import presets
 
 _NEEDED: Final = ("torch", "onnx", "onnxscript", "safetensors", "rich", "torchmetrics")
@@ -31,7 +32,7 @@ def cli() -> None:
         )
 
 
-for command in (fit, evaluate, export, directions, data, presets):
+for command in (fit, evaluate, export, directions, invert, data, presets):
     cli.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""A generator out of a run's checkpoint, ready to draw; it knows no export and no scores."""
+"""The networks out of a run's checkpoint, ready for use; it knows no export and no scores."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from gan_train import checkpoint, config, state
 from gan_train.config import Config
 from gan_train.networks import pixels
-from gan_train.step import Shape, make_generator
+from gan_train.step import Shape, make_discriminator, make_generator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,32 @@ def load(run: Path, which: str = "best") -> Trained:
     Raises:
         OptionError: the folder holds no whole run, or no such checkpoint.
     """
+    options, saved, names, shape = _read(run, which)
+    generator = make_generator(options, shape)
+    state.load_network(generator, saved.tensors, "average")
+    return Trained(options, saved.facts, names, generator.eval())
+
+
+def discriminator(run: Path, which: str = "best") -> nn.Module:
+    """Load the discriminator of a run, in eval mode on the CPU, its spectral norms folded.
+
+    Args:
+        which: "best", "last", or a checkpoint's name.
+
+    Raises:
+        OptionError: as `load`.
+    """
+    options, saved, _, shape = _read(run, which)
+    made = make_discriminator(options, shape)
+    state.load_network(made, saved.tensors, "discriminator")
+    made.eval()
+    for module in list(made.modules()):
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+    return made
+
+
+def _read(run: Path, which: str) -> tuple[Config, checkpoint.Checkpoint, tuple[str, ...], Shape]:
     options = config.read(run / checkpoint.CONFIG)
     saved = checkpoint.load_named(run, which)
     data = options.data
@@ -58,6 +85,4 @@ def load(run: Path, which: str = "best") -> Trained:
     assert data.channels is not None
     names = tuple(saved.facts["data"]["class_names"])
     names = names if options.condition.generator != "none" else ()
-    generator = make_generator(options, Shape(data.height, data.width, data.channels, len(names)))
-    state.load_network(generator, saved.tensors, "average")
-    return Trained(options, saved.facts, names, generator.eval())
+    return options, saved, names, Shape(data.height, data.width, data.channels, len(names))

@@ -23,10 +23,12 @@ from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from gan_infer.generator import Generator
-from gan_infer.metadata import Metadata
+from gan_infer.metadata import CriticMetadata, Metadata
 from gan_train import ema
+from gan_train.export import critic as critics
 from gan_train.export import write
 from gan_train.networks import FAMILIES, Condition, ConditionSpec
+from gan_train.networks.pixels import PixelCritic
 
 # (exit code, stdout, stderr) of a program run with some arguments.
 Run = Callable[..., tuple[int, str, str]]
@@ -144,6 +146,54 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Pat
         if kind not in made:
             path = folder / f"{kind}.onnx"
             write(make_network(kind), make_metadata(kind), path)
+            made[kind] = path
+        return made[kind]
+
+    return give
+
+
+def make_critic(kind: Kind, judged: str = "projection") -> PixelCritic:
+    """Give a critic with random weights, whose judgements of random pictures spread over 0..1."""
+    torch.manual_seed(11)
+    spec = ConditionSpec(kind.classes, kind.condition, judged)
+    network = FAMILIES[kind.family].discriminator((kind.height, kind.width), kind.channels, 8, spec).eval()
+    critic = PixelCritic(network).eval()
+    with torch.no_grad():
+        labels = torch.arange(64) % kind.classes if kind.classes else None
+        logits = critic.logits(torch.from_numpy(random_pictures(kind, 64)), labels)
+    critic.slope = 1.5 / float(logits.std())
+    critic.intercept = -critic.slope * float(logits.mean())
+    return critic
+
+
+def random_pictures(kind: Kind, count: int, seed: int = 0) -> np.ndarray:
+    """Give random pictures, uint8 [count, height, width, channels], light ones and dark ones."""
+    rng = np.random.default_rng(seed)
+    noise = rng.uniform(0, 1, (count, kind.height, kind.width, kind.channels))
+    return (255 * noise ** rng.uniform(0.2, 5, (count, 1, 1, 1))).astype(np.uint8)
+
+
+def make_critic_metadata(kind: Kind, conditional: bool = True) -> CriticMetadata:
+    """Give the metadata of a test critic."""
+    return CriticMetadata(
+        name=f"critic-{kind}",
+        height=kind.height,
+        width=kind.width,
+        channels=kind.channels,
+        class_names=tuple(f"class {index}" for index in range(kind.classes if conditional else 0)),
+    )
+
+
+@pytest.fixture(scope="session")
+def critic_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
+    """Give a function from a kind to the file of a critic of its pictures, each made once a session."""
+    made: dict[Kind, Path] = {}
+    folder = tmp_path_factory.mktemp("critics")
+
+    def give(kind: Kind) -> Path:
+        if kind not in made:
+            path = folder / f"{kind}.onnx"
+            critics.write(make_critic(kind), make_critic_metadata(kind), random_pictures(kind, 64), path)
             made[kind] = path
         return made[kind]
 

@@ -5,6 +5,7 @@ import gan_infer
 
 def test_the_public_names_are_these() -> None:
     assert gan_infer.__all__ == [
+        "Critic",
         "DataError",
         "DeviceError",
         "GanError",
@@ -45,6 +46,24 @@ def test_the_generators_public_names_are_these() -> None:
         "name",
         "providers",
         "sample",
+    ]
+
+
+def test_the_critics_public_names_are_these() -> None:
+    public = [name for name in vars(gan_infer.Critic) if not name.startswith("_")]
+    assert sorted(public) == [
+        "class_names",
+        "conditional",
+        "device",
+        "device_note",
+        "image_shape",
+        "label_index",
+        "load",
+        "name",
+        "of_any_class",
+        "prepare",
+        "providers",
+        "score",
     ]
 
 

@@ -100,24 +100,10 @@ def evaluate(
 
 
 def matched(pictures: PictureSet, class_names: tuple[str, ...]) -> tuple[PictureSet, bool]:
-    """Give the pictures with their classes in the model's order, and whether their labels can be drawn.
+    """Give the pictures with their classes in the model's order, and whether their labels can be drawn."""
+    from gan_train.data import matching
 
-    Names decide; where they differ and their number is the same, the order decides, with a note.
-    Where the number differs too, the pictures are taken without labels, with a note.
-    """
-    if not class_names or pictures.labels is None:
-        return pictures, False
-    own = pictures.class_names
-    if set(own) == set(class_names) and len(own) == len(class_names):
-        index = np.array([class_names.index(name) for name in own], np.int64)
-        return dataclasses.replace(pictures, labels=index[pictures.labels], class_names=class_names), True
-    if len(own) == len(class_names):
-        console.say("note: the data's classes have other names than the model's; taken in their order")
-        return pictures, True
-    console.say(
-        f"note: the data has {len(own)} classes and the model {len(class_names)}; scored without labels"
-    )
-    return dataclasses.replace(pictures, labels=None, class_names=()), False
+    return matching.matched(pictures, class_names, console.say)
 
 
 def labels_of(class_names: tuple[str, ...], count: int, labels: Labels | None) -> Labels | None:

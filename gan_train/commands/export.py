@@ -1,18 +1,24 @@
-"""`gan-train export`: a run's generator to one checked model file."""
+"""`gan-train export`: a run's generator, its discriminator or both, each to one checked model file."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from gan_infer import console, files
+from gan_infer import console, files, plots
 from gan_infer.errors import OptionError
 from gan_train.commands.shared import RUNS
 
+if TYPE_CHECKING:
+    from gan_train.export import Exported
+    from gan_train.export.critic import ExportedCritic
+
 
 @click.command()
-@click.option("--to", type=click.Path(path_type=Path), required=True, help="The model file to write.")
+@click.option("--to", type=click.Path(path_type=Path), help="The generator's file to write.")
+@click.option("--critic", type=click.Path(path_type=Path), help="The discriminator's file to write.")
 @click.option("--run", type=click.Path(path_type=Path), help="The run's folder.  [default: the newest]")
 @click.option(
     "--checkpoint", "which", default="best", show_default=True, help="best, last, or a checkpoint's name."
@@ -32,8 +38,15 @@ from gan_train.commands.shared import RUNS
     show_default=True,
     help="fp16 halves the file, for GPUs; pictures may be a few levels of 256 off.",
 )
+@click.option(
+    "--calibrate",
+    default="",
+    help="Real pictures that training did not see, for --critic.  [default: the test split beside the data]",
+)
+@click.option("--calibration-curve", "curve", type=click.Path(path_type=Path), help="Draw it, .png or .svg.")
 def export(
-    to: Path,
+    to: Path | None,
+    critic: Path | None,
     run: Path | None,
     which: str,
     name: str | None,
@@ -41,40 +54,94 @@ def export(
     intended_use: str,
     truncation: float | None,
     precision: str,
+    calibrate: str,
+    curve: Path | None,
 ) -> None:
-    """Write the newest run's generator to one checked ONNX file."""
-    if to.suffix.lower() != ".onnx":
-        raise OptionError(f"{to} does not end in .onnx; give a name that does")
+    """Write the newest run's generator (--to), its discriminator (--critic) or both to ONNX files.
+
+    The critic says how real a picture looks, from 0 to 1, calibrated so that about 60 % of the
+    pictures that it gives 0.6 are real, where as many real as generated ones are shown.
+    """
+    if to is None and critic is None:
+        raise OptionError("nothing is asked for; name a file to write with --to or --critic")
+    if critic is None and (calibrate or curve):
+        raise OptionError("--calibrate and --calibration-curve are for a critic; name its file with --critic")
+    if critic is not None and critic == to:
+        raise OptionError("--to and --critic are the same file; give two names")
+    for target in (to, critic):
+        if target is not None and target.suffix.lower() != ".onnx":
+            raise OptionError(f"{target} does not end in .onnx; give a name that does")
     if run is not None and not run.is_dir():
         raise OptionError(f"no run at {run}; give the folder of a run that gan-train fit wrote")
-    files.check_writable(to)
+    for target in (to, critic):
+        if target is not None:
+            files.check_writable(target)
+    if curve is not None:
+        plots.check_ending(curve)
     from gan_train import checkpoint
     from gan_train import export as exporter
+    from gan_train.export import critic as of_critic
 
     folder = run or checkpoint.newest_run(RUNS)
     console.say(f"exporting {folder}")
-    written = exporter.export(
-        folder,
-        to,
-        which=which,
-        name=name,
-        licence=licence,
-        intended_use=intended_use,
-        truncation=exporter.TRUNCATION if truncation is None else truncation,
-        precision={"fp32": "float32", "fp16": "float16"}[precision],
-    )
+    about = {"which": which, "name": name, "licence": licence, "intended_use": intended_use}
+    if to is not None:
+        written = exporter.export(
+            folder,
+            to,
+            truncation=exporter.TRUNCATION if truncation is None else truncation,
+            precision={"fp32": "float32", "fp16": "float16"}[precision],
+            **about,  # type: ignore[arg-type]
+        )
+        _tell(written, exporter.VERIFIED_BATCHES)
+    if critic is not None:
+        made = of_critic.export(folder, critic, calibrate=calibrate, say=console.say, **about)  # type: ignore[arg-type]
+        _tell_critic(made)
+        if curve is not None:
+            title = f"{made.metadata.name}: {made.metadata.calibration['origin']}"
+            plots.save(plots.calibration(made.metadata.calibration["curve"], title), curve)
+            click.echo(f"curve       {curve}")
+
+
+def _tell(written: Exported, batches: tuple[int, ...]) -> None:
     metadata = written.metadata
     label = ", label int64 [batch]" if metadata.conditional else ""
     click.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
     click.echo(f"inputs      latent float32 [batch, {metadata.latent_dim}]{label}")
     click.echo(f"output      image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]")
-    if metadata.conditional:
-        names = ", ".join(metadata.class_names[:10]) + (", ..." if len(metadata.class_names) > 10 else "")
-        click.echo(f"classes     {names}")
-    click.echo(f"trained on  {metadata.data_name}, {metadata.images_seen:,} images seen")
+    _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
     click.echo(f"precision   {metadata.precision}")
     click.echo(f"truncation  {metadata.truncation:g} of every latent")
     click.echo(
         f"difference  at most {written.difference} of 256 levels from PyTorch, in "
-        f"{written.differing:.4%} of values, at batches {', '.join(map(str, exporter.VERIFIED_BATCHES))}"
+        f"{written.differing:.4%} of values, at batches {', '.join(map(str, batches))}"
     )
+
+
+def _tell_critic(written: ExportedCritic) -> None:
+    metadata, told = written.metadata, written.metadata.calibration
+    label = ", label int64 [batch]" if metadata.conditional else ""
+    click.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
+    click.echo(
+        f"inputs      image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]{label}"
+    )
+    click.echo("output      realness float32 [batch]")
+    _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
+    click.echo(f"difference  at most {written.difference:.2g} from PyTorch")
+    seen = ", which training saw" if told["seen_in_training"] else ""
+    click.echo(f"calibrated  on {told['origin']}{seen}, and as many generated")
+    click.echo(
+        f"error       {told['expected_error']:.3f} expected on the half not used "
+        f"(uncalibrated {told['expected_error_uncalibrated']:.3f})"
+    )
+    click.echo(
+        f"separation  a real picture looks more real than a generated one in {told['separation']:.0%} of "
+        "pairs (50%: it cannot tell)"
+    )
+
+
+def _tell_origin(class_names: tuple[str, ...], data_name: str, images_seen: int) -> None:
+    if class_names:
+        names = ", ".join(class_names[:10]) + (", ..." if len(class_names) > 10 else "")
+        click.echo(f"classes     {names}")
+    click.echo(f"trained on  {data_name}, {images_seen:,} images seen")

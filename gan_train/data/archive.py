@@ -13,8 +13,8 @@ from typing import Final
 
 from PIL import Image
 
+from gan_infer import decode
 from gan_infer.errors import DataError
-from gan_train.data import decode
 from gan_train.data.listing import Files, Member, is_hidden, is_picture, order, stamp
 
 MAX_MEMBER_BYTES: Final = 512 * 1024**2

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from gan_infer import decode
 from gan_infer.errors import DataError
-from gan_train.data import decode
 from gan_train.data.listing import Files, Member, is_hidden, is_picture, order, stamp
 
 

@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from gan_infer import decode
 from gan_infer.errors import DataError, OptionError
 from gan_train.config import MAX_SIDE, MIN_SIDE, DataOptions
-from gan_train.data import cache, decode
+from gan_train.data import cache
 from gan_train.data.listing import Listing, Progress, examples, shown
 from gan_train.data.pictures import PictureSet
 

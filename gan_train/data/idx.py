@@ -11,9 +11,9 @@ from typing import BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
+from gan_infer.decode import plain
 from gan_infer.errors import DataError
 from gan_train.data import listing
-from gan_train.data.decode import plain
 
 _MAX_BYTES: Final = 4 * 1024**3
 

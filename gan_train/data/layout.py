@@ -8,8 +8,8 @@ from typing import Final
 
 from gan_train.data.listing import examples, shown
 
-_TRAIN: Final = frozenset({"train", "training"})
-_OTHER_SPLITS: Final = frozenset({"test", "testing", "val", "valid", "validation", "dev", "eval"})
+TRAIN: Final = frozenset({"train", "training"})
+OTHER_SPLITS: Final = frozenset({"test", "testing", "val", "valid", "validation", "dev", "eval"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +48,8 @@ def of(names: Sequence[str], folders: Sequence[str]) -> Layout:
         if len(found) == 1 and "" not in found:
             base += f"{found.pop()}/"
             continue
-        train = [top for top in found if top.lower() in _TRAIN]
-        if len(train) == 1 and all(top.lower() in _OTHER_SPLITS for top in found - set(train)):
+        train = [top for top in found if top.lower() in TRAIN]
+        if len(train) == 1 and all(top.lower() in OTHER_SPLITS for top in found - set(train)):
             left = [top for top, _, _ in tops if top != train[0]]
             chosen = tuple(place for place, (top, _, _) in zip(chosen, tops, strict=True) if top == train[0])
             notes.append(

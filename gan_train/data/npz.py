@@ -12,8 +12,8 @@ from typing import IO, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from gan_infer.decode import plain
 from gan_infer.errors import DataError
-from gan_train.data.decode import plain
 from gan_train.data.listing import encode
 
 IMAGE_KEYS: Final = ("images", "x", "x_train", "arr_0")

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from gan_infer.decode import plain
 from gan_infer.errors import DataError
 from gan_train.config import DataOptions
 from gan_train.data import archive, folder, idx, labels, layout, npz
-from gan_train.data.decode import plain
 from gan_train.data.listing import (
     SUFFIXES,
     Files,

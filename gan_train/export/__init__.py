@@ -91,7 +91,7 @@ def export(
         data_sha256=data.sha256,
         data_licence=facts["data"]["licence"],
         preparation=facts["data"]["preparation"],
-        recipe=_recipe(options),
+        recipe=recipe_of(options),
         images_seen=facts["images_seen"],
         metrics=(facts["metrics"],) if facts.get("metrics") else (),
         licence=licence,
@@ -185,7 +185,7 @@ def _golden(opened: Generator) -> tuple[Golden, ...]:
     )
 
 
-def _recipe(options: config.Config) -> dict[str, Any]:
+def recipe_of(options: config.Config) -> dict[str, Any]:
     """Give the options of a run without anything of the machine's paths."""
     recipe = dataclasses.asdict(options)
     recipe["data"]["source"] = Path(recipe["data"]["source"]).name

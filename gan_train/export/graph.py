@@ -1,4 +1,4 @@
-"""From a PyTorch generator to the bytes of an ONNX file by the contract; it writes no files."""
+"""From a PyTorch network to an ONNX model by the contract; it writes no files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Mapping
 from typing import Any, Final
 
 import onnx
@@ -13,7 +14,7 @@ import torch
 from torch import nn
 
 from gan_infer.errors import ModelError
-from gan_infer.metadata import KEY, Metadata
+from gan_infer.metadata import KEY, CriticMetadata, Metadata
 from gan_train.networks.pixels import PixelGenerator
 
 # Operators of 2022 are all that is needed, and let runtimes since then take the file.
@@ -27,33 +28,50 @@ def to_onnx(generator: nn.Module, metadata: Metadata) -> onnx.ModelProto:
     Raises:
         ModelError: the graph breaks the contract or the ONNX checker's rules.
     """
-    inputs: tuple[torch.Tensor, ...] = (torch.zeros(2, metadata.latent_dim),)
-    names = ["latent"]
+    inputs = {"latent": torch.zeros(2, metadata.latent_dim)}
     if metadata.conditional:
-        inputs, names = (*inputs, torch.zeros(2, dtype=torch.int64)), ["latent", "label"]
+        inputs["label"] = torch.zeros(2, dtype=torch.int64)
+    model = traced(PixelGenerator(generator, metadata.truncation).eval(), inputs, "image", "generator")
+    label(model, metadata)
+    check(model)
+    return model
+
+
+def traced(network: nn.Module, inputs: Mapping[str, torch.Tensor], output: str, name: str) -> onnx.ModelProto:
+    """Give the model of a network in eval mode on the CPU, without anything of this machine in it.
+
+    Args:
+        inputs: examples by the names that the inputs get, in the order of the network's arguments;
+            the first dimension of each is the batch.
+        output: the name that the output gets.
+        name: of the graph.
+    """
     batch = torch.export.Dim("batch")
     # The exporter talks on stdout and warns of its own internals; errors still get through.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(
-            PixelGenerator(generator, metadata.truncation).eval(),
-            inputs,
-            input_names=names,
-            output_names=["image"],
-            dynamic_shapes=[{0: batch} for _ in names],
+            network,
+            tuple(inputs.values()),
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_shapes=[{0: batch} for _ in inputs],
             opset_version=OPSET,
             dynamo=True,
             external_data=False,
             verbose=False,
         )
     model: onnx.ModelProto = program.model_proto
-    _strip(model)
+    _strip(model, name)
     model.ir_version = IR_VERSION
+    return model
+
+
+def label(model: onnx.ModelProto, metadata: Metadata | CriticMetadata) -> None:
+    """Write into a model what it says of itself."""
     model.producer_name, model.producer_version = "ganforge", metadata.versions.get("ganforge", "")
     onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
-    check(model)
-    return model
 
 
 def check(model: onnx.ModelProto) -> None:
@@ -75,12 +93,12 @@ def check(model: onnx.ModelProto) -> None:
         raise ModelError("the exported graph needs operators newer than opset 21")
 
 
-def _strip(model: onnx.ModelProto) -> None:
+def _strip(model: onnx.ModelProto, name: str) -> None:
     """Drop what the exporter notes about this machine: stack traces, paths, module names."""
     graph = model.graph
     model.doc_string = graph.doc_string = ""
     del model.metadata_props[:], graph.metadata_props[:]
-    graph.name = "generator"
+    graph.name = name
     for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         item.doc_string = ""
         del item.metadata_props[:]

@@ -1,4 +1,4 @@
-"""From a generator's [-1, 1] to pixels ready to show: the same mapping in training and in the file."""
+"""Between the networks' [-1, 1] and pixels: the same mapping in training and in the model files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from gan_train.networks.condition import Condition
+from gan_train.networks.condition import Condition, Verdict
 
 _DRAWN_AT_ONCE: Final = 64
 
@@ -33,11 +33,59 @@ class PixelGenerator(nn.Module):
         Levels are 127.5 * (x + 1), rounded half to even, clipped to 0..255; `label` is int64
         [batch], or None for an unconditional generator.
         """
+        levels = torch.clamp(torch.round(self._levels(latent, label)), 0.0, 255.0)
+        return levels.to(torch.uint8).permute(0, 2, 3, 1)
+
+    def levels(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+        """Give the levels before they are rounded, float32 of the same shape, for their gradient."""
+        return torch.clamp(self._levels(latent, label), 0.0, 255.0).permute(0, 2, 3, 1)
+
+    def _levels(self, latent: Tensor, label: Tensor | None) -> Tensor:
         if self.truncation != 1.0:
             latent = latent * self.truncation
-        pictures = self.generator(latent, Condition(label))
-        levels = torch.clamp(torch.round((pictures + 1.0) * 127.5), 0.0, 255.0)
-        return levels.to(torch.uint8).permute(0, 2, 3, 1)
+        pictures: Tensor = self.generator(latent, Condition(label))
+        return (pictures + 1.0) * 127.5
+
+
+class PixelCritic(nn.Module):
+    """Wraps a discriminator with the inputs and the output of the model-file contract."""
+
+    def __init__(self, discriminator: nn.Module, slope: float = 1.0, intercept: float = 0.0) -> None:
+        """Wrap a discriminator; realness is the logistic function of slope * logit + intercept."""
+        super().__init__()
+        self.discriminator = discriminator
+        self.slope, self.intercept = slope, intercept
+
+    def logits(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Give the discriminator's own judgement, float32 [batch]; arguments are those of `forward`."""
+        pictures = image.permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        verdict: Verdict = self.discriminator(pictures, Condition(label))
+        return verdict.logits
+
+    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+        """Give realness float32 [batch] from 0 to 1 of uint8 [batch, height, width, channels].
+
+        `label` is int64 [batch], or None for an unconditional discriminator.
+        """
+        return torch.sigmoid(self.logits(image, label) * self.slope + self.intercept)
+
+
+@torch.no_grad()
+def judge(
+    discriminator: nn.Module, images: npt.NDArray[np.uint8], label: npt.NDArray[np.int64] | None
+) -> npt.NDArray[np.float64]:
+    """Give the logits, float64 [n], of pictures [n, height, width, channels] and labels [n] (or None).
+
+    On the CPU, in eval mode, a part at a time.
+    """
+    critic = PixelCritic(discriminator).eval()
+    parts = []
+    for start in range(0, len(images), _DRAWN_AT_ONCE):
+        own = slice(start, start + _DRAWN_AT_ONCE)
+        pictures = torch.from_numpy(np.ascontiguousarray(images[own]))
+        labels = None if label is None else torch.from_numpy(label[own])
+        parts.append(critic.logits(pictures, labels).double().numpy())
+    return np.concatenate(parts)
 
 
 @torch.no_grad()

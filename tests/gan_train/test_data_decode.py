@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from gan_infer import decode
 from gan_infer.errors import DataError
 from gan_train import data
 from gan_train.config import DataOptions
-from gan_train.data import decode
 from gan_train.data.pictures import PictureSet
 
 

@@ -123,7 +123,7 @@ def test_classes_are_matched_by_name_then_by_order_or_left_out(capsys: pytest.Ca
     pictures, conditional = matched(labelled(("a", "b")), ("x", "y", "z"))
     assert not conditional
     assert pictures.labels is None
-    assert "has 2 classes and the model 3; scored without labels" in capsys.readouterr().err
+    assert "has 2 classes and the model 3; taken without labels" in capsys.readouterr().err
     assert matched(labelled(("a", "b")), ())[1] is False
 
 

@@ -1,4 +1,4 @@
-"""One opened picture to one array of a wanted size: every hazard of real pictures is met here.
+"""One picture to one array of a wanted size: every hazard of real pictures is met here.
 
 Orientation by EXIF is applied; transparency is laid on white or kept; 16-bit levels are scaled to
 8; palettes and CMYK become RGB; of an animation the first frame is taken. It knows no folders and
@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import threading
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
@@ -72,6 +75,26 @@ def opened(stream: BinaryIO, size: int) -> Iterator[Image.Image]:
         if not image.width * image.height:
             raise DataError("has no pixels")
         yield image
+
+
+def read(path: Path, shape: tuple[int, int, int], fit: str) -> npt.NDArray[np.uint8]:
+    """Read a picture file and give it as `prepare` does.
+
+    Raises:
+        DataError: it cannot be opened or used; names it.
+    """
+    try:
+        if not path.is_file():  # to open a pipe would wait for ever
+            raise DataError("is no file" if path.exists() else "is not there")
+        with warnings.catch_warnings(), path.open("rb") as file:
+            warnings.filterwarnings("ignore", module="PIL")  # what matters in them is met as an error
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with opened(file, os.fstat(file.fileno()).st_size) as image:
+                return prepare(image, shape, fit)
+    except DataError as error:
+        raise DataError(f"{path} {error}") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be opened: {plain(error)}") from None
 
 
 def look(image: Image.Image) -> Look:

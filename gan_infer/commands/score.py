@@ -1,0 +1,189 @@
+"""`gan-infer score`: how real pictures look to a critic."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gan_infer import console
+from gan_infer.commands import shared
+
+if TYPE_CHECKING:
+    from gan_infer.critic import Critic
+
+SUFFIXES: Final = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm"),
+)
+_AT_ONCE: Final = 256
+_BINS: Final = 10
+_BAR: Final = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Scored:
+    """A picture and what the critic says of it.
+
+    Attributes:
+        label: the class that it was judged as; "" where none is known.
+        label_from: "given", "folder" (the name of the one it lies in), or "".
+    """
+
+    path: str
+    realness: float
+    label: str = ""
+    label_from: str = ""
+
+
+@click.command()
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--critic", required=True, help="A critic that gan-train export --critic wrote.")
+@shared.device
+@click.option("--label", help="The pictures' class, by name or index.")
+@click.option("--to", type=click.Path(path_type=Path), help="Draw a histogram, .png or .svg.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def score(
+    pictures: Sequence[Path], critic: str, device: str, label: str | None, to: Path | None, as_json: bool
+) -> int:
+    """Say how real PICTURES (files, or folders with all that is in them) look to a critic.
+
+    Without --label, a picture in a folder named as a class is judged as of that class, any other
+    under all classes alike, which tells less.
+    """
+    from gan_infer import plots
+    from gan_infer.critic import Critic
+
+    if to is not None:
+        plots.check_ending(to)
+    judge = Critic.load(critic, device=device)
+    given = None if label is None else judge.label_index(label)
+    bad: dict[str, str] = {}
+    paths = list(_found(pictures, bad))
+    scored = list(_scored(judge, paths, given, bad))
+    if judge.conditional and any(not item.label for item in scored):
+        console.say("note: pictures of no known class are judged as of any; --label tells more")
+    if as_json:
+        click.echo(json.dumps(_told(judge, scored, bad), ensure_ascii=False))
+    else:
+        for line in _lines(judge, scored, any(path.is_dir() for path in pictures)):
+            click.echo(line)
+    if to is not None and scored:
+        values = _values(scored)
+        plots.save(plots.histogram(values, f"{len(values):,} pictures by {judge.name}"), to)
+        if not as_json:
+            console.say(f"histogram in {to}")
+    return 1 if bad or not scored else 0
+
+
+def _found(pictures: Sequence[Path], bad: dict[str, str]) -> Iterator[Path]:
+    """List files as they are named, and the pictures in folders and all below them, by name."""
+    for path in pictures:
+        if not path.is_dir():
+            yield path
+            continue
+        within = sorted(_walk(path))
+        if not within:
+            _name_bad(bad, str(path), "holds no pictures")
+        yield from within
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        for name in names:
+            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+                yield Path(place, name)
+
+
+def _scored(
+    critic: Critic, paths: Sequence[Path], given: int | None, bad: dict[str, str]
+) -> Iterator[Scored]:
+    """Score pictures a part at a time, so that memory does not grow; name what cannot be used."""
+    import numpy as np
+
+    from gan_infer.errors import DataError
+
+    for start in range(0, len(paths), _AT_ONCE):
+        good, prepared = [], []
+        for path in paths[start : start + _AT_ONCE]:
+            try:
+                prepared.append(critic.prepare(path))
+                good.append(path)
+            except DataError as error:
+                _name_bad(bad, str(path), str(error).removeprefix(f"{path} "))
+        if not good:
+            continue
+        images, labels = np.stack(prepared), _labels(critic, good, given)
+        known = np.array([label is not None for label in labels])
+        values = np.empty(len(good), np.float32)
+        if known.any():
+            values[known] = critic(images[known], [label for label in labels if label is not None])
+        if not known.all():
+            values[~known] = critic.of_any_class(images[~known])
+        for path, value, label in zip(good, values, labels, strict=True):
+            source = "" if label is None else "folder" if given is None else "given"
+            name = "" if label is None else critic.class_names[label]
+            yield Scored(str(path), round(float(value), 6), name, source)
+
+
+def _labels(critic: Critic, paths: Sequence[Path], given: int | None) -> list[int | None]:
+    if given is not None:
+        return [given] * len(paths)
+    names = {name: index for index, name in enumerate(critic.class_names)}
+    return [names.get(path.absolute().parent.name) for path in paths]
+
+
+def _name_bad(bad: dict[str, str], path: str, reason: str) -> None:
+    bad[path] = reason
+    console.say(f"{path} {reason}")
+
+
+def _values(scored: Sequence[Scored]) -> Any:
+    import numpy as np
+
+    return np.array([item.realness for item in scored])
+
+
+def _lines(critic: Critic, scored: Sequence[Scored], folders: bool) -> Iterator[str]:
+    for item in scored:
+        label = f"  as {item.label}" if item.label else ""
+        yield f"{item.realness:.3f}  {item.path}{label}"
+    if not folders or not scored:
+        return
+    values = _values(scored)
+    yield f"{len(values):,} pictures, mean {values.mean():.3f}, median {_median(values):.3f}"
+    counts = _counts(values)
+    for index, count in enumerate(counts):
+        bar = "#" * round(_BAR * count / max(counts))
+        yield f"{index / _BINS:.1f}-{(index + 1) / _BINS:.1f}  {count:>7,}  {bar}".rstrip()
+
+
+def _told(critic: Critic, scored: Sequence[Scored], bad: dict[str, str]) -> dict[str, Any]:
+    values = _values(scored)
+    return {
+        "critic": critic.name,
+        "pictures": [dataclasses.asdict(item) for item in scored],
+        "bad": [{"path": path, "reason": reason} for path, reason in bad.items()],
+        "mean": float(values.mean()) if scored else None,
+        "median": _median(values) if scored else None,
+        "histogram": _counts(values),
+    }
+
+
+def _median(values: Any) -> float:
+    import numpy as np
+
+    return float(np.median(values))
+
+
+def _counts(values: Any) -> list[int]:
+    import numpy as np
+
+    counts: list[int] = np.histogram(values, _BINS, (0.0, 1.0))[0].tolist()
+    return counts

@@ -1,0 +1,302 @@
+"""Critic: load a model file, then pictures in, how real they look out; it knows no runtime.
+
+`realness` is calibrated: of pictures that get 0.6, about 60 % are real, where as many real as
+generated ones are shown. It is the view of one critic on pictures of the kind that it was trained on,
+and says nothing of pictures of another kind or made by another generator.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from gan_infer import loading
+from gan_infer.devices import Providers
+from gan_infer.errors import DataError, ModelError, OptionError
+from gan_infer.labels import Classes
+from gan_infer.loading import BATCH
+from gan_infer.metadata import CRITIC, CriticMetadata, GoldenScore
+from gan_infer.session import Session
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import onnxruntime as ort
+    from PIL import Image
+
+    from gan_infer.labels import Label, Labels, LabelSpec
+
+    Pictures = npt.NDArray[np.uint8]
+    Realness = npt.NDArray[np.float32]
+    Picture = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
+
+_CHANNELS: Final = (1, 3, 4)
+
+
+class Critic:
+    """Says how real pictures look. Make one with `Critic.load`.
+
+    A picture's realness does not depend on the pictures that it is judged with.
+
+    Attributes:
+        metadata: all that the file says of itself, its calibration among it.
+        source: where the model came from, a path.
+    """
+
+    def __init__(self, session: Session, metadata: CriticMetadata, source: str) -> None:
+        self.metadata = metadata
+        self.source = source
+        self._session = session
+        self._run = session.run
+        self._known = Classes(metadata.class_names, metadata.name)
+
+    @classmethod
+    def load(
+        cls,
+        source: str | os.PathLike[str],
+        device: str = "auto",
+        providers: Providers | None = None,
+        session_options: ort.SessionOptions | None = None,
+    ) -> Critic:
+        """Load a critic that `gan-train export --critic` wrote.
+
+        Args:
+            source: a path.
+            device, providers, session_options: as `Generator.load` takes them.
+
+        Raises:
+            ModelError: no such file, or it is no critic that this version can read.
+            DeviceError: the asked-for device cannot be had; says what is missing.
+            OptionError: `device` is none that there is.
+        """
+        opened = loading.opened(source, CRITIC, device, providers, session_options)
+        metadata = CriticMetadata.from_json(opened.text)
+        _check_signature(opened.session, metadata, opened.source)
+        return cls(opened.session, metadata, opened.source)
+
+    # What the file says of itself.
+
+    @property
+    def name(self) -> str:
+        """The critic's name."""
+        return self.metadata.name
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in the order of their indices; empty for an unconditional critic."""
+        return self.metadata.class_names
+
+    @property
+    def conditional(self) -> bool:
+        """True where the critic takes a label."""
+        return self.metadata.conditional
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the pictures that it judges."""
+        return self.metadata.image_shape
+
+    @property
+    def device(self) -> str:
+        """Where the model really runs: "cpu", "cuda:0"."""
+        return self._session.device
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The runtime's execution providers in use, first choice first."""
+        return self._session.providers
+
+    @property
+    def device_note(self) -> str:
+        """Why device="auto" did not take a GPU; "" where there is nothing to say."""
+        return self._session.note
+
+    def __repr__(self) -> str:
+        height, width, channels = self.image_shape
+        classes = f", {len(self.class_names)} classes" if self.conditional else ""
+        return f"<Critic {self.name!r}: {height}x{width}x{channels}{classes}, on {self.device}>"
+
+    # Judgements.
+
+    def __call__(self, images: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> Realness:
+        """Say how real pictures of the critic's shape look.
+
+        Args:
+            images: uint8 [n, height, width, channels], n >= 1.
+            labels: integer [n], class indices; needed by a conditional critic, refused by others.
+
+        Returns:
+            float32 [n], from 0 to 1.
+
+        Raises:
+            OptionError: `images` are of another shape or type.
+            LabelError: `labels` are missing, not wanted, of another shape or out of range.
+        """
+        array = self._check_images(images)
+        checked = self._known.checked(labels, len(array), "one a picture")
+        parts = [
+            self._realness(array[i : i + BATCH], None if checked is None else checked[i : i + BATCH])
+            for i in range(0, len(array), BATCH)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def score(self, pictures: Picture | Iterable[Picture], labels: LabelSpec = None) -> Realness:
+        """Say how real any pictures look, each brought to the critic's shape as in training.
+
+        Args:
+            pictures: paths, Pillow images or uint8 arrays [height, width] or
+                [height, width, channels], of any size.
+            labels: a class by index or by name, one for all or one each; None where it is not
+                known, see `of_any_class`.
+
+        Returns:
+            float32 [n], from 0 to 1.
+
+        Raises:
+            DataError: a picture cannot be used; names it.
+            LabelError: no such class, another number of labels, or the critic takes none.
+        """
+        array = np.stack([self.prepare(picture) for picture in _each(pictures)])
+        wanted = self._known.each(labels, len(array))
+        if wanted is None:
+            return self.of_any_class(array)
+        return self(array, np.full(len(array), wanted) if isinstance(wanted, int) else wanted)
+
+    def of_any_class(self, images: npt.ArrayLike) -> Realness:
+        """Say how real pictures look whose class is not known: the mean log-odds under every class.
+
+        Less telling than the class itself. (Not the class under which a picture looks most real: a
+        critic has never met a picture of a wrong class, and often holds it more real.)
+
+        Args:
+            images: uint8 [n, height, width, channels], n >= 1.
+
+        Returns:
+            float32 [n], from 0 to 1.
+
+        Raises:
+            OptionError: `images` are of another shape or type.
+        """
+        array = self._check_images(images)
+        if not self.conditional:
+            return self(array)
+        total = np.zeros(len(array))
+        for index in range(len(self.class_names)):
+            share = self(array, np.full(len(array), index)).astype(np.float64).clip(1e-7, 1 - 1e-7)
+            total += np.log(share / (1 - share))
+        return (1 / (1 + np.exp(-total / len(self.class_names)))).astype(np.float32)
+
+    def prepare(self, picture: Picture) -> Pictures:
+        """Bring a picture to the critic's shape: decoded, turned, cropped or padded, and averaged.
+
+        Returns:
+            uint8 [height, width, channels].
+
+        Raises:
+            DataError: it cannot be used; names it.
+        """
+        from gan_infer import decode  # brings Pillow
+
+        shape, fit = self.image_shape, self.metadata.fit
+        if isinstance(picture, (str, os.PathLike)):
+            return decode.read(Path(picture), shape, fit)
+        if isinstance(picture, np.ndarray):
+            if picture.dtype == np.uint8 and picture.shape == shape:
+                return picture
+            return decode.prepare(_as_image(picture), shape, fit)
+        return decode.prepare(picture, shape, fit)
+
+    def label_index(self, label: Label) -> int:
+        """Give the index of a class named by index, by name, or by an index written as text.
+
+        Raises:
+            LabelError: no such class, or the critic is unconditional.
+        """
+        return self._known.index(label)
+
+    # Inside.
+
+    def _realness(self, array: Pictures, labels: npt.NDArray[Any] | None) -> Realness:
+        feeds: dict[str, npt.NDArray[Any]] = {"image": array}
+        if labels is not None:
+            feeds["label"] = labels
+        result: Realness = self._run(["realness"], feeds)[0]
+        return result
+
+    def _check_images(self, images: npt.ArrayLike) -> Pictures:
+        array = np.asarray(images)
+        if array.dtype != np.uint8 or array.shape[1:] != self.image_shape or not len(array):
+            height, width, channels = self.image_shape
+            raise OptionError(
+                f"images of shape {list(array.shape)} and type {array.dtype} were given; expected uint8 "
+                f"[n, {height}, {width}, {channels}] with n >= 1 (score takes pictures of any size)"
+            )
+        return np.ascontiguousarray(array)
+
+
+def golden_picture(golden: GoldenScore, shape: tuple[int, int, int]) -> Pictures:
+    """Give the picture of a golden judgement, uint8 of `shape`, which is (height, width, channels).
+
+    Raises:
+        ModelError: it is no PNG, or not one that becomes `shape` when each pixel is repeated k times
+            both ways, with the smallest k that is enough, and what is over is cut off.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(base64.b64decode(golden.png)), formats=["PNG"]) as image:
+            small = np.asarray(image, np.uint8)
+    except Exception as error:  # Pillow's readers meet foreign bytes with errors of every class
+        raise ModelError(f"a golden picture of the critic is no PNG ({error}); export it again") from None
+    small = small[:, :, None] if small.ndim == 2 else small
+    factor = max(-(-shape[0] // small.shape[0]), -(-shape[1] // small.shape[1]))
+    large = small.repeat(factor, 0).repeat(factor, 1)[: shape[0], : shape[1]]
+    if large.shape != shape:
+        raise ModelError(f"a golden picture of the critic is of {list(small.shape)}; export it again")
+    return np.ascontiguousarray(large)
+
+
+def _each(pictures: Picture | Iterable[Picture]) -> list[Picture]:
+    from PIL import Image
+
+    if isinstance(pictures, (str, os.PathLike, Image.Image)):
+        return [pictures]
+    if isinstance(pictures, np.ndarray):
+        return list(pictures) if pictures.ndim == 4 else [pictures]
+    found = list(pictures)
+    if not found:
+        raise DataError("no pictures were given; give at least one")
+    return found
+
+
+def _as_image(array: npt.NDArray[Any]) -> Image.Image:
+    from PIL import Image
+
+    flat = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
+    shaped = flat.ndim == 2 or (flat.ndim == 3 and flat.shape[2] in _CHANNELS)
+    if array.dtype != np.uint8 or not shaped or not array.size:
+        raise DataError(
+            f"an array of shape {list(array.shape)} and type {array.dtype} is no picture; "
+            "expected uint8 [height, width] or [height, width, 1, 3 or 4]"
+        )
+    return Image.fromarray(np.ascontiguousarray(flat))
+
+
+def _check_signature(session: Session, metadata: CriticMetadata, source: str) -> None:
+    wanted: dict[str, tuple[str, tuple[int | None, ...]]] = {
+        "image": ("tensor(uint8)", (None, *metadata.image_shape))
+    }
+    if metadata.conditional:
+        wanted["label"] = ("tensor(int64)", (None,))
+    realness = session.outputs.get("realness")
+    if session.inputs != wanted or realness is None or realness[0] != "tensor(float)":
+        raise ModelError(
+            f"{source} has inputs {loading.shown(session.inputs)} and outputs "
+            f"{loading.shown(session.outputs)}; its metadata says {loading.shown(wanted)} and "
+            "realness float [batch]; export it again"
+        )

@@ -1,0 +1,91 @@
+"""Opening a model file: find it, read it, open it, check that it is of the kind that is asked for.
+
+It knows what kinds there are, and nothing of what they do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from gan_infer import catalog, vet
+from gan_infer.devices import Providers
+from gan_infer.errors import ModelError
+from gan_infer.metadata import CRITIC, GENERATOR, KEY, kind_of
+from gan_infer.session import Session
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+# Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
+BATCH: Final = 64
+
+Signature = Mapping[str, tuple[str, tuple[int | None, ...]]]
+
+_CALLED: Final = {GENERATOR: "a generator", CRITIC: "a critic"}
+_OPENED_BY: Final = {GENERATOR: "Generator.load", CRITIC: "Critic.load"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """An open model file.
+
+    Attributes:
+        session: runs it.
+        text: what stands under `KEY` in its metadata.
+        source: its path.
+    """
+
+    session: Session
+    text: str
+    source: str
+
+
+def opened(
+    source: str | os.PathLike[str],
+    kind: str,
+    device: str = "auto",
+    providers: Providers | None = None,
+    session_options: ort.SessionOptions | None = None,
+    threads: int | None = None,
+) -> Opened:
+    """Open a model file of a kind.
+
+    Args:
+        source: as `catalog.find` takes it.
+        kind: GENERATOR or CRITIC.
+        device, providers, session_options, threads: as `Session` takes them.
+
+    Raises:
+        ModelError: no such file, one that `vet` refuses, no model of ours, or one of another kind.
+        DeviceError: the asked-for device cannot be had; says what is missing.
+        OptionError: `device` or `threads` is none that there is.
+    """
+    path, model = catalog.read(source)
+    vet.check(model, str(path))  # the very bytes that the runtime gets
+    session = Session(
+        model,
+        source=str(path),
+        device=device,
+        providers=providers,
+        session_options=session_options,
+        threads=threads,
+    )
+    if KEY not in session.metadata:
+        raise ModelError(
+            f"{path} is an ONNX model without {KEY!r} metadata, so not one of our {kind}s; "
+            "give a file that gan-train export wrote"
+        )
+    text = session.metadata[KEY]
+    found = kind_of(text)
+    if found != kind:
+        hint = f"; open it with {_OPENED_BY[found]}" if found in _OPENED_BY else ""
+        raise ModelError(f"{path} is {_CALLED.get(found, f'a {found!r}')}, not {_CALLED[kind]}{hint}")
+    return Opened(session, text, str(path))
+
+
+def shown(signature: Signature) -> str:
+    """Write inputs or outputs as people read them."""
+    return ", ".join(f"{name} {kind}{list(shape)}" for name, (kind, shape) in signature.items())

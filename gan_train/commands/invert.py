@@ -1,0 +1,132 @@
+"""`gan-train invert`: the latent whose picture is nearest to a given one; PyTorch is imported where used."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from gan_infer import console, files
+from gan_infer.errors import LabelError, OptionError
+from gan_train.commands.shared import RUNS
+
+if TYPE_CHECKING:
+    from gan_train.inversion import Found, Pixels
+
+_SHOWN_AT_LEAST: Final = 128
+
+
+@click.command()
+@click.argument("photo", type=click.Path(path_type=Path))
+@click.option("--run", type=click.Path(path_type=Path), help="The run's folder.  [default: the newest]")
+@click.option("--model", help="An exported file, or a shipped model's name, in place of a run.")
+@click.option("--checkpoint", "which", help="best, last, or a checkpoint's name.  [default: best]")
+@click.option("--label", default="auto", show_default=True, help="A class, by name or index; auto: try all.")
+@click.option("--fit", type=click.Choice(["crop", "pad"]), help="How the photo gets the generator's shape.")
+@click.option("--to", type=click.Path(path_type=Path), required=True, help="Photo, nearest, difference.")
+@click.option(
+    "--latent", type=click.Path(path_type=Path), help="Write the latent, .npy or .json.  [default: TO's .npy]"
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random starts.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def invert(
+    photo: Path,
+    run: Path | None,
+    model: str | None,
+    which: str | None,
+    label: str,
+    fit: str | None,
+    to: Path,
+    latent: Path | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Find the latent whose picture is nearest to PHOTO, and say how near it comes."""
+    from gan_infer import images
+
+    if model is not None and (run is not None or which is not None):
+        raise OptionError("--model was given with --run or --checkpoint; give a model or a run")
+    images.format_of(to)
+    kept = latent or to.with_suffix(".npy")
+    if kept.suffix.lower() not in (".npy", ".json"):
+        raise OptionError(f"{kept} ends in no kind of latent; give a name that ends in .npy or .json")
+    files.check_writable(to)
+    files.check_writable(kept)
+    console.say("loading PyTorch")
+    from gan_infer import decode
+    from gan_train import inversion, subjects
+
+    subject = subjects.of_model(model) if model is not None else subjects.of_run(run, which or "best", RUNS)
+    target = decode.read(photo, subject.shape, fit or subject.fit)
+    labels = _labels(subject.class_names, label, subject.name)
+    found = inversion.invert(
+        subject.levels, target, subject.latent_dim, subject.distribution, labels, seed=seed
+    )
+    images.save(_sheet(target, found.picture), to)
+    facts = _facts(photo, subject.name, subject.class_names, found)
+    _write_latent(kept, found, facts)
+    if as_json:
+        click.echo(json.dumps({**facts, "sheet": str(to), "latent_file": str(kept)}, ensure_ascii=False))
+        return
+    named = "" if found.label is None else f" of class {subject.class_names[found.label]}"
+    click.echo(f"sheet    {to}: photo, nearest{named}, difference")
+    click.echo(f"latent   {kept}, {found.length:.2f} times as long as drawn ones are on average")
+    near = "equal" if math.isinf(found.psnr) else f"{found.psnr:.1f} dB"
+    click.echo(f"near     PSNR {near}, mean difference {found.difference:.1f} of 255 levels")
+
+
+def _labels(class_names: tuple[str, ...], label: str, name: str) -> list[int] | None:
+    """Give the indices of the classes to look among, None where there are none."""
+    from gan_infer.labels import Classes
+
+    if not class_names:
+        if label != "auto":
+            raise LabelError(f"label {label!r} was given, but {name} is unconditional; leave it out")
+        return None
+    if label == "auto" and "auto" not in class_names:
+        return list(range(len(class_names)))
+    return [Classes(class_names, name).index(label)]
+
+
+def _sheet(target: Pixels, nearest: Pixels) -> Pixels:
+    """Lay the photo, the nearest picture and their difference (grey where they agree) side by side."""
+    import numpy as np
+
+    from gan_infer import images
+
+    gap = nearest.astype(np.int16) - target
+    shown = np.clip(128 + gap // 2, 0, 255).astype(np.uint8)
+    if shown.shape[2] == 4:
+        shown[..., 3] = 255
+    factor = images.factor_for(target.shape[0], target.shape[1], _SHOWN_AT_LEAST)
+    large = [images.enlarge(picture, factor) for picture in (target, nearest, shown)]
+    return images.tile(np.stack(large), 3, gap=factor)
+
+
+def _facts(photo: Path, name: str, class_names: tuple[str, ...], found: Found) -> dict[str, Any]:
+    return {
+        "photo": photo.name,
+        "subject": name,
+        "label": None if found.label is None else class_names[found.label],
+        "label_index": found.label,
+        "psnr_db": None if math.isinf(found.psnr) else round(found.psnr, 3),
+        "mean_difference_levels": round(found.difference, 3),
+        "latent_length": round(found.length, 4),
+    }
+
+
+def _write_latent(target: Path, found: Found, facts: dict[str, Any]) -> None:
+    """Write float32 [1, latent_dim] as .npy, or the facts with the latent's numbers as .json."""
+    import numpy as np
+
+    if target.suffix.lower() == ".json":
+        text = json.dumps({**facts, "latent": found.latent.tolist()}, ensure_ascii=False)
+        files.write(target, text.encode())
+        return
+    body = io.BytesIO()
+    np.save(body, found.latent[None])
+    files.write(target, body.getvalue())

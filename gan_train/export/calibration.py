@@ -1,0 +1,102 @@
+"""From a critic's logits to probabilities, and how far those are from the truth; numbers in, numbers out.
+
+It knows no networks and no pictures. Everywhere `real` says which pictures are real, bool [n].
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+BINS: Final = 15
+_STEPS: Final = 100
+
+
+def platt(logits: Values, real: Flags) -> tuple[float, float]:
+    """Fit (slope, intercept) so that sigmoid(slope * logit + intercept) is the chance of being real.
+
+    Platt (1999), with his targets (n + 1) / (n + 2) and 1 / (n + 2) in place of 1 and 0, which keep
+    the slope finite where the two kinds are parted by a line; the cross-entropy is minimised by
+    Newton's method with halved steps (Lin, Lin and Weng 2007).
+    """
+    ones, zeros = int(real.sum()), int((~real).sum())
+    target = np.where(real, (ones + 1) / (ones + 2), 1 / (zeros + 2))
+    centre, spread = float(logits.mean()), float(logits.std()) or 1.0
+    columns = np.stack([(logits - centre) / spread, np.ones(len(logits))], axis=1)
+    weights = np.array([0.0, np.log((ones + 1) / (zeros + 1))])
+    loss = _cross_entropy(columns @ weights, target)
+    for _ in range(_STEPS):
+        chance = sigmoid(columns @ weights)
+        gradient = columns.T @ (chance - target)
+        curvature = (columns * (chance * (1 - chance))[:, None]).T @ columns + 1e-9 * np.eye(2)
+        step = np.linalg.solve(curvature, gradient)
+        scale = 1.0
+        while scale > 1e-9 and _cross_entropy(columns @ (weights - scale * step), target) > loss:
+            scale /= 2
+        weights = weights - scale * step
+        before, loss = loss, _cross_entropy(columns @ weights, target)
+        if before - loss < 1e-10 * len(logits):
+            break
+    slope = float(weights[0]) / spread
+    return slope, float(weights[1]) - slope * centre
+
+
+def sigmoid(values: Values) -> Values:
+    """Give 1 / (1 + exp(-values)) without overflow."""
+    result: Values = np.exp(-np.logaddexp(0.0, -values))
+    return result
+
+
+def expected_error(realness: Values, real: Flags, bins: int = BINS) -> float:
+    """Give the expected calibration error, from 0 to 1.
+
+    The mean distance, over bins of equal width weighted by their pictures, between the share that
+    is real and the mean realness (Naeini et al. 2015; Guo et al. 2017, equation 3).
+    """
+    rows = curve(realness, real, bins)
+    return float(sum(row["count"] * abs(row["real"] - row["mean"]) for row in rows)) / len(realness)
+
+
+def curve(realness: Values, real: Flags, bins: int = BINS) -> list[dict[str, Any]]:
+    """Give the calibration curve.
+
+    Returns:
+        a row a bin, the lowest first: "from" and "to" (realness), "count" (of pictures), "mean" (their
+        realness) and "real" (the share that is). Of an empty bin both are its middle.
+    """
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    place = np.clip(np.searchsorted(edges, realness, side="right") - 1, 0, bins - 1)
+    rows = []
+    for index in range(bins):
+        own = place == index
+        middle = (edges[index] + edges[index + 1]) / 2
+        rows.append(
+            {
+                "from": round(float(edges[index]), 6),
+                "to": round(float(edges[index + 1]), 6),
+                "count": int(own.sum()),
+                "mean": float(realness[own].mean()) if own.any() else float(middle),
+                "real": float(real[own].mean()) if own.any() else float(middle),
+            }
+        )
+    return rows
+
+
+def separation(logits: Values, real: Flags) -> float:
+    """Give the chance that a real picture's logit is above a generated one's, ties counted half.
+
+    The area under the receiver operating characteristic, by ranks (Mann and Whitney 1947).
+    """
+    _, inverse, counts = np.unique(logits, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse.reshape(-1)]
+    ones, zeros = int(real.sum()), int((~real).sum())
+    return float((ranks[real].sum() - ones * (ones + 1) / 2) / max(1, ones * zeros))
+
+
+def _cross_entropy(scores: Values, target: Values) -> float:
+    return float((np.logaddexp(0.0, scores) - target * scores).sum())

@@ -1,0 +1,127 @@
+"""`gan-infer score`: good pictures are scored, bad ones named; and the charts that it draws."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_infer import Critic, OptionError, cli, plots
+from tests.conftest import CONDITIONAL, UNCONDITIONAL, CommandLine, Kind, Run, random_pictures
+
+Models = Callable[[Kind], Path]
+
+
+@pytest.fixture
+def run(command_line: CommandLine) -> Run:
+    """Give a function that runs gan-infer in an empty folder: (exit code, stdout, stderr)."""
+    return command_line("gan-infer", cli.main)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Give a folder of six pictures, half of them in a folder named as a class, and a cut one."""
+    for index, picture in enumerate(random_pictures(CONDITIONAL, 6)):
+        path = tmp_path / "pictures" / ("class 3" if index % 2 else "other") / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture[..., 0]).save(path)
+    (tmp_path / "pictures" / "other" / "cut.png").write_bytes(b"\x89PNG\r\n")
+    (tmp_path / "pictures" / "other" / ".hidden.png").write_bytes(b"")
+    (tmp_path / "pictures" / "notes.txt").write_text("no picture")
+    return tmp_path / "pictures"
+
+
+def test_a_folder_is_scored_and_what_is_bad_is_named(run: Run, critic_file: Models, folder: Path) -> None:
+    code, out, err = run("score", folder, "--critic", critic_file(CONDITIONAL), "--to", "histogram.png")
+    assert code == 1
+    assert err.count("cut.png is no picture") == 1
+    assert "--label tells more" in err
+    lines = out.splitlines()
+    critic = Critic.load(critic_file(CONDITIONAL), device="cpu")
+    one = folder / "class 3" / "1.png"
+    assert f"{critic.score(one, 3)[0]:.3f}  {one}  as class 3" in lines
+    two = folder / "other" / "2.png"
+    assert f"{critic.score(two)[0]:.3f}  {two}" in lines
+    assert "6 pictures, mean" in out
+    assert sum(int(line.split()[1]) for line in lines[-10:]) == 6
+    with Image.open("histogram.png") as image:
+        assert image.format == "PNG"
+
+
+def test_json_and_a_label(run: Run, critic_file: Models, folder: Path) -> None:
+    one, cut = folder / "class 3" / "1.png", folder / "other" / "cut.png"
+    code, out, _ = run("score", one, cut, "--critic", critic_file(CONDITIONAL), "--label", 5, "--json")
+    told = json.loads(out)
+    assert code == 1
+    (scored,) = told["pictures"]
+    assert (scored["path"], scored["label"], scored["label_from"]) == (str(one), "class 5", "given")
+    critic = Critic.load(critic_file(CONDITIONAL), device="cpu")
+    assert scored["realness"] == pytest.approx(float(critic.score(one, 5)[0]), abs=1e-6)
+    assert [bad["path"] for bad in told["bad"]] == [str(cut)]
+    assert sum(told["histogram"]) == 1
+
+
+def test_good_files_alone_end_well_without_a_histogram(run: Run, critic_file: Models, folder: Path) -> None:
+    code, out, err = run("score", folder / "other" / "0.png", "--critic", critic_file(UNCONDITIONAL))
+    assert (code, err) == (0, "")
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["x.png"], 2, "--critic"),
+        (["--critic", "CRITIC"], 2, "PICTURES"),
+        (["gone.png", "--critic", "CRITIC"], 1, "gone.png is not there"),
+        (["empty", "--critic", "CRITIC"], 1, "empty holds no pictures"),
+        (["x.png", "--critic", "gone.onnx"], 1, "no model file 'gone.onnx'"),
+        (["x.png", "--critic", "CRITIC", "--label", "cat"], 1, "'cat' is no class"),
+        (["x.png", "--critic", "CRITIC", "--to", "chart.jpg"], 1, ".png or .svg"),
+    ],
+)
+def test_bad_input_gets_one_line(
+    run: Run, critic_file: Models, arguments: list[str], code: int, said: str
+) -> None:
+    Path("empty").mkdir()
+    given = [str(critic_file(CONDITIONAL)) if item == "CRITIC" else item for item in arguments]
+    got, out, err = run("score", *given)
+    assert (got, out) == (code, "")
+    assert said in err
+    if code == 1:
+        assert err.count("\n") == 1
+
+
+def test_charts_hold_every_value_and_can_be_read(tmp_path: Path) -> None:
+    values = np.array([0.01, 0.02, 0.5, 1.0])
+    bars = [shape for shape in plots.histogram(values, "a & b") if isinstance(shape, plots.Box)]
+    assert len(bars) == plots.BINS
+    heights = [bar.bottom - bar.top for bar in bars]
+    assert [round(height / max(heights), 3) for height in (heights[0], heights[10], heights[19])] == [
+        1,
+        0.5,
+        0.5,
+    ]
+    for name in ("chart.svg", "chart.png"):
+        plots.save(plots.histogram(values, "a & b <c>"), tmp_path / name)
+    root = ET.fromstring((tmp_path / "chart.svg").read_text())
+    assert "a & b <c>" in [item.text for item in root.iter("{http://www.w3.org/2000/svg}text")]
+    with Image.open(tmp_path / "chart.png") as image:
+        assert len(image.getcolors(2**20) or []) > 2
+    with pytest.raises(OptionError, match=r"\.svg"):
+        plots.save([], tmp_path / "chart.gif")
+
+
+def test_a_perfect_calibration_lies_on_the_line() -> None:
+    rows = [
+        {"from": i / 4, "to": (i + 1) / 4, "count": 5 * i, "mean": i / 4, "real": i / 4} for i in range(4)
+    ]
+    perfect, drawn = [shape for shape in plots.calibration(rows, "x") if isinstance(shape, plots.Stroke)][-2:]
+    (x0, y0), (x1, y1) = perfect.points
+    assert len(drawn.points) == 3  # an empty bin says nothing
+    for x, y in drawn.points:
+        assert (x - x0) / (x1 - x0) == pytest.approx((y - y0) / (y1 - y0))

@@ -1,0 +1,77 @@
+"""Calibration by known values, properties and another way to the same number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.calibration import pool_adjacent_violators
+from gan_train.export import calibration
+
+
+def drawn(slope: float, intercept: float, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+    """Give logits, and which are real: each with the chance that the logistic map says."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0.3, 2.0, count)
+    return logits, rng.uniform(size=count) < 1 / (1 + np.exp(-(slope * logits + intercept)))
+
+
+@pytest.mark.parametrize(("slope", "intercept"), [(1.0, 0.0), (5.0, -1.0), (0.05, 0.4), (-2.0, 1.0)])
+def test_platt_finds_the_map_that_made_the_data(slope: float, intercept: float) -> None:
+    logits, real = drawn(slope, intercept)
+    found = calibration.platt(logits, real)
+    assert found == pytest.approx((slope, intercept), abs=0.1 + 0.03 * abs(slope))
+    realness = calibration.sigmoid(found[0] * logits + found[1])
+    assert calibration.expected_error(realness, real) < 0.02
+    # At the minimum of the cross-entropy the mean realness is the share of real ones.
+    assert realness.mean() == pytest.approx(real.mean(), abs=1e-3)
+
+
+def test_platt_stays_finite_where_a_line_parts_the_two(recwarn: pytest.WarningsRecorder) -> None:
+    logits = np.concatenate([np.linspace(1, 2, 50), np.linspace(-2, -1, 50)])
+    slope, intercept = calibration.platt(logits, np.arange(100) < 50)
+    assert 0 < slope < 100
+    assert abs(intercept) < 1
+    assert not recwarn.list
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=30), st.integers(0, 2**30))
+def test_platt_gives_finite_numbers_for_any_logits(values: list[float], chance: int) -> None:
+    real = np.random.default_rng(chance).uniform(size=len(values)) < 0.5
+    found = calibration.platt(np.array(values), real)
+    assert np.isfinite(found).all()
+
+
+def test_expected_error_of_known_bins() -> None:
+    realness = np.array([0.1, 0.1, 0.9, 0.9])
+    assert calibration.expected_error(realness, np.array([False, False, True, True])) == pytest.approx(0.1)
+    assert calibration.expected_error(realness, np.array([True, True, False, False])) == pytest.approx(0.9)
+    assert calibration.expected_error(np.array([0.5, 0.5]), np.array([True, False])) == 0
+    rows = calibration.curve(np.array([0.0, 1.0, 1.0]), np.array([False, True, False]), bins=15)
+    assert [row["count"] for row in rows] == [1, *[0] * 13, 2]
+    assert rows[-1]["real"] == 0.5
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, max_size=40))
+def test_separation_counts_pairs(pairs: list[tuple[int, bool]]) -> None:
+    logits = np.array([pair[0] for pair in pairs], float)
+    real = np.array([pair[1] for pair in pairs])
+    wins = [(a > b) + 0.5 * (a == b) for a in logits[real].tolist() for b in logits[~real].tolist()]
+    assert calibration.separation(logits, real) == pytest.approx(sum(wins) / max(1, len(wins)))
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.booleans()), min_size=1, max_size=40))
+def test_pooled_steps_rise_and_keep_the_mean(pairs: list[tuple[int, bool]]) -> None:
+    logits = np.array([pair[0] for pair in pairs], float)
+    real = np.array([pair[1] for pair in pairs])
+    at, share = pool_adjacent_violators(logits, real)
+    assert (np.diff(share) > 0).all()
+    assert (np.diff(at) >= 0).all()
+    assert 0 <= share.min() <= real.mean() <= share.max() <= 1
+
+
+def test_sigmoid_does_not_overflow(recwarn: pytest.WarningsRecorder) -> None:
+    assert calibration.sigmoid(np.array([-1e9, 0.0, 1e9])).tolist() == [0, 0.5, 1]
+    assert not recwarn.list
