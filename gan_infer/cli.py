@@ -5,8 +5,10 @@ from __future__ import annotations
 import click
 
 from gan_infer import __version__, console
+from gan_infer.commands.doctor import doctor
 from gan_infer.commands.grid import grid
 from gan_infer.commands.info import info
+from gan_infer.commands.models import models
 from gan_infer.commands.sample import sample
 
 
@@ -16,7 +18,7 @@ def cli() -> None:
     """Make pictures with an exported generator. Add --debug for tracebacks."""
 
 
-for command in (grid, sample, info):
+for command in (grid, sample, info, models, doctor):
     cli.add_command(command)
 
 
