@@ -79,7 +79,8 @@ def check(name: str, body: bytes) -> None:
     Raises:
         ModelError: they are others, or the catalog lacks the model.
     """
-    expected = _catalog().get(name, {}).get("sha256")
+    entry = _catalog().get(name)
+    expected = entry.get("sha256") if isinstance(entry, dict) else None
     found = hashlib.sha256(body).hexdigest()
     if found != expected:
         raise ModelError(
@@ -116,7 +117,7 @@ def _root() -> Path:
     return packed if packed.is_dir() else here.parent / "models"
 
 
-def _catalog() -> dict[str, dict[str, Any]]:
+def _catalog() -> dict[str, Any]:
     path = _root() / CATALOG_FILE
     try:
         catalog = json.loads(path.read_text())

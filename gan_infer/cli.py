@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from gan_infer import __version__, console
+from gan_infer.commands.doctor import doctor
 from gan_infer.commands.edit import edit
 from gan_infer.commands.grid import grid
 from gan_infer.commands.info import info
+from gan_infer.commands.models import models
 from gan_infer.commands.morph import morph
 from gan_infer.commands.sample import sample
 from gan_infer.commands.score import score
@@ -20,7 +22,7 @@ def cli() -> None:
     """Make pictures with an exported generator. Add --debug for tracebacks."""
 
 
-for command in (grid, sample, edit, walk, morph, info, score):
+for command in (grid, sample, edit, walk, morph, score, info, models, doctor):
     cli.add_command(command)
 
 

@@ -73,7 +73,7 @@ def fetch(text: str, most_bytes: int) -> Path:
     except ModelError:
         raise
     except Exception as error:  # those of its transport share no base with its own
-        obstacle = _obstacle(hub, address, error)
+        obstacle = _obstacle(address, error)
         if obstacle:
             raise ModelError(obstacle) from None
         kept = _kept(address)
@@ -108,7 +108,8 @@ def _library() -> Any:
 
 def _fetched(hub: Any, address: Address, most_bytes: int) -> Path:
     revision = address.revision or None
-    info = hub.HfApi().model_info(address.repository, revision=revision, files_metadata=True, timeout=20)
+    api = hub.HfApi()
+    info = api.model_info(address.repository, revision=revision, files_metadata=True, timeout=20)
     sizes = {item.rfilename: item.size or 0 for item in info.siblings or ()}
     name = _chosen(address, list(sizes))
     if sizes[name] > most_bytes:
@@ -116,7 +117,7 @@ def _fetched(hub: Any, address: Address, most_bytes: int) -> Path:
             f"{address} is {sizes[name] / 1024**2:,.0f} MiB large; "
             f"model files of up to {most_bytes // 1024**2} MiB are taken"
         )
-    return Path(hub.hf_hub_download(address.repository, name, revision=revision, cache_dir=str(directory())))
+    return Path(api.hf_hub_download(address.repository, name, revision=revision, cache_dir=str(directory())))
 
 
 def _chosen(address: Address, names: Sequence[str]) -> str:
@@ -138,9 +139,10 @@ def _listed(names: Sequence[str]) -> str:
     return shown + (", ..." if len(names) > 8 else "")
 
 
-def _obstacle(hub: Any, address: Address, error: Exception) -> str:
+def _obstacle(address: Address, error: Exception) -> str:
     """Say what is wrong with the address itself; "" where the hub was not reached."""
-    errors = hub.errors
+    from huggingface_hub import errors
+
     if isinstance(error, errors.GatedRepoError):
         return f"{address} wants its terms accepted, on its page, and a login: hf auth login"
     if isinstance(error, errors.RevisionNotFoundError):

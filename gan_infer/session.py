@@ -304,6 +304,16 @@ def _runtime() -> Any:
     return onnxruntime
 
 
+def imported() -> tuple[str, tuple[str, ...]]:
+    """Give the version that importing the runtime gives, and the providers that it was built with.
+
+    Raises:
+        ImportError: there is no runtime, or it does not load.
+    """
+    ort = _runtime()
+    return str(getattr(ort, "__version__", "")), tuple(ort.get_available_providers())
+
+
 def _load_cuda_libraries() -> None:
     ort = _runtime()
     if hasattr(ort, "preload_dlls"):  # since 1.21: finds the libraries that pip installed

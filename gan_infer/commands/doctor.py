@@ -1,0 +1,31 @@
+"""`gan-infer doctor`: one page on this machine, and what to type where something will bite."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def doctor(context: click.Context, as_json: bool) -> None:
+    """Look for what will bite on this machine; exit code 1 where something will."""
+    from gan_infer import doctor as examination
+
+    found = []
+    for finding in examination.examine():
+        found.append(finding)
+        if not as_json:
+            click.echo(f"{finding.state:<8} {finding.name:<19} {' '.join(finding.text.split())}")
+            if finding.mend:
+                click.echo(f"{'':<8} {'':<19} type: {finding.mend}")
+    problems = sum(finding.state == "problem" for finding in found)
+    if as_json:
+        facts = {"problems": problems, "findings": [dataclasses.asdict(finding) for finding in found]}
+        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        click.echo(f"{problems or 'no'} problem{'' if problems == 1 else 's'} found")
+    context.exit(1 if problems else 0)

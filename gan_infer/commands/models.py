@@ -1,0 +1,127 @@
+"""`gan-infer models`: what models are at hand, and a sheet of what they draw."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from gan_infer import catalog
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_PICTURES: Final = 8
+_SIDE: Final = 64
+_GAP: Final = 4
+_TITLE: Final = 18
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A model at hand; `problem` says why it cannot be used, and then the rest is empty."""
+
+    name: str
+    bytes: int
+    image: str = ""
+    classes: tuple[str, ...] = ()
+    licence: str = ""
+    folder: str = ""
+    problem: str = ""
+
+
+@click.command()
+@click.option("--to", type=click.Path(path_type=Path), help="Write a sheet of pictures of each, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def models(to: Path | None, as_json: bool) -> None:
+    """List the models at hand: those shipped, and those fetched from the hub."""
+    from gan_infer import hub, images
+
+    if to is not None:
+        images.format_of(to)  # a bad name is told before the work, not after
+    at_hand = {**catalog.shipped_models(), **hub.fetched()}
+    rows = [_row(name, path) for name, path in at_hand.items()]
+    if to is not None:
+        _write_sheet([row.name for row in rows if not row.problem], to)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        return
+    width = max((len(row.name) for row in rows), default=0)
+    for row in rows:
+        classes = f"{len(row.classes)} classes" if row.classes else "no classes"
+        about = row.problem or f"{row.image:<10} {classes:<12} {row.licence or '(no licence given)'}"
+        click.echo(f"{row.name:<{width}}  {row.bytes / 1e6:7.2f} MB  {about}  {row.folder}".rstrip())
+    if to is not None:
+        click.echo(to)
+
+
+def _row(name: str, path: Path) -> Row:
+    from gan_infer import vet
+    from gan_infer.errors import ModelError
+    from gan_infer.metadata import KEY, Metadata
+
+    size = path.stat().st_size
+    try:
+        _, body = catalog.read(name if name in catalog.shipped_models() else path)
+        texts = vet.check(body, str(path)).metadata
+        if KEY not in texts:
+            return Row(name, size, folder=str(path.parent), problem=f"it has no {KEY!r} metadata")
+        metadata = Metadata.from_json(texts[KEY])
+    except ModelError as error:
+        return Row(name, size, folder=str(path.parent), problem=str(error))
+    image = "x".join(map(str, metadata.image_shape))
+    return Row(name, size, image, metadata.class_names, metadata.licence, str(path.parent))
+
+
+def _write_sheet(names: list[str], to: Path) -> None:
+    """Write a strip of pictures a model, its name above; pictures are brought near 64 pixels."""
+    import numpy as np
+
+    from gan_infer import images
+    from gan_infer.errors import ModelError
+
+    if not names:
+        raise ModelError("there are no models to draw; leave --to out, or install ganforge again")
+    strips = [_strip(name) for name in names]
+    width = max(strip.width for strip in strips)
+    from PIL import Image
+
+    sheet = Image.new("RGB", (width, sum(strip.height for strip in strips)), (32, 32, 32))
+    top = 0
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    images.save(np.asarray(sheet), to)
+
+
+def _strip(name: str) -> Image.Image:
+    from PIL import Image, ImageDraw
+
+    from gan_infer import images
+    from gan_infer.generator import Generator
+
+    source = catalog.shipped_models().get(name)
+    generator = Generator.load(name if source else _fetched(name), device="cpu")
+    height, width, channels = generator.image_shape
+    count = min(16, max(_PICTURES, len(generator.class_names)))
+    pictures = [image.convert("RGB") for image in generator.sample(count, seed=0, output="pil")]
+    factor = images.factor_for(height, width, _SIDE)
+    shrink = min(1.0, 2 * _SIDE / max(height * factor, width * factor))
+    size = (max(1, int(width * factor * shrink)), max(1, int(height * factor * shrink)))
+    resample = Image.Resampling.NEAREST if shrink == 1.0 else Image.Resampling.LANCZOS
+    strip = Image.new("RGB", (count * (size[0] + _GAP) + _GAP, size[1] + _TITLE + 2 * _GAP), (32, 32, 32))
+    title = f"{name}: {height}x{width}x{channels}, {len(generator.class_names)} classes"
+    ImageDraw.Draw(strip).text((_GAP, _GAP), title, fill=(230, 230, 230))
+    for index, picture in enumerate(pictures):
+        place = (_GAP + index * (size[0] + _GAP), _TITLE + _GAP)
+        strip.paste(picture.resize(size, resample), place)
+    return strip
+
+
+def _fetched(name: str) -> Path:
+    from gan_infer import hub
+
+    return hub.fetched()[name]
