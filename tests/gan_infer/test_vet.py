@@ -149,14 +149,14 @@ def test_the_runtime_gets_the_very_bytes_that_were_vetted(
 
     monkeypatch.setattr(vet, "check", check)
     opened: list[bytes] = []
-    from gan_infer import generator
+    from gan_infer import loading
 
-    class Session(generator.Session):
+    class Session(loading.Session):
         def __init__(self, model: bytes, **options: object) -> None:
             opened.append(model)
             super().__init__(model, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(generator, "Session", Session)
+    monkeypatch.setattr(loading, "Session", Session)
     Generator.load(path, device="cpu").sample(1)
     assert opened[0] is vetted[0]
 
