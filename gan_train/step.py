@@ -68,6 +68,8 @@ def make_discriminator(config: Config, shape: Shape) -> nn.Module:
         for module in list(discriminator.modules()):
             if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)):
                 spectral_norm(module)
+        # The label's embedding is then no longer than 1, and needs no dividing.
+        discriminator.head.scale = 1.0  # type: ignore[union-attr]
     return discriminator
 
 
