@@ -28,9 +28,10 @@ MAX_FRAMES: Final = 20_000
 def write(frames: Iterable[Frame], target: str | os.PathLike[str], rate: float = 25.0) -> None:
     """Write an animation that repeats for ever, whole or not at all; the name's ending picks the format.
 
-    GIF, WebP and PNG keep every pixel, GIF in colour but 256 colours a frame; a PNG shows its first
-    frame where animated PNG is not known. MP4 is H.264 and near to the pixels only; transparency is
-    laid on black there. Frames are taken one after another; WebP and MP4 hold no more than one.
+    GIF, WebP and PNG keep every pixel, a GIF in colour but 256 colours a frame, and coarser ones with
+    transparency; a PNG shows its first frame where animated PNG is not known. MP4 is H.264 and near to
+    the pixels only; transparency is laid on black there. Frames are taken one after another; WebP and
+    MP4 hold no more than one.
 
     Args:
         frames: uint8 [height, width, channels], all of one shape; at least one.

@@ -178,7 +178,7 @@ def test_raw_batches_give_what_sample_gives(conditional: Generator, unconditiona
     assert np.array_equal(unconditional(unconditional.latents([3, 9]))[1], unconditional.sample(1, seed=9)[0])
 
 
-@pytest.mark.parametrize("shape", [(63,), (0, 64), (2, 63), (1, 2, 64)])
+@pytest.mark.parametrize("shape", [(63,), (0,), (0, 64), (2, 63), (1, 2, 64)])
 def test_latents_of_another_shape_are_refused(conditional: Generator, shape: tuple[int, ...]) -> None:
     with pytest.raises(OptionError, match=r"expected \[n, 64\]"):
         conditional(np.zeros(shape, np.float32), [0])

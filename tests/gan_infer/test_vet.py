@@ -27,14 +27,14 @@ Models = Callable[[Kind], Path]
 LOADER = """
 import json, resource, sys, time
 from pathlib import Path
-from gan_infer import Generator, ModelError, generator
+from gan_infer import Generator, ModelError, loading
 
-real, opened = generator.Session, []
+real, opened = loading.Session, []
 class Session(real):
     def __init__(self, *arguments, **options):
         opened.append(1)
         super().__init__(*arguments, **options)
-generator.Session = Session
+loading.Session = Session
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -185,7 +185,7 @@ def test_a_run_is_exported_with_what_is_known_of_it(run: Path, tmp_path: Path) -
 
 
 def test_truncation_scales_the_latents_inside_the_file(run: Path, tmp_path: Path) -> None:
-    export.export(run, tmp_path / "whole.onnx")
+    export.export(run, tmp_path / "whole.onnx", truncation=1.0)
     export.export(run, tmp_path / "half.onnx", truncation=0.5)
     whole, half = (Generator.load(tmp_path / f"{name}.onnx", device="cpu") for name in ("whole", "half"))
     assert half.metadata.truncation == 0.5
