@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import onnxruntime as ort
     from PIL import Image
 
-    from gan_infer.labels import Label, Labels, LabelSpec
+    from gan_infer.labels import Label, LabelSpec
 
     Pictures = npt.NDArray[np.uint8]
     Realness = npt.NDArray[np.float32]
