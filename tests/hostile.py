@@ -559,6 +559,27 @@ def with_raw_tensor(fields: bytes) -> bytes:
     return with_raw_graph(field(5, tensor + fields))
 
 
+def barely() -> Iterator[Case]:
+    """Give models that just pass: what they make the runtime do on loading is what the bounds allow."""
+    double = numpy_helper.from_array(np.array([1.5]))
+    fill = node("ConstantOfShape", "size", "a", value=double)
+    chain = [node("Pow", f"p{i} p{i}", f"p{i + 1}") for i in range(7)]
+    cases: list[tuple[str, list[onnx.NodeProto], np.ndarray]] = [
+        ("doubles", [fill], ints(4_100_000)),
+        ("powers", [node("ConstantOfShape", "size", "p0", value=double), *chain], ints(500_000)),
+        ("a sort", [fill, node("TopK", "a k", "b c")], ints(1_000_000)),
+        ("products", [fill, node("MatMul", "a a", "b"), node("MatMul", "b b", "c")], ints(400, 400)),
+        (
+            "a window",
+            [node("ConstantOfShape", "size", "a"), node("AveragePool", "a", "b", kernel_shape=[9, 9])],
+            ints(1, 1, 1100, 1100),
+        ),
+        ("an Einsum", [fill, node("Einsum", "a a", "b", equation="ab,bc->ac")], ints(500, 500)),
+    ]
+    for name, nodes, size in cases:
+        yield f"barely: {name}", with_nodes(*nodes, tensors={"size": size, "k": ints(999_999)})
+
+
 def must_refuse() -> Iterator[Case]:
     for family in (
         externals, domains, operators, huge, crashers, structure, nested, bombs, wires, others, truncations

@@ -21,7 +21,7 @@ IR_VERSIONS: Final = (3, 13)
 OPSETS: Final = (7, 25)
 
 # For one picture: elements of one tensor, and multiplications in all.
-MAX_ELEMENTS: Final = 2**27
+MAX_ELEMENTS: Final = 2**26
 MAX_WORK: Final = 10**13
 # What the runtime works out on loading, from the file alone: elements held, and multiplications,
 # each so many for a byte of the file and so many besides.

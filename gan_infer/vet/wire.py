@@ -148,13 +148,13 @@ def _varint(view: memoryview, at: int) -> tuple[int, int]:
                 return result, place + 1
             shift += 7
     except IndexError:
-        raise UnreadableError("ends within a number; it is cut short or damaged") from None
+        raise UnreadableError("ends within a number") from None
     raise UnreadableError("has a number written in too many bytes")
 
 
 def _part(view: memoryview, at: int, length: int) -> tuple[memoryview, int]:
     if length > len(view) - at:
-        raise UnreadableError("claims more bytes than it has; it is cut short or damaged")
+        raise UnreadableError("claims more bytes than it has")
     return view[at : at + length], at + length
 
 
