@@ -41,16 +41,23 @@ def size(options: Config) -> dict[str, Any]:
     return {"width": options.network.width, "batch_size": options.optimizer.batch_size}
 
 
-def measure(
-    kept: lines.Lines, options: Config, minutes: float, pictures: PictureSet, court: judge.Court
-) -> None:
-    """Train at one width on what the minutes are worth there, and keep its score."""
+def speed_of(kept: lines.Lines, options: Config, pictures: PictureSet) -> lines.Line:
+    """Give the kept speed of a settled config, measured where it is not there yet."""
     told = {**size(options), "seed": options.seed}
     speed = kept.find(kind="speed", **told)
     if speed is None:
         rate = round(training.images_a_second(options, pictures), 1)
         speed = {"kind": "speed", **told, "images_per_second": rate, "precision": options.machine.precision}
         kept.add(speed)
+    return speed
+
+
+def measure(
+    kept: lines.Lines, options: Config, minutes: float, pictures: PictureSet, court: judge.Court
+) -> None:
+    """Train at one width on what the minutes are worth there, and keep its score."""
+    told = {**size(options), "seed": options.seed}
+    speed = speed_of(kept, options, pictures)
     images = training.images_in(minutes, speed["images_per_second"])
     if kept.find(kind="score", minutes=minutes, **told) is not None:
         return
@@ -100,27 +107,37 @@ def main() -> None:
         return
     torch.set_num_threads(arguments.threads)
     pictures = data.load(DataOptions())
+    wanted = [
+        (minutes, options)
+        for minutes in arguments.minutes
+        for options in asked(arguments, kept, minutes, pictures)
+    ]
+    for _, options in wanted:
+        speed_of(kept, options, pictures)
+    if arguments.speeds_only:
+        return
     court, _ = judge.of_options(arguments)
-    for minutes in arguments.minutes:
-        console.say(f"a budget of {minutes:g} minutes")
-        pick = kept.find(kind="pick", minutes=minutes)
-        if pick is None:
-            chosen = settled(arguments, minutes, None, pictures)
-            pick = {"kind": "pick", "minutes": minutes, **size(chosen)}
-            kept.add(pick)
-        for width in arguments.widths:
-            options = settled(arguments, minutes, width, pictures)
-            if kept.find(kind="fixed", fixed=list(size(options).values())) is None:
-                kept.add({"kind": "fixed", "fixed": list(size(options).values())})
-            measure(kept, options, minutes, pictures, court)
-        options = settled(arguments, minutes, pick["width"], pictures)
-        measure(
-            kept,
-            config.replace(options, {"optimizer.batch_size": pick["batch_size"]}),
-            minutes,
-            pictures,
-            court,
-        )
+    for minutes, options in wanted:
+        console.say(f"a budget of {minutes:g} minutes, width {options.network.width}")
+        measure(kept, options, minutes, pictures, court)
+
+
+def asked(
+    arguments: argparse.Namespace, kept: lines.Lines, minutes: float, pictures: PictureSet
+) -> list[Config]:
+    """Give the configs of a budget: at every fixed width, and as it is picked (which is kept)."""
+    pick = kept.find(kind="pick", minutes=minutes)
+    if pick is None:
+        chosen = settled(arguments, minutes, None, pictures)
+        pick = {"kind": "pick", "minutes": minutes, **size(chosen)}
+        kept.add(pick)
+    configs = [settled(arguments, minutes, width, pictures) for width in arguments.widths]
+    for options in configs:
+        fixed = list(size(options).values())
+        if kept.find(kind="fixed", fixed=fixed) is None:
+            kept.add({"kind": "fixed", "fixed": fixed})
+    picked = settled(arguments, minutes, pick["width"], pictures)
+    return [*configs, config.replace(picked, {"optimizer.batch_size": pick["batch_size"]})]
 
 
 def _arguments() -> argparse.Namespace:
@@ -132,6 +149,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--widths", type=lines.whole_numbers, default=[8, 16, 24, 32])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--speeds-only", action="store_true", help="measure speeds and picks alone")
     return parser.parse_args()
 
 

@@ -45,6 +45,14 @@ SMALLER: Final[Mapping[str, Mapping[str, Any]]] = {
 }
 _NO_AVERAGE: Final = {"optimizer.ema_half_life_images": 0.0}
 _ONE_RATE: Final = {"optimizer.warmup": 0.0, "loss.penalty_interval": 1}
+_DCGAN: Final = {
+    **_NO_AVERAGE,
+    "network.width": 128,
+    "optimizer.batch_size": 128,
+    "optimizer.learning_rate": 2e-4,
+    "optimizer.final_learning_rate": 2e-4,
+    "optimizer.warmup": 0.0,
+}
 _NO_LABELS: Final = {"condition.generator": "none", "condition.discriminator": "none"}
 
 
@@ -102,12 +110,15 @@ PUBLISHED: Final[Mapping[str, Published]] = {
             "optimizer.beta2": 0.999,
         },
     ),
-    "dcgan": Published("Radford 2016: no labels, no average", {**_NO_AVERAGE, **_NO_LABELS}),
+    "dcgan": Published(
+        "Radford 2016: width 128, Adam 2e-4 with 0.5, batches of 128, no labels, no average",
+        {**_DCGAN, **_NO_LABELS},
+    ),
     "lsgan": Published(
         "Mao 2017, as for handwritten characters: labels joined to both inputs, Adam 2e-4 with 0.5, "
         "batches of 64, no average",
         {
-            **_NO_AVERAGE,
+            **_DCGAN,
             "condition.generator": "one_hot",
             "condition.discriminator": "concatenation",
             "optimizer.batch_size": 64,
@@ -116,22 +127,33 @@ PUBLISHED: Final[Mapping[str, Published]] = {
     "acgan": Published(
         "Odena 2017, as for CIFAR-10: Adam 2e-4 with 0.5, batches of 100, no average; without dropout "
         "and noise in the discriminator, which our networks do not have",
-        {**_NO_AVERAGE, "optimizer.batch_size": 100},
+        {**_DCGAN, "optimizer.batch_size": 100},
     ),
     "wgan-gp": Published(
-        "Gulrajani 2017, algorithm 1: no labels, rate 1e-4 throughout, five steps to one, no average",
+        "Gulrajani 2017, algorithm 1, on our networks at width 32: no labels, rate 1e-4 throughout, five "
+        "steps to one, no average",
         {
             **_NO_AVERAGE,
             **_NO_LABELS,
             **_ONE_RATE,
+            "network.width": 32,
+            "optimizer.discriminator_steps": 5,
             "optimizer.learning_rate": 1e-4,
             "optimizer.final_learning_rate": 1e-4,
         },
     ),
     "sngan": Published(
-        "Miyato 2018, Miyato and Koyama 2018: no average, no warm-up; the rate falls by a half cosine, "
-        "theirs by a line",
-        {**_NO_AVERAGE, "optimizer.warmup": 0.0},
+        "Miyato 2018, Miyato and Koyama 2018, at width 64: batches of 64, rate 2e-4, five steps to one, "
+        "no average, no warm-up; the rate falls by a half cosine, theirs by a line",
+        {
+            **_NO_AVERAGE,
+            "network.width": 64,
+            "optimizer.batch_size": 64,
+            "optimizer.discriminator_steps": 5,
+            "optimizer.learning_rate": 2e-4,
+            "optimizer.final_learning_rate": 0.0,
+            "optimizer.warmup": 0.0,
+        },
     ),
 }
 

@@ -37,6 +37,7 @@ class Batches:
         self._resident = _resident(pictures.images, device)
         labels = pictures.labels if config.condition.generator != "none" else None
         self._labels = None if labels is None else torch.from_numpy(labels).to(device)
+        self._classes = len(pictures.class_names)
         self._order = functools.lru_cache(maxsize=2)(self._order_of_epoch)
 
     def at(self, images_seen: int, turn: int = 0) -> Batch:
@@ -55,11 +56,13 @@ class Batches:
         if self._flip:
             mirrored = torch.rand(self._batch_size, generator=chance)[own] < 0.5
             real = torch.where(mirrored.to(self._device)[:, None, None, None], real.flip(3), real)
-        condition = Condition()
-        if self._labels is not None:
-            condition = Condition(self._labels[torch.from_numpy(index).to(self._device)])
         device = self._device
-        return Batch(real, condition, latents.to(device), draws.to(device), mix.to(device))
+        condition = mismatch = Condition()
+        if self._labels is not None:
+            label = self._labels[torch.from_numpy(index).to(device)]
+            step = torch.randint(1, max(2, self._classes), (self._batch_size,), generator=chance)[own]
+            condition, mismatch = Condition(label), Condition((label + step.to(device)) % self._classes)
+        return Batch(real, condition, mismatch, latents.to(device), draws.to(device), mix.to(device))
 
     def _real(self, index: npt.NDArray[np.int64]) -> torch.Tensor:
         if self._resident is not None:

@@ -62,11 +62,17 @@ class NetworkOptions:
 
 @dataclasses.dataclass(frozen=True)
 class ConditionOptions:
-    """How labels enter each player, where the data has any; "none" for both leaves them out."""
+    """How labels enter each player, where the data has any; "none" for both leaves them out.
+
+    `auxiliary_weight` is of an auxiliary classifier's mistakes. `mismatch_weight`, with projection,
+    is of real pictures that are taken for real under another label: more gives surer classes, and
+    less of what lies between them.
+    """
 
     generator: str = _option("embedding", one_of=("none", "one_hot", "embedding", "batch_norm"))
     discriminator: str = _option("projection", one_of=("none", "concatenation", "projection", "auxiliary"))
     auxiliary_weight: float = _option(1.0, 0, 1e6)
+    mismatch_weight: float = _option(0.0, 0, 1e6)
 
 
 @dataclasses.dataclass(frozen=True)

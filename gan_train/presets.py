@@ -20,22 +20,17 @@ class Preset:
     changes: Mapping[str, Any]
 
 
-# Adam as DCGAN set it, and one learning rate throughout.
-_DCGAN_ADAM: Final = {
-    "optimizer.batch_size": 128,
-    "optimizer.learning_rate": 2e-4,
-    "optimizer.final_learning_rate": 2e-4,
-    "optimizer.warmup": 0.0,
-    "optimizer.beta1": 0.5,
-    "optimizer.beta2": 0.999,
-}
+# DCGAN's networks and moments, a quarter as wide and learning faster: for minutes, not for days.
 _DCGAN: Final = {
     "network.family": "dcgan",
-    "network.width": 128,
+    "network.width": 32,
     "network.latent_dim": 100,
     "network.latent_distribution": "uniform",
     "loss.r1_gamma": 0.0,
-    **_DCGAN_ADAM,
+    "optimizer.learning_rate": 1e-3,
+    "optimizer.final_learning_rate": 1e-4,
+    "optimizer.beta1": 0.5,
+    "optimizer.beta2": 0.999,
 }
 
 PRESETS: Final[dict[str, Preset]] = {
@@ -72,7 +67,7 @@ PRESETS: Final[dict[str, Preset]] = {
         },
     ),
     "dcgan": Preset(
-        "DCGAN as published, at any size; conditional where the data has classes",
+        "the first GAN of convolutions alone, at any size; conditional where the data has classes",
         "Radford 2016",
         _DCGAN,
     ),
@@ -90,16 +85,16 @@ PRESETS: Final[dict[str, Preset]] = {
         "Wasserstein loss with gradient penalty: slow and steady",
         "Gulrajani 2017",
         {
-            "network.width": 32,
+            "network.width": 16,
             "network.latent_dim": 128,
             "loss.name": "wasserstein",
             "loss.r1_gamma": 0.0,
             "loss.gradient_penalty": 10.0,
             "loss.penalty_interval": 1,
             "optimizer.batch_size": 64,
-            "optimizer.discriminator_steps": 5,
-            "optimizer.learning_rate": 2e-4,
-            "optimizer.final_learning_rate": 0.0,
+            "optimizer.discriminator_steps": 2,
+            "optimizer.learning_rate": 1e-3,
+            "optimizer.final_learning_rate": 1e-4,
             "optimizer.beta2": 0.9,
         },
     ),
@@ -108,16 +103,16 @@ PRESETS: Final[dict[str, Preset]] = {
         "Miyato 2018; Miyato and Koyama 2018",
         {
             "network.family": "sngan",
-            "network.width": 64,
+            "network.width": 16,
             "network.latent_dim": 128,
             "network.spectral_norm": True,
             "condition.generator": "batch_norm",
+            "condition.mismatch_weight": 0.5,
             "loss.name": "hinge",
             "loss.r1_gamma": 0.0,
-            "optimizer.batch_size": 64,
-            "optimizer.discriminator_steps": 5,
-            "optimizer.learning_rate": 2e-4,
-            "optimizer.final_learning_rate": 0.0,
+            "optimizer.batch_size": 32,
+            "optimizer.learning_rate": 1e-3,
+            "optimizer.final_learning_rate": 1e-4,
             "optimizer.beta2": 0.9,
         },
     ),
@@ -130,10 +125,14 @@ PRESETS: Final[dict[str, Preset]] = {
     ),
     "cifar10": Preset(
         "what the shipped model of small photographs was trained with, on CIFAR-10",
-        "the default, wider, with flips",
+        "the default, wider, learning slower under a weaker penalty; flips; wrong labels doubted (Reed 2016)",
         {
             "network.width": 24,
             "augment.flip": True,
+            "loss.r1_gamma": 0.1,
+            "condition.mismatch_weight": 0.1,
+            "optimizer.learning_rate": 1e-3,
+            "optimizer.final_learning_rate": 1e-4,
         },
     ),
     "r3": Preset(

@@ -68,6 +68,8 @@ def make_discriminator(config: Config, shape: Shape) -> nn.Module:
         for module in list(discriminator.modules()):
             if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)):
                 spectral_norm(module)
+        # The label's embedding is then no longer than 1, and needs no dividing.
+        discriminator.head.scale = 1.0  # type: ignore[union-attr]
     return discriminator
 
 
@@ -99,6 +101,7 @@ class Batch:
     Attributes:
         real: uint8 [batch, channels, height, width].
         condition: of the real pictures, and what the fakes are made under.
+        mismatch: another than the real picture's own, at random.
         latents: float32 [2, batch, latent_dim], the discriminator's first.
         draws: float32 [3, batch, augment.DRAWS] in [0, 1), for the real pictures, the
             discriminator's fakes and the generator's.
@@ -107,6 +110,7 @@ class Batch:
 
     real: Tensor
     condition: Condition
+    mismatch: Condition
     latents: Tensor
     draws: Tensor
     mix: Tensor
@@ -177,6 +181,8 @@ def _discriminator_step(
     total = value + config.condition.auxiliary_weight * (
         _mistakes(on_real, batch.condition) + _mistakes(on_fake, batch.condition)
     )
+    if config.condition.mismatch_weight > 0 and config.condition.discriminator == "projection":
+        total = total + config.condition.mismatch_weight * _mismatch(players.discriminator, on_real, batch)
     if penalise:  # in float32: squared gradients of gradients lose too much in bfloat16
         for gamma, pictures in ((loss.r1_gamma, real), (loss.r2_gamma, fake)):
             if gamma > 0:
@@ -233,11 +239,20 @@ def _judge_both(
 ) -> tuple[Verdict, Verdict]:
     if ema.has_statistics(discriminator):  # batch statistics must not mix the two
         return judge(discriminator, real, condition), judge(discriminator, fake, condition)
-    logits, classes = judge(discriminator, torch.cat([real, fake]), condition.repeat(2))
-    count = len(real)
-    if classes is None:
-        return Verdict(logits[:count]), Verdict(logits[count:])
-    return Verdict(logits[:count], classes[:count]), Verdict(logits[count:], classes[count:])
+    return judge(discriminator, torch.cat([real, fake]), condition.repeat(2)).split(len(real))
+
+
+def _mismatch(discriminator: nn.Module, on_real: Verdict, batch: Batch) -> Tensor:
+    """Give the loss of taking real pictures under another label for real, 0 without labels.
+
+    The matching-aware discriminator of Reed et al. (ICML 2016), section 4.2. With a projection head
+    only the head is computed again.
+    """
+    if batch.mismatch.label is None:
+        return on_real.logits.new_zeros(())
+    head: nn.Module = discriminator.head  # type: ignore[assignment]
+    verdict: Verdict = head(on_real.features, batch.mismatch)
+    return F.softplus(verdict.logits).mean()
 
 
 def _mistakes(verdict: Verdict, condition: Condition) -> Tensor:

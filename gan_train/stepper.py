@@ -85,13 +85,21 @@ class _Graphed:
 
 
 def _tensors(batch: Batch) -> list[Tensor]:
-    label = [] if batch.condition.label is None else [batch.condition.label]
-    return [batch.real, batch.latents, batch.draws, batch.mix, *label]
+    labels = [batch.condition.label, batch.mismatch.label]
+    return [
+        batch.real,
+        batch.latents,
+        batch.draws,
+        batch.mix,
+        *(label for label in labels if label is not None),
+    ]
 
 
 def _copied(batch: Batch) -> Batch:
-    label = batch.condition.label
     values: dict[str, Any] = {
         name: getattr(batch, name).clone() for name in ("real", "latents", "draws", "mix")
     }
-    return Batch(**values, condition=Condition(None if label is None else label.clone()))
+    for name in ("condition", "mismatch"):
+        label = getattr(batch, name).label
+        values[name] = Condition(None if label is None else label.clone())
+    return Batch(**values)

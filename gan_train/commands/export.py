@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--truncation",
     type=click.FloatRange(0, 2, min_open=True),
-    default=1.0,
-    show_default=True,
-    help="Scale latents in the file: below 1 gives surer, less varied pictures.",
+    help="Scale latents in the file: less gives surer, less varied pictures; 1 keeps all.  [default: 0.9]",
 )
 @click.option(
     "--calibrate",
@@ -47,7 +45,7 @@ def export(
     name: str | None,
     licence: str,
     intended_use: str,
-    truncation: float,
+    truncation: float | None,
     calibrate: str,
     curve: Path | None,
 ) -> None:
@@ -78,9 +76,15 @@ def export(
 
     folder = run or checkpoint.newest_run(RUNS)
     console.say(f"exporting {folder}")
-    about = {"which": which, "name": name, "licence": licence, "intended_use": intended_use}
+    about = {
+        "which": which,
+        "name": name,
+        "licence": licence,
+        "intended_use": intended_use,
+        "truncation": exporter.TRUNCATION if truncation is None else truncation,
+    }
     if to is not None:
-        _tell(exporter.export(folder, to, truncation=truncation, **about), exporter.VERIFIED_BATCHES)  # type: ignore[arg-type]
+        _tell(exporter.export(folder, to, **about), exporter.VERIFIED_BATCHES)  # type: ignore[arg-type]
     if critic is not None:
         made = of_critic.export(folder, critic, calibrate=calibrate, say=console.say, **about)  # type: ignore[arg-type]
         _tell_critic(made)
@@ -97,6 +101,7 @@ def _tell(written: Exported, batches: tuple[int, ...]) -> None:
     click.echo(f"inputs      latent float32 [batch, {metadata.latent_dim}]{label}")
     click.echo(f"output      image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]")
     _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
+    click.echo(f"truncation  {metadata.truncation:g} of every latent")
     click.echo(
         f"difference  at most {written.difference} of 256 levels from PyTorch, in "
         f"{written.differing:.4%} of values, at batches {', '.join(map(str, batches))}"
@@ -114,7 +119,9 @@ def _tell_critic(written: ExportedCritic) -> None:
     _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
     click.echo(f"difference  at most {written.difference:.2g} from PyTorch")
     seen = ", which training saw" if told["seen_in_training"] else ""
-    click.echo(f"calibrated  on {told['origin']}{seen}, and as many generated")
+    click.echo(
+        f"calibrated  on {told['origin']}{seen}, and as many generated at truncation {told['truncation']:g}"
+    )
     click.echo(
         f"error       {told['expected_error']:.3f} expected on the half not used "
         f"(uncalibrated {told['expected_error_uncalibrated']:.3f})"

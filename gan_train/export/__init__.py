@@ -25,6 +25,11 @@ from gan_train.export import graph
 from gan_train.networks.pixels import PixelGenerator
 
 VERIFIED_BATCHES: Final = (1, 2, 7, 64)
+# What a file scales latents by unless asked otherwise: those far out give the least convincing
+# pictures. Two runs of ten minutes on MNIST gave distances of 0.37 and 0.32 and label accuracies of
+# 99.2 and 99.0 % at 1, 0.48 and 0.43 and 99.5 and 99.3 % at 0.95, 0.71 and 0.66 and 99.7 and 99.4 %
+# at 0.9 (benchmarks/judge.py; real test pictures: 0.35 and 99.5 %).
+TRUNCATION: Final = 0.9
 _GOLDEN: Final = 4
 
 
@@ -47,7 +52,7 @@ def export(
     name: str | None = None,
     licence: str = "",
     intended_use: str = "",
-    truncation: float = 1.0,
+    truncation: float = TRUNCATION,
 ) -> Exported:
     """Write the averaged generator of a run's checkpoint as a model file.
 

@@ -120,11 +120,21 @@ class Verdict(NamedTuple):
 
     Attributes:
         logits: float32 [batch], higher for more real.
+        features: float32 [batch, features], what the logits were made of.
         classes: float32 [batch, classes], logits of the labels, with an auxiliary classifier alone.
     """
 
     logits: Tensor
+    features: Tensor
     classes: Tensor | None = None
+
+    def split(self, count: int) -> tuple[Verdict, Verdict]:
+        """Give the verdicts on the first `count` pictures and on the others."""
+        first, rest = (
+            [None if part is None else part[where] for part in self]
+            for where in (slice(None, count), slice(count, None))
+        )
+        return Verdict(*first), Verdict(*rest)  # type: ignore[arg-type]
 
 
 class Judgement(nn.Module):
@@ -154,7 +164,8 @@ class Judgement(nn.Module):
             logits = self.linear(features)[:, 0]
             if self.embedding is not None:
                 logits = logits + (self.embedding(condition.label) * features).sum(dim=1) * self.scale
-            return Verdict(logits, None if self.classifier is None else self.classifier(features))
+            classes = None if self.classifier is None else self.classifier(features)
+            return Verdict(logits, features, classes)
 
 
 def one_hot(condition: Condition, classes: int) -> Tensor:

@@ -107,7 +107,8 @@ class _Linear(torch.nn.Module):
         self.power = power
 
     def forward(self, pictures: torch.Tensor, condition: Condition) -> Verdict:
-        return Verdict((pictures.flatten(1) ** self.power) @ self.weight)
+        features = pictures.flatten(1) ** self.power
+        return Verdict(features @ self.weight, features)
 
 
 def test_the_gradient_norm_of_known_functions() -> None:
@@ -168,6 +169,7 @@ def _players_and_batch(**changes: object) -> tuple[Players, Batch, Config]:
     batch = Batch(
         torch.randint(0, 256, (8, 1, 16, 16), dtype=torch.uint8),
         Condition(torch.arange(8) % 2),
+        Condition((torch.arange(8) + 1) % 2),
         torch.randn(2, 8, 4),
         torch.rand(3, 8, augment.DRAWS),
         torch.rand(8),
@@ -184,6 +186,7 @@ VARIANTS: list[dict[str, object]] = [
     {"loss.name": "wasserstein", "loss.gradient_penalty": 10.0, "optimizer.discriminator_steps": 3},
     {"condition.generator": "one_hot", "condition.discriminator": "concatenation"},
     {"condition.discriminator": "auxiliary"},
+    {"condition.mismatch_weight": 0.5},
     {"condition.generator": "none", "condition.discriminator": "none"},
     {"augment.policy": "colour,translation,cutout", "augment.target": 0.6},
     {"network.spectral_norm": True},
@@ -273,6 +276,20 @@ def test_the_auxiliary_classifier_learns_and_the_generator_hears_of_it() -> None
     step(deaf, without, [batch], controls())
     step(hearing, config, [batch], controls())
     assert not torch.equal(deaf.generator.linear.weight, hearing.generator.linear.weight)
+
+
+def test_real_pictures_under_another_label_come_to_be_doubted() -> None:
+    doubts = {}
+    for weight in (0.0, 1.0):
+        players, batch, config = _players_and_batch(**{"condition.mismatch_weight": weight})
+        real = batch.real.clone()
+        real[batch.condition.label == 0] //= 4  # classes that can be told apart
+        batch = dataclasses.replace(batch, real=real)
+        for _ in range(60):
+            step(players, config, [batch], controls(3e-3))
+        verdicts = [players.discriminator(to_range(real), of) for of in (batch.condition, batch.mismatch)]
+        doubts[weight] = (verdicts[0].logits - verdicts[1].logits).mean().item()
+    assert doubts[1.0] > doubts[0.0] + 1.0
 
 
 def test_the_strength_rises_while_the_discriminator_knows_the_real_pictures_by_heart() -> None:

@@ -439,6 +439,9 @@ def test_batches_show_every_picture_once_an_epoch_in_a_new_order(pictures: Pictu
     batch = batches.at(16)
     assert batch.condition.label is not None
     assert torch.equal(batch.condition.label, batch.real[:, 0, 0, 0].long() % 3)
+    assert batch.mismatch.label is not None
+    assert ((batch.mismatch.label - batch.condition.label) % 3 != 0).all()
+    assert 0 <= batch.mismatch.label.min() <= batch.mismatch.label.max() < 3
     assert batch.latents.shape == (2, 8, 4)
     assert batch.latents.abs().max() <= 1
     assert not torch.equal(batch.latents[0], batch.latents[1])
