@@ -170,8 +170,8 @@ class Critic:
     def of_any_class(self, images: npt.ArrayLike) -> Realness:
         """Say how real pictures look whose class is not known: the mean log-odds under every class.
 
-        Less telling than the class itself. (Not the class under which a picture looks most real: a
-        critic has never met a picture of a wrong class, and often holds it more real.)
+        Less telling than the class itself. (Not the class under which a picture looks most real: many a
+        critic has never met a picture of a wrong class, and holds it more real.)
 
         Args:
             images: uint8 [n, height, width, channels], n >= 1.

@@ -10,7 +10,7 @@ from torch import Tensor
 from gan_infer.errors import OptionError
 from gan_infer.generator import Generator
 from gan_train import checkpoint, trained
-from gan_train.export import interpreter
+from gan_train.export import TRUNCATION, interpreter
 from gan_train.inversion import Levels
 from gan_train.networks.pixels import PixelGenerator
 
@@ -25,6 +25,8 @@ class Subject:
             [n, height, width, channels], not rounded.
         shape: (height, width, channels).
         fit: how a picture of another shape gets this one, "crop" or "pad".
+        truncation: what the model file, or the one that is exported by default, scales latents by.
+            `levels` takes latents as they are after that: a file's own are these divided by it.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Subject:
     latent_dim: int
     distribution: str
     fit: str
+    truncation: float
 
 
 def of_model(source: str) -> Subject:
@@ -47,7 +50,9 @@ def of_model(source: str) -> Subject:
     network = interpreter.load(Path(generator.source))
 
     def levels(latent: Tensor, label: Tensor | None) -> Tensor:
-        feeds = {"latent": latent} if label is None else {"latent": latent, "label": label}
+        feeds = {"latent": latent / metadata.truncation}
+        if label is not None:
+            feeds["label"] = label
         return network(feeds)["image"]
 
     data = metadata.recipe.get("data")
@@ -60,11 +65,15 @@ def of_model(source: str) -> Subject:
         latent_dim=generator.latent_dim,
         distribution=metadata.latent_distribution,
         fit="pad" if fit == "pad" else "crop",
+        truncation=metadata.truncation,
     )
 
 
-def of_run(run: Path | None, which: str, runs: Path) -> Subject:
+def of_run(run: Path | None, which: str, runs: Path, truncation: float = TRUNCATION) -> Subject:
     """Give the subject of a run's averaged generator; of the newest under `runs` where none is named.
+
+    Args:
+        truncation: of the model file that it is or will be exported to.
 
     Raises:
         OptionError: there is no such run or checkpoint.
@@ -86,4 +95,5 @@ def of_run(run: Path | None, which: str, runs: Path) -> Subject:
         latent_dim=network.latent_dim,
         distribution=network.latent_distribution,
         fit=data.fit,
+        truncation=truncation,
     )

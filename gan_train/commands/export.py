@@ -84,15 +84,16 @@ def export(
 
     folder = run or checkpoint.newest_run(RUNS)
     console.say(f"exporting {folder}")
-    about = {"which": which, "name": name, "licence": licence, "intended_use": intended_use}
+    about = {
+        "which": which,
+        "name": name,
+        "licence": licence,
+        "intended_use": intended_use,
+        "truncation": exporter.TRUNCATION if truncation is None else truncation,
+    }
     if to is not None:
-        written = exporter.export(
-            folder,
-            to,
-            truncation=exporter.TRUNCATION if truncation is None else truncation,
-            precision={"fp32": "float32", "fp16": "float16"}[precision],
-            **about,  # type: ignore[arg-type]
-        )
+        half = {"fp32": "float32", "fp16": "float16"}[precision]
+        written = exporter.export(folder, to, precision=half, **about)  # type: ignore[arg-type]
         _tell(written, exporter.VERIFIED_BATCHES)
     if critic is not None:
         made = of_critic.export(folder, critic, calibrate=calibrate, say=console.say, **about)  # type: ignore[arg-type]
@@ -129,7 +130,9 @@ def _tell_critic(written: ExportedCritic) -> None:
     _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
     click.echo(f"difference  at most {written.difference:.2g} from PyTorch")
     seen = ", which training saw" if told["seen_in_training"] else ""
-    click.echo(f"calibrated  on {told['origin']}{seen}, and as many generated")
+    click.echo(
+        f"calibrated  on {told['origin']}{seen}, and as many generated at truncation {told['truncation']:g}"
+    )
     click.echo(
         f"error       {told['expected_error']:.3f} expected on the half not used "
         f"(uncalibrated {told['expected_error_uncalibrated']:.3f})"

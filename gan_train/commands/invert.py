@@ -15,7 +15,12 @@ from gan_infer.errors import LabelError, OptionError
 from gan_train.commands.shared import RUNS
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from gan_train.inversion import Found, Pixels
+
+    Latent = npt.NDArray[np.float32]
 
 _SHOWN_AT_LEAST: Final = 128
 
@@ -31,6 +36,11 @@ _SHOWN_AT_LEAST: Final = 128
 @click.option(
     "--latent", type=click.Path(path_type=Path), help="Write the latent, .npy or .json.  [default: TO's .npy]"
 )
+@click.option(
+    "--truncation",
+    type=click.FloatRange(0, 2, min_open=True),
+    help="With a run: that of the file that will take the latent.  [default: 0.9]",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random starts.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def invert(
@@ -42,6 +52,7 @@ def invert(
     fit: str | None,
     to: Path,
     latent: Path | None,
+    truncation: float | None,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -50,6 +61,8 @@ def invert(
 
     if model is not None and (run is not None or which is not None):
         raise OptionError("--model was given with --run or --checkpoint; give a model or a run")
+    if model is not None and truncation is not None:
+        raise OptionError("--model was given with --truncation; a model file has its own")
     images.format_of(to)
     kept = latent or to.with_suffix(".npy")
     if kept.suffix.lower() not in (".npy", ".json"):
@@ -59,22 +72,28 @@ def invert(
     console.say("loading PyTorch")
     from gan_infer import decode
     from gan_train import inversion, subjects
+    from gan_train.export import TRUNCATION
 
-    subject = subjects.of_model(model) if model is not None else subjects.of_run(run, which or "best", RUNS)
+    if model is not None:
+        subject = subjects.of_model(model)
+    else:
+        subject = subjects.of_run(run, which or "best", RUNS, truncation or TRUNCATION)
     target = decode.read(photo, subject.shape, fit or subject.fit)
     labels = _labels(subject.class_names, label, subject.name)
     found = inversion.invert(
         subject.levels, target, subject.latent_dim, subject.distribution, labels, seed=seed
     )
+    # As the model file takes it, which scales it itself.
+    own = found.latent / subject.truncation
     images.save(_sheet(target, found.picture), to)
     facts = _facts(photo, subject.name, subject.class_names, found)
-    _write_latent(kept, found, facts)
+    _write_latent(kept, own, {**facts, "truncation": subject.truncation})
     if as_json:
         click.echo(json.dumps({**facts, "sheet": str(to), "latent_file": str(kept)}, ensure_ascii=False))
         return
     named = "" if found.label is None else f" of class {subject.class_names[found.label]}"
     click.echo(f"sheet    {to}: photo, nearest{named}, difference")
-    click.echo(f"latent   {kept}, {found.length:.2f} times as long as drawn ones are on average")
+    click.echo(f"latent   {kept}, for model files of truncation {subject.truncation:g}")
     near = "equal" if math.isinf(found.psnr) else f"{found.psnr:.1f} dB"
     click.echo(f"near     PSNR {near}, mean difference {found.difference:.1f} of 255 levels")
 
@@ -119,14 +138,14 @@ def _facts(photo: Path, name: str, class_names: tuple[str, ...], found: Found) -
     }
 
 
-def _write_latent(target: Path, found: Found, facts: dict[str, Any]) -> None:
+def _write_latent(target: Path, latent: Latent, facts: dict[str, Any]) -> None:
     """Write float32 [1, latent_dim] as .npy, or the facts with the latent's numbers as .json."""
     import numpy as np
 
     if target.suffix.lower() == ".json":
-        text = json.dumps({**facts, "latent": found.latent.tolist()}, ensure_ascii=False)
+        text = json.dumps({**facts, "latent": latent.tolist()}, ensure_ascii=False)
         files.write(target, text.encode())
         return
     body = io.BytesIO()
-    np.save(body, found.latent[None])
+    np.save(body, latent[None])
     files.write(target, body.getvalue())

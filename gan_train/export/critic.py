@@ -25,7 +25,7 @@ from gan_infer.session import Session
 from gan_train import data, trained
 from gan_train.config import DataOptions
 from gan_train.data import PictureSet, held_out, matching
-from gan_train.export import VERIFIED_BATCHES, calibration, graph, recipe_of
+from gan_train.export import TRUNCATION, VERIFIED_BATCHES, calibration, graph, recipe_of
 from gan_train.metrics import split
 from gan_train.networks import pixels
 from gan_train.networks.pixels import PixelCritic
@@ -63,11 +63,13 @@ class Reference:
     Attributes:
         origin: where the real ones are from, for people.
         seen: True where training saw the real ones.
+        truncation: what the latents of the generated ones were scaled by.
         logits: float64 [2 n], of the real ones first.
     """
 
     origin: str
     seen: bool
+    truncation: float
     logits: calibration.Values
 
     @property
@@ -84,6 +86,7 @@ def export(
     name: str | None = None,
     licence: str = "",
     intended_use: str = "",
+    truncation: float = TRUNCATION,
     calibrate: str = "",
     say: Say = lambda text: None,
 ) -> ExportedCritic:
@@ -93,6 +96,8 @@ def export(
 
     Args:
         which: "best", "last", or a checkpoint's name.
+        truncation: scales the latents of the generated pictures that it is calibrated on: give the
+            generator file's own.
         calibrate: real pictures that training did not see; "" for the test split beside the run's
             data, or else the run's own pictures.
         say: told what is worth knowing.
@@ -103,7 +108,7 @@ def export(
         ModelError: the written graph is not the discriminator.
     """
     model, judging = trained.load(run, which), trained.discriminator(run, which)
-    reference = refer(model, judging, *pictures_for(model, calibrate, say))
+    reference = refer(model, judging, *pictures_for(model, calibrate, say), truncation=truncation)
     slope, intercept, told = fitted(reference)
     if reference.seen:
         say(
@@ -133,7 +138,7 @@ def export(
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions={"ganforge": __version__, "torch": version("torch"), "onnx": version("onnx")},
     )
-    samples = _generated(model, np.arange(max(VERIFIED_BATCHES)), None)
+    samples = _generated(model, np.arange(max(VERIFIED_BATCHES)), None, truncation)
     return write(PixelCritic(judging, slope, intercept), metadata, samples, to)
 
 
@@ -200,17 +205,25 @@ def verify(
     return largest
 
 
-def refer(model: Trained, judging: nn.Module, pictures: PictureSet, origin: str, seen: bool) -> Reference:
+def refer(
+    model: Trained,
+    judging: nn.Module,
+    pictures: PictureSet,
+    origin: str,
+    seen: bool,
+    truncation: float = TRUNCATION,
+) -> Reference:
     """Judge real pictures and as many freshly generated ones of the same classes."""
     chosen = split.part(np.arange(len(pictures)), pictures.labels, _MOST_HELD)
     if len(chosen) < _LEAST_HELD:
         raise DataError(f"{origin} holds {len(chosen)} pictures; a calibration needs at least {_LEAST_HELD}")
     labels = None if pictures.labels is None else pictures.labels[chosen]
-    made = _generated(model, np.arange(_FIRST_SEED, _FIRST_SEED + len(chosen)), labels)
+    seeds = np.arange(_FIRST_SEED, _FIRST_SEED + len(chosen))
+    made = _generated(model, seeds, labels, truncation)
     known = labels if _class_names(model) else None
     on_real = pixels.judge(judging, np.ascontiguousarray(pictures.images[chosen]), known)
     on_made = pixels.judge(judging, made, known)
-    return Reference(origin, seen, np.concatenate([on_real, on_made]))
+    return Reference(origin, seen, truncation, np.concatenate([on_real, on_made]))
 
 
 def fitted(reference: Reference, seed: int = 0) -> tuple[float, float, dict[str, Any]]:
@@ -232,6 +245,7 @@ def fitted(reference: Reference, seed: int = 0) -> tuple[float, float, dict[str,
         "intercept": intercept,
         "origin": reference.origin,
         "seen_in_training": reference.seen,
+        "truncation": reference.truncation,
         "fitted_on": len(learn),
         "measured_on": len(hold),
         "bins": calibration.BINS,
@@ -284,11 +298,12 @@ def _class_names(model: Trained) -> tuple[str, ...]:
     return model.class_names if model.options.condition.discriminator in entering else ()
 
 
-def _generated(model: Trained, seeds: Labels, labels: Labels | None) -> Pictures:
+def _generated(model: Trained, seeds: Labels, labels: Labels | None, truncation: float) -> Pictures:
     network = model.options.network
     if labels is None and model.class_names:
         labels = seeds % len(model.class_names)
     latent = latents.latents(seeds, network.latent_dim, network.latent_distribution)
+    latent = latent * np.float32(truncation)
     return model.pictures(latent, labels if model.class_names else None)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_infer.errors import ModelError
-from gan_infer.metadata import Direction, Golden, Metadata
+from gan_infer.metadata import CriticMetadata, Direction, Golden, GoldenScore, Metadata, kind_of
 
 GOOD = Metadata(
     name="cats",
@@ -95,6 +95,49 @@ def test_a_missing_needed_value_is_refused_by_name(field: str) -> None:
 def test_what_is_no_json_object_is_refused(text: str) -> None:
     with pytest.raises(ModelError):
         Metadata.from_json(text)
+
+
+CRITIC = CriticMetadata(
+    name="cats",
+    height=32,
+    width=48,
+    channels=3,
+    class_names=("tabby", "Tür"),
+    fit="pad",
+    calibration={"method": "logistic"},
+    golden=(GoldenScore("aGVsbG8=", 1, 0.5),),
+)
+
+
+def test_a_critics_text_is_read_back_and_told_from_a_generators() -> None:
+    assert CriticMetadata.from_json(CRITIC.to_json()) == CRITIC
+    assert (kind_of(CRITIC.to_json()), kind_of(GOOD.to_json())) == ("critic", "generator")
+    older = json.loads(GOOD.to_json())
+    del older["kind"]
+    assert kind_of(json.dumps(older)) == "generator"
+    assert Metadata.from_json(json.dumps(older)) == GOOD
+    with pytest.raises(ModelError, match="kind"):
+        Metadata.from_json(CRITIC.to_json())
+    with pytest.raises(ModelError, match="kind"):
+        CriticMetadata.from_json(GOOD.to_json())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("fit", "stretch"),
+        ("calibration", []),
+        ("channels", 2),
+        ("class_names", ["a", "a"]),
+        ("kind", 3),
+        ("golden", [{"png": 1, "label": 0, "realness": 0.5}]),
+        ("golden", [{"png": "", "label": 2, "realness": 0.5}]),
+        ("golden", [{"png": "", "label": 0, "realness": "much"}]),
+    ],
+)
+def test_a_wrong_value_of_a_critic_is_refused_by_name(field: str, value: object) -> None:
+    with pytest.raises(ModelError, match=field):
+        CriticMetadata.from_json(json.dumps({**json.loads(CRITIC.to_json()), field: value}))
 
 
 _json = st.recursive(

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_infer import Generator, ModelError, OptionError
+from gan_infer import Generator, ModelError, OptionError, decode
 from gan_train import cli, inversion, subjects
 from gan_train.export import interpreter
 from tests.conftest import (
@@ -123,6 +123,23 @@ def test_from_a_photo_to_a_latent_that_others_take(run: Run, model_file: Models)
         assert sheet.width > 2.9 * sheet.height
 
 
+def test_a_latent_is_the_one_that_the_exported_file_takes(run: Run, photos: Path) -> None:
+    small = ("--size", "16", "--width", "2", "--batch-size", "8", "--reports", "1", "--precision", "fp32")
+    assert run("fit", photos, "--images", 16, "--set", "evaluation.samples=0", *small)[0] == 0
+    assert run("export", "--to", "gen.onnx")[0] == 0
+    generator = Generator.load("gen.onnx", device="cpu")
+    assert generator.metadata.truncation < 1
+    photo = photos / "cats" / "01.png"
+    for options in (("--run", "runs/photos"), ("--model", "gen.onnx")):
+        code, out, _ = run("invert", photo, *options, "--to", "a.png", "--latent", "z.json", "--json")
+        assert code == 0
+        told, kept = json.loads(out), json.loads(Path("z.json").read_text())
+        picture = generator([kept["latent"]], [told["label_index"]])[0]
+        target = decode.read(photo, (16, 16, 3), "crop")
+        square = np.mean((picture.astype(float) - target) ** 2)
+        assert told["psnr_db"] == pytest.approx(10 * math.log10(255**2 / square), abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -132,6 +149,7 @@ def test_from_a_photo_to_a_latent_that_others_take(run: Run, model_file: Models)
         (["photo.png", "--to", "a.png", "--label", "3"], "unconditional"),
         (["photo.png", "--to", "a.png", "--run", "here"], "give a model or a run"),
         (["cut.png", "--to", "a.png"], "cut.png is no picture"),
+        (["photo.png", "--to", "a.png", "--truncation", "0.5"], "has its own"),
     ],
 )
 def test_bad_input_is_told_in_one_line(run: Run, model_file: Models, arguments: list[str], said: str) -> None:
