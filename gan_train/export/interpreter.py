@@ -140,6 +140,8 @@ def _cast(inputs: Sequence[Any], attributes: Attributes) -> Any:
     kind = attributes["to"]
     if kind in (onnx.TensorProto.INT64, onnx.TensorProto.INT32):
         return inputs[0].long()
+    if kind == onnx.TensorProto.BOOL:
+        return inputs[0] != 0
     return inputs[0] if inputs[0].is_floating_point() else inputs[0].float()
 
 
@@ -172,6 +174,9 @@ _OPERATORS: Final[dict[str, Operator]] = {
     "LeakyRelu": lambda inputs, attributes: F.leaky_relu(inputs[0], attributes.get("alpha", 0.01)),
     "MatMul": lambda inputs, _: inputs[0] @ inputs[1],
     "Mul": lambda inputs, _: inputs[0] * inputs[1],
+    "ReduceMax": lambda inputs, attributes: inputs[0].amax(
+        tuple(inputs[1].tolist()), keepdim=bool(attributes.get("keepdims", 1))
+    ),
     "Relu": lambda inputs, _: F.relu(inputs[0]),
     "Reshape": _reshape,
     "Resize": _resize,
@@ -184,6 +189,7 @@ _OPERATORS: Final[dict[str, Operator]] = {
     "Tanh": lambda inputs, _: torch.tanh(inputs[0]),
     "Transpose": lambda inputs, attributes: inputs[0].permute(*attributes["perm"]),
     "Unsqueeze": lambda inputs, _: _unsqueezed(inputs[0], inputs[1].tolist()),
+    "Where": lambda inputs, _: torch.where(inputs[0], inputs[1], inputs[2]),
 }
 
 

@@ -45,8 +45,9 @@ def test_every_family_makes_and_judges_every_size(
     pictures = generator(torch.randn(3, 6), condition)
     assert pictures.shape == (3, channels, *size)
     assert pictures.abs().max() <= 1
-    logits, classified = discriminator(pictures, condition)
+    logits, features, classified = discriminator(pictures, condition)
     assert classified is None
+    assert len(features) == 3
     assert logits.shape == (3,)
     logits.sum().backward()
     for network in (generator, discriminator):
@@ -103,7 +104,7 @@ def test_the_condition_matters_to_both_networks() -> None:
     torch.testing.assert_close(vectors[:, 4:].norm(dim=1), torch.full((3,), 2.0))
     judgement = Judgement(4, ConditionSpec(3))
     same = torch.ones(3, 4)
-    logits, _ = judgement(same, Condition(torch.arange(3)))
+    logits = judgement(same, Condition(torch.arange(3))).logits
     expected = judgement.linear(same)[:, 0] + judgement.embedding.weight.sum(1) / 2  # type: ignore[union-attr]
     torch.testing.assert_close(logits, expected)
 
