@@ -17,8 +17,7 @@ from gan_infer.errors import (
 )
 from gan_infer.generator import Generator
 from gan_infer.metadata import Metadata
-
-__version__ = "0.1.0"
+from gan_infer.version import __version__
 
 __all__ = [
     "Critic",

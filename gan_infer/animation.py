@@ -12,6 +12,7 @@ import numpy as np
 
 from gan_infer import files, images
 from gan_infer.errors import OptionError
+from gan_infer.provenance import Provenance, embed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,7 +26,12 @@ MAX_RATE: Final = 50
 MAX_FRAMES: Final = 20_000
 
 
-def write(frames: Iterable[Frame], target: str | os.PathLike[str], rate: float = 25.0) -> None:
+def write(
+    frames: Iterable[Frame],
+    target: str | os.PathLike[str],
+    rate: float = 25.0,
+    provenance: Provenance | None = None,
+) -> None:
     """Write an animation that repeats for ever, whole or not at all; the name's ending picks the format.
 
     GIF, WebP and PNG keep every pixel, a GIF in colour but 256 colours a frame, and coarser ones with
@@ -37,6 +43,7 @@ def write(frames: Iterable[Frame], target: str | os.PathLike[str], rate: float =
         frames: uint8 [height, width, channels], all of one shape; at least one.
         rate: frames a second, over 0, at most 50. In a GIF it is rounded to whole hundredths of a
             second a frame.
+        provenance: where the frames come from, to stand in the file; an MP4 has no place for it.
 
     Raises:
         OptionError: the ending is none of FORMATS, the rate is out of range, there are no frames,
@@ -52,6 +59,8 @@ def write(frames: Iterable[Frame], target: str | os.PathLike[str], rate: float =
         raise OptionError("no frames were given; give at least one")
     with files.replacing(path) as part:
         _WRITERS[kind](itertools.chain([first], rest), first.shape, part, rate)
+        if provenance is not None and kind != "MP4":
+            part.write_bytes(embed(part.read_bytes(), provenance))
 
 
 def format_of(path: Path) -> str:

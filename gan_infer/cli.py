@@ -13,6 +13,7 @@ from gan_infer.commands.models import models
 from gan_infer.commands.morph import morph
 from gan_infer.commands.sample import sample
 from gan_infer.commands.score import score
+from gan_infer.commands.verify import verify
 from gan_infer.commands.walk import walk
 
 
@@ -22,7 +23,7 @@ def cli() -> None:
     """Make pictures with an exported generator. Add --debug for tracebacks."""
 
 
-for command in (grid, sample, edit, walk, morph, score, info, models, doctor):
+for command in (grid, sample, edit, walk, morph, verify, score, info, models, doctor):
     cli.add_command(command)
 
 

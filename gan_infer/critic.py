@@ -22,7 +22,7 @@ from gan_infer.errors import DataError, ModelError, OptionError
 from gan_infer.labels import Classes
 from gan_infer.loading import BATCH
 from gan_infer.metadata import CRITIC, CriticMetadata, GoldenScore
-from gan_infer.session import Session
+from gan_infer.session import AnySession
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -48,7 +48,7 @@ class Critic:
         source: where the model came from, a path.
     """
 
-    def __init__(self, session: Session, metadata: CriticMetadata, source: str) -> None:
+    def __init__(self, session: AnySession, metadata: CriticMetadata, source: str) -> None:
         self.metadata = metadata
         self.source = source
         self._session = session
@@ -287,7 +287,7 @@ def _as_image(array: npt.NDArray[Any]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(flat))
 
 
-def _check_signature(session: Session, metadata: CriticMetadata, source: str) -> None:
+def _check_signature(session: AnySession, metadata: CriticMetadata, source: str) -> None:
     wanted: dict[str, tuple[str, tuple[int | None, ...]]] = {
         "image": ("tensor(uint8)", (None, *metadata.image_shape))
     }

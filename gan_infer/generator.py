@@ -13,10 +13,12 @@ import numpy as np
 from gan_infer import catalog, edits, images, latents, loading, paths
 from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, ModelError, OptionError
+from gan_infer.foreign import Reading
 from gan_infer.labels import Classes
 from gan_infer.loading import BATCH
 from gan_infer.metadata import GENERATOR, Direction, Metadata
-from gan_infer.session import Session, as_float32
+from gan_infer.provenance import PICTURE, SHEET, Provenance
+from gan_infer.session import AnySession, as_float32
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     Seeds = latents.Seeds
     # A seed, or the latent itself, float [latent_dim].
     Point = int | npt.NDArray[np.floating[Any]]
-    # What was asked for, the file that it was, device, providers, threads.
-    _Loaded = tuple[str, str, str, Providers | None, int | None]
+    # What was asked for, the file that it was, device, providers, threads, how to read it.
+    _Loaded = tuple[str, str, str, Providers | None, int | None, Reading]
 
 # What one array may hold, in bytes; more pictures than that go through iter_batches.
 MAX_ARRAY_BYTES: Final = 2 * 1024**3
@@ -54,7 +56,7 @@ class Generator:
         source: where the model came from, a path.
     """
 
-    def __init__(self, session: Session, metadata: Metadata, source: str) -> None:
+    def __init__(self, session: AnySession, metadata: Metadata, source: str) -> None:
         self.metadata = metadata
         self.source = source
         self._session = session
@@ -75,8 +77,17 @@ class Generator:
         providers: Providers | None = None,
         session_options: ort.SessionOptions | None = None,
         threads: int | None = None,
+        *,
+        latent_input: str | None = None,
+        label_input: str | None = None,
+        output: str | None = None,
+        class_names: Sequence[str] | None = None,
+        value_range: tuple[float, float] | None = None,
     ) -> Generator:
         """Load a model file.
+
+        An ONNX generator of other tools loads as well where its inputs and output can be recognised
+        (`gan_infer.foreign` says which) or are named; the last five arguments are for such alone.
 
         Args:
             source: a path, a folder that holds one .onnx file, the name of a shipped model, or
@@ -88,20 +99,27 @@ class Generator:
             session_options: onnxruntime's own options, handed on as they are.
             threads: 1 to 1,024, over which the CPU's work on a batch is split; by default as many
                 as the cores that affinity and control groups leave to this process.
+            latent_input, label_input, output: names in a foreign file.
+            class_names: a foreign file's classes, in the order of their indices.
+            value_range: (-1, 1), (0, 1) or (0, 255): what a foreign file gives for black and white.
 
         Raises:
             ModelError: no such file, it is refused by `gan_infer.vet`, or it is no generator that
-                this version can read.
+                this version can read or recognise.
             DeviceError: the asked-for device cannot be had; says what is missing.
             OptionError: `device` is none that there is, `threads` is out of range or stands beside
-                `session_options`, or an hf:// address was given without the extra `hub`.
+                `session_options`, an hf:// address was given without the extra `hub`, or an
+                argument for foreign files does not fit the file, or is given for one of ours.
         """
-        opened = loading.opened(source, GENERATOR, device, providers, session_options, threads)
+        names = tuple(class_names) if class_names is not None else None
+        reading = Reading(latent_input, label_input, output, names, value_range)
+        opened = loading.opened(source, GENERATOR, device, providers, session_options, threads, reading)
         metadata = Metadata.from_json(opened.text)
         _check_signature(opened.session, metadata, opened.source)
         generator = cls(opened.session, metadata, opened.source)
         if session_options is None:
-            generator._loaded = (str(source), str(Path(opened.source).absolute()), device, providers, threads)
+            absolute = str(Path(opened.source).absolute())
+            generator._loaded = (str(source), absolute, device, providers, threads, reading)
         return generator
 
     # The end, and other processes.
@@ -128,10 +146,10 @@ class Generator:
                 f"generator {self.name!r} cannot be pickled: it was not loaded from a file, or with "
                 "session_options; load it by Generator.load with device, providers and threads alone"
             )
-        asked, path, device, providers, threads = self._loaded
+        asked, path, device, providers, threads, reading = self._loaded
         shipped = catalog.shipped_models().get(asked) == Path(path)
         source = asked if shipped or "://" in asked else path  # another machine has its own copy
-        return _load_again, (source, self._session.sha256(), device, providers, threads)
+        return _load_again, (source, self.sha256, device, providers, threads, reading)
 
     # What the file says of itself.
 
@@ -139,6 +157,11 @@ class Generator:
     def name(self) -> str:
         """The model's name."""
         return self.metadata.name
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the model file, in hexadecimal; worked out when it is first asked for."""
+        return self._session.sha256()
 
     @property
     def latent_dim(self) -> int:
@@ -370,18 +393,42 @@ class Generator:
             LabelError: as `sample`.
         """
         _check_output(output)
-        by_class = label is None and rows is None and self.conditional
-        chosen = None if seeds is None else latents.seed_array(seeds)
-        down, across = self._layout(None if chosen is None else len(chosen), rows, columns, by_class)
-        if chosen is None:
-            chosen = np.arange(across if by_class else down * across, dtype=np.uint64)
-        if by_class:
-            classes: Labels | Weights | None = np.repeat(np.arange(self._classes), len(chosen))
-            chosen = np.tile(chosen, self._classes)
-        else:
-            classes = self._known.of_seeds(self._known.each(label, len(chosen)), chosen, 0)
+        chosen, classes, across = self._places(label, seeds, rows, columns)
         sheet = images.tile(self(_truncated(self.latents(chosen), paths.check_psi(psi)), classes), across)
         return sheet if output == "np" else images.to_pil(sheet)
+
+    def provenance(
+        self, seeds: latents.Seeds, label: LabelSpec = None, *, psi: float = 1.0, scale: int = 1
+    ) -> Provenance:
+        """Say where pictures of seeds come from, for `images.save`; with `psi`, as `sample` took them.
+
+        Args:
+            scale: how often each pixel was repeated, as by `images.enlarge`.
+
+        Raises:
+            OptionError, LabelError: as `sample`.
+        """
+        chosen = latents.seed_array(seeds)
+        labels = self._known.of_seeds(self._known.each(label, len(chosen)), chosen)
+        return self._told(chosen, labels, paths.check_psi(psi), scale)
+
+    def grid_provenance(
+        self,
+        label: LabelSpec = None,
+        seeds: latents.Seeds | None = None,
+        rows: int | None = None,
+        columns: int | None = None,
+        *,
+        psi: float = 1.0,
+        scale: int = 1,
+    ) -> Provenance:
+        """Say where the sheet comes from that `grid` gives for the same arguments.
+
+        Raises:
+            OptionError, LabelError: as `grid`.
+        """
+        chosen, labels, across = self._places(label, seeds, rows, columns)
+        return self._told(chosen, labels, paths.check_psi(psi), scale, across)
 
     def latents(self, seeds: latents.Seeds) -> Latents:
         """Give the latents of seeds, float32 [number of seeds, latent_dim].
@@ -656,6 +703,39 @@ class Generator:
         blended = weights[legs] * (1.0 - share) + weights[(legs + 1) % len(weights)] * share
         return blended.astype(np.float32)
 
+    def _places(
+        self, label: LabelSpec, seeds: Seeds | None, rows: int | None, columns: int | None
+    ) -> tuple[npt.NDArray[np.uint64], Labels | Weights | None, int]:
+        """Give the seeds and labels of a sheet, in layout order, and its columns."""
+        by_class = label is None and rows is None and self.conditional
+        chosen = None if seeds is None else latents.seed_array(seeds)
+        down, across = self._layout(None if chosen is None else len(chosen), rows, columns, by_class)
+        if chosen is None:
+            chosen = np.arange(across if by_class else down * across, dtype=np.uint64)
+        if by_class:
+            classes = np.repeat(np.arange(self._classes), len(chosen))
+            return np.tile(chosen, self._classes), classes, across
+        return chosen, self._known.of_seeds(self._known.each(label, len(chosen)), chosen, 0), across
+
+    def _told(
+        self,
+        seeds: npt.NDArray[np.uint64],
+        labels: Labels | Weights | None,
+        psi: float,
+        scale: int,
+        columns: int = 0,
+    ) -> Provenance:
+        return Provenance(
+            model=self.name,
+            model_sha256=self.sha256,
+            seeds=tuple(seeds.tolist()),
+            labels=() if labels is None else self._known.told(labels),
+            psi=float(psi),
+            kind=SHEET if columns else PICTURE,
+            columns=columns,
+            scale=scale,
+        )
+
     def _layout(
         self, count: int | None, rows: int | None, columns: int | None, by_class: bool
     ) -> tuple[int, int]:
@@ -697,7 +777,12 @@ class Generator:
 
 
 def _load_again(
-    source: str, sha256: str, device: str, providers: Providers | None, threads: int | None
+    source: str,
+    sha256: str,
+    device: str,
+    providers: Providers | None,
+    threads: int | None,
+    reading: Reading,
 ) -> Generator:
     """Load the file that a pickled generator was made of.
 
@@ -705,8 +790,9 @@ def _load_again(
         ModelError: the file is missing or is another one than it was.
         DeviceError: the device cannot be had in this process.
     """
-    generator = Generator.load(source, device, providers, threads=threads)
-    if (found := generator._session.sha256()) != sha256:
+    given = {name: getattr(reading, name) for name in reading.given()}
+    generator = Generator.load(source, device, providers, threads=threads, **given)
+    if (found := generator.sha256) != sha256:
         generator.close()
         raise ModelError(
             f"{source} changed since the generator was pickled (SHA-256 {found[:12]}..., then "
@@ -724,7 +810,7 @@ def _truncated(array: Latents, psi: float) -> Latents:
     return array if psi == 1.0 else array * np.float32(psi)
 
 
-def _check_signature(session: Session, metadata: Metadata, source: str) -> None:
+def _check_signature(session: AnySession, metadata: Metadata, source: str) -> None:
     wanted: dict[str, tuple[str, tuple[int | None, ...]]] = {
         "latent": ("tensor(float)", (None, metadata.latent_dim))
     }

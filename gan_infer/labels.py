@@ -155,6 +155,15 @@ class Classes:
         weights: Weights = np.eye(len(self.names), dtype=np.float32)[labels]
         return weights
 
+    def told(self, labels: Labels | Weights) -> tuple[str | dict[str, float], ...]:
+        """Give the names of class indices, or name -> weight of those over 0, one a row."""
+        if labels.ndim == 1:
+            return tuple(self.names[index] for index in labels.tolist())
+        return tuple(
+            {name: weight for name, weight in zip(self.names, row, strict=True) if weight > 0}
+            for row in labels.tolist()
+        )
+
     def need_mixing(self, what: str) -> None:
         """Refuse what was given where the model mixes no labels.
 

@@ -10,11 +10,12 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from gan_infer import catalog, vet
+from gan_infer import catalog, foreign, vet
 from gan_infer.devices import Providers
-from gan_infer.errors import ModelError
+from gan_infer.errors import ModelError, OptionError
+from gan_infer.foreign import Reading
 from gan_infer.metadata import CRITIC, GENERATOR, KEY, kind_of
-from gan_infer.session import Session
+from gan_infer.session import AnySession, Session
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -33,12 +34,12 @@ class Opened:
     """An open model file.
 
     Attributes:
-        session: runs it.
+        session: runs it; a foreign file behaves as one of ours.
         text: what stands under `KEY` in its metadata.
         source: its path.
     """
 
-    session: Session
+    session: AnySession
     text: str
     source: str
 
@@ -50,6 +51,7 @@ def opened(
     providers: Providers | None = None,
     session_options: ort.SessionOptions | None = None,
     threads: int | None = None,
+    reading: Reading | None = None,
 ) -> Opened:
     """Open a model file of a kind.
 
@@ -57,11 +59,14 @@ def opened(
         source: as `catalog.find` takes it.
         kind: GENERATOR or CRITIC.
         device, providers, session_options, threads: as `Session` takes them.
+        reading: how to read a file of other tools, where it cannot be recognised; None takes files
+            of ours alone.
 
     Raises:
-        ModelError: no such file, one that `vet` refuses, no model of ours, or one of another kind.
+        ModelError: no such file, one that `vet` refuses, no model of ours or that can be recognised,
+            or one of another kind.
         DeviceError: the asked-for device cannot be had; says what is missing.
-        OptionError: `device` or `threads` is none that there is.
+        OptionError: `device` or `threads` is none that there is, or `reading` does not fit the file.
     """
     path, model = catalog.read(source)
     vet.check(model, str(path))  # the very bytes that the runtime gets
@@ -73,6 +78,9 @@ def opened(
         session_options=session_options,
         threads=threads,
     )
+    if KEY not in session.metadata and reading is not None:
+        adapted = foreign.adapt(session, model, str(path), reading)
+        return Opened(adapted, adapted.metadata[KEY], str(path))
     if KEY not in session.metadata:
         raise ModelError(
             f"{path} is an ONNX model without {KEY!r} metadata, so not one of our {kind}s; "
@@ -83,6 +91,8 @@ def opened(
     if found != kind:
         hint = f"; open it with {_OPENED_BY[found]}" if found in _OPENED_BY else ""
         raise ModelError(f"{path} is {_CALLED.get(found, f'a {found!r}')}, not {_CALLED[kind]}{hint}")
+    if reading is not None and (given := reading.given()):
+        raise OptionError(f"{path} says itself how it is to be read; leave out {', '.join(given)}")
     return Opened(session, text, str(path))
 
 

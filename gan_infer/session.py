@@ -34,6 +34,23 @@ class _Runner(Protocol):
     def run(self, names: Sequence[str], feeds: Any, /) -> Any: ...
 
 
+class AnySession(Protocol):
+    """What all the SDK asks of an open model; `Session` says what it means."""
+
+    note: str
+    metadata: dict[str, str]
+    inputs: dict[str, tuple[str, tuple[int | None, ...]]]
+    outputs: dict[str, tuple[str, tuple[int | None, ...]]]
+    optional_inputs: dict[str, tuple[str, tuple[int | None, ...]]]
+    device: str
+    providers: tuple[str, ...]
+    threads: int | None
+
+    def run(self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> Any: ...  # noqa: D102
+    def sha256(self) -> str: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+
+
 class Session:
     """An open model: its inputs and outputs, its metadata texts, and where it runs.
 
@@ -85,6 +102,7 @@ class Session:
         self._session_options = session_options
         self._lock = threading.Lock()
         self._closed = False
+        self._sha256 = ""
         self._runner: _Runner | None = None
         self._open()
         _open_sessions.add(self)
@@ -104,10 +122,12 @@ class Session:
 
     def sha256(self) -> str:
         """Give the SHA-256 of the model's bytes, in hexadecimal."""
-        import hashlib  # loads a library of its own, and only pickles need it
+        if not self._sha256:
+            import hashlib  # loads a library of its own, and only pickles and provenance need it
 
-        self._check_open()
-        return hashlib.sha256(self._model).hexdigest()
+            self._check_open()
+            self._sha256 = hashlib.sha256(self._model).hexdigest()
+        return self._sha256
 
     def close(self) -> None:
         """Free the model and what the runtime holds for it; runs under way end first."""

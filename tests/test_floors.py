@@ -14,15 +14,18 @@ ROOT = Path(__file__).parent.parent
 # A file may import from floors below its own, never from its own floor or above.
 FLOORS = {
     "gan_infer": [
-        ["errors", "cores"],
+        ["errors", "cores", "packets", "version"],
         ["files", "latents", "devices", "buckets", "paths", "mixes", "vet.wire", "decode"],
+        ["provenance"],
         ["metadata", "images", "session", "hub", "labels", "vet.graph"],
         ["catalog", "vet.shapes", "edits", "animation", "plots"],
         ["vet"],
+        ["foreign"],
         ["loading"],
         ["critic"],
         ["choice"],
-        ["generator"],
+        ["generator", "signing"],
+        ["verification"],
         ["__init__", "doctor"],
         ["console"],
         ["commands", "commands.shared"],
@@ -35,6 +38,7 @@ FLOORS = {
             "commands.walk",
             "commands.morph",
             "commands.score",
+            "commands.verify",
             "commands.models",
             "commands.doctor",
         ],

@@ -32,6 +32,7 @@ def test_the_generators_public_names_are_these() -> None:
         "directions",
         "edit",
         "grid",
+        "grid_provenance",
         "image_shape",
         "interpolate",
         "iter_batches",
@@ -44,8 +45,10 @@ def test_the_generators_public_names_are_these() -> None:
         "loop",
         "mixes_labels",
         "name",
+        "provenance",
         "providers",
         "sample",
+        "sha256",
     ]
 
 

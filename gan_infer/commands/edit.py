@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -25,6 +26,7 @@ from gan_infer.commands import shared
 @click.option(
     "--steps", type=click.IntRange(1, 1000), default=7, show_default=True, help="Pictures in a row."
 )
+@shared.provenance
 @click.option("--scale", type=click.IntRange(1, 64), help="Enlarge pixels so many times.")
 @click.option(
     "--to",
@@ -43,6 +45,7 @@ def edit(
     ends: str,
     steps: int,
     scale: int | None,
+    provenance: bool,
     to: Path,
 ) -> None:
     """Change one picture step by step along directions that the model file names."""
@@ -57,5 +60,13 @@ def edit(
     rows = [generator.edit(seed, label, {name: amounts}, psi=psi) for name in names]
     sheet = images.tile(np.concatenate(rows), steps)
     factor = scale or images.factor_for(*generator.image_shape[:2])
-    images.save(images.enlarge(sheet, factor), to)
+    told = None
+    if provenance:
+        told = dataclasses.replace(
+            generator.provenance(seed, label, psi=psi, scale=factor),
+            kind="edit",
+            columns=steps,
+            more={"directions": list(names), "amounts": amounts.tolist()},
+        )
+    images.save(images.enlarge(sheet, factor), to, told)
     click.echo(to)

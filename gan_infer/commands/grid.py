@@ -12,12 +12,15 @@ from gan_infer.commands import shared
 @click.command()
 @shared.model
 @shared.device
+@shared.foreign
 @shared.label
 @shared.psi
 @click.option("--seeds", help="Like 0,1,4-6; by default 0, 1, ... as many as the sheet holds.")
 @click.option("--rows", type=click.IntRange(1, 1000), help="Rows of the sheet.")
 @click.option("--cols", type=click.IntRange(1, 1000), help="Pictures in a row.")
 @click.option("--scale", type=click.IntRange(1, 64), help="Enlarge pixels so many times.")
+@shared.provenance
+@shared.sign
 @click.option(
     "--to",
     type=click.Path(path_type=Path),
@@ -34,15 +37,20 @@ def grid(
     rows: int | None,
     cols: int | None,
     scale: int | None,
+    provenance: bool,
+    sign: tuple[Path, Path] | None,
     to: Path,
+    **foreign: str | None,
 ) -> None:
     """Write one sheet of pictures; without --label, a row a class."""
     from gan_infer import images, latents
 
     images.format_of(to)  # a bad name is told before the work, not after
+    signer = shared.signer(sign)
     chosen = None if seeds is None else latents.parse_seeds(seeds)
-    generator = shared.load(model, device)
+    generator = shared.load(model, device, **foreign)
     sheet = generator.grid(label, chosen, rows, cols, psi=psi)
     factor = scale or images.factor_for(*generator.image_shape[:2])
-    images.save(images.enlarge(sheet, factor), to)
+    told = generator.grid_provenance(label, chosen, rows, cols, psi=psi, scale=factor) if provenance else None
+    images.save(images.enlarge(sheet, factor), to, told, signer)
     click.echo(to)

@@ -13,16 +13,18 @@ from gan_infer.commands import shared
 @click.command()
 @shared.model
 @shared.device
+@shared.foreign
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(model: str, device: str, as_json: bool) -> None:
+def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
     """Print what a model file says of itself, and what it runs on here."""
     from gan_infer.devices import runtime_version
 
-    generator = shared.load(model, device)
+    generator = shared.load(model, device, **foreign)
     metadata = json.loads(generator.metadata.to_json())
     facts = {
         "file": generator.source,
         "bytes": Path(generator.source).stat().st_size,
+        "sha256": generator.sha256,
         "device": generator.device,
         "device_note": generator.device_note,
         "providers": list(generator.providers),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -28,6 +29,7 @@ def morph(
     rate: int,
     sheet: int | None,
     scale: int | None,
+    provenance: bool,
     to: Path,
 ) -> None:
     """Turn one class into another, there and back; with --sheet, there alone."""
@@ -41,4 +43,11 @@ def morph(
             return generator.interpolate(seed, seed, count, label=[first, last], psi=psi)
         return generator.loop([seed, seed], count, label=[first, last], psi=psi)
 
-    moving.write(draw, to, seconds, rate, sheet, scale)
+    told = None
+    if provenance:
+        told = dataclasses.replace(
+            generator.provenance([seed, seed], [first, last], psi=psi),
+            kind="morph",
+            more={"way": "loop" if sheet is None else "interpolate"},
+        )
+    moving.write(draw, to, seconds, rate, sheet, scale, told)

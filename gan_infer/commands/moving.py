@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gan_infer.commands import shared
 from gan_infer.errors import OptionError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from gan_infer.provenance import Provenance
 
     # From a number of frames to them, uint8 [n, height, width, channels].
     Draw = Callable[[int], npt.NDArray[np.uint8]]
@@ -42,6 +46,7 @@ _OPTIONS: Final = (
         help="Write so many frames side by side, as one picture, in place of an animation.",
     ),
     click.option("--scale", type=click.IntRange(1, 64), help="Enlarge pixels so many times."),
+    shared.provenance,
     click.option(
         "--to",
         type=click.Path(path_type=Path),
@@ -74,15 +79,30 @@ def check(to: Path, sheet: int | None) -> None:
         images.format_of(to)
 
 
-def write(draw: Draw, to: Path, seconds: float, rate: int, sheet: int | None, scale: int | None) -> None:
-    """Write the frames that `draw` gives as an animation, or as a sheet of one or more rows."""
+def write(
+    draw: Draw,
+    to: Path,
+    seconds: float,
+    rate: int,
+    sheet: int | None,
+    scale: int | None,
+    told: Provenance | None = None,
+) -> None:
+    """Write the frames that `draw` gives as an animation, or as a sheet of one or more rows.
+
+    `told` says how they are come by, but for what is settled here: their number, rate and size.
+    """
     from gan_infer import animation, images
 
     frames = draw(sheet or max(2, round(seconds * rate)))
     smallest = _AT_LEAST if sheet is None else 64
     factor = scale or images.factor_for(frames.shape[1], frames.shape[2], smallest)
+    columns = 0 if sheet is None else min(sheet, 16)
+    if told is not None:
+        more = {**told.more, "steps": len(frames), **({"rate": rate} if sheet is None else {})}
+        told = dataclasses.replace(told, columns=columns, scale=factor, more=more)
     if sheet is None:
-        animation.write((images.enlarge(frame, factor) for frame in frames), to, rate)
+        animation.write((images.enlarge(frame, factor) for frame in frames), to, rate, told)
     else:
-        images.save(images.enlarge(images.tile(frames, min(sheet, 16)), factor), to)
+        images.save(images.enlarge(images.tile(frames, columns), factor), to, told)
     click.echo(to)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import click
@@ -28,6 +29,7 @@ def walk(
     rate: int,
     sheet: int | None,
     scale: int | None,
+    provenance: bool,
     to: Path,
 ) -> None:
     """Walk through seeds and back to the first; without --label, through their classes as well."""
@@ -36,6 +38,11 @@ def walk(
     moving.check(to, sheet)
     chosen = latents.parse_seeds(seeds, limit=10_000)
     generator = shared.load(model, device)
+    told = None
+    if provenance:
+        told = dataclasses.replace(
+            generator.provenance(chosen, label, psi=psi), kind="walk", more={"way": "loop", "mode": mode}
+        )
     moving.write(
         lambda count: generator.loop(chosen, count, mode, label, psi=psi),  # type: ignore[arg-type]
         to,
@@ -43,4 +50,5 @@ def walk(
         rate,
         sheet,
         scale,
+        told,
     )

@@ -1,0 +1,72 @@
+"""`gan-infer verify`: is a picture what its file says it is?"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gan_infer import catalog, console
+from gan_infer.commands import shared
+from gan_infer.errors import DataError
+
+if TYPE_CHECKING:
+    from gan_infer.generator import Generator
+    from gan_infer.verification import Verdict
+
+
+@click.command()
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", help="The model file, where it is no shipped one.  [default: the one it names]")
+@shared.device
+@shared.foreign
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a picture.")
+def verify(
+    pictures: Sequence[Path], model: str | None, device: str, as_json: bool, **foreign: str | None
+) -> int:
+    """Draw PICTURES anew from the model, seeds and labels that their files name, and compare.
+
+    Exits with 0 where all are the same, else with 1.
+    """
+    from gan_infer import provenance
+    from gan_infer.verification import NOTHING, SAME, UNKNOWN, Verdict
+    from gan_infer.verification import verify as compare
+
+    loaded: dict[str, Generator] = {}
+
+    def judge(path: Path) -> Verdict:
+        record = provenance.read(path)
+        if record is None:
+            return Verdict(NOTHING, "carries no provenance")
+        name = model or record.model
+        if model is None and name not in catalog.shipped_models():
+            made = f"was made by model {name!r} of SHA-256 {record.model_sha256[:12]}..."
+            return Verdict(UNKNOWN, f"{made}, which is not shipped; give it by --model", record)
+        if name not in loaded:
+            loaded[name] = shared.load(name, device, **foreign)
+        return compare(path, loaded[name])
+
+    good = True
+    for path in pictures:
+        try:
+            verdict = judge(path)
+        except DataError as error:
+            console.say(f"gan-infer: {error}")
+            good = False
+            continue
+        good = good and verdict.result == SAME
+        click.echo(_as_json(path, verdict) if as_json else f"{verdict.result}: {path}: {verdict.detail}")
+    return 0 if good else 1
+
+
+def _as_json(path: Path, verdict: Verdict) -> str:
+    told: dict[str, Any] = {"picture": str(path)}
+    for field in dataclasses.fields(verdict):
+        if field.name != "record":
+            told[field.name] = getattr(verdict, field.name)
+    told["provenance"] = None if verdict.record is None else json.loads(verdict.record.to_json())
+    return json.dumps(told, ensure_ascii=False)
