@@ -5,12 +5,13 @@
 Each run's discriminator judges held-out real pictures and as many freshly generated ones; a calibration
 is fitted on a random half and measured on the other, in 15 bins. Prints one JSON line a run:
 
-    logistic     what `gan-train export --critic` writes (Platt)
-    isotonic     the rising step function instead (pool adjacent violators), the steps joined by lines
-    few_*        both fitted on 200 pictures alone
+    written      what `gan-train export --critic` writes: logistic, with an intercept a class
+    logistic     one intercept for all classes (Platt)
+    isotonic     a rising step function for all (pool adjacent violators), the steps joined by lines
+    few_*        the same fitted on 200 pictures alone
     control      no calibration: the logistic function of the discriminator's own logits
-    on_training  logistic, fitted on the pictures that training saw: what their use does to the error
-    separation   the chance that a real picture is judged more real than a generated one
+    on_training  as written, fitted on the pictures that training saw: what their use does to the error
+    separation   the chance that a real picture is judged more real than a generated one, as written
 
 With `--repeats`, medians over so many random halves.
 """
@@ -43,25 +44,24 @@ def measure(reference: critic.Reference, on_training: critic.Reference | None, s
     def error(realness: Values) -> float:
         return calibration.expected_error(realness, real[hold])
 
-    def logistic(at: Values, which: Flags) -> float:
-        slope, intercept = calibration.platt(at, which)
+    def of(other: critic.Reference, which: calibration.Labels) -> Values:
+        return reference.scores(*other.fit(which))[hold]
+
+    def logistic(which: calibration.Labels) -> float:
+        slope, intercept = calibration.platt(logits[which], real[which])
         return error(calibration.sigmoid(slope * logits[hold] + intercept))
 
-    def isotonic(at: Values, which: Flags) -> float:
-        return error(np.interp(logits[hold], *pool_adjacent_violators(at, which)))
+    def isotonic(which: calibration.Labels) -> float:
+        return error(np.interp(logits[hold], *pool_adjacent_violators(logits[which], real[which])))
 
-    few = learn[:_FEW]
-    told = {
-        "logistic": logistic(logits[learn], real[learn]),
-        "isotonic": isotonic(logits[learn], real[learn]),
-        "few_logistic": logistic(logits[few], real[few]),
-        "few_isotonic": isotonic(logits[few], real[few]),
-        "control": error(calibration.sigmoid(logits[hold])),
-        "separation": calibration.separation(logits[hold], real[hold]),
-    }
+    told = {}
+    for name, which in (("", learn), ("few_", learn[:_FEW])):
+        told[f"{name}written"] = error(calibration.sigmoid(of(reference, which)))
+        told[f"{name}logistic"], told[f"{name}isotonic"] = logistic(which), isotonic(which)
+    told["control"] = error(calibration.sigmoid(logits[hold]))
     if on_training is not None:
-        told["on_training"] = logistic(on_training.logits, on_training.real)
-    return told
+        told["on_training"] = error(calibration.sigmoid(of(on_training, np.arange(len(on_training.logits)))))
+    return {**told, "separation": calibration.separation(of(reference, learn), real[hold])}
 
 
 def pool_adjacent_violators(logits: Values, real: Flags) -> tuple[Values, Values]:

@@ -3,12 +3,14 @@
 `realness` is calibrated: of pictures that get 0.6, about 60 % are real, where as many real as
 generated ones are shown. It is the view of one critic on pictures of the kind that it was trained on,
 and says nothing of pictures of another kind or made by another generator.
+
+The file, for programs in other languages: inputs `image` uint8 [batch, height, width, channels] and, where
+there are classes, `label` int64 [batch]; output `realness` float32 [batch]; the description is that of
+`metadata.CriticMetadata`, under the same key as a generator's.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -246,6 +248,9 @@ def golden_picture(golden: GoldenScore, shape: tuple[int, int, int]) -> Pictures
         ModelError: it is no PNG, or not one that becomes `shape` when each pixel is repeated k times
             both ways, with the smallest k that is enough, and what is over is cut off.
     """
+    import base64
+    import io
+
     from PIL import Image
 
     try:

@@ -26,7 +26,7 @@ BATCH: Final = 64
 Signature = Mapping[str, tuple[str, tuple[int | None, ...]]]
 
 _CALLED: Final = {GENERATOR: "a generator", CRITIC: "a critic"}
-_OPENED_BY: Final = {GENERATOR: "Generator.load", CRITIC: "Critic.load"}
+_OPENED_BY: Final = {GENERATOR: "Generator.load", CRITIC: "Critic.load or gan-infer score"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -161,9 +161,8 @@ def make_critic(kind: Kind, judged: str = "projection") -> PixelCritic:
     with torch.no_grad():
         labels = torch.arange(64) % kind.classes if kind.classes else None
         logits = critic.logits(torch.from_numpy(random_pictures(kind, 64)), labels)
-    critic.slope = 1.5 / float(logits.std())
-    critic.intercept = -critic.slope * float(logits.mean())
-    return critic
+    slope = 1.5 / float(logits.std())
+    return PixelCritic(network, slope, [-slope * float(logits.mean())]).eval()
 
 
 def random_pictures(kind: Kind, count: int, seed: int = 0) -> np.ndarray:

@@ -65,17 +65,31 @@ class Reference:
         seen: True where training saw the real ones.
         truncation: what the latents of the generated ones were scaled by.
         logits: float64 [2 n], of the real ones first.
+        labels: int64 [2 n], what they were judged as; None where the critic takes none.
+        classes: the number of labels, 0 where it takes none.
     """
 
     origin: str
     seen: bool
     truncation: float
     logits: calibration.Values
+    labels: Labels | None = None
+    classes: int = 0
 
     @property
     def real(self) -> calibration.Flags:
         """Bool [2 n]: which are real."""
         return np.arange(len(self.logits)) < len(self.logits) // 2
+
+    def fit(self, which: Labels) -> tuple[float, calibration.Values]:
+        """Calibrate on some of the pictures, given by their places; see `calibration.fit`."""
+        labels = None if self.labels is None else self.labels[which]
+        return calibration.fit(self.logits[which], self.real[which], labels, self.classes)
+
+    def scores(self, slope: float, intercepts: calibration.Values) -> calibration.Values:
+        """Give slope * logit + intercept, float64 [2 n]."""
+        own = intercepts[self.labels] if self.labels is not None else intercepts
+        return slope * self.logits + own
 
 
 def export(
@@ -109,7 +123,7 @@ def export(
     """
     model, judging = trained.load(run, which), trained.discriminator(run, which)
     reference = refer(model, judging, *pictures_for(model, calibrate, say), truncation=truncation)
-    slope, intercept, told = fitted(reference)
+    slope, intercepts, told = fitted(reference)
     if reference.seen:
         say(
             f"warning: calibrated on {reference.origin}, which the discriminator has learnt by: new "
@@ -139,7 +153,7 @@ def export(
         versions={"ganforge": __version__, "torch": version("torch"), "onnx": version("onnx")},
     )
     samples = _generated(model, np.arange(max(VERIFIED_BATCHES)), None, truncation)
-    return write(PixelCritic(judging, slope, intercept), metadata, samples, to)
+    return write(PixelCritic(judging, slope, intercepts), metadata, samples, to)
 
 
 def write(critic: PixelCritic, metadata: CriticMetadata, samples: Pictures, to: Path) -> ExportedCritic:
@@ -223,26 +237,34 @@ def refer(
     known = labels if _class_names(model) else None
     on_real = pixels.judge(judging, np.ascontiguousarray(pictures.images[chosen]), known)
     on_made = pixels.judge(judging, made, known)
-    return Reference(origin, seen, truncation, np.concatenate([on_real, on_made]))
+    return Reference(
+        origin,
+        seen,
+        truncation,
+        np.concatenate([on_real, on_made]),
+        None if known is None else np.tile(known, 2),
+        len(_class_names(model)),
+    )
 
 
-def fitted(reference: Reference, seed: int = 0) -> tuple[float, float, dict[str, Any]]:
+def fitted(reference: Reference, seed: int = 0) -> tuple[float, list[float], dict[str, Any]]:
     """Calibrate on a random half, and measure on the other.
 
     Returns:
-        slope and intercept of the logistic map, and what the file says of its calibration.
+        slope and intercepts (one, or one a class), and what the file says of its calibration.
     """
     logits, real = reference.logits, reference.real
     if not np.isfinite(logits).all():
         raise ModelError("the discriminator gives values that are not finite; give another --checkpoint")
     order = np.random.default_rng(seed).permutation(len(logits))
     learn, hold = order[: len(order) // 2], order[len(order) // 2 :]
-    slope, intercept = calibration.platt(logits[learn], real[learn])
-    realness = calibration.sigmoid(slope * logits[hold] + intercept)
+    slope, intercepts = reference.fit(learn)
+    scores = reference.scores(slope, intercepts)[hold]
+    realness = calibration.sigmoid(scores)
     told = {
         "method": "logistic",
         "slope": slope,
-        "intercept": intercept,
+        "intercepts": intercepts.tolist(),
         "origin": reference.origin,
         "seen_in_training": reference.seen,
         "truncation": reference.truncation,
@@ -253,10 +275,10 @@ def fitted(reference: Reference, seed: int = 0) -> tuple[float, float, dict[str,
         "expected_error_uncalibrated": calibration.expected_error(
             calibration.sigmoid(logits[hold]), real[hold]
         ),
-        "separation": calibration.separation(logits[hold], real[hold]),
+        "separation": calibration.separation(scores, real[hold]),
         "curve": calibration.curve(realness, real[hold]),
     }
-    return slope, intercept, told
+    return slope, intercepts.tolist(), told
 
 
 def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, str, bool]:

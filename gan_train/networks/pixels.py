@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -50,11 +51,19 @@ class PixelGenerator(nn.Module):
 class PixelCritic(nn.Module):
     """Wraps a discriminator with the inputs and the output of the model-file contract."""
 
-    def __init__(self, discriminator: nn.Module, slope: float = 1.0, intercept: float = 0.0) -> None:
-        """Wrap a discriminator; realness is the logistic function of slope * logit + intercept."""
+    intercepts: Tensor
+
+    def __init__(
+        self, discriminator: nn.Module, slope: float = 1.0, intercepts: Sequence[float] = (0.0,)
+    ) -> None:
+        """Wrap a discriminator; realness is the logistic function of slope * logit + intercept.
+
+        There is one intercept, or one a label.
+        """
         super().__init__()
         self.discriminator = discriminator
-        self.slope, self.intercept = slope, intercept
+        self.slope = slope
+        self.register_buffer("intercepts", torch.tensor(intercepts, dtype=torch.float32))
 
     def logits(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Give the discriminator's own judgement, float32 [batch]; arguments are those of `forward`."""
@@ -67,7 +76,8 @@ class PixelCritic(nn.Module):
 
         `label` is int64 [batch], or None for an unconditional discriminator.
         """
-        return torch.sigmoid(self.logits(image, label) * self.slope + self.intercept)
+        own = self.intercepts if label is None or len(self.intercepts) == 1 else self.intercepts[label]
+        return torch.sigmoid(self.logits(image, label) * self.slope + own)
 
 
 @torch.no_grad()

@@ -29,6 +29,30 @@ def test_platt_finds_the_map_that_made_the_data(slope: float, intercept: float) 
     assert realness.mean() == pytest.approx(real.mean(), abs=1e-3)
 
 
+def test_classes_whose_middles_say_nothing_are_taken_from_them() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(4000) % 4
+    real = np.arange(4000) % 8 < 4
+    logits = rng.normal(0, 1, 4000) + 1.5 * real + np.array([-9.0, 0.0, 3.0, 50.0])[labels]
+    slope, intercepts = calibration.fit(logits, real, labels, 4)
+    # Normal kinds of spread 1, apart by 1.5: the log-odds are 1.5 (x - middle).
+    assert slope == pytest.approx(1.5, abs=0.15)
+    assert -intercepts / slope == pytest.approx([-8.25, 0.75, 3.75, 50.75], abs=0.15)
+    assert calibration.expected_error(calibration.sigmoid(slope * logits + intercepts[labels]), real) < 0.03
+
+
+def test_a_class_of_few_pictures_is_drawn_to_the_others_and_an_unknown_one_is_the_mean() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.concatenate([np.zeros(500, int), np.ones(500, int), np.full(2, 2)])
+    logits = rng.normal(0, 1, len(labels)) + 0.05 * labels
+    own, few, unknown = calibration.centres(logits, labels, 4)[[0, 2, 3]]
+    assert abs(few - logits.mean()) < 0.2 * abs(logits[-2:].mean() - logits.mean())
+    assert own == pytest.approx(0.0, abs=0.1)
+    assert unknown == pytest.approx(logits.mean())
+    apart = calibration.centres(logits + 100 * labels, labels, 3)
+    assert apart == pytest.approx([0, 100, 200], abs=1.5)
+
+
 def test_platt_stays_finite_where_a_line_parts_the_two(recwarn: pytest.WarningsRecorder) -> None:
     logits = np.concatenate([np.linspace(1, 2, 50), np.linspace(-2, -1, 50)])
     slope, intercept = calibration.platt(logits, np.arange(100) < 50)

@@ -83,7 +83,7 @@ def test_another_discriminator_is_told_from_the_right_one(critic_file: Models) -
     opened = Critic.load(critic_file(UNCONDITIONAL), device="cpu")
     right = make_critic(UNCONDITIONAL)
     assert critics.verify(right, opened, random_pictures(UNCONDITIONAL, 64)) < 1e-4
-    right.intercept += 0.1
+    right.intercepts += 0.1
     with pytest.raises(ModelError, match="off PyTorch"):
         critics.verify(right, opened, random_pictures(UNCONDITIONAL, 64))
 
@@ -129,7 +129,8 @@ def test_a_run_gives_a_critic_calibrated_on_other_pictures(run: Run, photos: Pat
     assert not any("parametrizations" in name for name, _ in judging.named_parameters())
     pictures = random_pictures(Kind(height=16, width=16, channels=3, classes=2), 5)
     logits = critics.pixels.judge(judging, pictures, np.arange(5) % 2)
-    expected = 1 / (1 + np.exp(-(told["slope"] * logits + told["intercept"])))
+    own = np.array(told["intercepts"])[np.arange(5) % 2]
+    expected = 1 / (1 + np.exp(-(told["slope"] * logits + own)))
     assert critic(pictures, np.arange(5) % 2) == pytest.approx(expected, abs=1e-4)
 
 
