@@ -12,11 +12,12 @@ import numpy as np
 
 from gan_infer import files, images
 from gan_infer.errors import OptionError
-from gan_infer.provenance import Provenance, embed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
+
+    from gan_infer.provenance import Provenance
 
     Frame = npt.NDArray[np.uint8]
 
@@ -60,6 +61,8 @@ def write(
     with files.replacing(path) as part:
         _WRITERS[kind](itertools.chain([first], rest), first.shape, part, rate)
         if provenance is not None and kind != "MP4":
+            from gan_infer.provenance import embed
+
             part.write_bytes(embed(part.read_bytes(), provenance))
 
 

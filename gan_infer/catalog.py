@@ -7,7 +7,6 @@ The shipped models stand in `catalog.json` beside them with their SHA-256, writt
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -81,7 +80,7 @@ def check(name: str, body: bytes) -> None:
     """
     entry = _catalog().get(name)
     expected = entry.get("sha256") if isinstance(entry, dict) else None
-    found = hashlib.sha256(body).hexdigest()
+    found = _sha256(body)
     if found != expected:
         raise ModelError(
             f"the shipped model {name!r} is not the one that was shipped (SHA-256 {found[:12]}..., "
@@ -97,10 +96,7 @@ def shipped_models() -> dict[str, Path]:
 def checksums() -> dict[str, dict[str, Any]]:
     """Give what the catalog should say: name -> size in bytes and SHA-256 of every shipped model."""
     bodies = {name: path.read_bytes() for name, path in shipped_models().items()}
-    return {
-        name: {"bytes": len(body), "sha256": hashlib.sha256(body).hexdigest()}
-        for name, body in bodies.items()
-    }
+    return {name: {"bytes": len(body), "sha256": _sha256(body)} for name, body in bodies.items()}
 
 
 def write_checksums() -> Path:
@@ -140,3 +136,9 @@ def _only_model(folder: Path) -> Path:
         f"{folder} is a directory with {found if models else 'no model file'}; "
         "expected one .onnx file there, or give the path of one"
     )
+
+
+def _sha256(body: bytes) -> str:
+    import hashlib  # loads a library of its own, which `import gan_infer` need not wait for
+
+    return hashlib.sha256(body).hexdigest()

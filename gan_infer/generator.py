@@ -13,11 +13,9 @@ import numpy as np
 from gan_infer import catalog, edits, images, latents, loading, paths
 from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, ModelError, OptionError
-from gan_infer.foreign import Reading
 from gan_infer.labels import Classes
 from gan_infer.loading import BATCH
 from gan_infer.metadata import GENERATOR, Direction, Metadata
-from gan_infer.provenance import PICTURE, SHEET, Provenance
 from gan_infer.session import AnySession, as_float32
 
 if TYPE_CHECKING:
@@ -26,7 +24,9 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from gan_infer.critic import Critic
+    from gan_infer.foreign import Reading
     from gan_infer.labels import Label, Labels, LabelSpec, Mix, Weights
+    from gan_infer.provenance import Provenance
 
     Pictures = npt.NDArray[np.uint8]
     Latents = npt.NDArray[np.float32]
@@ -111,6 +111,8 @@ class Generator:
                 `session_options`, an hf:// address was given without the extra `hub`, or an
                 argument for foreign files does not fit the file, or is given for one of ours.
         """
+        from gan_infer.foreign import Reading
+
         names = tuple(class_names) if class_names is not None else None
         reading = Reading(latent_input, label_input, output, names, value_range)
         opened = loading.opened(source, GENERATOR, device, providers, session_options, threads, reading)
@@ -725,6 +727,8 @@ class Generator:
         scale: int,
         columns: int = 0,
     ) -> Provenance:
+        from gan_infer.provenance import PICTURE, SHEET, Provenance
+
         return Provenance(
             model=self.name,
             model_sha256=self.sha256,

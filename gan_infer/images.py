@@ -16,11 +16,12 @@ import numpy as np
 
 from gan_infer import files
 from gan_infer.errors import OptionError
-from gan_infer.provenance import Provenance, embed
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
+
+    from gan_infer.provenance import Provenance
 
     Array = npt.NDArray[np.uint8]
 
@@ -108,6 +109,8 @@ def save(
     kind = format_of(path)
     body = encode(picture, kind)
     if provenance is not None:
+        from gan_infer.provenance import embed
+
         body = embed(body, provenance)
     files.write(path, body if sign is None else sign(body, kind))
 

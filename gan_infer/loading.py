@@ -10,15 +10,15 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from gan_infer import catalog, foreign, vet
 from gan_infer.devices import Providers
 from gan_infer.errors import ModelError, OptionError
-from gan_infer.foreign import Reading
 from gan_infer.metadata import CRITIC, GENERATOR, KEY, kind_of
 from gan_infer.session import AnySession, Session
 
 if TYPE_CHECKING:
     import onnxruntime as ort
+
+    from gan_infer.foreign import Reading
 
 # Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
 BATCH: Final = 64
@@ -68,6 +68,8 @@ def opened(
         DeviceError: the asked-for device cannot be had; says what is missing.
         OptionError: `device` or `threads` is none that there is, or `reading` does not fit the file.
     """
+    from gan_infer import catalog, foreign, vet  # a third of what importing the SDK would cost
+
     path, model = catalog.read(source)
     vet.check(model, str(path))  # the very bytes that the runtime gets
     session = Session(
