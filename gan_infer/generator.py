@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
 import numpy as np
 
-from gan_infer import catalog, edits, images, latents, loading, paths
+from gan_infer import arguments, catalog, edits, images, latents, loading, paths, sheets
 from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, ModelError, OptionError
 from gan_infer.labels import Classes
@@ -117,7 +116,7 @@ class Generator:
         reading = Reading(latent_input, label_input, output, names, value_range)
         opened = loading.opened(source, GENERATOR, device, providers, session_options, threads, reading)
         metadata = Metadata.from_json(opened.text)
-        _check_signature(opened.session, metadata, opened.source)
+        loading.check_signature(opened.session, metadata, opened.source)
         generator = cls(opened.session, metadata, opened.source)
         if session_options is None:
             absolute = str(Path(opened.source).absolute())
@@ -310,10 +309,12 @@ class Generator:
                 than 2 GiB (use `iter_batches`), or the critic is missing or judges others.
             LabelError: no such class, another number of labels, or the model takes none.
         """
-        _check_output(output)
+        arguments.check_output(output)
         count = self._fitting(n)
         if best_of != 1 or critic is not None:
-            pictures = self._chosen(count, label, seed, psi, self._count(best_of, "best_of"), critic)
+            pictures = self._chosen(
+                count, label, seed, psi, arguments.whole_number(best_of, "best_of"), critic
+            )
         else:
             pictures = self._joined(self.iter_batches(count, label, seed, psi=psi), count)
         return pictures if output == "np" else [images.to_pil(picture) for picture in pictures]
@@ -337,8 +338,8 @@ class Generator:
         Raises:
             OptionError, LabelError: as `sample`.
         """
-        count = self._count(n)
-        size = self._count(batch_size, "batch_size")
+        count = arguments.whole_number(n)
+        size = arguments.whole_number(batch_size, "batch_size")
         first, spec = self._first(count, seed), self._known.each(label, count)
         return self._batches(first, count, spec, size, paths.check_psi(psi))
 
@@ -394,7 +395,7 @@ class Generator:
             OptionError: more seeds than places, or rows, columns or a seed out of range.
             LabelError: as `sample`.
         """
-        _check_output(output)
+        arguments.check_output(output)
         chosen, classes, across = self._places(label, seeds, rows, columns)
         sheet = images.tile(self(_truncated(self.latents(chosen), paths.check_psi(psi)), classes), across)
         return sheet if output == "np" else images.to_pil(sheet)
@@ -488,7 +489,7 @@ class Generator:
         way = paths.between(corners[0], corners[1], count, self._mode(mode))
         classes = self._corner_labels(label, [a, b])
         if classes is not None:
-            classes = self._blend(classes, np.zeros(count, int), np.linspace(0.0, 1.0, count))
+            classes = self._known.blended(classes, np.zeros(count, int), np.linspace(0.0, 1.0, count))
         return self(_truncated(way, paths.check_psi(psi)), classes)
 
     def loop(
@@ -524,7 +525,7 @@ class Generator:
         way = paths.loop(np.stack([self._point(point) for point in given]), count, self._mode(mode))
         classes = self._corner_labels(label, given)
         if classes is not None:
-            classes = self._blend(classes, *paths.loop_positions(len(given), count))
+            classes = self._known.blended(classes, *paths.loop_positions(len(given), count))
         return self(_truncated(way, paths.check_psi(psi)), classes)
 
     def edit(
@@ -643,7 +644,7 @@ class Generator:
         return choice.most_convincing(draw, judge, seeds, labels, self.class_names, best_of)[0]
 
     def _fitting(self, n: object, name: str = "n") -> int:
-        count = self._count(n, name)
+        count = arguments.whole_number(n, name)
         if count * self._levels > MAX_ARRAY_BYTES:
             raise OptionError(
                 f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; "
@@ -693,25 +694,16 @@ class Generator:
             raise LabelError(f"a latent names no class, and model {self.name!r} needs one; give a label")
         return self._known.of_seeds(spec, np.zeros(count, np.uint64) if seeds is None else seeds, 0)
 
-    def _blend(
-        self, corners: Labels | Weights, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]
-    ) -> Labels | Weights:
-        """Give the labels on the way between corners: plain ones where they are all the same."""
-        if corners.ndim == 1 and (corners == corners[0]).all():
-            return np.full(len(legs), corners[0])
-        self._known.need_mixing("labels that differ")
-        weights = self._known.as_weights(corners).astype(np.float64)
-        share = rest[:, None]
-        blended = weights[legs] * (1.0 - share) + weights[(legs + 1) % len(weights)] * share
-        return blended.astype(np.float32)
-
     def _places(
         self, label: LabelSpec, seeds: Seeds | None, rows: int | None, columns: int | None
     ) -> tuple[npt.NDArray[np.uint64], Labels | Weights | None, int]:
         """Give the seeds and labels of a sheet, in layout order, and its columns."""
         by_class = label is None and rows is None and self.conditional
         chosen = None if seeds is None else latents.seed_array(seeds)
-        down, across = self._layout(None if chosen is None else len(chosen), rows, columns, by_class)
+        count = None if chosen is None else len(chosen)
+        down, across = sheets.layout(count, rows, columns, self._classes if by_class else 0)
+        if down * across * self._levels > images.MAX_SHEET_BYTES:
+            raise OptionError(f"a sheet of {down:,} by {across:,} pictures is too large; ask for fewer")
         if chosen is None:
             chosen = np.arange(across if by_class else down * across, dtype=np.uint64)
         if by_class:
@@ -740,44 +732,12 @@ class Generator:
             scale=scale,
         )
 
-    def _layout(
-        self, count: int | None, rows: int | None, columns: int | None, by_class: bool
-    ) -> tuple[int, int]:
-        """Give (rows, columns) of a sheet for `count` seeds, or for as many as it holds (None)."""
-        down = None if rows is None else self._count(rows, "rows")
-        across = None if columns is None else self._count(columns, "columns")
-        if by_class:
-            down, across = self._classes, across or count or 8
-        elif across is None:
-            across = min(8, count or 8) if down is None or count is None else -(-count // down)
-        if down is None:
-            down = 8 if count is None else -(-count // across)
-        places = across if by_class else down * across
-        if count is not None and count > places:
-            raise OptionError(
-                f"{count} seeds do not fit in {across} columns{'' if by_class else f' of {down}'}; "
-                "give more rows or columns"
-            )
-        if down * across * self._levels > images.MAX_SHEET_BYTES:
-            raise OptionError(f"a sheet of {down:,} by {across:,} pictures is too large; ask for fewer")
-        return down, count if by_class and count is not None else across
-
     @staticmethod
     def _first(count: int, seed: int | None) -> int:
         first = latents.fresh_seed(count) if seed is None else latents.check_seed(seed)
         if first + count > latents.SEED_LIMIT:
             raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")
         return first
-
-    @staticmethod
-    def _count(value: object, name: str = "n") -> int:
-        try:
-            count = operator.index(value)  # type: ignore[arg-type]
-        except TypeError:
-            count = 0
-        if isinstance(value, bool) or not 1 <= count < latents.SEED_LIMIT:
-            raise OptionError(f"{name} was {value!r}; give a whole number of at least 1")
-        return count
 
 
 def _load_again(
@@ -805,31 +765,5 @@ def _load_again(
     return generator
 
 
-def _check_output(output: object) -> None:
-    if output not in ("np", "pil"):
-        raise OptionError(f"output {output!r} is unknown; give 'np' or 'pil'")
-
-
 def _truncated(array: Latents, psi: float) -> Latents:
     return array if psi == 1.0 else array * np.float32(psi)
-
-
-def _check_signature(session: AnySession, metadata: Metadata, source: str) -> None:
-    wanted: dict[str, tuple[str, tuple[int | None, ...]]] = {
-        "latent": ("tensor(float)", (None, metadata.latent_dim))
-    }
-    if metadata.conditional:
-        wanted["label"] = ("tensor(int64)", (None,))
-    image = session.outputs.get("image")
-    if session.inputs != wanted or image is None or image[0] != "tensor(uint8)" or len(image[1]) != 4:
-        raise ModelError(
-            f"{source} has inputs {loading.shown(session.inputs)} and outputs "
-            f"{loading.shown(session.outputs)}; "
-            f"its metadata says {loading.shown(wanted)} and image uint8 [batch, height, width, channels]; "
-            "export it again"
-        )
-    if image[1][1:] != metadata.image_shape:
-        raise ModelError(
-            f"{source} makes pictures of {list(image[1][1:])}, its metadata says "
-            f"{list(metadata.image_shape)}; export it again"
-        )

@@ -155,6 +155,27 @@ class Classes:
         weights: Weights = np.eye(len(self.names), dtype=np.float32)[labels]
         return weights
 
+    def blended(
+        self, corners: Labels | Weights, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]
+    ) -> Labels | Weights:
+        """Give the labels on the way between corners: plain ones where they are all the same.
+
+        Args:
+            corners: class indices [n] or weights [n, classes].
+            legs, rest: [steps], each step's corner and its share of the way to the next, as
+                `paths.loop_positions` gives them.
+
+        Raises:
+            LabelError: the corners differ and the model mixes no labels.
+        """
+        if corners.ndim == 1 and (corners == corners[0]).all():
+            return np.full(len(legs), corners[0])
+        self.need_mixing("labels that differ")
+        weights = self.as_weights(corners).astype(np.float64)
+        share = rest[:, None]
+        blended = weights[legs] * (1.0 - share) + weights[(legs + 1) % len(weights)] * share
+        return blended.astype(np.float32)
+
     def told(self, labels: Labels | Weights) -> tuple[str | dict[str, float], ...]:
         """Give the names of class indices, or name -> weight of those over 0, one a row."""
         if labels.ndim == 1:

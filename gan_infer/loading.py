@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from gan_infer.devices import Providers
 from gan_infer.errors import ModelError, OptionError
-from gan_infer.metadata import CRITIC, GENERATOR, KEY, kind_of
+from gan_infer.metadata import CRITIC, GENERATOR, KEY, Metadata, kind_of
 from gan_infer.session import AnySession, Session
 
 if TYPE_CHECKING:
@@ -96,6 +96,30 @@ def opened(
     if reading is not None and (given := reading.given()):
         raise OptionError(f"{path} says itself how it is to be read; leave out {', '.join(given)}")
     return Opened(session, text, str(path))
+
+
+def check_signature(session: AnySession, metadata: Metadata, source: str) -> None:
+    """Refuse a generator whose inputs and output are not what its metadata says.
+
+    Raises:
+        ModelError: they differ.
+    """
+    wanted: dict[str, tuple[str, tuple[int | None, ...]]] = {
+        "latent": ("tensor(float)", (None, metadata.latent_dim))
+    }
+    if metadata.conditional:
+        wanted["label"] = ("tensor(int64)", (None,))
+    image = session.outputs.get("image")
+    if session.inputs != wanted or image is None or image[0] != "tensor(uint8)" or len(image[1]) != 4:
+        raise ModelError(
+            f"{source} has inputs {shown(session.inputs)} and outputs {shown(session.outputs)}; its metadata "
+            f"says {shown(wanted)} and image uint8 [batch, height, width, channels]; export it again"
+        )
+    if image[1][1:] != metadata.image_shape:
+        raise ModelError(
+            f"{source} makes pictures of {list(image[1][1:])}, its metadata says "
+            f"{list(metadata.image_shape)}; export it again"
+        )
 
 
 def shown(signature: Signature) -> str:

@@ -16,8 +16,8 @@ FLOORS = {
     "gan_infer": [
         ["errors", "cores", "packets", "version"],
         ["files", "latents", "devices", "buckets", "paths", "mixes", "vet.wire", "decode"],
-        ["provenance"],
-        ["metadata", "images", "session", "hub", "labels", "vet.graph"],
+        ["provenance", "arguments"],
+        ["metadata", "images", "session", "hub", "labels", "sheets", "vet.graph"],
         ["catalog", "vet.shapes", "edits", "animation", "plots"],
         ["vet"],
         ["foreign"],

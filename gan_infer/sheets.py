@@ -1,0 +1,36 @@
+"""How many rows and columns a sheet has; it knows neither models nor pictures."""
+
+from __future__ import annotations
+
+from gan_infer import arguments
+from gan_infer.errors import OptionError
+
+
+def layout(
+    count: int | None, rows: object = None, columns: object = None, classes: int = 0
+) -> tuple[int, int]:
+    """Give (rows, columns) of a sheet.
+
+    Args:
+        count: how many pictures there are, or None for as many as the sheet holds.
+        rows, columns: as asked for; None leaves them to be found.
+        classes: where it is not 0, each is a row, `rows` does not count, and there are `count`
+            pictures a row.
+
+    Raises:
+        OptionError: rows or columns is no whole number of at least 1, or `count` is more than fits.
+    """
+    down = None if rows is None else arguments.whole_number(rows, "rows")
+    across = None if columns is None else arguments.whole_number(columns, "columns")
+    if classes:
+        down, across = classes, across or count or 8
+    elif across is None:
+        across = min(8, count or 8) if down is None or count is None else -(-count // down)
+    if down is None:
+        down = 8 if count is None else -(-count // across)
+    if count is not None and count > (across if classes else down * across):
+        raise OptionError(
+            f"{count} seeds do not fit in {across} columns{'' if classes else f' of {down}'}; "
+            "give more rows or columns"
+        )
+    return down, count if classes and count is not None else across
