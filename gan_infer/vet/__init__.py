@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from gan_infer.errors import ModelError
-from gan_infer.vet import graph
+from gan_infer.vet import arithmetic, graph, places
+from gan_infer.vet.call import Call, Known
 from gan_infer.vet.graph import Model, Node, Tensor, shown
-from gan_infer.vet.shapes import OPERATORS, Call, Known, value_of
+from gan_infer.vet.values import value_of
 from gan_infer.vet.wire import RefusedError
 
 IR_VERSIONS: Final = (3, 13)
@@ -28,6 +29,7 @@ MAX_WORK: Final = 10**13
 FIXED_ELEMENTS: Final = (4, 2**22)
 FIXED_WORK: Final = (16, 2**27)
 
+_OPERATORS: Final = {**arithmetic.OPERATORS, **places.OPERATORS}
 _BRANCHES: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _CHANCE: Final = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
@@ -165,7 +167,7 @@ def _bound(what: str, node: Node, count: int, limit: tuple[int, int], size: int)
 
 
 def _results(node: Node, values: Mapping[str, Known]) -> tuple[Call, list[Known]]:
-    function = OPERATORS.get(node.op)
+    function = _OPERATORS.get(node.op)
     if function is None:
         why = ""
         if node.op in _BRANCHES:
