@@ -73,9 +73,9 @@ class Classes:
         """
         if label is None:
             return None
-        if isinstance(label, (str, Mapping)) or np.ndim(label) == 0:  # type: ignore[arg-type]
+        if isinstance(label, (int, str, Mapping)) or np.ndim(label) == 0:  # type: ignore[arg-type]
             return self.one(label)  # type: ignore[arg-type]
-        each = [self.one(item) for item in label]  # type: ignore[union-attr]
+        each = [self.one(item) for item in label]
         if len(each) != count:
             raise LabelError(f"{len(each)} labels were given for {count} pictures; give one, or one each")
         if all(isinstance(item, int) for item in each):

@@ -201,11 +201,9 @@ class Session:
         assert self.threads is not None
         options.intra_op_num_threads = self.threads
         options.inter_op_num_threads = 1
-        # Threads wait for each other awake within a run and sleep between runs. Measured on 2 cores
-        # with the shipped digits: without any spinning batch 1 took 11 to 15 % longer, batch 64 no
-        # longer; with the runtime's default the threads burned 4.7 ms of the 5 ms after each run,
-        # with this 0.06 ms, at the default's speed (0 to 2 % from it).
-        options.add_session_config_entry("session.force_spinning_stop", "1")
+        # Idle threads stay awake for a moment, as the runtime has it: with "session.force_spinning_stop"
+        # batch 1 of the shipped digits took 0 to 2 % longer on one machine of 2 cores and 18 to 27 %
+        # on another, where a sleeping thread wakes slowly; batch 64 took no longer on either.
         if _names(choice.providers)[0] == devices.DML:
             options.enable_mem_pattern = False  # that provider's own demand
         if choice.wanted not in (None, devices.CPU):

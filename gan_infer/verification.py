@@ -162,7 +162,7 @@ def _edit(generator: Generator, record: Provenance) -> Frames:
 
 def _moving(generator: Generator, record: Provenance) -> Frames:
     seeds, steps, mode = list(record.seeds), record.more["steps"], record.more.get("mode")
-    if record.more["way"] == "loop":
+    if record.more.get("way") == "loop":
         frames = generator.loop(seeds, steps, mode, _labels(record), psi=record.psi)
     else:
         frames = generator.interpolate(seeds[0], seeds[-1], steps, mode, _labels(record), psi=record.psi)
@@ -271,7 +271,7 @@ def _written(drawn: Frames, kind: str, mode: str, record: Provenance) -> Frames:
     """Give what frames look like when they are read from a file of a format that keeps them nearly."""
     from PIL import Image
 
-    if len(drawn) == 1 and record.kind not in ("walk", "morph"):
+    if record.columns or record.kind not in ("walk", "morph"):
         with Image.open(io.BytesIO(images.encode(drawn[0], kind)), formats=_FILES) as image:
             return _frames(image, mode)
     with tempfile.TemporaryDirectory() as folder:
