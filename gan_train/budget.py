@@ -62,9 +62,9 @@ def settle(config: Config, pictures: PictureSet, say: Callable[[str], None] = _s
 def images_needed(width: int) -> float:
     """Give how many images a run must see for this width to be worth its cost.
 
-    A wider network learns more from each image and sees fewer in the same minutes. On digits, width
-    8 was ahead of 16 at half a minute and at one, by single runs (benchmarks/budget.py); how the
-    need grows with the width is a guess.
+    A wider network learns more from each image and sees fewer in the same minutes. On digits, by
+    single runs (benchmarks/budget.py), widths 8 and 12 were ahead at half a minute and one and a half,
+    and at five all from 8 to 24 lay within 12 %; how the need grows with the width is a guess.
     """
     return _NEEDED_AT_16 * float((width / 16) ** _GROWTH)
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_models_are_shipped_and_found_by_name() -> None:
-    assert {"digits", "fashion"} <= set(SHIPPED)
+    assert {"digits", "fashion", "cifar10"} <= set(SHIPPED)
     assert find("digits") == SHIPPED["digits"]
     assert Generator.load(device="cpu").name == "digits"
 
