@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench catalog clean
+.PHONY: demo test lint docs bench catalog clean
 
 demo: .venv/train.stamp
 	$(BIN)/gan-train fit digits --minutes 3.8 --out runs/demo
@@ -18,6 +18,10 @@ lint: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The documentation, into site/.
+docs: .venv/dev.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.sdk_overhead
