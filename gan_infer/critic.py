@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
@@ -56,6 +56,7 @@ class Critic:
         self._session = session
         self._run = session.run
         self._known = Classes(metadata.class_names, metadata.name)
+        self._loaded: tuple[str, str, Providers | None, int | None] | None = None
 
     @classmethod
     def load(
@@ -64,22 +65,52 @@ class Critic:
         device: str = "auto",
         providers: Providers | None = None,
         session_options: ort.SessionOptions | None = None,
+        threads: int | None = None,
     ) -> Critic:
         """Load a critic that `gan-train export --critic` wrote.
 
         Args:
             source: a path.
-            device, providers, session_options: as `Generator.load` takes them.
+            device, providers, session_options, threads: as `Generator.load` takes them.
 
         Raises:
             ModelError: no such file, or it is no critic that this version can read.
             DeviceError: the asked-for device cannot be had; says what is missing.
-            OptionError: `device` is none that there is.
+            OptionError: `device` is none that there is, or `threads` is out of range.
         """
-        opened = loading.opened(source, CRITIC, device, providers, session_options)
+        opened = loading.opened(source, CRITIC, device, providers, session_options, threads)
         metadata = CriticMetadata.from_json(opened.text)
         _check_signature(opened.session, metadata, opened.source)
-        return cls(opened.session, metadata, opened.source)
+        critic = cls(opened.session, metadata, opened.source)
+        if session_options is None:
+            critic._loaded = (str(Path(opened.source).absolute()), device, providers, threads)
+        return critic
+
+    # The end, and other processes.
+
+    def close(self) -> None:
+        """Free the model. Calls that are under way end first; later ones raise ModelError."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the file's path and hash; copies, too, open the file anew.
+
+        Raises:
+            OptionError: it was not loaded from a file, or with `session_options`, which stay here.
+            ModelError: it is closed.
+        """
+        if self._loaded is None:
+            raise OptionError(
+                f"critic {self.name!r} cannot be pickled: it was not loaded from a file, or with "
+                "session_options; load it by Critic.load with device, providers and threads alone"
+            )
+        return _load_again, (self.sha256, *self._loaded)
 
     # What the file says of itself.
 
@@ -87,6 +118,11 @@ class Critic:
     def name(self) -> str:
         """The critic's name."""
         return self.metadata.name
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the model file, in hexadecimal; worked out when it is first asked for."""
+        return self._session.sha256()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -239,6 +275,20 @@ class Critic:
                 f"[n, {height}, {width}, {channels}] with n >= 1 (score takes pictures of any size)"
             )
         return np.ascontiguousarray(array)
+
+
+def _load_again(
+    sha256: str, source: str, device: str, providers: Providers | None, threads: int | None
+) -> Critic:
+    """Load the file that a pickled critic was made of.
+
+    Raises:
+        ModelError: the file is missing or is another one than it was.
+        DeviceError: the device cannot be had in this process.
+    """
+    critic = Critic.load(source, device, providers, threads=threads)
+    loading.check_unchanged(critic._session, sha256, source, "critic")
+    return critic
 
 
 def golden_picture(golden: GoldenScore, shape: tuple[int, int, int]) -> Pictures:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gan_infer.errors import OptionError
+from gan_infer.errors import DataError, OptionError
 from gan_infer.metadata import Direction
 
 if TYPE_CHECKING:
@@ -125,3 +127,31 @@ def _numbers(name: str, amount: Amount) -> npt.NDArray[np.float64]:
             f"direction {name!r} was given {amount!r}; give numbers from -{MAX_AMOUNT:g} to {MAX_AMOUNT:g}"
         )
     return values
+
+
+def read_latent(path: Path) -> tuple[npt.NDArray[np.float32], int | None]:
+    """Read a latent that `gan-train invert` wrote, .npy or .json: float32 [latent_dim], and its class.
+
+    Returns:
+        the latent, and the index of the class that a .json names; None where there is none.
+
+    Raises:
+        DataError: the file cannot be read, or holds no single latent.
+    """
+    label = None
+    try:
+        if path.suffix.lower() == ".json":
+            held = json.loads(path.read_text(encoding="utf-8"))
+            values, label = held["latent"], held.get("label_index")
+        else:
+            values = np.load(path, allow_pickle=False)
+        latent = np.asarray(values, np.float32)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}; give a latent's file") from None
+    except (ValueError, TypeError, KeyError, AttributeError, EOFError, RecursionError):
+        raise DataError(
+            f"{path} holds no latent; give the .npy or .json that gan-train invert wrote"
+        ) from None
+    if latent.ndim not in (1, 2) or latent.size != latent.shape[-1] or not np.isfinite(latent).all():
+        raise DataError(f"{path} holds numbers of shape {latent.shape}; expected one latent, [latent_dim]")
+    return latent.reshape(-1), label if type(label) is int else None

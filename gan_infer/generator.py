@@ -11,7 +11,7 @@ import numpy as np
 
 from gan_infer import arguments, catalog, edits, images, latents, loading, paths, sheets
 from gan_infer.devices import Providers
-from gan_infer.errors import LabelError, ModelError, OptionError
+from gan_infer.errors import LabelError, OptionError
 from gan_infer.labels import Classes
 from gan_infer.loading import BATCH
 from gan_infer.metadata import GENERATOR, Direction, Metadata
@@ -756,12 +756,7 @@ def _load_again(
     """
     given = {name: getattr(reading, name) for name in reading.given()}
     generator = Generator.load(source, device, providers, threads=threads, **given)
-    if (found := generator.sha256) != sha256:
-        generator.close()
-        raise ModelError(
-            f"{source} changed since the generator was pickled (SHA-256 {found[:12]}..., then "
-            f"{sha256[:12]}...); give this process the same file, or pickle it again"
-        )
+    loading.check_unchanged(generator._session, sha256, source, "generator")
     return generator
 
 

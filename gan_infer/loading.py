@@ -122,6 +122,20 @@ def check_signature(session: AnySession, metadata: Metadata, source: str) -> Non
         )
 
 
+def check_unchanged(session: AnySession, sha256: str, source: str, kind: str) -> None:
+    """Close the session of a file that is not the one that was pickled.
+
+    Raises:
+        ModelError: it is another file.
+    """
+    if (found := session.sha256()) != sha256:
+        session.close()
+        raise ModelError(
+            f"{source} changed since the {kind} was pickled (SHA-256 {found[:12]}..., then "
+            f"{sha256[:12]}...); give this process the same file, or pickle it again"
+        )
+
+
 def shown(signature: Signature) -> str:
     """Write inputs or outputs as people read them."""
     return ", ".join(f"{name} {kind}{list(shape)}" for name, (kind, shape) in signature.items())

@@ -56,6 +56,7 @@ def test_the_critics_public_names_are_these() -> None:
     public = [name for name in vars(gan_infer.Critic) if not name.startswith("_")]
     assert sorted(public) == [
         "class_names",
+        "close",
         "conditional",
         "device",
         "device_note",
@@ -67,6 +68,7 @@ def test_the_critics_public_names_are_these() -> None:
         "prepare",
         "providers",
         "score",
+        "sha256",
     ]
 
 

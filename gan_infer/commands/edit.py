@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +16,10 @@ from gan_infer.commands import shared
 @shared.device
 @shared.label
 @shared.psi
-@click.option("--seed", type=int, default=0, show_default=True, help="The picture's seed.")
+@click.option("--seed", type=int, help="The picture's seed.  [default: 0]")
+@click.option(
+    "--latent", type=click.Path(path_type=Path), help="The picture's latent, as gan-train invert wrote it."
+)
 @click.option(
     "--direction",
     "chosen",
@@ -40,7 +44,8 @@ def edit(
     device: str,
     label: str | None,
     psi: float,
-    seed: int,
+    seed: int | None,
+    latent: Path | None,
     chosen: tuple[str, ...],
     ends: str,
     steps: int,
@@ -52,21 +57,31 @@ def edit(
     import numpy as np
 
     from gan_infer import edits, images
+    from gan_infer.errors import OptionError
 
     images.format_of(to)  # a bad name is told before the work, not after
+    if seed is not None and latent is not None:
+        raise OptionError("both --seed and --latent were given; give one")
+    start: Any = seed or 0
+    of: Any = label
+    if latent is not None:
+        start, found = edits.read_latent(latent)
+        of = found if label is None else label
     amounts = np.linspace(*edits.parse_range(ends), steps)
     generator = shared.load(model, device)
     names = chosen or tuple(generator.directions) or ("1",)  # the last is refused, with what to do
-    rows = [generator.edit(seed, label, {name: amounts}, psi=psi) for name in names]
+    rows = [generator.edit(start, of, {name: amounts}, psi=psi) for name in names]
     sheet = images.tile(np.concatenate(rows), steps)
     factor = scale or images.factor_for(*generator.image_shape[:2])
     told = None
     if provenance:
         told = dataclasses.replace(
-            generator.provenance(seed, label, psi=psi, scale=factor),
+            generator.provenance(seed or 0, of, psi=psi, scale=factor),
             kind="edit",
             columns=steps,
             more={"directions": list(names), "amounts": amounts.tolist()},
         )
+        if latent is not None:  # which no seed names
+            told = dataclasses.replace(told.without_lists(), kind="edited latent")
     images.save(images.enlarge(sheet, factor), to, told)
     click.echo(to)

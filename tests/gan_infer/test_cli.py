@@ -121,3 +121,36 @@ def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "ModelError" in done.stderr
+
+
+@pytest.mark.parametrize("ending", ["npy", "json"])
+def test_edit_takes_the_latent_of_a_picture_that_was_found(run: Run, model_file: Models, ending: str) -> None:
+    path = model_file(CONDITIONAL)
+    generator = Generator.load(path, device="cpu")
+    latent = generator.latent(11)
+    if ending == "npy":
+        np.save("found.npy", latent[None])
+        label: tuple[object, ...] = ("--label", 3)
+    else:
+        Path("found.json").write_text(json.dumps({"latent": latent.tolist(), "label_index": 3}))
+        label = ()
+    way = ("--direction", 1, "--steps", 3, "--scale", 1, "--model", path)
+    assert run("edit", "--latent", f"found.{ending}", *label, *way, "--to", "x.png")[0] == 0
+    assert run("edit", "--seed", 11, "--label", 3, *way, "--to", "y.png")[0] == 0
+    with Image.open("x.png") as one, Image.open("y.png") as other:
+        assert one.tobytes() == other.tobytes()
+    code, out, _ = run("verify", "x.png", "--model", path)
+    assert (code, out.split(":")[0]) == (1, "cannot be drawn anew")
+    code, _, err = run("edit", "--latent", f"found.{ending}", "--seed", 1, *way)
+    assert (code, err.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "3", '{"latent": 3}', '{"latent": ["a"]}', '{"latent": [1, NaN]}', "\x93NUMPY"]
+)
+@pytest.mark.parametrize("ending", ["npy", "json"])
+def test_what_is_no_latent_is_told(run: Run, model_file: Models, ending: str, text: str) -> None:
+    Path(f"x.{ending}").write_text(text)
+    code, out, err = run("edit", "--latent", f"x.{ending}", "--label", 1, "--model", model_file(CONDITIONAL))
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert run("edit", "--latent", "none.npy")[0] == 1

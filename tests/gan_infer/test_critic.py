@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from PIL import Image
 
@@ -197,3 +199,27 @@ def test_classes_in_another_order_are_matched_by_name(conditional: Generator, cr
     drawn = conditional(conditional.latents(candidate_seeds(seeds, 4).reshape(-1)), [2] * 24)
     told = critic(drawn, [7] * 24).reshape(6, 4)
     assert np.array_equal(got, drawn.reshape(6, 4, 28, 28, 1)[np.arange(6), told.argmax(axis=1)])
+
+
+def test_a_pickled_critic_judges_the_same_and_a_changed_file_is_refused(
+    critic_file: Models, tmp_path: Path
+) -> None:
+    path = tmp_path / "critic.onnx"
+    path.write_bytes(critic_file(CONDITIONAL).read_bytes())
+    critic = Critic.load(path, device="cpu", threads=1)
+    pictures = random_pictures(CONDITIONAL, 3)
+    packed = pickle.dumps(critic)
+    assert len(packed) < 1000
+    assert np.array_equal(pickle.loads(packed)(pictures, 4), critic(pictures, 4))
+    path.write_bytes(critic_file(UNCONDITIONAL).read_bytes())
+    with pytest.raises(ModelError, match="changed since the critic was pickled"):
+        pickle.loads(packed)
+    with pytest.raises(OptionError, match="session_options"):
+        pickle.dumps(Critic.load(path, device="cpu", session_options=onnxruntime.SessionOptions()))
+
+
+def test_a_closed_critic_says_so(critic_file: Models) -> None:
+    with Critic.load(critic_file(CONDITIONAL), device="cpu") as critic:
+        critic(random_pictures(CONDITIONAL, 1), 4)
+    with pytest.raises(ModelError, match="was closed"):
+        critic(random_pictures(CONDITIONAL, 1), 4)
