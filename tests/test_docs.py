@@ -49,9 +49,16 @@ def name(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give one cache to all pages: what judges digits is trained once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def page_folder(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def page_folder(tmp_path: Path, photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the folder that a page's snippets run in: pictures in `photos`, the commands on the path."""
+    monkeypatch.setenv("GANFORGE_HOME", str(cache))
     folder = tmp_path / "page"
     shutil.copytree(photos, folder / "photos")
     monkeypatch.chdir(folder)
