@@ -18,7 +18,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import budget, dcgan_speed, judge, lines, peers, presets, resume, stacked, training
+from benchmarks import budget, dcgan_speed, judge, lines, peers, presets, resume, stacked, training, watermark
 from gan_infer.errors import DataError, OptionError
 from gan_train import data
 from gan_train import presets as all_presets
@@ -442,3 +442,16 @@ class TestTraining:
         with pytest.raises(OptionError, match="something else than a run"):
             training.train(options, pictures, tmp_path / "mine", watcher)
         assert (tmp_path / "mine" / "letter.txt").exists()
+
+
+def test_a_strong_watermark_is_found_moved_or_not_and_none_is_seen_where_there_is_none() -> None:
+    rng = np.random.default_rng(5)
+    soft = watermark.smoothed(watermark.smoothed(rng.uniform(60, 200, (80, 28, 28, 3))))
+    plain, others = np.array_split(soft.astype(np.uint8), 2)
+    bound = np.quantile(watermark.strengths_found(others), 0.99)
+    strong = watermark.marked(plain, 20)
+    assert (watermark.strengths_found(plain) > bound).mean() < 0.15
+    for way in ("png", "cropped by 2"):
+        through = watermark.gone(strong, watermark.WAYS[way])
+        assert (watermark.strengths_found(through) > bound).all()
+    assert np.array_equal(watermark.gone(strong, watermark.WAYS["png"]), strong)
