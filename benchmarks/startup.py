@@ -1,11 +1,12 @@
-"""Whole processes: `gan-infer grid --label 4` against a bare script, `import gan_infer` against numpy.
+"""Whole processes: `gan-infer grid --label 4` against a bare script, imports of the SDK against numpy.
 
     python -m benchmarks.startup
 
 The bare script imports numpy and onnxruntime, loads the same file and runs the same batch; it
-writes no picture. `import_ms` is what `import gan_infer` costs over `import numpy`, the median of
-differences of pairs; `import_control_ms` the same of numpy against itself. All are run in turn, in
-processor time as well, which tells more than the clock on a busy machine. The last line is JSON.
+writes no picture. `import_ms` is what `import gan_infer` costs over `import numpy`, `generator_ms` what
+`from gan_infer import Generator` does, each the median of differences of pairs; `import_control_ms` the
+same of numpy against itself. All are run in turn, in processor time as well, which tells more than the
+clock on a busy machine. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -47,7 +48,12 @@ def process_ms(code: str, bytecode: str) -> tuple[float, float]:
 
 def import_cost() -> dict[str, float]:
     """Give what importing gan_infer costs over numpy alone, in milliseconds."""
-    codes = {"numpy": "import numpy", "gan_infer": "import gan_infer", "again": "import numpy"}
+    codes = {
+        "numpy": "import numpy",
+        "gan_infer": "import gan_infer",
+        "generator": "from gan_infer import Generator",
+        "again": "import numpy",
+    }
     with tempfile.TemporaryDirectory() as bytecode:
         times = {name: [process_ms(code, bytecode)] for name, code in codes.items()}
         for index in range(IMPORTS):
@@ -61,6 +67,8 @@ def import_cost() -> dict[str, float]:
     return {
         "import_ms": over("gan_infer", 0),
         "import_processor_ms": over("gan_infer", 1),
+        "generator_ms": over("generator", 0),
+        "generator_processor_ms": over("generator", 1),
         "import_control_ms": over("again", 0),
     }
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 import gan_infer
 
 
@@ -19,6 +21,9 @@ def test_the_public_names_are_these() -> None:
     ]
     for name in gan_infer.__all__:
         assert hasattr(gan_infer, name)
+    assert set(gan_infer.__all__) <= set(dir(gan_infer))
+    with pytest.raises(AttributeError, match="no attribute 'Generators'"):
+        gan_infer.Generators  # noqa: B018
 
 
 def test_the_generators_public_names_are_these() -> None:
