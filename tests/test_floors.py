@@ -220,6 +220,9 @@ print("fine")
 
 
 def test_importing_the_sdk_loads_no_runtime_pillow_or_click() -> None:
-    code = "import sys; from gan_infer import Critic, Generator; print([m for m in ('onnxruntime', 'PIL', 'click') if m in sys.modules])"
+    code = (
+        "import sys; from gan_infer import Critic, Generator\n"
+        "print([m for m in ('onnxruntime', 'PIL', 'click') if m in sys.modules])"
+    )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert printed.strip() == "[]"
