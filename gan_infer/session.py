@@ -122,10 +122,10 @@ class Session:
 
     def sha256(self) -> str:
         """Give the SHA-256 of the model's bytes, in hexadecimal."""
+        self._check_open()
         if not self._sha256:
             import hashlib  # loads a library of its own, and only pickles and provenance need it
 
-            self._check_open()
             self._sha256 = hashlib.sha256(self._model).hexdigest()
         return self._sha256
 

@@ -280,6 +280,7 @@ def test_calls_after_the_end_are_refused_in_a_clear_line() -> None:
     with Generator.load("digits", device="cpu") as generator:
         batches = generator.iter_batches(200)
         next(batches)
+        assert generator.sha256  # worked out once, and no way round the end
     generator.close()  # again, which is no harm
     for call in (
         lambda: generator.sample(1),
