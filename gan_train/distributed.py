@@ -8,6 +8,7 @@ taken everywhere, so that N processes do what one would do with the whole batch,
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
@@ -43,6 +44,9 @@ def joined(on_cuda: bool) -> Iterator[None]:
     if asked_for() == 1:
         yield
         return
+    # Some of its functions take the group of the time of the import as a default argument, and other
+    # parts of torch import it: imported later, it would keep the group alive beyond its end.
+    importlib.import_module("torch.distributed.nn.functional")
     if on_cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     # Decisions travel through gloo, on the CPU; gradients on CUDA through NCCL.
@@ -50,6 +54,7 @@ def joined(on_cuda: bool) -> Iterator[None]:
     try:
         yield
     finally:
+        # Ends gloo's threads; one that lets go of its last tensor while Python exits aborts it.
         dist.destroy_process_group()
 
 
