@@ -3,10 +3,10 @@
     python -m benchmarks.startup
 
 The bare script imports numpy and onnxruntime, loads the same file and runs the same batch; it
-writes no picture. `import_ms` is what `import gan_infer` costs over `import numpy`, `generator_ms` what
+writes no picture. `ratio` is of elapsed time, `processor_ratio` of processor time, which tells more on
+a busy machine. `import_ms` is what `import gan_infer` costs over `import numpy`, `generator_ms` what
 `from gan_infer import Generator` does, each the median of differences of pairs; `import_control_ms` the
-same of numpy against itself. All are run in turn, in processor time as well, which tells more than the
-clock on a busy machine. The last line is JSON.
+same of numpy against itself. All are run in turn. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -35,15 +35,27 @@ session.run(["image"], {"latent": latent, "label": np.full(64, 4)})
 """
 
 
-def process_ms(code: str, bytecode: str) -> tuple[float, float]:
-    """Give (elapsed, processor) milliseconds of Python running some code, compiled as if installed."""
+def process_ms(command: list[str], bytecode: Path) -> tuple[float, float]:
+    """Give (elapsed, processor) milliseconds of a command, its Python compiled as if installed."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    environment["PYTHONPYCACHEPREFIX"] = bytecode
+    environment["PYTHONPYCACHEPREFIX"] = str(bytecode)
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     elapsed, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     busy = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return elapsed * 1e3, busy * 1e3
+
+
+def in_turn(commands: dict[str, list[str]], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Give the (elapsed, processor) milliseconds of each command in each round, their order turned."""
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    with tempfile.TemporaryDirectory() as folder:
+        for index in range(rounds + 1):
+            for name in list(commands) if index % 2 else list(commands)[::-1]:
+                spent = process_ms(commands[name], Path(folder))
+                if index:  # the first round compiles, and warms the disk cache
+                    times[name].append(spent)
+    return times
 
 
 def import_cost() -> dict[str, float]:
@@ -54,14 +66,10 @@ def import_cost() -> dict[str, float]:
         "generator": "from gan_infer import Generator",
         "again": "import numpy",
     }
-    with tempfile.TemporaryDirectory() as bytecode:
-        times = {name: [process_ms(code, bytecode)] for name, code in codes.items()}
-        for index in range(IMPORTS):
-            for name in list(codes) if index % 2 else list(codes)[::-1]:
-                times[name].append(process_ms(codes[name], bytecode))
+    times = in_turn({name: [sys.executable, "-c", code] for name, code in codes.items()}, IMPORTS)
 
     def over(name: str, which: int) -> float:
-        pairs = zip(times[name][1:], times["numpy"][1:], strict=True)  # the first warmed the disk cache
+        pairs = zip(times[name], times["numpy"], strict=True)
         return round(statistics.median(mine[which] - bare[which] for mine, bare in pairs), 1)
 
     return {
@@ -73,27 +81,25 @@ def import_cost() -> dict[str, float]:
     }
 
 
-def main() -> None:
-    model = str(catalog.find(catalog.DEFAULT))
-    times: dict[str, list[float]] = {"grid": [], "bare": []}
+def grid_cost() -> dict[str, object]:
+    """Give the ratio of a sheet to the bare script, and the median of each in milliseconds."""
     with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder, "bare.py")
+        script, sheet = Path(folder, "bare.py"), Path(folder, "grid.png")
         script.write_text(BARE)
         grid = str(Path(sys.executable).with_name("gan-infer"))
         commands = {
-            "grid": [grid, "grid", "--label", "4", "--to", str(Path(folder, "grid.png"))],
-            "bare": [sys.executable, str(script), model],
+            "grid": [grid, "grid", "--label", "4", "--to", str(sheet)],
+            "bare": [sys.executable, str(script), str(catalog.find(catalog.DEFAULT))],
         }
-        for index in range(ROUNDS + 1):
-            for name, command in commands.items():
-                start = time.perf_counter()
-                subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-                if index:  # the first round warms the disk cache
-                    times[name].append(time.perf_counter() - start)
-    ratios = [mine / bare for mine, bare in zip(times["grid"], times["bare"], strict=True)]
-    medians = {name: round(statistics.median(each) * 1e3) for name, each in times.items()}
-    result = {"ratio": round(statistics.median(ratios), 3), "median_ms": medians, "rounds": ROUNDS}
-    print(json.dumps(result | import_cost()))
+        times = in_turn(commands, ROUNDS)
+    pairs = list(zip(times["grid"], times["bare"], strict=True))
+    elapsed, busy = (statistics.median(mine[i] / bare[i] for mine, bare in pairs) for i in (0, 1))
+    medians = {name: round(statistics.median(each for each, _ in times[name])) for name in times}
+    return {"ratio": round(elapsed, 3), "processor_ratio": round(busy, 3), "median_ms": medians}
+
+
+def main() -> None:
+    print(json.dumps({**grid_cost(), "rounds": ROUNDS, **import_cost()}))
 
 
 if __name__ == "__main__":

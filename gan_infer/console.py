@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from gan_infer.errors import GanError
+
+
+class Commands(click.Group):
+    """Commands that are imported when they are asked for, so that one does not wait for the others.
+
+    Each is a function of a module of its own, both of the command's name.
+    """
+
+    def __init__(self, *arguments: Any, package: str, names: tuple[str, ...], **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._package, self._names = package, names
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the commands' names, in the order in which `--help` lists them."""
+        return list(self._names)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Give a command, None if there is none of the name."""
+        if cmd_name not in self._names:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"{self._package}.{cmd_name}"), cmd_name)
+        return command
 
 
 def run(command: click.Command, name: str) -> NoReturn:

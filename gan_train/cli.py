@@ -9,18 +9,17 @@ import click
 
 from gan_infer import __version__, console
 from gan_infer.errors import GanError
-from gan_train.commands.data import data
-from gan_train.commands.directions import directions
-from gan_train.commands.evaluate import evaluate
-from gan_train.commands.export import export
-from gan_train.commands.fit import fit
-from gan_train.commands.invert import invert
-from gan_train.commands.presets import presets
 
+_COMMANDS: Final = ("fit", "evaluate", "export", "directions", "invert", "data", "presets")
 _NEEDED: Final = ("torch", "onnx", "onnxscript", "safetensors", "rich", "torchmetrics")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=console.Commands,
+    package="gan_train.commands",
+    names=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="gan-train")
 def cli() -> None:
     """Train a generator on pictures, measure it, export it. Add --debug for tracebacks."""
@@ -30,10 +29,6 @@ def cli() -> None:
             f"training needs {', '.join(missing)}, not installed here; "
             "install with: pip install 'ganforge[train]'"
         )
-
-
-for command in (fit, evaluate, export, directions, invert, data, presets):
-    cli.add_command(command)
 
 
 def main() -> None:
