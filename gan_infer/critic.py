@@ -14,16 +14,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from gan_infer import loading
 from gan_infer.devices import Providers
 from gan_infer.errors import DataError, ModelError, OptionError
-from gan_infer.labels import Classes
 from gan_infer.loading import BATCH
 from gan_infer.metadata import CRITIC, CriticMetadata, GoldenScore
+from gan_infer.model import Model
 from gan_infer.session import AnySession
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import onnxruntime as ort
     from PIL import Image
 
-    from gan_infer.labels import Label, LabelSpec
+    from gan_infer.labels import LabelSpec
 
     Pictures = npt.NDArray[np.uint8]
     Realness = npt.NDArray[np.float32]
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _CHANNELS: Final = (1, 3, 4)
 
 
-class Critic:
+class Critic(Model[CriticMetadata]):
     """Says how real pictures look. Make one with `Critic.load`.
 
     A picture's realness does not depend on the pictures that it is judged with.
@@ -49,14 +49,6 @@ class Critic:
         metadata: all that the file says of itself, its calibration among it.
         source: where the model came from, a path.
     """
-
-    def __init__(self, session: AnySession, metadata: CriticMetadata, source: str) -> None:
-        self.metadata = metadata
-        self.source = source
-        self._session = session
-        self._run = session.run
-        self._known = Classes(metadata.class_names, metadata.name)
-        self._loaded: tuple[str, str, Providers | None, int | None] | None = None
 
     @classmethod
     def load(
@@ -83,81 +75,8 @@ class Critic:
         _check_signature(opened.session, metadata, opened.source)
         critic = cls(opened.session, metadata, opened.source)
         if session_options is None:
-            critic._loaded = (str(Path(opened.source).absolute()), device, providers, threads)
+            critic._remember(source, device=device, providers=providers, threads=threads)
         return critic
-
-    # The end, and other processes.
-
-    def close(self) -> None:
-        """Free the model. Calls that are under way end first; later ones raise ModelError."""
-        self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the file's path and hash; copies, too, open the file anew.
-
-        Raises:
-            OptionError: it was not loaded from a file, or with `session_options`, which stay here.
-            ModelError: it is closed.
-        """
-        if self._loaded is None:
-            raise OptionError(
-                f"critic {self.name!r} cannot be pickled: it was not loaded from a file, or with "
-                "session_options; load it by Critic.load with device, providers and threads alone"
-            )
-        return _load_again, (self.sha256, *self._loaded)
-
-    # What the file says of itself.
-
-    @property
-    def name(self) -> str:
-        """The critic's name."""
-        return self.metadata.name
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the model file, in hexadecimal; worked out when it is first asked for."""
-        return self._session.sha256()
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes in the order of their indices; empty for an unconditional critic."""
-        return self.metadata.class_names
-
-    @property
-    def conditional(self) -> bool:
-        """True where the critic takes a label."""
-        return self.metadata.conditional
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of the pictures that it judges."""
-        return self.metadata.image_shape
-
-    @property
-    def device(self) -> str:
-        """Where the model really runs: "cpu", "cuda:0"."""
-        return self._session.device
-
-    @property
-    def providers(self) -> tuple[str, ...]:
-        """The runtime's execution providers in use, first choice first."""
-        return self._session.providers
-
-    @property
-    def device_note(self) -> str:
-        """Why device="auto" did not take a GPU; "" where there is nothing to say."""
-        return self._session.note
-
-    def __repr__(self) -> str:
-        height, width, channels = self.image_shape
-        classes = f", {len(self.class_names)} classes" if self.conditional else ""
-        return f"<Critic {self.name!r}: {height}x{width}x{channels}{classes}, on {self.device}>"
 
     # Judgements.
 
@@ -249,14 +168,6 @@ class Critic:
             return decode.prepare(_as_image(picture), shape, fit)
         return decode.prepare(picture, shape, fit)
 
-    def label_index(self, label: Label) -> int:
-        """Give the index of a class named by index, by name, or by an index written as text.
-
-        Raises:
-            LabelError: no such class, or the critic is unconditional.
-        """
-        return self._known.index(label)
-
     # Inside.
 
     def _realness(self, array: Pictures, labels: npt.NDArray[Any] | None) -> Realness:
@@ -275,20 +186,6 @@ class Critic:
                 f"[n, {height}, {width}, {channels}] with n >= 1 (score takes pictures of any size)"
             )
         return np.ascontiguousarray(array)
-
-
-def _load_again(
-    sha256: str, source: str, device: str, providers: Providers | None, threads: int | None
-) -> Critic:
-    """Load the file that a pickled critic was made of.
-
-    Raises:
-        ModelError: the file is missing or is another one than it was.
-        DeviceError: the device cannot be had in this process.
-    """
-    critic = Critic.load(source, device, providers, threads=threads)
-    loading.check_unchanged(critic._session, sha256, source, "critic")
-    return critic
 
 
 def golden_picture(golden: GoldenScore, shape: tuple[int, int, int]) -> Pictures:

@@ -24,6 +24,7 @@ import numpy as np
 from gan_infer import latents, metadata
 from gan_infer.errors import ModelError, OptionError
 from gan_infer.metadata import Metadata
+from gan_infer.reading import Reading
 from gan_infer.session import Session
 from gan_infer.vet import graph
 
@@ -43,27 +44,6 @@ _PASSING: Final = frozenset({"Transpose", "Reshape", "Identity", "Squeeze", "Uns
 _BOUNDED: Final = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0)}
 _LIKE_A_LABEL: Final = re.compile(r"label|class|cond|one.?hot|target|attr|^[cy]$", re.IGNORECASE)
 _LIKE_A_LATENT: Final = re.compile(r"latent|noise|^z$|^z[_.\d]|^x$", re.IGNORECASE)
-
-
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """How a foreign file is to be read; None where it shall be recognised.
-
-    Attributes:
-        latent_input, label_input, output: names in the file.
-        class_names: names in the order of their indices.
-        value_range: (-1, 1), (0, 1) or (0, 255): the output values that mean black and white.
-    """
-
-    latent_input: str | None = None
-    label_input: str | None = None
-    output: str | None = None
-    class_names: tuple[str, ...] | None = None
-    value_range: tuple[float, float] | None = None
-
-    def given(self) -> list[str]:
-        """Give the names of the fields that are not left to be recognised."""
-        return [field.name for field in dataclasses.fields(self) if getattr(self, field.name) is not None]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 import numpy as np
 
 from gan_infer import arguments, catalog, edits, images, latents, loading, paths, sheets
 from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, OptionError
-from gan_infer.labels import Classes
 from gan_infer.loading import BATCH
 from gan_infer.metadata import GENERATOR, Direction, Metadata
+from gan_infer.model import Model
+from gan_infer.reading import Reading
 from gan_infer.session import AnySession, as_float32
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from gan_infer.critic import Critic
-    from gan_infer.foreign import Reading
     from gan_infer.labels import Label, Labels, LabelSpec, Mix, Weights
     from gan_infer.provenance import Provenance
 
@@ -32,14 +32,12 @@ if TYPE_CHECKING:
     Seeds = latents.Seeds
     # A seed, or the latent itself, float [latent_dim].
     Point = int | npt.NDArray[np.floating[Any]]
-    # What was asked for, the file that it was, device, providers, threads, how to read it.
-    _Loaded = tuple[str, str, str, Providers | None, int | None, Reading]
 
 # What one array may hold, in bytes; more pictures than that go through iter_batches.
 MAX_ARRAY_BYTES: Final = 2 * 1024**3
 
 
-class Generator:
+class Generator(Model[Metadata]):
     """A generator of pictures from a model file. Make one with `Generator.load`.
 
     The same model, seed and label give the same pixels, whatever the batch size, the position
@@ -56,16 +54,11 @@ class Generator:
     """
 
     def __init__(self, session: AnySession, metadata: Metadata, source: str) -> None:
-        self.metadata = metadata
-        self.source = source
-        self._session = session
-        self._run = session.run
-        self._loaded: _Loaded | None = None
+        weights = session.optional_inputs.get("label_weights", ("", ()))
+        mixes = weights[0] == "tensor(float)" and weights[1][1:] == (len(metadata.class_names),)
+        super().__init__(session, metadata, source, mixes=metadata.conditional and mixes)
         self._classes = len(metadata.class_names)
         self._levels = metadata.height * metadata.width * metadata.channels  # of one picture
-        weights = session.optional_inputs.get("label_weights", ("", ()))
-        mixes = weights[0] == "tensor(float)" and weights[1][1:] == (self._classes,)
-        self._known = Classes(metadata.class_names, metadata.name, mixes=self._classes > 0 and mixes)
         self._directions = {direction.name: direction for direction in metadata.directions}
 
     @classmethod
@@ -110,8 +103,6 @@ class Generator:
                 `session_options`, an hf:// address was given without the extra `hub`, or an
                 argument for foreign files does not fit the file, or is given for one of ours.
         """
-        from gan_infer.foreign import Reading
-
         names = tuple(class_names) if class_names is not None else None
         reading = Reading(latent_input, label_input, output, names, value_range)
         opened = loading.opened(source, GENERATOR, device, providers, session_options, threads, reading)
@@ -119,70 +110,17 @@ class Generator:
         loading.check_signature(opened.session, metadata, opened.source)
         generator = cls(opened.session, metadata, opened.source)
         if session_options is None:
-            absolute = str(Path(opened.source).absolute())
-            generator._loaded = (str(source), absolute, device, providers, threads, reading)
+            generator._remember(
+                source, device=device, providers=providers, threads=threads, **dataclasses.asdict(reading)
+            )
         return generator
 
-    # The end, and other processes.
-
-    def close(self) -> None:
-        """Free the model. Calls that are under way end first; later ones raise ModelError."""
-        self._session.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the file's name and hash; copies, too, open the file anew.
-
-        Raises:
-            OptionError: it was not loaded from a file, or with `session_options`, which stay here.
-            ModelError: it is closed.
-        """
-        if self._loaded is None:
-            raise OptionError(
-                f"generator {self.name!r} cannot be pickled: it was not loaded from a file, or with "
-                "session_options; load it by Generator.load with device, providers and threads alone"
-            )
-        asked, path, device, providers, threads, reading = self._loaded
-        shipped = catalog.shipped_models().get(asked) == Path(path)
-        source = asked if shipped or "://" in asked else path  # another machine has its own copy
-        return _load_again, (source, self.sha256, device, providers, threads, reading)
-
     # What the file says of itself.
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.metadata.name
-
-    @property
-    def sha256(self) -> str:
-        """The SHA-256 of the model file, in hexadecimal; worked out when it is first asked for."""
-        return self._session.sha256()
 
     @property
     def latent_dim(self) -> int:
         """Elements in a latent."""
         return self.metadata.latent_dim
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes in the order of their indices; empty for an unconditional model."""
-        return self.metadata.class_names
-
-    @property
-    def conditional(self) -> bool:
-        """True where the model takes a label."""
-        return self._classes > 0
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of a picture."""
-        return self.metadata.image_shape
 
     @property
     def mixes_labels(self) -> bool:
@@ -193,26 +131,6 @@ class Generator:
     def directions(self) -> dict[str, Direction]:
         """The ways to `edit` a picture that the file names, by name, in the file's order."""
         return dict(self._directions)
-
-    @property
-    def device(self) -> str:
-        """Where the model really runs: "cpu", "cuda:0"."""
-        return self._session.device
-
-    @property
-    def providers(self) -> tuple[str, ...]:
-        """The runtime's execution providers in use, first choice first."""
-        return self._session.providers
-
-    @property
-    def device_note(self) -> str:
-        """Why device="auto" did not take a GPU; "" where there is nothing to say."""
-        return self._session.note
-
-    def __repr__(self) -> str:
-        height, width, channels = self.image_shape
-        classes = f", {self._classes} classes" if self._classes else ""
-        return f"<Generator {self.name!r}: {height}x{width}x{channels}{classes}, on {self.device}>"
 
     # Pictures.
 
@@ -584,16 +502,6 @@ class Generator:
         """
         return self._known.as_weights(self._known.one(label))
 
-    def label_index(self, label: Label) -> int:
-        """Give the index of a class named by index, by name, or by an index written as text.
-
-        A text is first looked up as a name, then read as an index.
-
-        Raises:
-            LabelError: no such class, or the model is unconditional.
-        """
-        return self._known.index(label)
-
     # Inside.
 
     def _pictures(self, array: Latents, labels: Labels | Weights | None) -> Pictures:
@@ -738,26 +646,6 @@ class Generator:
         if first + count > latents.SEED_LIMIT:
             raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")
         return first
-
-
-def _load_again(
-    source: str,
-    sha256: str,
-    device: str,
-    providers: Providers | None,
-    threads: int | None,
-    reading: Reading,
-) -> Generator:
-    """Load the file that a pickled generator was made of.
-
-    Raises:
-        ModelError: the file is missing or is another one than it was.
-        DeviceError: the device cannot be had in this process.
-    """
-    given = {name: getattr(reading, name) for name in reading.given()}
-    generator = Generator.load(source, device, providers, threads=threads, **given)
-    loading.check_unchanged(generator._session, sha256, source, "generator")
-    return generator
 
 
 def _truncated(array: Latents, psi: float) -> Latents:

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Final
 from gan_infer.devices import Providers
 from gan_infer.errors import ModelError, OptionError
 from gan_infer.metadata import CRITIC, GENERATOR, KEY, Metadata, kind_of
+from gan_infer.reading import Reading
 from gan_infer.session import AnySession, Session
 
 if TYPE_CHECKING:
     import onnxruntime as ort
-
-    from gan_infer.foreign import Reading
 
 # Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
 BATCH: Final = 64
@@ -68,7 +67,7 @@ def opened(
         DeviceError: the asked-for device cannot be had; says what is missing.
         OptionError: `device` or `threads` is none that there is, or `reading` does not fit the file.
     """
-    from gan_infer import catalog, foreign, vet  # a third of what importing the SDK would cost
+    from gan_infer import catalog, vet  # vetting is a part of what importing the SDK would cost
 
     path, model = catalog.read(source)
     vet.check(model, str(path))  # the very bytes that the runtime gets
@@ -81,6 +80,8 @@ def opened(
         threads=threads,
     )
     if KEY not in session.metadata and reading is not None:
+        from gan_infer import foreign  # most files are ours
+
         adapted = foreign.adapt(session, model, str(path), reading)
         return Opened(adapted, adapted.metadata[KEY], str(path))
     if KEY not in session.metadata:
@@ -119,20 +120,6 @@ def check_signature(session: AnySession, metadata: Metadata, source: str) -> Non
         raise ModelError(
             f"{source} makes pictures of {list(image[1][1:])}, its metadata says "
             f"{list(metadata.image_shape)}; export it again"
-        )
-
-
-def check_unchanged(session: AnySession, sha256: str, source: str, kind: str) -> None:
-    """Close the session of a file that is not the one that was pickled.
-
-    Raises:
-        ModelError: it is another file.
-    """
-    if (found := session.sha256()) != sha256:
-        session.close()
-        raise ModelError(
-            f"{source} changed since the {kind} was pickled (SHA-256 {found[:12]}..., then "
-            f"{sha256[:12]}...); give this process the same file, or pickle it again"
         )
 
 

@@ -237,7 +237,7 @@ class Session:
 
     def _check_open(self) -> None:
         if self._closed:
-            raise ModelError(f"{self.source} was closed; load it again with Generator.load")
+            raise ModelError(f"{self.source} was closed; load it again")
 
     def _failure(self, error: Exception) -> Exception:
         if self.device == "cpu":

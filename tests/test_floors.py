@@ -14,12 +14,12 @@ ROOT = Path(__file__).parent.parent
 # A file may import from floors below its own, never from its own floor or above.
 FLOORS = {
     "gan_infer": [
-        ["errors", "cores", "packets", "version"],
+        ["errors", "cores", "packets", "reading", "version"],
         ["files", "latents", "devices", "buckets", "paths", "mixes", "vet.wire", "decode"],
         ["provenance", "arguments"],
         ["metadata", "images", "session", "hub", "labels", "sheets", "vet.graph"],
         ["catalog", "vet.call", "edits", "animation", "plots"],
-        ["vet.arithmetic", "vet.places"],
+        ["vet.arithmetic", "vet.places", "model"],
         ["vet.values"],
         ["vet"],
         ["foreign"],

@@ -289,7 +289,7 @@ def test_calls_after_the_end_are_refused_in_a_clear_line() -> None:
         lambda: next(batches),
         lambda: pickle.dumps(generator),
     ):
-        with pytest.raises(ModelError, match=r"was closed; load it again with Generator.load"):
+        with pytest.raises(ModelError, match="was closed; load it again"):
             call()
     assert generator.name == "digits"  # what it was can still be asked
 
