@@ -208,7 +208,7 @@ def _with_label(plan: _Plan, label: str, session: Session, model: graph.Model, r
     if one_hot and _is_row(shape) and shape[1]:
         classes = shape[1]
     elif kind in _INTEGERS and (len(shape) == 1 or (len(shape) == 2 and shape[1] in (1, None))):
-        classes = _embedded(model, label) or len(reading.class_names or ())
+        classes = _looked_up(model, label) or len(reading.class_names or ())
     else:
         raise _UnclearError(
             f"the input {label!r} is no label: integer [n] or [n, 1], or float [n, classes] or "
@@ -237,17 +237,24 @@ def _without_label(plan: _Plan, reading: Reading) -> _Plan:
     return plan
 
 
-def _embedded(model: graph.Model, label: str) -> int:
-    """Give the rows of the table that a label is looked up in, 0 where none is seen."""
-    tables = {tensor.name: tensor.shape for tensor in model.initializers}
+def _looked_up(model: graph.Model, label: str) -> int:
+    """Give the rows of the table that a label is looked up in, or its places in one-hot; 0 if not seen."""
+    tables = {tensor.name: tensor for tensor in model.initializers}
     same = {label}
     for node in model.nodes:
+        value = node.attributes.get("value")
+        if node.op == "Constant" and isinstance(value, graph.Tensor):
+            tables[node.outputs[0]] = value
         if node.op in _PASSING and node.inputs and node.inputs[0] in same:
             same.update(node.outputs)
         if node.op == "Gather" and len(node.inputs) == 2 and node.inputs[1] in same:
-            shape = tables.get(node.inputs[0], ())
-            if len(shape) == 2 and node.attributes.get("axis", 0) == 0:
-                return shape[0]
+            table = tables.get(node.inputs[0])
+            if table is not None and len(table.shape) == 2 and node.attributes.get("axis", 0) == 0:
+                return table.shape[0]
+        if node.op == "OneHot" and len(node.inputs) == 3 and node.inputs[0] in same:
+            depth = tables.get(node.inputs[1])
+            if depth is not None and depth.value is not None and depth.value.size == 1:
+                return int(depth.value.item())
     return 0
 
 

@@ -40,6 +40,11 @@ def _quotient(call: Call) -> Array:
     return np.asarray(np.sign(left) * np.sign(right) * (np.abs(left) // np.abs(right)))
 
 
+def _remainder(call: Call) -> Array:
+    left, right = _small(call, 0), _small(call, 1)
+    return np.asarray(np.fmod(left, right) if call.number("fmod", 0) else np.mod(left, right))
+
+
 def _shaped(call: Call) -> Array:
     return _small(call, 0).reshape(places.OPERATORS[call.op](call)[0][0])
 
@@ -95,11 +100,17 @@ VALUES: Final[dict[str, Callable[[Call], Array | None]]] = {
     "Sub": _binary(np.subtract),
     "Mul": _binary(np.multiply),
     "Div": _quotient,
+    "Mod": _remainder,
     "Equal": _binary(np.equal),
     "Greater": _binary(np.greater),
+    "GreaterOrEqual": _binary(np.greater_equal),
     "Less": _binary(np.less),
+    "LessOrEqual": _binary(np.less_equal),
+    "And": _binary(np.logical_and),
+    "Or": _binary(np.logical_or),
     "Max": _binary(np.maximum),
     "Min": _binary(np.minimum),
+    "Abs": _unary(np.abs),
     "Neg": _unary(np.negative),
     "Floor": _unary(np.floor),
     "Ceil": _unary(np.ceil),
@@ -114,6 +125,9 @@ VALUES: Final[dict[str, Callable[[Call], Array | None]]] = {
     "Flatten": _shaped,
     "Squeeze": _shaped,
     "Unsqueeze": _shaped,
+    "Transpose": lambda call: _small(call, 0).transpose(
+        call.numbers("perm", range(_small(call, 0).ndim)[::-1])
+    ),
     "Expand": lambda call: np.broadcast_to(_small(call, 0), places.OPERATORS["Expand"](call)[0][0]),
     "Range": _range_value,
     "ReduceProd": _reduced(np.prod),
