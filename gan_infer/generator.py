@@ -230,12 +230,45 @@ class Generator(Model[Metadata]):
         arguments.check_output(output)
         count = self._fitting(n)
         if best_of != 1 or critic is not None:
-            pictures = self._chosen(
-                count, label, seed, psi, arguments.whole_number(best_of, "best_of"), critic
-            )
+            pictures = self.choose(count, label, seed, best_of=best_of, critic=critic, psi=psi)[0]
         else:
             pictures = self._joined(self.iter_batches(count, label, seed, psi=psi), count)
         return pictures if output == "np" else [images.to_pil(picture) for picture in pictures]
+
+    def choose(
+        self,
+        n: int = 1,
+        label: LabelSpec = None,
+        seed: int | None = None,
+        *,
+        best_of: int,
+        critic: Critic | None,
+        psi: float = 1.0,
+    ) -> tuple[Pictures, npt.NDArray[np.uint64]]:
+        """Make the pictures that `sample` makes with `best_of`, and tell which candidates they are.
+
+        Returns:
+            uint8 [n, height, width, channels], and uint64 [n]: the seed by which each was drawn, under
+            the label of the seed that it was chosen for. `provenance` takes both.
+
+        Raises:
+            OptionError, LabelError: as `sample`.
+        """
+        from gan_infer import choice  # most callers never choose
+
+        count, factor = self._fitting(n), paths.check_psi(psi)
+        first = self._first(count, seed)
+        seeds = np.arange(first, first + count, dtype=np.uint64)
+        labels = self._known.of_seeds(self._known.each(label, count), seeds)
+        candidates = arguments.whole_number(best_of, "best_of")
+        judge = choice.check(critic, self.image_shape, self.class_names, candidates)
+        if judge.conditional and labels is not None and labels.ndim == 2:
+            raise LabelError("a critic with classes judges no mixes of labels; give one class, or no best_of")
+
+        def draw(seeds: npt.NDArray[np.uint64], labels: Labels | Weights | None) -> Pictures:
+            return self._pictures(_truncated(self.latents(seeds), factor), labels)
+
+        return choice.most_convincing(draw, judge, seeds, labels, self.class_names, candidates)
 
     def iter_batches(
         self,
@@ -533,23 +566,6 @@ class Generator(Model[Metadata]):
             yield self._pictures(
                 _truncated(self.latents(seeds), psi), self._known.of_seeds(spec, seeds, start)
             )
-
-    def _chosen(
-        self, count: int, label: LabelSpec, seed: int | None, psi: float, best_of: int, critic: Critic | None
-    ) -> Pictures:
-        from gan_infer import choice  # most callers never choose
-
-        first, factor = self._first(count, seed), paths.check_psi(psi)
-        seeds = np.arange(first, first + count, dtype=np.uint64)
-        labels = self._known.of_seeds(self._known.each(label, count), seeds)
-        judge = choice.check(critic, self.image_shape, self.class_names, best_of)
-        if judge.conditional and labels is not None and labels.ndim == 2:
-            raise LabelError("a critic with classes judges no mixes of labels; give one class, or no best_of")
-
-        def draw(seeds: npt.NDArray[np.uint64], labels: Labels | Weights | None) -> Pictures:
-            return self._pictures(_truncated(self.latents(seeds), factor), labels)
-
-        return choice.most_convincing(draw, judge, seeds, labels, self.class_names, best_of)[0]
 
     def _fitting(self, n: object, name: str = "n") -> int:
         count = arguments.whole_number(n, name)

@@ -28,6 +28,7 @@ def test_the_public_names_are_these() -> None:
 
 def test_the_generators_public_names_are_these() -> None:
     assert [name for name in dir(gan_infer.Generator) if not name.startswith("_")] == [
+        "choose",
         "class_names",
         "close",
         "conditional",

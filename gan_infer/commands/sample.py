@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from gan_infer import console
 from gan_infer.commands import shared
 
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from gan_infer.critic import Critic
+    from gan_infer.generator import Generator
+
+    # Pictures, and the seed that each was drawn by.
+    Drawn = Iterator[tuple[npt.NDArray[np.uint8], Iterable[int]]]
+
 _MOST_FILES: Final = 1_000_000
+_AT_ONCE: Final = 64
 
 
 @click.command()
@@ -23,6 +35,10 @@ _MOST_FILES: Final = 1_000_000
 @shared.label
 @shared.psi
 @click.option("--seed", type=int, help="The first picture's seed; fresh by default.")
+@click.option(
+    "--best-of", type=int, help="Of so many candidates a picture, write the one --critic likes best."
+)
+@click.option("--critic", help="A critic that gan-train export --critic wrote; for --best-of.")
 @click.option(
     "--to", type=click.Path(path_type=Path), required=True, help="The folder to write PNG files to."
 )
@@ -35,6 +51,8 @@ def sample(
     label: str | None,
     psi: float,
     seed: int | None,
+    best_of: int | None,
+    critic: str | None,
     to: Path,
     provenance: bool,
     sign: tuple[Path, Path] | None,
@@ -44,22 +62,31 @@ def sample(
     from concurrent.futures import ThreadPoolExecutor
 
     from gan_infer import images, latents
+    from gan_infer.critic import Critic
     from gan_infer.errors import OptionError
 
     if to.exists() and not to.is_dir():
         raise OptionError(f"cannot write into {to}: it is a file; give the name of a folder")
     if n > _MOST_FILES:
         raise OptionError(f"{n:,} files are too many for one call; ask for at most {_MOST_FILES:,}")
+    if (best_of is None) != (critic is None):
+        raise OptionError("--best-of and --critic go together; give both or neither")
     signer = shared.signer(sign)
     generator = shared.load(model, device, **foreign)
     first = latents.fresh_seed(max(1, n)) if seed is None else seed
-    batches = generator.iter_batches(n, label, first, psi=psi)
+    drawn = _drawn(generator, n, label, first, psi)
+    if critic is not None and best_of is not None:
+        drawn = _chosen(generator, n, label, first, psi, best_of, Critic.load(critic, device=device))
     done, start, shown = 0, time.monotonic(), 0.0
     with ThreadPoolExecutor() as pool:  # encoding leaves Python's lock, and is half of the work
-        for batch in batches:
-            seeds = range(first + done, first + done + len(batch))
-            names = [to / f"seed{seed:06d}.png" for seed in seeds]
-            told = [generator.provenance(seed, label, psi=psi) if provenance else None for seed in seeds]
+        for batch, seeds in drawn:
+            asked = range(first + done, first + done + len(batch))
+            names = [to / f"seed{seed:06d}.png" for seed in asked]
+            classes = _classes(generator, label, asked)
+            told = [
+                generator.provenance(seed, each, psi=psi) if provenance else None
+                for seed, each in zip(seeds, classes, strict=True)
+            ]
             for _ in pool.map(images.save, batch, names, told, itertools.repeat(signer)):
                 pass
             done += len(batch)
@@ -69,3 +96,27 @@ def sample(
                 left = spent / done * (n - done)
                 console.say(f"{done:,} of {n:,} pictures, {left:.0f} s left")
     click.echo(to)
+
+
+def _drawn(generator: Generator, n: int, label: str | None, first: int, psi: float) -> Drawn:
+    done = first
+    for batch in generator.iter_batches(n, label, first, psi=psi):
+        yield batch, range(done, done + len(batch))
+        done += len(batch)
+
+
+def _chosen(
+    generator: Generator, n: int, label: str | None, first: int, psi: float, best_of: int, critic: Critic
+) -> Drawn:
+    generator.iter_batches(n, label, first, psi=psi)  # refuses what cannot be drawn before the work
+    for start in range(0, n, _AT_ONCE):
+        count = min(_AT_ONCE, n - start)
+        batch, seeds = generator.choose(count, label, first + start, best_of=best_of, critic=critic, psi=psi)
+        yield batch, seeds.tolist()
+
+
+def _classes(generator: Generator, label: str | None, asked: Sequence[int]) -> list[int | str | None]:
+    """Give the label of each seed that was asked for: a candidate keeps it, whatever its own seed."""
+    if label is not None or not generator.conditional:
+        return [label] * len(asked)
+    return [seed % len(generator.class_names) for seed in asked]

@@ -167,6 +167,15 @@ def test_the_best_of_four_is_the_most_real_candidate_under_the_label(
     assert critic(chosen, [3] * 9).mean() > critic(plain, [3] * 9).mean()
 
 
+def test_what_was_chosen_can_be_drawn_again(conditional: Generator, critic: Critic) -> None:
+    pictures, seeds = conditional.choose(9, 3, 5, best_of=4, critic=critic)
+    assert np.array_equal(pictures, conditional.sample(9, label=3, seed=5, best_of=4, critic=critic))
+    assert seeds.dtype == np.uint64
+    assert len(set(seeds.tolist()) - set(range(5, 14))) >= 3  # others than those asked for
+    again = [conditional.sample(1, label=3, seed=int(seed))[0] for seed in seeds]
+    assert np.array_equal(pictures, again)
+
+
 def test_the_best_depends_on_its_seed_alone(conditional: Generator, critic: Critic) -> None:
     many = conditional.sample(40, seed=0, best_of=3, critic=critic)
     for seed in (0, 13, 39):

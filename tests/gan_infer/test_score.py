@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_infer import Critic, OptionError, cli, plots
+from gan_infer import Critic, Generator, OptionError, cli, plots
 from tests.conftest import CONDITIONAL, UNCONDITIONAL, CommandLine, Kind, Run, random_pictures
 
 Models = Callable[[Kind], Path]
@@ -125,3 +125,44 @@ def test_a_perfect_calibration_lies_on_the_line() -> None:
     assert len(drawn.points) == 3  # an empty bin says nothing
     for x, y in drawn.points:
         assert (x - x0) / (x1 - x0) == pytest.approx((y - y0) / (y1 - y0))
+
+
+@pytest.mark.parametrize("label", [None, 3])
+def test_the_most_convincing_are_written_and_can_be_verified(
+    run: Run, model_file: Models, critic_file: Models, label: int | None
+) -> None:
+    model, critic = model_file(CONDITIONAL), critic_file(CONDITIONAL)
+    chosen = () if label is None else ("--label", label)
+    more = ("--best-of", 3, "--critic", critic, "--model", model, "--device", "cpu", *chosen)
+    assert run("sample", 66, "--seed", 7, "--to", "best", *more)[0] == 0
+    expected = Generator.load(model, device="cpu").sample(
+        66, label=label, seed=7, best_of=3, critic=Critic.load(critic, device="cpu")
+    )
+    files = sorted(Path("best").iterdir())
+    assert [file.name for file in files] == [f"seed{seed:06}.png" for seed in range(7, 73)]
+    for index in (0, 1, 64, 65):
+        with Image.open(files[index]) as image:
+            assert np.array_equal(np.asarray(image), expected[index][..., 0])
+    code, out, _ = run("verify", *files[::13], "--model", model)
+    assert (code, out.count("same: ")) == (0, len(files[::13])), out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--best-of", 3), "go together"),
+        (("--critic", "none.onnx"), "go together"),
+        (("--best-of", 3, "--critic", "none.onnx"), "none.onnx"),
+        (("--best-of", 0, "--critic", None), "best_of was 0"),
+        (("--best-of", 2, "--critic", None, "--label", "3:1,4:1"), "mixes"),
+    ],
+)
+def test_what_cannot_be_chosen_is_told_in_a_line(
+    run: Run, model_file: Models, critic_file: Models, given: tuple[object, ...], said: str
+) -> None:
+    critic = critic_file(CONDITIONAL)
+    more = [critic if each is None else each for each in given]
+    code, _, err = run("sample", 5, "--model", model_file(CONDITIONAL), "--to", "out", *more)
+    assert (code, err.count("\n")) == (1, 1)
+    assert said in err
+    assert not Path("out").exists()
