@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from gan_infer.errors import ModelError
 from gan_infer.latents import ALGORITHM, DISTRIBUTIONS, SEED_LIMIT
@@ -65,8 +65,31 @@ class Direction:
     class_vectors: tuple[tuple[float, ...], ...] = ()
 
 
+class Described:
+    """What follows from what every model file says of itself; the fields are those of its heirs."""
+
+    height: int
+    width: int
+    channels: int
+    class_names: tuple[str, ...]
+
+    @property
+    def conditional(self) -> bool:
+        """True where the model takes a label."""
+        return bool(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        return self.height, self.width, self.channels
+
+    def to_json(self) -> str:
+        """Give the text that stands under `KEY` in the file."""
+        return json.dumps(dataclasses.asdict(cast(Any, self)), ensure_ascii=False, sort_keys=True)
+
+
 @dataclasses.dataclass(frozen=True)
-class Metadata:
+class Metadata(Described):
     """What a generator file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
 
     `truncation` is the factor that the graph itself puts on every latent: whoever runs the file
@@ -99,20 +122,6 @@ class Metadata:
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     golden: tuple[Golden, ...] = ()
     directions: tuple[Direction, ...] = ()
-
-    @property
-    def conditional(self) -> bool:
-        """True where the model takes a label."""
-        return bool(self.class_names)
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
-        return self.height, self.width, self.channels
-
-    def to_json(self) -> str:
-        """Give the text that stands under `KEY` in the file."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
@@ -166,7 +175,7 @@ class GoldenScore:
 
 
 @dataclasses.dataclass(frozen=True)
-class CriticMetadata:
+class CriticMetadata(Described):
     """What a critic file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
 
     `fit` is how a picture of another shape gets the critic's, "crop" or "pad". `calibration` says
@@ -193,20 +202,6 @@ class CriticMetadata:
     created_at: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     golden: tuple[GoldenScore, ...] = ()
-
-    @property
-    def conditional(self) -> bool:
-        """True where the critic takes a label."""
-        return bool(self.class_names)
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
-        return self.height, self.width, self.channels
-
-    def to_json(self) -> str:
-        """Give the text that stands under `KEY` in the file."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> CriticMetadata:
