@@ -32,6 +32,19 @@ class Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(f"{self._package}.{cmd_name}"), cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name; for one that is not there, say which may be meant."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib  # only who mistypes waits for it
+
+            if close := difflib.get_close_matches(args[0], self._names, 1):
+                raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from None
+            raise
+
 
 def run(command: click.Command, name: str) -> NoReturn:
     """Run a click command and leave the process with the exit code of the contract.

@@ -1,0 +1,49 @@
+"""Both command lines: commands come when they are asked for, and a mistyped one is told what was meant."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import gan_infer.cli
+import gan_train.cli
+
+PROGRAMS = {"gan-infer": gan_infer.cli.cli, "gan-train": gan_train.cli.cli}
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_lists_every_command_in_its_order(name: str) -> None:
+    program = PROGRAMS[name]
+    told = CliRunner().invoke(program, ["--help"])
+    commands = program.list_commands(click.Context(program))
+    listed = told.output[told.output.index("Commands:") :].splitlines()[1:]
+    assert told.exit_code == 0
+    assert [line.split()[0] for line in listed if line.startswith("  ") and line[2] != " "] == commands
+    for command in commands:
+        helped = CliRunner().invoke(program, [command, "--help"])
+        assert (helped.exit_code, helped.output.splitlines()[0].split()[2]) == (0, command)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "meant"),
+    [("gan-infer", "gird", "grid"), ("gan-train", "eval", "evaluate"), ("gan-train", "fitt", "fit")],
+)
+def test_a_mistyped_command_is_told_what_was_meant(name: str, typed: str, meant: str) -> None:
+    told = CliRunner().invoke(PROGRAMS[name], [typed])
+    assert told.exit_code == 2
+    assert f"No such command '{typed}'. Did you mean '{meant}'?" in told.output
+    far = CliRunner().invoke(PROGRAMS[name], ["zzz"])
+    assert (far.exit_code, "Did you mean" in far.output) == (2, False)
+
+
+def test_a_command_does_not_wait_for_the_others() -> None:
+    code = (
+        "import sys; from gan_infer.cli import cli; cli(['grid', '--help'], standalone_mode=False); "
+        "print(sorted(name for name in sys.modules if name.startswith('gan_infer.commands.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "['gan_infer.commands.grid', 'gan_infer.commands.shared']"
