@@ -11,7 +11,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,7 +83,9 @@ class Recorder:
         found = distributed.share_object(found)
         if found is not None:
             self._take(players, found)
-            self._watcher.note(f"resuming {self._run} at {self.progress.images_seen:,} images")
+            self._watcher.note(
+                f"resuming {self._run} at {self.progress.images_seen:,} images{self._best_so_far()}"
+            )
         self._rewrite()
         if self._writes and found is not None:
             self._point_at_newest()
@@ -317,14 +319,18 @@ class Recorder:
         }
         return checkpoint.save(self._run, Checkpoint({**state.tensors(players), **extra}, facts))
 
+    def _best_so_far(self) -> str:
+        """Say what a watcher who has just come has not been told: the best that was measured."""
+        measured = _distances(self.progress.history)
+        if not measured:
+            return ""
+        frechet, seen = min(measured)
+        return f"; the best so far: Frechet distance {frechet:.4g}, at {seen:,} images"
+
     def _best(self, newest: str | None = None) -> str:
         """Name the checkpoint of the smallest Frechet distance; the newest where none was measured."""
         names = set(checkpoint.names(self._run))
-        lines = [
-            (line["values"]["frechet"], checkpoint.name_of(line["images_seen"]))
-            for line in self.progress.history
-            if "frechet" in line["values"]
-        ]
+        lines = [(frechet, checkpoint.name_of(seen)) for frechet, seen in _distances(self.progress.history)]
         kept = [line for line in lines if line[1] in names]
         return min(kept)[1] if kept else newest or max(names)
 
@@ -368,6 +374,13 @@ def describe_data(pictures: PictureSet) -> dict[str, Any]:
         "licence": pictures.licence,
         "preparation": pictures.preparation,
     }
+
+
+def _distances(history: Sequence[Mapping[str, Any]]) -> list[tuple[float, int]]:
+    """Give the Frechet distances that were measured, each with the images seen."""
+    return [
+        (line["values"]["frechet"], line["images_seen"]) for line in history if "frechet" in line["values"]
+    ]
 
 
 def _table(outcomes: list[Outcome]) -> torch.Tensor:

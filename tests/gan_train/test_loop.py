@@ -188,7 +188,9 @@ def test_what_is_measured_is_kept_and_best_is_by_it(pictures: PictureSet, tmp_pa
     parts = tmp_path / "parts"
     config.write(options, parts / checkpoint.CONFIG)
     assert loop.train(options, plain, parts, Watcher(stop_after=17)) is False
-    assert loop.train(options, plain, parts, Watcher()) is True
+    last = Watcher()
+    assert loop.train(options, plain, parts, last) is True
+    assert last.notes[0].endswith(f"best so far: Frechet distance {distances[0]:.4g}, at 80 images")
     assert timeless(tmp_path / "whole") == timeless(parts)
 
 
