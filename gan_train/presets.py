@@ -111,6 +111,7 @@ PRESETS: Final[dict[str, Preset]] = {
             "loss.name": "hinge",
             "loss.r1_gamma": 0.0,
             "optimizer.batch_size": 32,
+            "optimizer.discriminator_steps": 2,
             "optimizer.learning_rate": 1e-3,
             "optimizer.final_learning_rate": 1e-4,
             "optimizer.beta2": 0.9,

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 CASES: dict[str, dict[str, Any]] = {
     "resnet": {},
     "dcgan": {},
-    "sngan": {"optimizer.discriminator_steps": 2, "optimizer.learning_rate": 1e-4},
+    "sngan": {"optimizer.learning_rate": 1e-4},
     "relativistic": {"augment.policy": "translation,cutout", "augment.target": 0.6},
 }
 
