@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from gan_infer import arguments, catalog, edits, images, latents, loading, paths, sheets
+from gan_infer import arguments, catalog, edits, images, latents, loading, paths
 from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, OptionError
 from gan_infer.loading import BATCH
 from gan_infer.metadata import GENERATOR, Direction, Metadata
 from gan_infer.model import Model
 from gan_infer.reading import Reading
-from gan_infer.session import AnySession, as_float32
+from gan_infer.session import AnySession
+from gan_infer.space import Space, truncated
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,15 +27,10 @@ if TYPE_CHECKING:
     from gan_infer.critic import Critic
     from gan_infer.labels import Label, Labels, LabelSpec, Mix, Weights
     from gan_infer.provenance import Provenance
+    from gan_infer.space import Latents, Point
 
     Pictures = npt.NDArray[np.uint8]
-    Latents = npt.NDArray[np.float32]
     Seeds = latents.Seeds
-    # A seed, or the latent itself, float [latent_dim].
-    Point = int | npt.NDArray[np.floating[Any]]
-
-# What one array may hold, in bytes; more pictures than that go through iter_batches.
-MAX_ARRAY_BYTES: Final = 2 * 1024**3
 
 
 class Generator(Model[Metadata]):
@@ -57,9 +53,7 @@ class Generator(Model[Metadata]):
         weights = session.optional_inputs.get("label_weights", ("", ()))
         mixes = weights[0] == "tensor(float)" and weights[1][1:] == (len(metadata.class_names),)
         super().__init__(session, metadata, source, mixes=metadata.conditional and mixes)
-        self._classes = len(metadata.class_names)
-        self._levels = metadata.height * metadata.width * metadata.channels  # of one picture
-        self._directions = {direction.name: direction for direction in metadata.directions}
+        self._space = Space(metadata, self._known)
 
     @classmethod
     def load(
@@ -130,7 +124,7 @@ class Generator(Model[Metadata]):
     @property
     def directions(self) -> dict[str, Direction]:
         """The ways to `edit` a picture that the file names, by name, in the file's order."""
-        return dict(self._directions)
+        return dict(self._space.directions)
 
     # Pictures.
 
@@ -150,7 +144,7 @@ class Generator(Model[Metadata]):
             OptionError: `latents` is of another shape.
             LabelError: `labels` are missing, not wanted, of another shape or out of range.
         """
-        array = as_float32(latents)
+        array = np.ascontiguousarray(latents, np.float32)
         if array.ndim == 1:
             array = array[None]
         count = len(array) if array.ndim == 2 else 0
@@ -228,7 +222,7 @@ class Generator(Model[Metadata]):
             LabelError: no such class, another number of labels, or the model takes none.
         """
         arguments.check_output(output)
-        count = self._fitting(n)
+        count = self._space.count(n)
         if best_of != 1 or critic is not None:
             pictures = self.choose(count, label, seed, best_of=best_of, critic=critic, psi=psi)[0]
         else:
@@ -256,8 +250,8 @@ class Generator(Model[Metadata]):
         """
         from gan_infer import choice  # most callers never choose
 
-        count, factor = self._fitting(n), paths.check_psi(psi)
-        first = self._first(count, seed)
+        count, factor = self._space.count(n), paths.check_psi(psi)
+        first = _first(count, seed)
         seeds = np.arange(first, first + count, dtype=np.uint64)
         labels = self._known.of_seeds(self._known.each(label, count), seeds)
         candidates = arguments.whole_number(best_of, "best_of")
@@ -266,7 +260,7 @@ class Generator(Model[Metadata]):
             raise LabelError("a critic with classes judges no mixes of labels; give one class, or no best_of")
 
         def draw(seeds: npt.NDArray[np.uint64], labels: Labels | Weights | None) -> Pictures:
-            return self._pictures(_truncated(self.latents(seeds), factor), labels)
+            return self._pictures(truncated(self.latents(seeds), factor), labels)
 
         return choice.most_convincing(draw, judge, seeds, labels, self.class_names, candidates)
 
@@ -291,7 +285,7 @@ class Generator(Model[Metadata]):
         """
         count = arguments.whole_number(n)
         size = arguments.whole_number(batch_size, "batch_size")
-        first, spec = self._first(count, seed), self._known.each(label, count)
+        first, spec = _first(count, seed), self._known.each(label, count)
         return self._batches(first, count, spec, size, paths.check_psi(psi))
 
     @overload
@@ -347,8 +341,8 @@ class Generator(Model[Metadata]):
             LabelError: as `sample`.
         """
         arguments.check_output(output)
-        chosen, classes, across = self._places(label, seeds, rows, columns)
-        sheet = images.tile(self(_truncated(self.latents(chosen), paths.check_psi(psi)), classes), across)
+        chosen, classes, across = self._space.sheet(label, seeds, rows, columns)
+        sheet = images.tile(self(truncated(self.latents(chosen), psi), classes), across)
         return sheet if output == "np" else images.to_pil(sheet)
 
     def provenance(
@@ -381,7 +375,7 @@ class Generator(Model[Metadata]):
         Raises:
             OptionError, LabelError: as `grid`.
         """
-        chosen, labels, across = self._places(label, seeds, rows, columns)
+        chosen, labels, across = self._space.sheet(label, seeds, rows, columns)
         return self._told(chosen, labels, paths.check_psi(psi), scale, across)
 
     def latents(self, seeds: latents.Seeds) -> Latents:
@@ -390,7 +384,7 @@ class Generator(Model[Metadata]):
         Raises:
             OptionError: a seed is no integer or not in 0 <= seed < 2**63.
         """
-        return latents.latents(seeds, self.metadata.latent_dim, self.metadata.latent_distribution)
+        return self._space.latents(seeds)
 
     def latent(self, seed: int) -> Latents:
         """Give the latent of one seed, float32 [latent_dim], to reckon with.
@@ -435,13 +429,8 @@ class Generator(Model[Metadata]):
             LabelError: no such class, the model cannot mix labels where it would have to, or an
                 end is a latent and no label is given.
         """
-        count = self._fitting(steps, "steps")
-        corners = np.stack([self._point(a), self._point(b)])
-        way = paths.between(corners[0], corners[1], count, self._mode(mode))
-        classes = self._corner_labels(label, [a, b])
-        if classes is not None:
-            classes = self._known.blended(classes, np.zeros(count, int), np.linspace(0.0, 1.0, count))
-        return self(_truncated(way, paths.check_psi(psi)), classes)
+        count = self._space.count(steps, "steps")
+        return self(*self._space.between(a, b, count, mode, label, psi))
 
     def loop(
         self,
@@ -469,15 +458,8 @@ class Generator(Model[Metadata]):
         Raises:
             OptionError, LabelError: as `interpolate`.
         """
-        count = self._fitting(steps, "steps")
-        given = list(points)
-        if not given:
-            raise OptionError("no points were given; give at least one seed or latent")
-        way = paths.loop(np.stack([self._point(point) for point in given]), count, self._mode(mode))
-        classes = self._corner_labels(label, given)
-        if classes is not None:
-            classes = self._known.blended(classes, *paths.loop_positions(len(given), count))
-        return self(_truncated(way, paths.check_psi(psi)), classes)
+        count = self._space.count(steps, "steps")
+        return self(*self._space.around(points, count, mode, label, psi))
 
     def edit(
         self,
@@ -508,22 +490,9 @@ class Generator(Model[Metadata]):
                 from -100 to 100, or numbers of seeds and amounts that do not go together.
             LabelError: as `sample`.
         """
-        checked, count = edits.amounts_of(self._directions, {**(amounts or {}), **named})
-        start, seeds = self._points(seed)
-        count = self._fitting(max(count, len(start)))
-        if len(start) not in (1, count) or any(len(each) not in (1, count) for each in checked.values()):
-            raise OptionError(
-                f"{len(start)} seeds and {count} amounts do not go together; give one, or one each"
-            )
-        classes = self._labels_or_raise(label, np.resize(seeds, count) if seeds is not None else None, count)
-        start = edits.moved(
-            np.repeat(start, count // len(start), axis=0),
-            self._directions,
-            checked,
-            None if classes is None else self._known.as_weights(classes),
-            keep_length=self.metadata.latent_distribution == "normal",
-        )
-        return self(_truncated(start, paths.check_psi(psi)), classes)
+        moves: dict[str | int, edits.Amount] = dict(amounts or {})
+        moves.update(named)
+        return self(*self._space.edited(seed, label, moves, psi))
 
     # Labels.
 
@@ -564,76 +533,8 @@ class Generator(Model[Metadata]):
             stop = min(start + size, count)
             seeds = np.arange(first + start, first + stop, dtype=np.uint64)
             yield self._pictures(
-                _truncated(self.latents(seeds), psi), self._known.of_seeds(spec, seeds, start)
+                truncated(self.latents(seeds), psi), self._known.of_seeds(spec, seeds, start)
             )
-
-    def _fitting(self, n: object, name: str = "n") -> int:
-        count = arguments.whole_number(n, name)
-        if count * self._levels > MAX_ARRAY_BYTES:
-            raise OptionError(
-                f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; "
-                "take them in parts with iter_batches"
-            )
-        return count
-
-    def _mode(self, mode: str | None) -> str:
-        if mode is None:
-            return "lerp" if self.metadata.latent_distribution == "uniform" else "slerp"
-        return mode
-
-    def _points(
-        self, given: Seeds | npt.NDArray[np.floating[Any]]
-    ) -> tuple[Latents, npt.NDArray[np.uint64] | None]:
-        """Give latents [n, latent_dim] of seeds or latents, and the seeds, where they were seeds."""
-        array = np.asarray(given)
-        if array.dtype.kind != "f" or array.ndim == 0:
-            seeds = latents.seed_array(given)  # type: ignore[arg-type]
-            return self.latents(seeds), seeds
-        if array.ndim not in (1, 2) or array.size == 0 or array.shape[-1] != self.metadata.latent_dim:
-            raise OptionError(
-                f"a latent of shape {array.shape} was given; expected [{self.metadata.latent_dim}], or a seed"
-            )
-        return as_float32(np.atleast_2d(array)), None
-
-    def _point(self, given: Point) -> Latents:
-        found = self._points(given)[0]
-        if len(found) != 1:
-            raise OptionError(f"{len(found)} latents were given where one is expected")
-        point: Latents = found[0]
-        return point
-
-    def _corner_labels(self, label: LabelSpec, points: Sequence[Point]) -> Labels | Weights | None:
-        """Give the labels of the corners of a way, one each, None for an unconditional model."""
-        seeds = [self._points(point)[1] for point in points]
-        known = [seed for seed in seeds if seed is not None]
-        return self._labels_or_raise(
-            label, np.concatenate(known) if len(known) == len(seeds) else None, len(points)
-        )
-
-    def _labels_or_raise(
-        self, label: LabelSpec, seeds: npt.NDArray[np.uint64] | None, count: int
-    ) -> Labels | Weights | None:
-        spec = self._known.each(label, count)
-        if spec is None and seeds is None and self._classes:
-            raise LabelError(f"a latent names no class, and model {self.name!r} needs one; give a label")
-        return self._known.of_seeds(spec, np.zeros(count, np.uint64) if seeds is None else seeds, 0)
-
-    def _places(
-        self, label: LabelSpec, seeds: Seeds | None, rows: int | None, columns: int | None
-    ) -> tuple[npt.NDArray[np.uint64], Labels | Weights | None, int]:
-        """Give the seeds and labels of a sheet, in layout order, and its columns."""
-        by_class = label is None and rows is None and self.conditional
-        chosen = None if seeds is None else latents.seed_array(seeds)
-        count = None if chosen is None else len(chosen)
-        down, across = sheets.layout(count, rows, columns, self._classes if by_class else 0)
-        if down * across * self._levels > images.MAX_SHEET_BYTES:
-            raise OptionError(f"a sheet of {down:,} by {across:,} pictures is too large; ask for fewer")
-        if chosen is None:
-            chosen = np.arange(across if by_class else down * across, dtype=np.uint64)
-        if by_class:
-            classes = np.repeat(np.arange(self._classes), len(chosen))
-            return np.tile(chosen, self._classes), classes, across
-        return chosen, self._known.of_seeds(self._known.each(label, len(chosen)), chosen, 0), across
 
     def _told(
         self,
@@ -656,13 +557,9 @@ class Generator(Model[Metadata]):
             scale=scale,
         )
 
-    @staticmethod
-    def _first(count: int, seed: int | None) -> int:
-        first = latents.fresh_seed(count) if seed is None else latents.check_seed(seed)
-        if first + count > latents.SEED_LIMIT:
-            raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")
-        return first
 
-
-def _truncated(array: Latents, psi: float) -> Latents:
-    return array if psi == 1.0 else array * np.float32(psi)
+def _first(count: int, seed: int | None) -> int:
+    first = latents.fresh_seed(count) if seed is None else latents.check_seed(seed)
+    if first + count > latents.SEED_LIMIT:
+        raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")
+    return first

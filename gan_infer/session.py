@@ -15,8 +15,6 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import numpy as np
-
 from gan_infer import buckets, cores, devices
 from gan_infer.devices import Providers
 from gan_infer.errors import DeviceError, ModelError, OptionError
@@ -347,8 +345,3 @@ def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : (\w+) : ", r"\1: ", text)
     return text if len(text) <= 200 else text[:197] + "..."
-
-
-def as_float32(values: object) -> npt.NDArray[np.float32]:
-    """Give a C-contiguous float32 array; no copy where it already is one."""
-    return np.ascontiguousarray(values, np.float32)

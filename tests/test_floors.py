@@ -23,7 +23,7 @@ FLOORS = {
         ["vet.values"],
         ["vet"],
         ["foreign"],
-        ["loading"],
+        ["loading", "space"],
         ["critic"],
         ["choice"],
         ["generator", "signing"],

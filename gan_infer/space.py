@@ -1,0 +1,199 @@
+"""Space: from seeds, latents and labels as people give them to what a model is fed; it draws nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from gan_infer import arguments, edits, images, latents, paths, sheets
+from gan_infer.errors import LabelError, OptionError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from gan_infer.labels import Classes, Labels, LabelSpec, Weights
+    from gan_infer.latents import Seeds
+    from gan_infer.metadata import Direction, Metadata
+
+    Latents = npt.NDArray[np.float32]
+    # A seed, or the latent itself, float [latent_dim].
+    Point = int | npt.NDArray[np.floating[Any]]
+    # Latents float32 [n, latent_dim], and their labels, None for an unconditional model.
+    Feed = tuple[Latents, Labels | Weights | None]
+
+# What one array may hold, in bytes; more pictures than that go through iter_batches.
+MAX_ARRAY_BYTES: Final = 2 * 1024**3
+
+
+class Space:
+    """The latents and labels that one model can be asked for.
+
+    Attributes:
+        directions: the ways to edit a picture that its file names, in the file's order.
+    """
+
+    def __init__(self, metadata: Metadata, classes: Classes) -> None:
+        self.directions: dict[str, Direction] = {
+            direction.name: direction for direction in metadata.directions
+        }
+        self._latent_dim = metadata.latent_dim
+        self._distribution = metadata.latent_distribution
+        self._classes = classes
+        self._levels = metadata.height * metadata.width * metadata.channels  # of one picture
+
+    def count(self, n: object, name: str = "n") -> int:
+        """Give a number of pictures as an int.
+
+        Raises:
+            OptionError: it is no whole number of at least 1, or their array would be too large.
+        """
+        count = arguments.whole_number(n, name)
+        if count * self._levels > MAX_ARRAY_BYTES:
+            raise OptionError(
+                f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; "
+                "take them in parts with iter_batches"
+            )
+        return count
+
+    def latents(self, seeds: Seeds) -> Latents:
+        """Give the latents of seeds, float32 [number of seeds, latent_dim].
+
+        Raises:
+            OptionError: a seed is no integer or not in 0 <= seed < 2**63.
+        """
+        return latents.latents(seeds, self._latent_dim, self._distribution)
+
+    def between(self, a: Point, b: Point, count: int, mode: str | None, label: LabelSpec, psi: float) -> Feed:
+        """Give `count` latents and labels from one point to another, both ends among them.
+
+        Raises:
+            OptionError, LabelError: as `Generator.interpolate`.
+        """
+        corners = np.stack([self._point(a), self._point(b)])
+        way = paths.between(corners[0], corners[1], count, self._mode(mode))
+        classes = self._corner_labels(label, [a, b])
+        if classes is not None:
+            classes = self._classes.blended(classes, np.zeros(count, int), np.linspace(0.0, 1.0, count))
+        return truncated(way, psi), classes
+
+    def around(
+        self,
+        points: Sequence[Point] | npt.NDArray[Any],
+        count: int,
+        mode: str | None,
+        label: LabelSpec,
+        psi: float,
+    ) -> Feed:
+        """Give `count` latents and labels of a closed walk through points, from the first back to it.
+
+        Raises:
+            OptionError, LabelError: as `Generator.loop`.
+        """
+        given = list(points)
+        if not given:
+            raise OptionError("no points were given; give at least one seed or latent")
+        way = paths.loop(np.stack([self._point(point) for point in given]), count, self._mode(mode))
+        classes = self._corner_labels(label, given)
+        if classes is not None:
+            classes = self._classes.blended(classes, *paths.loop_positions(len(given), count))
+        return truncated(way, psi), classes
+
+    def edited(
+        self,
+        seed: Seeds | npt.NDArray[np.floating[Any]],
+        label: LabelSpec,
+        amounts: Mapping[str | int, edits.Amount],
+        psi: float,
+    ) -> Feed:
+        """Give latents moved along directions, and their labels.
+
+        Raises:
+            OptionError, LabelError: as `Generator.edit`.
+        """
+        checked, count = edits.amounts_of(self.directions, amounts)
+        start, seeds = self._points(seed)
+        count = self.count(max(count, len(start)))
+        if len(start) not in (1, count) or any(len(each) not in (1, count) for each in checked.values()):
+            raise OptionError(
+                f"{len(start)} seeds and {count} amounts do not go together; give one, or one each"
+            )
+        classes = self._labels(label, np.resize(seeds, count) if seeds is not None else None, count)
+        moved = edits.moved(
+            np.repeat(start, count // len(start), axis=0),
+            self.directions,
+            checked,
+            None if classes is None else self._classes.as_weights(classes),
+            keep_length=self._distribution == "normal",
+        )
+        return truncated(moved, psi), classes
+
+    def sheet(
+        self, label: LabelSpec, seeds: Seeds | None, rows: int | None, columns: int | None
+    ) -> tuple[npt.NDArray[np.uint64], Labels | Weights | None, int]:
+        """Give the seeds and labels of a sheet, in layout order, and its columns.
+
+        Raises:
+            OptionError, LabelError: as `Generator.grid`.
+        """
+        by_class = label is None and rows is None and bool(self._classes.names)
+        chosen = None if seeds is None else latents.seed_array(seeds)
+        count = None if chosen is None else len(chosen)
+        down, across = sheets.layout(count, rows, columns, len(self._classes.names) if by_class else 0)
+        if down * across * self._levels > images.MAX_SHEET_BYTES:
+            raise OptionError(f"a sheet of {down:,} by {across:,} pictures is too large; ask for fewer")
+        if chosen is None:
+            chosen = np.arange(across if by_class else down * across, dtype=np.uint64)
+        if by_class:
+            classes = np.repeat(np.arange(len(self._classes.names)), len(chosen))
+            return np.tile(chosen, len(self._classes.names)), classes, across
+        return chosen, self._classes.of_seeds(self._classes.each(label, len(chosen)), chosen), across
+
+    def _mode(self, mode: str | None) -> str:
+        if mode is None:
+            return "lerp" if self._distribution == "uniform" else "slerp"
+        return mode
+
+    def _points(
+        self, given: Seeds | npt.NDArray[np.floating[Any]]
+    ) -> tuple[Latents, npt.NDArray[np.uint64] | None]:
+        """Give latents [n, latent_dim] of seeds or latents, and the seeds, where they were seeds."""
+        array = np.asarray(given)
+        if array.dtype.kind != "f" or array.ndim == 0:
+            seeds = latents.seed_array(given)  # type: ignore[arg-type]
+            return self.latents(seeds), seeds
+        if array.ndim not in (1, 2) or array.size == 0 or array.shape[-1] != self._latent_dim:
+            raise OptionError(
+                f"a latent of shape {array.shape} was given; expected [{self._latent_dim}], or a seed"
+            )
+        return np.ascontiguousarray(np.atleast_2d(array), np.float32), None
+
+    def _point(self, given: Point) -> Latents:
+        found = self._points(given)[0]
+        if len(found) != 1:
+            raise OptionError(f"{len(found)} latents were given where one is expected")
+        point: Latents = found[0]
+        return point
+
+    def _corner_labels(self, label: LabelSpec, points: Sequence[Point]) -> Labels | Weights | None:
+        """Give the labels of the corners of a way, one each, None for an unconditional model."""
+        seeds = [self._points(point)[1] for point in points]
+        known = [seed for seed in seeds if seed is not None]
+        return self._labels(label, np.concatenate(known) if len(known) == len(seeds) else None, len(points))
+
+    def _labels(
+        self, label: LabelSpec, seeds: npt.NDArray[np.uint64] | None, count: int
+    ) -> Labels | Weights | None:
+        spec = self._classes.each(label, count)
+        if spec is None and seeds is None and self._classes.names:
+            raise LabelError(
+                f"a latent names no class, and model {self._classes.model!r} needs one; give a label"
+            )
+        return self._classes.of_seeds(spec, np.zeros(count, np.uint64) if seeds is None else seeds)
+
+
+def truncated(array: Latents, psi: float) -> Latents:
+    """Give latents scaled by `psi`, see `paths.check_psi`."""
+    factor = paths.check_psi(psi)
+    return array if factor == 1.0 else array * np.float32(factor)
