@@ -169,9 +169,10 @@ def test_a_changed_model_and_wrong_pictures_are_problems(
     found = doctor._model(name, "cpu")
     assert (found.state, "within 1 of 256 levels" in found.text) == ("fine", True)
     sheet = np.asarray(Image.open(folder / "samples.png"))
-    Image.fromarray(sheet ^ 2).save(folder / "samples.png")
+    # By more than processors differ, which may add or take away one.
+    Image.fromarray(sheet ^ 4).save(folder / "samples.png")
     found = doctor._model(name, "cpu")
-    assert (found.state, "by up to 2 of 256 levels" in found.text) == ("problem", True)
+    assert (found.state, "its sheet differs by up to" in found.text) == ("problem", True)
     Image.fromarray(sheet[:50]).save(folder / "samples.png")
     assert doctor._model(name, "cpu").state == "problem"
     body = bytearray((folder / catalog.MODEL_FILE).read_bytes())
