@@ -147,10 +147,10 @@ class Generator(Model[Metadata]):
             uint8 [n, height, width, channels].
 
         Raises:
-            OptionError: `latents` is of another shape.
+            OptionError: `latents` is of another shape, or holds what is no finite number.
             LabelError: `labels` are missing, not wanted, of another shape or out of range.
         """
-        array = as_float32(latents)
+        array = _floats(latents)
         if array.ndim == 1:
             array = array[None]
         count = len(array) if array.ndim == 2 else 0
@@ -159,6 +159,8 @@ class Generator(Model[Metadata]):
                 f"latents of shape {array.shape} were given; "
                 f"expected [n, {self.metadata.latent_dim}] with n >= 1"
             )
+        if not np.isfinite(array).all():
+            raise OptionError("latents hold numbers that are not finite; give finite ones")
         checked = self._known.checked(labels, count)
         if count <= BATCH:
             return self._pictures(array, checked)
@@ -470,7 +472,10 @@ class Generator(Model[Metadata]):
             OptionError, LabelError: as `interpolate`.
         """
         count = self._fitting(steps, "steps")
-        given = list(points)
+        try:
+            given = list(points)
+        except TypeError:
+            raise OptionError(f"points were {points!r}; give a list of seeds or latents") from None
         if not given:
             raise OptionError("no points were given; give at least one seed or latent")
         way = paths.loop(np.stack([self._point(point) for point in given]), count, self._mode(mode))
@@ -508,12 +513,14 @@ class Generator(Model[Metadata]):
                 from -100 to 100, or numbers of seeds and amounts that do not go together.
             LabelError: as `sample`.
         """
-        checked, count = edits.amounts_of(self._directions, {**(amounts or {}), **named})
+        if amounts is not None and not isinstance(amounts, Mapping):
+            raise OptionError(f"amounts were {amounts!r}; give direction -> amount, as {{'thickness': 2}}")
+        checked, each = edits.amounts_of(self._directions, {**(amounts or {}), **named})
         start, seeds = self._points(seed)
-        count = self._fitting(max(count, len(start)))
-        if len(start) not in (1, count) or any(len(each) not in (1, count) for each in checked.values()):
+        count = self._fitting(max(each, len(start)))
+        if len(start) not in (1, count) or each not in (1, count):
             raise OptionError(
-                f"{len(start)} seeds and {count} amounts do not go together; give one, or one each"
+                f"{len(start)} seeds and {each} amounts do not go together; give one, or one each"
             )
         classes = self._labels_or_raise(label, np.resize(seeds, count) if seeds is not None else None, count)
         start = edits.moved(
@@ -570,9 +577,9 @@ class Generator(Model[Metadata]):
     def _fitting(self, n: object, name: str = "n") -> int:
         count = arguments.whole_number(n, name)
         if count * self._levels > MAX_ARRAY_BYTES:
+            way_out = "take them in parts with iter_batches" if name == "n" else f"ask for fewer {name}"
             raise OptionError(
-                f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; "
-                "take them in parts with iter_batches"
+                f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; {way_out}"
             )
         return count
 
@@ -662,6 +669,15 @@ class Generator(Model[Metadata]):
         if first + count > latents.SEED_LIMIT:
             raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")
         return first
+
+
+def _floats(values: npt.ArrayLike) -> Latents:
+    try:
+        return as_float32(values)
+    except (TypeError, ValueError):
+        raise OptionError(
+            "latents were given that are no array of numbers; give float [n, latent_dim]"
+        ) from None
 
 
 def _truncated(array: Latents, psi: float) -> Latents:

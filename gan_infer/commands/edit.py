@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from gan_infer import console
 from gan_infer.commands import shared
 
 
@@ -84,4 +85,6 @@ def edit(
         if latent is not None:  # which no seed names
             told = dataclasses.replace(told.without_lists(), kind="edited latent")
     images.save(images.enlarge(sheet, factor), to, told)
+    if len(names) > 1:
+        console.say(f"rows, from the top: {', '.join(names)}")
     click.echo(to)

@@ -35,7 +35,7 @@ def morph(
     """Turn one class into another, there and back; with --sheet, there alone."""
     import numpy as np
 
-    moving.check(to, sheet)
+    moving.check(to, sheet, seconds, rate)
     generator = shared.load(model, device)
 
     def draw(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
