@@ -86,5 +86,6 @@ def edit(
             told = dataclasses.replace(told.without_lists(), kind="edited latent")
     images.save(images.enlarge(sheet, factor), to, told)
     if len(names) > 1:
-        console.say(f"rows, from the top: {', '.join(names)}")
+        known = generator.directions
+        console.say(f"rows, from the top: {', '.join(edits.find(known, name).name for name in names)}")
     click.echo(to)
