@@ -2,14 +2,15 @@
 
     python -m benchmarks.directions --data MNIST_FOLDER --judge JUDGE.safetensors MODEL.onnx
 
-For each of --seeds seeds (0, 1, ...; class seed % classes) and each direction, a picture is edited
+For each of --seeds seeds (from --first-seed on; class seed % classes) and each direction, a picture is edited
 from one end of --range to the other in --steps steps. Its attribute is measured from the pixels
 (gan_train/attributes.py): monotone means that each step's value is strictly over the one before, with
 no tolerance. Its label is judged by a classifier trained apart (benchmarks/judge.py): it stays where
 the judge gives the wanted class at every step, from end to end; the share of single pictures that
 keep it is given as well. `elsewhere` is how far the other attributes move meanwhile: the mean over
 seeds of |last - first|, in their standard deviations over unedited pictures; the attribute's own
-such figure stands beside it. One JSON line a direction.
+such figure stands beside it. One JSON line a direction. Seeds that a choice was made by flatter it: give
+others then.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def main() -> None:
     parser = lines.parser(__doc__, "runs/directions.jsonl")
     parser.add_argument("model", nargs="?", default="digits", metavar="MODEL.onnx")
     parser.add_argument("--directions", default="thickness,slant")
-    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--seeds", type=int, default=200, help="how many")
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--range", default="-3:3")
     parser.add_argument("--steps", type=int, default=7)
     judge.add_options(parser)
@@ -45,13 +47,15 @@ def main() -> None:
         print(markdown(kept.all))
         return
     generator = Generator.load(arguments.model, device="cpu")
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     classifier = judging(arguments)
     spread = deviations(generator)
     for name in arguments.directions.split(","):
         amounts = np.linspace(*edits.parse_range(arguments.range), arguments.steps)
-        figures = measure(generator, classifier, name, amounts, arguments.seeds, spread)
+        figures = measure(generator, classifier, name, amounts, seeds, spread)
         told = {"model": arguments.model, "direction": name, "range": arguments.range}
-        kept.add({**told, "steps": arguments.steps, "seeds": arguments.seeds, **figures})
+        of = {"steps": arguments.steps, "seeds": len(seeds), "first_seed": seeds.start}
+        kept.add({**told, **of, **figures})
 
 
 def judging(arguments: argparse.Namespace) -> judge.Judge:
@@ -81,17 +85,17 @@ def measure(
     classifier: judge.Judge,
     name: str,
     amounts: Doubles,
-    seeds: int,
+    seeds: range,
     spread: dict[str, float],
 ) -> dict[str, Any]:
     """Give the figures of one direction, which bears the name of its attribute."""
-    strips = np.stack([generator.edit(seed, None, {name: amounts}) for seed in range(seeds)])
+    strips = np.stack([generator.edit(seed, None, {name: amounts}) for seed in seeds])
     pictures = strips.reshape(-1, *strips.shape[2:])
     if pictures.shape[1:] != (_JUDGED_SIDE, _JUDGED_SIDE, 1):
         raise OptionError(f"the model draws pictures of {pictures.shape[1:]}; the judge takes (28, 28, 1)")
-    values = {each: look(pictures).reshape(seeds, -1) for each, look in ATTRIBUTES.items()}
-    wanted = np.arange(seeds) % max(1, len(generator.class_names))
-    stays = judge.look(classifier, pictures[..., 0])[1].reshape(seeds, -1) == wanted[:, None]
+    values = {each: look(pictures).reshape(len(seeds), -1) for each, look in ATTRIBUTES.items()}
+    wanted = np.array(seeds) % max(1, len(generator.class_names))
+    stays = judge.look(classifier, pictures[..., 0])[1].reshape(len(seeds), -1) == wanted[:, None]
     moves = {each: np.abs(rows[:, -1] - rows[:, 0]).mean() / spread[each] for each, rows in values.items()}
     return {
         "monotone": round(float((np.diff(values[name], axis=1) > 0).all(1).mean()), 4),
@@ -111,7 +115,7 @@ def markdown(kept: list[lines.Line]) -> str:
             each["model"],
             each["direction"],
             f"{each['range']} in {each['steps']} steps",
-            each["seeds"],
+            f"{each['seeds']:,} from {each.get('first_seed', 0):,}",
             lines.percent(each["monotone"]),
             lines.percent(each["label_stays"]),
         )

@@ -41,14 +41,15 @@ def write(
     MP4 hold no more than one.
 
     Args:
-        frames: uint8 [height, width, channels], all of one shape; at least one.
-        rate: frames a second, over 0, at most 50. In a GIF it is rounded to whole hundredths of a
+        frames: uint8 [height, width, channels], all of one shape; at least one, at most MAX_FRAMES.
+        rate: frames a second, over 0, at most MAX_RATE. In a GIF it is rounded to whole hundredths of a
             second a frame.
         provenance: where the frames come from, to stand in the file; an MP4 has no place for it.
 
     Raises:
-        OptionError: the ending is none of FORMATS, the rate is out of range, there are no frames,
-            the path cannot be written, or an MP4 is asked for where its writer is missing.
+        OptionError: the ending is none of FORMATS, the rate is out of range, there are no frames or
+            too many, they are too large for the format, the path cannot be written, or an MP4 is
+            asked for where its writer is missing or fails.
     """
     path = Path(target)
     kind = format_of(path)
@@ -58,8 +59,9 @@ def write(
     first = next(rest, None)
     if first is None:
         raise OptionError("no frames were given; give at least one")
+    images.check_side(first.shape[0], first.shape[1], kind)
     with files.replacing(path) as part:
-        _WRITERS[kind](itertools.chain([first], rest), first.shape, part, rate)
+        _WRITERS[kind](_counted(itertools.chain([first], rest)), first.shape, part, rate)
         if provenance is not None and kind != "MP4":
             from gan_infer.provenance import embed
 
@@ -78,6 +80,13 @@ def format_of(path: Path) -> str:
     if kind == "MP4":
         _ffmpeg()
     return kind
+
+
+def _counted(frames: Iterable[Frame]) -> Iterator[Frame]:
+    for index, frame in enumerate(frames):
+        if index == MAX_FRAMES:
+            raise OptionError(f"more than {MAX_FRAMES:,} frames were given; give fewer")
+        yield frame
 
 
 def _with_pillow(frames: Iterator[Frame], part: Path, rate: float, **options: Any) -> None:
@@ -123,8 +132,12 @@ def _write_mp4(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate
             flat = frame if channels != 4 else _on_black(frame)
             padded = np.pad(flat, ((0, even[0] - height), (0, even[1] - width), (0, 0)), mode="edge")
             writer.send(np.ascontiguousarray(padded))
+    except OSError as error:  # it gave up in the middle, and has said why on stderr
+        raise OptionError(f"ffmpeg, which writes the MP4, failed: {str(error).splitlines()[0]}") from None
     finally:
         writer.close()
+    if not part.stat().st_size:
+        raise OptionError("ffmpeg wrote no MP4; give a name that ends in .gif, .webp or .png")
 
 
 def _on_black(frame: Frame) -> Frame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 from typing import Any, NoReturn
 
@@ -44,6 +45,17 @@ class Commands(click.Group):
             if close := difflib.get_close_matches(args[0], self._names, 1):
                 raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from None
             raise
+
+
+class FloatRange(click.FloatRange):
+    """click's own, but for "nan", which that lets pass whatever the range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Give the number of a text; refuse what is none or out of range."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{number} is not in the range {self._describe_range()}.", param, ctx)
+        return number
 
 
 def run(command: click.Command, name: str) -> NoReturn:

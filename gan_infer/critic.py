@@ -220,7 +220,10 @@ def _each(pictures: Picture | Iterable[Picture]) -> list[Picture]:
         return [pictures]
     if isinstance(pictures, np.ndarray):
         return list(pictures) if pictures.ndim == 4 else [pictures]
-    found = list(pictures)
+    try:
+        found = list(pictures)
+    except TypeError:
+        raise DataError(f"{pictures!r} was given; give pictures: paths, Pillow images or arrays") from None
     if not found:
         raise DataError("no pictures were given; give at least one")
     return found

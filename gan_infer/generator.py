@@ -17,7 +17,7 @@ from gan_infer.metadata import GENERATOR, Direction, Metadata
 from gan_infer.model import Model
 from gan_infer.reading import Reading
 from gan_infer.session import AnySession
-from gan_infer.space import Space, truncated
+from gan_infer.space import Space, as_latents, truncated
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -141,10 +141,10 @@ class Generator(Model[Metadata]):
             uint8 [n, height, width, channels].
 
         Raises:
-            OptionError: `latents` is of another shape.
+            OptionError: `latents` is of another shape, or holds what is no finite number.
             LabelError: `labels` are missing, not wanted, of another shape or out of range.
         """
-        array = np.ascontiguousarray(latents, np.float32)
+        array = as_latents(latents)
         if array.ndim == 1:
             array = array[None]
         count = len(array) if array.ndim == 2 else 0
@@ -490,6 +490,8 @@ class Generator(Model[Metadata]):
                 from -100 to 100, or numbers of seeds and amounts that do not go together.
             LabelError: as `sample`.
         """
+        if amounts is not None and not isinstance(amounts, Mapping):
+            raise OptionError(f"amounts were {amounts!r}; give direction -> amount, as {{'thickness': 2}}")
         moves: dict[str | int, edits.Amount] = dict(amounts or {})
         moves.update(named)
         return self(*self._space.edited(seed, label, moves, psi))

@@ -29,6 +29,8 @@ _MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 # Pixels between and around the pictures of a sheet; records of provenance count on it.
 GAP: Final = 2
 MAX_SHEET_BYTES: Final = 512 * 1024**2
+# How many pixels a side of a file of a format can have.
+LONGEST_SIDE: Final = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535, "MP4": 16_384}
 FORMATS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
 
 
@@ -103,7 +105,8 @@ def save(
         sign: from a file's bytes and format to signed bytes, as `gan_infer.signing.Signer` does.
 
     Raises:
-        OptionError: the ending is none of FORMATS, or the path cannot be written.
+        OptionError: the ending is none of FORMATS, the picture is too large for the format, or the
+            path cannot be written.
     """
     path = Path(target)
     kind = format_of(path)
@@ -116,7 +119,12 @@ def save(
 
 
 def encode(picture: Array, kind: str) -> bytes:
-    """Give the bytes of a picture file of a format that FORMATS names."""
+    """Give the bytes of a picture file of a format that FORMATS names.
+
+    Raises:
+        OptionError: the picture is too large for the format.
+    """
+    check_side(picture.shape[0], picture.shape[1], kind)
     image = to_pil(picture)
     if kind == "JPEG" and image.mode == "RGBA":
         image = image.convert("RGB")
@@ -126,6 +134,20 @@ def encode(picture: Array, kind: str) -> bytes:
     body.name = f"picture.{kind.lower()}"
     image.save(body, **options)
     return body.getvalue()
+
+
+def check_side(height: int, width: int, kind: str) -> None:
+    """Refuse what no file of a format can hold.
+
+    Raises:
+        OptionError: a side is too long.
+    """
+    longest = LONGEST_SIDE.get(kind)
+    if longest is not None and max(height, width) > longest:
+        raise OptionError(
+            f"{width}x{height} pixels are too many for {kind}, whose files hold at most {longest:,} a side; "
+            "ask for fewer pictures or a smaller scale, or give a name that ends in .png"
+        )
 
 
 class _Named(io.BytesIO):

@@ -54,8 +54,9 @@ def weights(mix: Mapping[int, Any], classes: int) -> npt.NDArray[np.float32]:
                 f"the label mix has weight {weight!r} for class {index}; give numbers of at least 0"
             )
         result[index] = weight
-    total = result.sum()
-    if not 0 < total < math.inf:
-        raise LabelError(f"the weights of the label mix sum to {total:g}; at least one must be over 0")
-    normalised: npt.NDArray[np.float32] = (result / total).astype(np.float32)
+    most = result.max(initial=0.0)
+    if most == 0:
+        raise LabelError("the weights of the label mix sum to 0; at least one must be over 0")
+    result /= most  # first, so that no sum is beyond what a float holds
+    normalised: npt.NDArray[np.float32] = (result / result.sum()).astype(np.float32)
     return normalised

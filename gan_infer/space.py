@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -51,9 +52,9 @@ class Space:
         """
         count = arguments.whole_number(n, name)
         if count * self._levels > MAX_ARRAY_BYTES:
+            way_out = "take them in parts with iter_batches" if name == "n" else f"ask for fewer {name}"
             raise OptionError(
-                f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; "
-                "take them in parts with iter_batches"
+                f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; {way_out}"
             )
         return count
 
@@ -91,7 +92,10 @@ class Space:
         Raises:
             OptionError, LabelError: as `Generator.loop`.
         """
-        given = list(points)
+        try:
+            given = list(points)
+        except TypeError:
+            raise OptionError(f"points were {points!r}; give a list of seeds or latents") from None
         if not given:
             raise OptionError("no points were given; give at least one seed or latent")
         way = paths.loop(np.stack([self._point(point) for point in given]), count, self._mode(mode))
@@ -112,12 +116,12 @@ class Space:
         Raises:
             OptionError, LabelError: as `Generator.edit`.
         """
-        checked, count = edits.amounts_of(self.directions, amounts)
+        checked, each = edits.amounts_of(self.directions, amounts)
         start, seeds = self._points(seed)
-        count = self.count(max(count, len(start)))
-        if len(start) not in (1, count) or any(len(each) not in (1, count) for each in checked.values()):
+        count = self.count(max(each, len(start)))
+        if len(start) not in (1, count) or each not in (1, count):
             raise OptionError(
-                f"{len(start)} seeds and {count} amounts do not go together; give one, or one each"
+                f"{len(start)} seeds and {each} amounts do not go together; give one, or one each"
             )
         classes = self._labels(label, np.resize(seeds, count) if seeds is not None else None, count)
         moved = edits.moved(
@@ -167,7 +171,7 @@ class Space:
             raise OptionError(
                 f"a latent of shape {array.shape} was given; expected [{self._latent_dim}], or a seed"
             )
-        return np.ascontiguousarray(np.atleast_2d(array), np.float32), None
+        return as_latents(np.atleast_2d(array)), None
 
     def _point(self, given: Point) -> Latents:
         found = self._points(given)[0]
@@ -191,6 +195,24 @@ class Space:
                 f"a latent names no class, and model {self._classes.model!r} needs one; give a label"
             )
         return self._classes.of_seeds(spec, np.zeros(count, np.uint64) if seeds is None else seeds)
+
+
+def as_latents(values: npt.ArrayLike) -> Latents:
+    """Give a C-contiguous float32 array of finite numbers; no copy where it already is one.
+
+    Raises:
+        OptionError: it is no array of numbers, or one of them is not finite.
+    """
+    try:
+        array = np.ascontiguousarray(values, np.float32)
+    except (TypeError, ValueError):
+        raise OptionError(
+            "latents were given that are no array of numbers; give float [n, latent_dim]"
+        ) from None
+    # One product is the fastest way to look at a few numbers; the squares of large ones overflow.
+    if not math.isfinite(np.vdot(array, array)) and not np.isfinite(array).all():
+        raise OptionError("latents hold numbers that are not finite; give finite ones")
+    return array
 
 
 def truncated(array: Latents, psi: float) -> Latents:

@@ -42,7 +42,6 @@ EXACT_LEVELS: Final = 1
 LOSSY_LEVELS: Final = 16
 
 _MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
-_MAX_FRAMES: Final = 20_000
 _FILES: Final = ("PNG", "GIF", "WEBP", "JPEG")
 
 
@@ -212,7 +211,7 @@ def _expected_size(record: Provenance, generator: Generator) -> tuple[int, int, 
             frames = 1 if record.columns else pictures
         elif record.kind == PICTURE and pictures != 1:
             raise ValueError
-        if not 1 <= pictures <= provenance.MAX_PICTURES or not 1 <= frames <= _MAX_FRAMES:
+        if not 1 <= pictures <= provenance.MAX_PICTURES or not 1 <= frames <= animation.MAX_FRAMES:
             raise ValueError
         if record.kind in (SHEET, "edit") and not record.columns:
             raise ValueError

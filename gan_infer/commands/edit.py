@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from gan_infer import console
 from gan_infer.commands import shared
 
 
@@ -84,4 +85,7 @@ def edit(
         if latent is not None:  # which no seed names
             told = dataclasses.replace(told.without_lists(), kind="edited latent")
     images.save(images.enlarge(sheet, factor), to, told)
+    if len(names) > 1:
+        known = generator.directions
+        console.say(f"rows, from the top: {', '.join(edits.find(known, name).name for name in names)}")
     click.echo(to)

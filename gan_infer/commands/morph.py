@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from gan_infer.commands import moving, shared
+from gan_infer.errors import OptionError
 
 
 @click.command()
@@ -35,8 +36,12 @@ def morph(
     """Turn one class into another, there and back; with --sheet, there alone."""
     import numpy as np
 
-    moving.check(to, sheet)
+    moving.check(to, sheet, seconds, rate)
     generator = shared.load(model, device)
+    if not generator.conditional:
+        raise OptionError(
+            f"model {generator.name!r} has no classes to go between; gan-infer walk goes between its seeds"
+        )
 
     def draw(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         if sheet is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gan_infer import console
 from gan_infer.commands import shared
 from gan_infer.errors import OptionError
 
@@ -28,7 +29,7 @@ _AT_LEAST: Final = 128
 _OPTIONS: Final = (
     click.option(
         "--seconds",
-        type=click.FloatRange(0, _LONGEST_S, min_open=True),
+        type=console.FloatRange(0, _LONGEST_S, min_open=True),
         default=6.0,
         show_default=True,
         help="How long until it repeats.",
@@ -63,20 +64,27 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def check(to: Path, sheet: int | None) -> None:
-    """Look at the name of the file before the work, not after.
+def check(to: Path, sheet: int | None, seconds: float, rate: int) -> None:
+    """Look at the name of the file, and at how many frames it is to hold, before the work, not after.
 
     Raises:
-        OptionError: its ending is of no format that can be written, or not for a sheet.
+        OptionError: its ending is of no format that can be written, or not for a sheet; it cannot be
+            written; or the frames are too many.
     """
-    from gan_infer import animation, images
+    from gan_infer import animation, files, images
 
     if sheet is None:
         animation.format_of(to)
+        if (frames := _count(seconds, rate)) > animation.MAX_FRAMES:
+            raise OptionError(
+                f"{seconds:g} seconds of {rate} frames are {frames:,} frames; at most "
+                f"{animation.MAX_FRAMES:,} go into a file, so give a smaller --seconds or --rate"
+            )
     elif to.suffix.lower() == ".mp4":
         raise OptionError(f"{to} cannot hold a sheet; give one of {', '.join(images.FORMATS)}")
     else:
         images.format_of(to)
+    files.check_writable(to)
 
 
 def write(
@@ -94,7 +102,7 @@ def write(
     """
     from gan_infer import animation, images
 
-    frames = draw(sheet or max(2, round(seconds * rate)))
+    frames = draw(sheet or _count(seconds, rate))
     smallest = _AT_LEAST if sheet is None else 64
     factor = scale or images.factor_for(frames.shape[1], frames.shape[2], smallest)
     columns = 0 if sheet is None else min(sheet, 16)
@@ -106,3 +114,7 @@ def write(
     else:
         images.save(images.enlarge(images.tile(frames, columns), factor), to, told)
     click.echo(to)
+
+
+def _count(seconds: float, rate: int) -> int:
+    return max(2, round(seconds * rate))

@@ -35,7 +35,7 @@ def walk(
     """Walk through seeds and back to the first; without --label, through their classes as well."""
     from gan_infer import latents
 
-    moving.check(to, sheet)
+    moving.check(to, sheet, seconds, rate)
     chosen = latents.parse_seeds(seeds, limit=10_000)
     generator = shared.load(model, device)
     told = None

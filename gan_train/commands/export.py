@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--intended-use", default="", help="For its metadata.")
 @click.option(
     "--truncation",
-    type=click.FloatRange(0, 2, min_open=True),
+    type=console.FloatRange(0, 2, min_open=True),
     help="Scale latents in the file: less gives surer, less varied pictures; 1 keeps all.  [default: 0.9]",
 )
 @click.option(

@@ -38,7 +38,7 @@ _SHOWN_AT_LEAST: Final = 128
 )
 @click.option(
     "--truncation",
-    type=click.FloatRange(0, 2, min_open=True),
+    type=console.FloatRange(0, 2, min_open=True),
     help="With a run: that of the file that will take the latent.  [default: 0.9]",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random starts.")

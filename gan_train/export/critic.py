@@ -231,6 +231,8 @@ def refer(
     chosen = split.part(np.arange(len(pictures)), pictures.labels, _MOST_HELD)
     if len(chosen) < _LEAST_HELD:
         raise DataError(f"{origin} holds {len(chosen)} pictures; a calibration needs at least {_LEAST_HELD}")
+    if len(chosen) < len(pictures):
+        origin = f"{len(chosen):,} of {origin}"
     labels = None if pictures.labels is None else pictures.labels[chosen]
     seeds = np.arange(_FIRST_SEED, _FIRST_SEED + len(chosen))
     made = _generated(model, seeds, labels, truncation)

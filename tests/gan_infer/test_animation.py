@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,7 +85,29 @@ def test_an_mp4_without_its_writer_is_refused_before_the_work(
         animation.format_of(tmp_path / "moving.mp4")
 
 
-def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_writer_of_mp4_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> Iterator[None]:
+        for _ in range(10):
+            yield
+
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", types.SimpleNamespace(write_frames=fails))
+    with pytest.raises(OptionError, match="wrote no MP4"):
+        animation.write(frames(), tmp_path / "moving.mp4")
+
+    def breaks(*_: object, **__: object) -> Iterator[None]:
+        yield
+        yield
+        raise OSError("Broken pipe\n\nFFMPEG COMMAND: ...")
+
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", types.SimpleNamespace(write_frames=breaks))
+    with pytest.raises(OptionError, match=r"failed: Broken pipe$"):
+        animation.write(frames(), tmp_path / "moving.mp4")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_written_is_refused_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for wrong in ("moving.jpg", "moving"):
         with pytest.raises(OptionError, match=r"\.gif, \.webp, \.png, \.mp4"):
             animation.write(frames(), tmp_path / wrong)
@@ -93,6 +116,14 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path) ->
             animation.write(frames(), tmp_path / "moving.gif", rate)
     with pytest.raises(OptionError, match="no frames"):
         animation.write([], tmp_path / "moving.gif")
+    tall = np.zeros((70_000, 2, 1), np.uint8)
+    for ending in (".gif", ".webp", ".mp4"):
+        with pytest.raises(OptionError, match="2x70000 pixels are too many"):
+            animation.write([tall], tmp_path / f"moving{ending}")
+    monkeypatch.setattr(animation, "MAX_FRAMES", 5)
+    with pytest.raises(OptionError, match="more than 5 frames"):
+        animation.write(frames(count=6), tmp_path / "moving.gif")
+    monkeypatch.undo()
 
     def broken() -> Iterator[np.ndarray]:
         yield from frames()
@@ -163,7 +194,7 @@ def test_edit_lays_each_direction_in_a_row(infer: Run) -> None:
     done = infer(
         "edit", "--seed", 7, *chosen, "--range", "-2:2", "--steps", 5, "--scale", 1, "--to", "strip.png"
     )
-    assert done == (0, "strip.png\n", "")
+    assert done == (0, "strip.png\n", "rows, from the top: thickness, direction2\n")
     generator = Generator.load("digits", device="cpu")
     with Image.open("strip.png") as opened:
         sheet = np.asarray(opened)
@@ -172,7 +203,8 @@ def test_edit_lays_each_direction_in_a_row(infer: Run) -> None:
     for column, picture in zip((0, 2, 4), wanted, strict=True):
         left = 2 + 30 * column
         assert np.array_equal(sheet[2:30, left : left + 28], picture[:, :, 0])
-    assert infer("edit", "--scale", 1)[0] == 0
+    code, _, said = infer("edit", "--scale", 1)
+    assert (code, said) == (0, f"rows, from the top: {', '.join(generator.directions)}\n")
     with Image.open("edit.png") as whole:
         assert whole.size == (7 * 30 + 2, len(generator.directions) * 30 + 2)
 
@@ -190,6 +222,9 @@ def test_edit_lays_each_direction_in_a_row(infer: Run) -> None:
         (("walk", "--seeds", "8-1", "--to", "walk.gif"), "backwards"),
         (("walk", "--label", "4:0.5,9", "--to", "walk.gif"), "does not parse"),
         (("walk", "--psi", "3", "--to", "walk.gif"), "psi"),
+        (("walk", "--seconds", "600", "--rate", "50", "--to", "walk.gif"), "30,000 frames; at most 20,000"),
+        (("walk", "--sheet", "10000", "--to", "sheet.webp"), "too many for WEBP"),
+        (("edit", "--steps", "1000", "--scale", "1", "--to", "strip.webp"), "too many for WEBP"),
         (("morph", "--from-label", "3", "--to-label", "x", "--to", "m.gif"), "no class"),
         (("grid", "--psi", "-1"), "psi"),
         (("sample", "1", "--label", "4:1,4:1", "--to", "out"), "twice"),
@@ -203,6 +238,23 @@ def test_wrong_use_is_one_line_and_nothing_is_written(
     assert said in err
     assert err.count("\n") == 1
     assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("seconds", ["0", "nan", "inf", "601"])
+def test_a_time_out_of_range_is_wrong_use(infer: Run, seconds: str) -> None:
+    code, _, err = infer("walk", "--seconds", seconds, "--to", "walk.gif")
+    assert code == 2
+    assert "is not in the range 0<x<=600" in err
+
+
+def test_where_nothing_can_be_written_is_told_before_the_work(
+    infer: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Generator, "load", None)
+    Path("file").touch()
+    code, _, err = infer("walk", "--to", "file/walk.gif")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "cannot write file/walk.gif" in err
 
 
 def test_labels_are_mixed_and_latents_truncated_from_the_command_line(infer: Run) -> None:

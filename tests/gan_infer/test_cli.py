@@ -110,6 +110,14 @@ def test_a_label_on_an_unconditional_model_is_refused(run: Run, model_file: Mode
     assert "unconditional" in err
 
 
+def test_a_morph_of_a_model_without_classes_is_refused(run: Run, model_file: Models) -> None:
+    model = model_file(UNCONDITIONAL)
+    code, _, err = run("morph", "--model", model, "--from-label", 3, "--to-label", 8, "--to", "morph.gif")
+    assert (code, err.count("\n")) == (1, 1)
+    assert "no classes to go between" in err
+    assert not Path("morph.gif").exists()
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "gan_infer", "info", "--model", "gone", "--debug"],

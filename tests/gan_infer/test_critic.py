@@ -123,6 +123,8 @@ def test_pictures_that_cannot_be_used_are_named(critic: Critic, tmp_path: Path) 
         critic.score([np.zeros((4, 4, 2), np.uint8)])
     with pytest.raises(DataError, match="at least one"):
         critic.score([])
+    with pytest.raises(DataError, match="3 was given"):
+        critic.score(3)  # type: ignore[arg-type]
 
 
 def test_without_a_class_the_mean_of_the_log_odds_counts(critic: Critic) -> None:

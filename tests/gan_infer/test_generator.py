@@ -184,6 +184,12 @@ def test_latents_of_another_shape_are_refused(conditional: Generator, shape: tup
         conditional(np.zeros(shape, np.float32), [0])
 
 
+@pytest.mark.parametrize("bad", [np.full((1, 64), np.nan), [[np.inf] * 64], "ab", [[0.0] * 64, [0.0]]])
+def test_latents_that_are_no_finite_numbers_are_refused(conditional: Generator, bad: object) -> None:
+    with pytest.raises(OptionError, match="latents"):
+        conditional(bad, 4)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("labels", [None, [0], [0, 10], [0, -1], [0.5, 1], "ab", [[0, 1]], [2**62, 0]])
 def test_labels_of_a_raw_batch_are_checked(conditional: Generator, labels: object) -> None:
     with pytest.raises(LabelError):

@@ -57,6 +57,15 @@ def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
         images.save(batch(1)[0], tmp_path / "a.txt")
 
 
+@pytest.mark.parametrize(("ending", "side"), [("jpg", 65_500), ("webp", 16_383), ("gif", 65_535)])
+def test_what_no_file_of_a_format_can_hold_is_refused(tmp_path: Path, ending: str, side: int) -> None:
+    images.save(np.zeros((1, side, 1), np.uint8), tmp_path / f"a.{ending}")
+    with pytest.raises(OptionError, match=f"at most {side:,} a side"):
+        images.save(np.zeros((1, side + 1, 1), np.uint8), tmp_path / f"b.{ending}")
+    images.save(np.zeros((1, side + 1, 1), np.uint8), tmp_path / "a.png")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_enlarging_repeats_pixels() -> None:
     picture = np.array([[[1], [2]]], np.uint8)
     assert images.enlarge(picture, 2)[..., 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]

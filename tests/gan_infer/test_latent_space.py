@@ -214,6 +214,11 @@ def test_bad_weights_of_a_raw_batch_are_refused(conditional: Generator, bad: obj
         conditional(conditional.latents([0, 1]), bad)  # type: ignore[arg-type]
 
 
+def test_weights_may_be_of_any_size(conditional: Generator) -> None:
+    for weight in (5e-324, 1e-310, 1e308):
+        assert conditional.label_weights({4: weight, 9: weight})[[4, 9]].tolist() == [0.5, 0.5]
+
+
 @given(st.dictionaries(st.integers(0, 9), st.floats(0, 1e6), min_size=1))
 def test_weights_sum_to_one(mix: dict[int, float]) -> None:
     if sum(mix.values()) > 0:
@@ -311,6 +316,10 @@ def test_bad_ways_are_refused(conditional: Generator) -> None:
         conditional.interpolate(0.5, 1, label=4)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="no points"):
         conditional.loop([], label=4)
+    with pytest.raises(OptionError, match="points were 3"):
+        conditional.loop(3, label=4)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="ask for fewer steps"):
+        conditional.interpolate(0, 1, 10**9, label=4)
     with pytest.raises(LabelError, match="names no class"):
         conditional.interpolate(conditional.latent(0), 1)
     with pytest.raises(LabelError, match="3 labels were given for 2"):
@@ -391,6 +400,13 @@ def test_an_unknown_direction_is_refused_and_those_there_are_named(directed: Gen
 def test_a_bad_amount_is_refused(directed: Generator, amount: object) -> None:
     with pytest.raises(OptionError, match="'first' was given"):
         directed.edit(7, 4, {"first": amount})  # type: ignore[dict-item]
+
+
+def test_numbers_that_do_not_go_together_are_refused_by_what_was_given(directed: Generator) -> None:
+    with pytest.raises(OptionError, match="3 seeds and 2 amounts"):
+        directed.edit([1, 2, 3], 4, first=[1, 2])
+    with pytest.raises(OptionError, match=r"amounts were \['first'\]"):
+        directed.edit(7, 4, ["first"])  # type: ignore[arg-type]
 
 
 def test_ranges_are_read_as_people_write_them() -> None:
