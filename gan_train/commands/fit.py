@@ -150,6 +150,7 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
     from gan_train import checkpoint, distributed, machine
 
     run = wishes.out or shared.RUNS / _name(wanted.data.source)
+    _check_outside(run, wanted.data.source)
     if distributed.asked_for() > 1 and wanted.machine.device in ("auto", "cuda"):
         # Without a number: each process has its own, and the config is shared by all.
         wanted = options.replace(wanted, {"machine.device": machine.pick_device("auto").type})
@@ -252,6 +253,24 @@ def _print_plan(settled: options.Config, pictures: Any) -> None:
 def _name(source: str) -> str:
     path = Path(source)
     return (path.resolve().name if path.is_dir() else path.name.split(".")[0]) or "run"
+
+
+def _check_outside(run: Path, source: str) -> None:
+    """Refuse a run among the pictures it learns: its sheets would be taken for pictures the next time.
+
+    Raises:
+        OptionError: the run's folder lies in the folder of the pictures.
+    """
+    from gan_train import data
+
+    if (
+        source != data.BUILT_IN
+        and Path(source).is_dir()
+        and run.resolve().is_relative_to(Path(source).resolve())
+    ):
+        raise OptionError(
+            f"the run's folder {run} lies among the pictures of {source}; name one outside of it with --out"
+        )
 
 
 def _stored(run: Path) -> options.Config | None:

@@ -157,6 +157,16 @@ def test_bad_input_gets_one_line_and_leaves_nothing(
     assert sorted(path.name for path in Path().rglob("*")) == ["empty", "file.txt", "full", "thesis.txt"]
 
 
+def test_a_run_among_its_own_pictures_is_refused(run: Run, photos: Path) -> None:
+    before = sorted(photos.rglob("*"))
+    for source, out in ((photos, photos / "runs" / "one"), (photos, photos), (Path(), "one")):
+        code, _, err = run("fit", source, "--images", 80, "--out", out, *SMALL)
+        assert code == 1
+        assert "lies among the pictures" in err
+        assert "--out" in err
+    assert sorted(photos.rglob("*")) == before
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
 def test_cuda_that_cannot_be_had_is_refused(run: Run) -> None:
     code, _, err = run("fit", "digits", "--images", "8", "--device", "cuda")
