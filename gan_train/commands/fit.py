@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gan_infer import console
-from gan_infer.errors import OptionError
+from gan_infer.errors import DataError, OptionError
 from gan_train import config as options
 from gan_train import presets
 from gan_train.commands import shared
@@ -149,8 +149,8 @@ def _wanted(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -
 def _fit(wanted: options.Config, wishes: Wishes) -> int:
     from gan_train import checkpoint, distributed, machine
 
+    _check_outside(wishes.out or shared.RUNS, wanted.data.source)
     run = wishes.out or shared.RUNS / _name(wanted.data.source)
-    _check_outside(run, wanted.data.source)
     if distributed.asked_for() > 1 and wanted.machine.device in ("auto", "cuda"):
         # Without a number: each process has its own, and the config is shared by all.
         wanted = options.replace(wanted, {"machine.device": machine.pick_device("auto").type})
@@ -260,14 +260,15 @@ def _check_outside(run: Path, source: str) -> None:
 
     Raises:
         OptionError: the run's folder lies in the folder of the pictures.
+        DataError: the source has a name that no file can have.
     """
     from gan_train import data
 
-    if (
-        source != data.BUILT_IN
-        and Path(source).is_dir()
-        and run.resolve().is_relative_to(Path(source).resolve())
-    ):
+    try:
+        folder = source != data.BUILT_IN and Path(source).is_dir()
+    except OSError as error:
+        raise DataError(f"{source[:80]!r} cannot be read: {error.strerror}; give another path") from None
+    if folder and run.resolve().is_relative_to(Path(source).resolve()):
         raise OptionError(
             f"the run's folder {run} lies among the pictures of {source}; name one outside of it with --out"
         )

@@ -109,7 +109,7 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
     shape, fortran, dtype = readers[version](stream)
     if dtype.hasobject:
         raise DataError(
-            f"{name} holds Python objects, which are never read; save it as numbers, or as text by astype(str)"
+            f"{name} holds Python objects, which are never read; save numbers, or text by astype(str)"
         )
     return shape, fortran, dtype
 

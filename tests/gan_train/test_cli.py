@@ -115,6 +115,7 @@ def test_an_interruption_saves_and_the_same_command_ends_where_it_would_have(
     [
         (["fit"], 1, "no DATA is given"),
         (["fit", "gone"], 1, "no data at 'gone'"),
+        (["fit", "x" * 300], 1, "File name too long"),
         (["fit", "file.txt"], 1, "is a file of no kind that is read"),
         (["fit", "empty"], 1, "holds no pictures"),
         (["fit", "digits", "--preset", "best"], 1, "'best' is unknown"),
