@@ -26,6 +26,10 @@ FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS: Final = 100_000_000
 MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 
+_DEEP_WHITE: Final = 65535
+# By a table: of a large picture, floats would fill memory.
+_EIGHT_BITS: Final = (np.arange(_DEEP_WHITE + 1) * (255 / _DEEP_WHITE)).round().astype(np.uint8)
+
 _LARGE_PIXELS: Final = 16_000_000
 _one_large_at_a_time = threading.Lock()
 
@@ -66,6 +70,8 @@ def opened(stream: BinaryIO, size: int) -> Iterator[Image.Image]:
         image = Image.open(stream, formats=FORMATS)
     except UnidentifiedImageError:
         raise DataError(f"is no picture of a known format ({', '.join(FORMATS)})") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"has more pixels than the {MAX_PIXELS:,} that are read at most") from None
     # Pillow's readers meet foreign bytes with errors of every class there is.
     except Exception as error:
         raise DataError(f"cannot be opened: {plain(error)}") from None
@@ -138,6 +144,8 @@ def prepare(image: Image.Image, shape: tuple[int, int, int], fit: str) -> npt.ND
             coloured = _to_mode(shown, MODES[shape[2]])
             fitted = (_padded if fit == "pad" else _cropped)(coloured, shape[0], shape[1])
             array = np.array(fitted, np.uint8).reshape(shape)
+        except DataError:
+            raise
         except Exception as error:
             raise DataError(f"is damaged: {plain(error)}") from None
     if shape[2] == 4:  # what lies under full transparency is never seen, and should not be learnt
@@ -171,11 +179,19 @@ def _to_eight_bits(image: Image.Image) -> Image.Image:
     """Scale deep grey to 0..255; Pillow's own conversion would clip it to white."""
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return image
-    levels = np.nan_to_num(np.asarray(image, np.float64))
-    highest = 65535.0
-    if image.mode == "F":  # a range is nowhere said; it is one of three in use
-        highest = next(most for most in (1.0, 255.0, 65535.0) if levels.max() <= most or most == 65535.0)
-    return Image.fromarray((levels * (255.0 / highest)).round().clip(0, 255).astype(np.uint8))
+    levels = np.asarray(image)
+    if levels.dtype.kind == "f":
+        levels = np.nan_to_num(levels, posinf=np.inf, neginf=-np.inf)
+    low, high = levels.min(), levels.max()
+    # A range is nowhere said of floats; it is one of three in use.
+    ranges = (1, 255, _DEEP_WHITE) if levels.dtype.kind == "f" else (_DEEP_WHITE,)
+    white = next((most for most in ranges if high <= most), None)
+    if low < 0 or white is None:
+        raise DataError(f"has levels from {low:g} to {high:g}; expected 0 to {' or '.join(map(str, ranges))}")
+    if levels.dtype.kind == "f":
+        levels = levels * np.float32(_DEEP_WHITE / white)
+        levels = levels.round(out=levels).astype(np.uint16)
+    return Image.fromarray(_EIGHT_BITS[levels])
 
 
 def _to_mode(image: Image.Image, mode: str) -> Image.Image:

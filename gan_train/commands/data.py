@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gan_train.data.report import Report
 
 _MOST_LINES: Final = 12
+_MOST_ALIKE: Final = 5
 
 
 @click.group()
@@ -74,7 +75,7 @@ def lines(report: Report) -> Iterator[str]:
         yield from _counts("pixels", report.modes)
         yield from _counts("formats", report.formats)
         yield from _items("bad", [f"{name} {reason}" for name, reason in report.bad.items()], len(report.bad))
-        yield from _items("duplicates", [" = ".join(group) for group in report.duplicates])
+        yield from _items("duplicates", [_group(names) for names in report.duplicates])
         yield from _items("passed over", report.passed_over)
         yield from _items("notes", report.notes, len(report.notes))
         classes = f"{len(report.classes):,} classes" if report.classes else "no classes"
@@ -100,6 +101,11 @@ def _items(title: str, items: Sequence[str], most: int = _MOST_LINES) -> Iterato
         yield f"  {item}"
     if len(items) > most:
         yield f"  and {len(items) - most:,} more"
+
+
+def _group(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_ALIKE:,} more" if len(names) > _MOST_ALIKE else ""
+    return " = ".join(names[:_MOST_ALIKE]) + more
 
 
 def _encodable(line: str) -> str:

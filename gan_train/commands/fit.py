@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gan_infer import console
-from gan_infer.errors import OptionError
+from gan_infer.errors import DataError, OptionError
 from gan_train import config as options
 from gan_train import presets
 from gan_train.commands import shared
@@ -149,6 +149,7 @@ def _wanted(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -
 def _fit(wanted: options.Config, wishes: Wishes) -> int:
     from gan_train import checkpoint, distributed, machine
 
+    _check_outside(wishes.out or shared.RUNS, wanted.data.source)
     run = wishes.out or shared.RUNS / _name(wanted.data.source)
     if distributed.asked_for() > 1 and wanted.machine.device in ("auto", "cuda"):
         # Without a number: each process has its own, and the config is shared by all.
@@ -252,6 +253,25 @@ def _print_plan(settled: options.Config, pictures: Any) -> None:
 def _name(source: str) -> str:
     path = Path(source)
     return (path.resolve().name if path.is_dir() else path.name.split(".")[0]) or "run"
+
+
+def _check_outside(run: Path, source: str) -> None:
+    """Refuse a run among the pictures it learns: its sheets would be taken for pictures the next time.
+
+    Raises:
+        OptionError: the run's folder lies in the folder of the pictures.
+        DataError: the source has a name that no file can have.
+    """
+    from gan_train import data
+
+    try:
+        folder = source != data.BUILT_IN and Path(source).is_dir()
+    except OSError as error:
+        raise DataError(f"{source[:80]!r} cannot be read: {error.strerror}; give another path") from None
+    if folder and run.resolve().is_relative_to(Path(source).resolve()):
+        raise OptionError(
+            f"the run's folder {run} lies among the pictures of {source}; name one outside of it with --out"
+        )
 
 
 def _stored(run: Path) -> options.Config | None:

@@ -118,6 +118,14 @@ def room_for(size: int) -> str:
     return "" if size * _SPARE < free else f"{directory()} has {free / 1e9:,.1f} GB free"
 
 
+def memory_bytes() -> float:
+    """Give the memory of this machine, infinite where it does not tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, OSError, ValueError):  # not every system tells
+        return float("inf")
+
+
 def _write_rows(file: BinaryIO, shape: Shape, rows: Iterable[Pixels]) -> None:
     """Write a .npy file whose number of rows is known at its end: its header leaves room for that."""
     count = 0

@@ -129,6 +129,8 @@ def content(path: Path, most: int) -> bytes:
         DataError: it cannot be read, or is larger; names it.
     """
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for ever
+            raise DataError(f"{path} is no regular file; expected a table of labels")
         with path.open("rb") as file:
             read_bytes = file.read(most + 1)
     except (OSError, ValueError) as error:

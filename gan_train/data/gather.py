@@ -33,6 +33,7 @@ Result = TypeVar("Result")
 
 _DEFAULT_SIDE: Final = 64
 _MOST_THREADS: Final = 16
+_WHAT_TO_DO: Final = "mend or remove them, or leave them out with --on-bad skip"
 _TASK: Final = 16  # pictures handed to a thread at once: small ones take less time than the handing
 
 
@@ -174,10 +175,12 @@ def refusal(listing: Listing, bad: Mapping[int, str], options: DataOptions) -> s
     """Give the reason why the pictures are refused because of bad ones, or ""."""
     if not bad or options.on_bad == "skip":
         return ""
-    return (
-        f"{_summary(listing, bad)}; mend or remove them, or leave them out with --on-bad skip "
-        "(gan-train data check lists them all)"
-    )
+    return f"{_summary(listing, bad)}; {_WHAT_TO_DO} (gan-train data check lists them all)"
+
+
+def refusal_in_short(listing: Listing, bad: Mapping[int, str], options: DataOptions) -> str:
+    """Give the same without the names, for a report that lists them."""
+    return f"{_count(listing, bad)}; {_WHAT_TO_DO}" if refusal(listing, bad, options) else ""
 
 
 def usable_classes(
@@ -220,19 +223,12 @@ def size_on_disk(listing: Listing, shape: Shape) -> tuple[bool, str]:
 
 def _held_in_memory(size: int, reason: str) -> str:
     """Give a note that pictures that should lie on disk are held in memory, where there is enough."""
-    if size > _memory_bytes() / 2:
+    if size > cache.memory_bytes() / 2:
         raise DataError(
             f"the prepared pictures take {size / 1e9:,.1f} GB, more than half of this machine's memory, and "
             f"cannot be kept on disk ({reason}); name a disk with room by GANFORGE_HOME, or a smaller --size"
         )
     return f"the {size / 1e9:,.1f} GB of prepared pictures are held in memory, for want of a disk: {reason}"
-
-
-def _memory_bytes() -> float:
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):  # not every system tells
-        return float("inf")
 
 
 def _decoded(
@@ -339,4 +335,8 @@ def _groups(digests: npt.NDArray[np.uint64], numbers: npt.NDArray[np.int64]) -> 
 def _summary(listing: Listing, bad: Mapping[int, str]) -> str:
     named = [f"{listing.place}/{shown(listing.names[number])} {bad[number]}" for number in sorted(bad)[:5]]
     more = f"; and {len(bad) - 5:,} more" if len(bad) > 5 else ""
-    return f"{len(bad):,} of {len(listing.names):,} pictures cannot be used: {'; '.join(named)}{more}"
+    return f"{_count(listing, bad)}: {'; '.join(named)}{more}"
+
+
+def _count(listing: Listing, bad: Mapping[int, str]) -> str:
+    return f"{len(bad):,} of {len(listing.names):,} pictures cannot be used"

@@ -93,7 +93,7 @@ def read_pair(
     pixels = read(images)
     if pixels.ndim == 3:
         pixels = pixels[..., None]
-    if pixels.ndim != 4 or pixels.shape[3] not in (1, 3, 4):
+    if pixels.ndim != 4 or pixels.shape[3] not in (1, 3, 4) or not math.prod(pixels.shape[1:]):
         raise DataError(f"{images} has shape {pixels.shape}; expected [n, height, width] of pictures")
     if labels is None:
         return pixels, None

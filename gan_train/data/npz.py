@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from gan_infer.decode import plain
 from gan_infer.errors import DataError
+from gan_train.data import cache
 from gan_train.data.listing import encode
 
 IMAGE_KEYS: Final = ("images", "x", "x_train", "arr_0")
@@ -48,7 +49,8 @@ def read(archive: zipfile.ZipFile, place: Path) -> tuple[Pixels, Labels | None, 
     try:
         images = _array(archive, known[image_key], place)
         images = images[..., None] if images.ndim == 3 else images
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3, 4):
+        fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] in (1, 3, 4)
+        if not fits or not math.prod(images.shape[1:]):
             raise DataError(
                 f"`{image_key}` is {images.dtype} {list(images.shape)}; {_EXPECTED}, channels being 1, 3 or 4"
             )
@@ -68,7 +70,7 @@ def read(archive: zipfile.ZipFile, place: Path) -> tuple[Pixels, Labels | None, 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> Pixels:
     """Read an array whose header and size in the archive agree; a large one stays on disk if it can."""
     with archive.open(info) as stream:
-        shape, fortran, dtype = _header(stream)
+        shape, fortran, dtype = _header(stream, info.filename)
         start = stream.tell()
         size = math.prod(shape) * dtype.itemsize
         if info.file_size - start != size:
@@ -78,10 +80,11 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> Pixe
             at = _offset(place, info) + start
             layout: Literal["F", "C"] = "F" if fortran else "C"
             return np.memmap(place, dtype, "r", offset=at, shape=shape, order=layout)
-        if size > MAX_PACKED_BYTES:
+        most = max(IN_MEMORY_BYTES, int(min(MAX_PACKED_BYTES, cache.memory_bytes() / 2)))
+        if size > most:
             raise DataError(
-                f"{info.filename} unpacks to {size:,} bytes; at most {MAX_PACKED_BYTES:,} are read into "
-                "memory; save it with numpy.savez, without compression, and it is used where it lies"
+                f"{info.filename} unpacks to {size:,} bytes; at most {most:,} are read into "
+                "memory here; save it with numpy.savez, without compression, and it is used where it lies"
             )
         array = np.empty(size, np.uint8)
         done = 0
@@ -95,17 +98,19 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> Pixe
     return shaped
 
 
-def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(stream)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     if version not in readers:
-        raise DataError(f"it holds an array of format {version}; expected 1.0 or 2.0")
+        raise DataError(f"{name} is an array of format {version}; expected 1.0 or 2.0")
     shape, fortran, dtype = readers[version](stream)
     if dtype.hasobject:
-        raise DataError("it holds Python objects, which are not read")
+        raise DataError(
+            f"{name} holds Python objects, which are never read; save numbers, or text by astype(str)"
+        )
     return shape, fortran, dtype
 
 
@@ -126,9 +131,10 @@ def _offset(place: Path, info: zipfile.ZipInfo) -> int:
 def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.NDArray[np.generic]:
     if info.file_size > _MAX_LABEL_BYTES:
         raise DataError(f"{info.filename} is too large for labels")
-    array: npt.NDArray[np.generic] = np.lib.format.read_array(
-        io.BytesIO(archive.read(info)), allow_pickle=False
-    )
+    content = io.BytesIO(archive.read(info))
+    _header(content, info.filename)
+    content.seek(0)
+    array: npt.NDArray[np.generic] = np.lib.format.read_array(content, allow_pickle=False)
     return array
 
 

@@ -89,7 +89,7 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
         *gather.transparency_note(options, found),
         *gather.duplicates_note(listing, groups),
     ]
-    refused = gather.refusal(listing, bad, options)
+    refused = gather.refusal_in_short(listing, bad, options)
     try:
         if gather.as_stored(listing, options) is None:
             notes += filter(None, [gather.size_on_disk(listing, shape)[1]])

@@ -115,6 +115,7 @@ def test_an_interruption_saves_and_the_same_command_ends_where_it_would_have(
     [
         (["fit"], 1, "no DATA is given"),
         (["fit", "gone"], 1, "no data at 'gone'"),
+        (["fit", "x" * 300], 1, "File name too long"),
         (["fit", "file.txt"], 1, "is a file of no kind that is read"),
         (["fit", "empty"], 1, "holds no pictures"),
         (["fit", "digits", "--preset", "best"], 1, "'best' is unknown"),
@@ -155,6 +156,16 @@ def test_bad_input_gets_one_line_and_leaves_nothing(
         assert err.splitlines()[-1].startswith("gan-train: ")
         assert "Traceback" not in err
     assert sorted(path.name for path in Path().rglob("*")) == ["empty", "file.txt", "full", "thesis.txt"]
+
+
+def test_a_run_among_its_own_pictures_is_refused(run: Run, photos: Path) -> None:
+    before = sorted(photos.rglob("*"))
+    for source, out in ((photos, photos / "runs" / "one"), (photos, photos), (Path(), "one")):
+        code, _, err = run("fit", source, "--images", 80, "--out", out, *SMALL)
+        assert code == 1
+        assert "lies among the pictures" in err
+        assert "--out" in err
+    assert sorted(photos.rglob("*")) == before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")

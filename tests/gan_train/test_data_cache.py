@@ -181,7 +181,7 @@ def test_where_the_disk_has_no_room_memory_is_used_while_it_lasts(
         pictures = load(photos)
         assert pictures.sha256() == expected
         assert "held in memory" in pictures.warnings[-1]
-        patch.setattr(gather, "_memory_bytes", lambda: 100_000.0)
+        patch.setattr(cache, "memory_bytes", lambda: 100_000.0)
         with pytest.raises(DataError, match="GANFORGE_HOME"):
             load(photos)
 

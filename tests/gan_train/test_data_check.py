@@ -22,6 +22,7 @@ from gan_infer import console
 from gan_infer.errors import DataError
 from gan_train import data
 from gan_train.commands.data import data as command
+from gan_train.commands.data import lines
 from gan_train.config import DataOptions
 from gan_train.data import cache, report
 from tests.conftest import CommandLine
@@ -231,7 +232,7 @@ def test_the_verdict_is_what_training_does(photos: Path, tmp_path: Path) -> None
 def test_a_set_that_fits_nowhere_is_refused_beforehand(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report.gather.cache, "IN_MEMORY_BYTES", 1000)
     monkeypatch.setattr(report.gather.cache, "room_for", lambda size: "the disk is full")
-    monkeypatch.setattr(report.gather, "_memory_bytes", lambda: 1000.0)
+    monkeypatch.setattr(report.gather.cache, "memory_bytes", lambda: 1000.0)
     assert "the disk is full" in check(photos).verdict
 
 
@@ -250,7 +251,10 @@ def test_the_command(photos: Path, command_line: CommandLine) -> None:
     assert "cats/bad.png is no picture of a known format" in out
     assert "24 x 16x32x1, 2 classes" in out
     assert "padded with white" in out
-    assert out.splitlines()[-1].startswith("verdict     refused: 1 of 25 pictures")
+    assert out.splitlines()[-1] == (
+        "verdict     refused: 1 of 25 pictures cannot be used; "
+        "mend or remove them, or leave them out with --on-bad skip"
+    )
     code, out, _ = run("check", photos, "--json")
     assert code == 1
     tree = json.loads(out)
@@ -260,6 +264,16 @@ def test_the_command(photos: Path, command_line: CommandLine) -> None:
     assert run("check", photos / "gone")[0] == 1
     assert run("check", photos, "--size", "4")[0] == 1
     assert run("check", photos, "--size", "x")[0] == 2
+
+
+def test_the_text_stays_short_however_many_pictures_are_alike(tmp_path: Path) -> None:
+    for index in range(300):
+        Image.new("L", (8, 8)).save(tmp_path / f"{index:03}.png")
+    found = check(tmp_path)
+    assert len(found.duplicates[0]) == 300
+    text = list(lines(found))
+    assert "  000.png = 001.png = 002.png = 003.png = 004.png and 295 more" in text
+    assert max(map(len, text)) < 200
 
 
 def test_names_that_a_terminal_cannot_show(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

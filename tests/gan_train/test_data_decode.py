@@ -225,13 +225,18 @@ def too_large() -> bytes:
     return encoded(Image.new("1", (20_000, 20_000)))
 
 
+def large() -> bytes:
+    return encoded(Image.new("1", (11_000, 10_000)))
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
         (text, "no picture of a known format"),
         (nothing, "is empty"),
         (cut_short, "is damaged"),
-        (too_large, "20000x20000|cannot be opened"),
+        (too_large, "more pixels than the 100,000,000 that are read"),
+        (large, "has 11000x10000 pixels; at most 100,000,000"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -248,6 +253,35 @@ def test_bad_files_are_refused_by_name_or_left_out(
     skipped = load(photos, on_bad="skip")
     assert len(skipped) == 24
     assert "bad.png" in skipped.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [
+        (np.linspace(-1, 1, 400, dtype=np.float32), "levels from -1 to 1"),
+        (np.linspace(0, 1e6, 400, dtype=np.float32), r"levels from 0 to 1e\+06"),
+        (np.full(400, np.inf, np.float32), "levels from inf to inf"),
+        (
+            np.linspace(0, 2**31 - 1, 400).astype(np.int32),
+            r"levels from 0 to 2\.1.*e\+09; expected 0 to 65535",
+        ),
+    ],
+    ids=["signed", "large", "infinite", "32-bit"],
+)
+def test_levels_of_no_known_range_are_refused_rather_than_clipped(levels: np.ndarray, told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        prepared(encoded(Image.fromarray(levels.reshape(20, 20)), "TIFF"), (16, 16, 1))
+
+
+def test_deep_levels_are_scaled_exactly_and_what_is_no_number_is_black() -> None:
+    levels = np.arange(0, 65536, 164, dtype=np.uint16).reshape(20, 20)
+    exact = (levels * (255 / 65535)).round()
+    for stored in (levels, levels.astype(np.int32), levels.astype(np.float32)):
+        content = encoded(Image.fromarray(stored), "TIFF")
+        assert np.array_equal(prepared(content, (20, 20, 1))[..., 0], exact)
+    holes = np.full((20, 20), np.nan, np.float32)
+    holes[0] = 1.0
+    assert prepared(encoded(Image.fromarray(holes), "TIFF"), (20, 20, 1))[:2, 0, 0].tolist() == [255, 0]
 
 
 def test_pictures_of_kinds_that_are_not_read_are_no_silent_loss(photos: Path) -> None:

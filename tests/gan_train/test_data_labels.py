@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -185,6 +186,12 @@ def test_a_table_of_other_things_is_said_not_to_be_used(flat: Path) -> None:
     pictures = load(flat)
     assert pictures.labels is None
     assert any("not used for labels" in warning for warning in pictures.warnings)
+
+
+def test_a_pipe_in_place_of_a_table_is_not_waited_for(flat: Path) -> None:
+    os.mkfifo(flat / "metadata.csv")
+    with pytest.raises(DataError, match=r"metadata.csv is no regular file"):
+        load(flat)
 
 
 def test_a_table_in_the_train_folder_of_splits(tmp_path: Path) -> None:
