@@ -71,6 +71,7 @@ class Recorder:
         self._logged, self._logged_at = 0, time.monotonic()
         self._interim: str | None = None
         self._evaluator: Evaluator | None = None
+        self._level: dict[str, float] = {}
         self.progress = Progress()
 
     def resume(self, players: Players) -> None:
@@ -98,6 +99,7 @@ class Recorder:
                 self._watcher.note,
                 self._device,
             )
+            self._level = self._evaluator.level
         self._logged_at = time.monotonic()  # what was prepared is not training
 
     def log(self, pending: list[Outcome], seen: int, rate: float, done: float, seconds: float) -> bool:
@@ -271,7 +273,8 @@ class Recorder:
         if self._evaluator is None:
             return None
         scores = self._evaluator.score(self._drawer(players), self._conditional)
-        return {"images_seen": seen, "values": dict(scores.values), "protocol": dict(scores.protocol)}
+        measured = {"images_seen": seen, "values": dict(scores.values), "protocol": dict(scores.protocol)}
+        return {**measured, "baseline": self._level} if self._level else measured
 
     def _drawer(self, players: Players) -> Draw:
         """Give a function that draws the average's pictures of the seeds from 0 up."""

@@ -176,6 +176,11 @@ class Evaluator:
         found = self._look(self.pictures.images[own], known.labels, known.features)
         return Scores(self._scores(found), self._protocol(len(own), "held-out real pictures"))
 
+    @property
+    def level(self) -> dict[str, float]:
+        """Values of the baseline where it is of as many pictures as a draw and so compares; else {}."""
+        return dict(self.baseline.values) if len(self._held) >= self.samples else {}
+
     def nearest_pictures(self, samples: Pictures, count: int = 3) -> Pictures:
         """Give a sheet: a row a sample, with its nearest pictures of the data beside it.
 

@@ -10,8 +10,8 @@ from typing import Final
 
 # Units of the drawing are about pixels on a phone, so that its text can be read there.
 WIDTH: Final = 400
-HEIGHT: Final = 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 14, 24
+HEIGHT: Final = 214
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 14, 38
 _MOST_POINTS: Final = 400  # more than a screen can show of a curve
 _MOST_NUMBERED: Final = 9
 
@@ -198,7 +198,9 @@ def _grid(scale: _Scale) -> list[str]:
         x = scale.x(value)
         anchor = "end" if x > WIDTH - 40 else "middle"
         place = f"{min(x, WIDTH - 2) if anchor == 'end' else x:.1f}"
-        parts.append(f'<text x="{place}" y="{HEIGHT - 6}" text-anchor="{anchor}">{number(value)}</text>')
+        parts.append(f'<text x="{place}" y="{HEIGHT - 20}" text-anchor="{anchor}">{number(value)}</text>')
+    middle = (_LEFT + WIDTH - _RIGHT) / 2
+    parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 4}" text-anchor="middle">images seen</text>')
     return parts
 
 

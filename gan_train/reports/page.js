@@ -77,7 +77,7 @@ for (const chart of document.querySelectorAll(".chart")) {
     // Over the numbers below, so that nothing on the page moves.
     at.textContent = `${short(end * (place - left) / (right - left))} images`;
     at.setAttribute("x", Math.min(right - 30, Math.max(left, place)));
-    at.setAttribute("y", svg.viewBox.baseVal.height - 6);
+    at.setAttribute("y", bottom + 18);
     svg.append(cursor);
   };
   const leave = () => {
