@@ -93,7 +93,7 @@ def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> 
 
         # Show, measure and keep it; or go back to when it was good.
         if due or not finite:
-            alarm = record.report(players, seen, clock.seconds(), last=done >= 1.0)
+            alarm = record.report(players, seen, clock.seconds())
             if alarm is not None:
                 record.roll_back(players, alarm)
                 take_step = stepper.make(players, config)

@@ -125,18 +125,15 @@ class Recorder:
             self._watcher.status(status)
         return True
 
-    def report(self, players: Players, seen: int, seconds: float, *, last: bool) -> Alarm | None:
+    def report(self, players: Players, seen: int, seconds: float) -> Alarm | None:
         """Measure the generator, judge the run, and keep both where all is well.
-
-        Args:
-            last: the run ends here.
 
         Returns:
             what is wrong, where the run should go back; then nothing is kept.
         """
         if ema.has_statistics(players.average):
             recalibrate(self._config, players, self._classes)
-        alarm = self._kept_or_alarm(players, seen, seconds, last) if self._writes else None
+        alarm = self._kept_or_alarm(players, seen, seconds) if self._writes else None
         return distributed.share_object(alarm)
 
     def roll_back(self, players: Players, alarm: Alarm) -> None:
@@ -238,7 +235,7 @@ class Recorder:
         assert optimizer.batch_size is not None
         return len(self.progress.pending) * optimizer.batch_size * optimizer.discriminator_steps
 
-    def _kept_or_alarm(self, players: Players, seen: int, seconds: float, last: bool) -> Alarm | None:
+    def _kept_or_alarm(self, players: Players, seen: int, seconds: float) -> Alarm | None:
         progress = self.progress
         broken = state.first_non_finite(players)
         measured = None if broken else self._measured(players, seen)
@@ -254,7 +251,7 @@ class Recorder:
             self._event(seen, "warning", alarm.text)
         if measured is not None:
             progress.history.append(measured)
-        self._draw(players, seen, last)
+        self._draw(players, seen)
         name = self._save(players, {}, good=alarm is None, interim=False)
         best = self._best(name)
         checkpoint.point(self._run, name, best)
@@ -289,7 +286,7 @@ class Recorder:
 
         return draw
 
-    def _draw(self, players: Players, seen: int, last: bool) -> None:
+    def _draw(self, players: Players, seen: int) -> None:
         network = self._config.network
         picture = sheet.draw(
             players.average, network.latent_dim, network.latent_distribution, self._classes, self._device
@@ -301,7 +298,7 @@ class Recorder:
             players.average, network.latent_dim, network.latent_distribution, self._classes, self._device
         )
         files.write(self._run / checkpoint.WALK, walk.animation(frames))
-        if last and self._evaluator is not None:
+        if self._evaluator is not None:
             shown = self._drawer(players)(_NEIGHBOURLY, self._evaluator.labels_for(_NEIGHBOURLY))
             images.save(self._evaluator.nearest_pictures(shown), self._run / checkpoint.NEIGHBOURS)
 

@@ -193,13 +193,15 @@ class Evaluator:
         Returns:
             uint8 [height, width, channels].
         """
-        own = np.arange(len(self.pictures)) if self.full else self._own
-        real, count = self.pictures.images[own], min(count, len(own))
+        own, features, levels = self._shown
+        count = min(count, len(own))
         by_pixels = pixels.load(torch.device("cpu"))
-        _, alike = neighbours.nearest(self.choice.network(samples)[0], self._features_of_data(own), count)
-        _, same = neighbours.nearest(by_pixels(samples)[0], by_pixels(real)[0], count)
+        _, alike = neighbours.nearest(self.choice.network(samples)[0], features, count)
+        _, same = neighbours.nearest(by_pixels(samples)[0], levels, count)
+        found = own[np.concatenate([alike, same], axis=1)]
         rows = [
-            np.concatenate([samples[i : i + 1], real[alike[i]], real[same[i]]]) for i in range(len(samples))
+            np.concatenate([sample[None], self.pictures.images[places]])
+            for sample, places in zip(samples, found, strict=True)
         ]
         sheet = images.tile(np.concatenate(rows), 1 + 2 * count)
         return images.enlarge(sheet, images.factor_for(self.pictures.height, self.pictures.width))
@@ -229,6 +231,13 @@ class Evaluator:
         if network.costly:
             store.keep("features", key, {"features": torch.from_numpy(features)})
         return features
+
+    @functools.cached_property
+    def _shown(self) -> tuple[Indices, Features, Features]:
+        """Which pictures of the data may stand beside a sample, by features and by pixels."""
+        own = np.arange(len(self.pictures)) if self.full else self._own
+        features = self._features_of_data(own) if self.full else self._reference.features
+        return own, features, pixels.load(torch.device("cpu"))(self.pictures.images, own)[0]
 
     @functools.cached_property
     def _manifolds(self) -> dict[int, neighbours.Manifold]:

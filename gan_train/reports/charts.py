@@ -80,7 +80,8 @@ def draw(chart: Chart) -> str:
         ]
     return (
         f'<figure class="chart" data-scale="{scale.told()}">'
-        f"<figcaption><b>{html.escape(chart.title)}</b> {_legend(whole)}</figcaption>"
+        f"<figcaption><b>{html.escape(chart.title)}</b> {'log scale ' if chart.logarithmic else ''}"
+        f"{_legend(whole)}</figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0" aria-label="{_spoken(chart, whole)}">'
         f"{''.join(body)}</svg></figure>"
     )
@@ -200,7 +201,9 @@ def _grid(scale: _Scale) -> list[str]:
         place = f"{min(x, WIDTH - 2) if anchor == 'end' else x:.1f}"
         parts.append(f'<text x="{place}" y="{HEIGHT - 20}" text-anchor="{anchor}">{number(value)}</text>')
     middle = (_LEFT + WIDTH - _RIGHT) / 2
-    parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 4}" text-anchor="middle">images seen</text>')
+    parts.append(
+        f'<text class="axis" x="{middle:.0f}" y="{HEIGHT - 4}" text-anchor="middle">images seen</text>'
+    )
     return parts
 
 

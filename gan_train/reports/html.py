@@ -111,7 +111,7 @@ def _tiles(log: Lines, best: Mapping[str, Any] | None) -> str:
         values = best["values"]
         tiles["images seen at the best"] = f"{best['images_seen']:,}"
         if "frechet" in values:
-            tiles["Frechet distance then"] = f"{values['frechet']:.3g}"
+            tiles["Frechet distance then"] = charts.number(values["frechet"])
         if "label_accuracy" in values:
             tiles["label accuracy then"] = f"{values['label_accuracy']:.1%}"
     items = "".join(f"<li><b>{value}</b><span>{name}</span></li>" for name, value in tiles.items())

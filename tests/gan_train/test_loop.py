@@ -192,6 +192,7 @@ def test_what_is_measured_is_kept_and_best_is_by_it(pictures: PictureSet, tmp_pa
     parts = tmp_path / "parts"
     config.write(options, parts / checkpoint.CONFIG)
     assert loop.train(options, plain, parts, Watcher(stop_after=17)) is False
+    assert "Nearest real pictures" in (parts / checkpoint.REPORT).read_text()
     last = Watcher()
     assert loop.train(options, plain, parts, last) is True
     assert last.notes[0].endswith(f"best so far: Frechet distance {distances[0]:.4g}, at 80 images")

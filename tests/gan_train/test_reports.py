@@ -256,6 +256,7 @@ def test_charts_leave_out_what_cannot_be_drawn() -> None:
     flat = charts.draw(Chart("flat", [Line("a", [(0, 2.0), (9, 2.0)])], logarithmic=True))
     assert "inf" not in flat
     assert flat.count(">images seen</text>") == 1
+    assert "log scale" in flat
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
