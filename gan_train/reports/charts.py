@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 # Units of the drawing are about pixels on a phone, so that its text can be read there.
@@ -14,6 +14,7 @@ HEIGHT: Final = 214
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 14, 38
 _MOST_POINTS: Final = 400  # more than a screen can show of a curve
 _MOST_NUMBERED: Final = 9
+_WIDE: Final = math.log10(3)  # a logarithmic axis over a wider range ends at round numbers
 
 Point = tuple[float, float]
 
@@ -157,6 +158,8 @@ class _Scale:
         if not chart.limits and not chart.logarithmic:
             self._heights = ticks_around(low, high)
             low, high = self._heights[0], self._heights[-1]
+        if chart.logarithmic and high - low > _WIDE:
+            low, high = _rounded(low, math.floor), _rounded(high, math.ceil)
         self.low, self.high = low, high
         self.end = max(x for line in lines for x, _ in line.points) or 1.0
 
@@ -187,6 +190,13 @@ class _Scale:
 
     def _bent(self, value: float) -> float:
         return math.log10(max(value, 1e-12)) if self.logarithmic else value
+
+
+def _rounded(power: float, way: Callable[[float], int]) -> float:
+    """Give the logarithm of the nearest number of one digit, on the way, to 10**power."""
+    whole = math.floor(power)
+    digit: int = way(round(10 ** (power - whole), 9))
+    return whole + math.log10(digit)
 
 
 def _grid(scale: _Scale) -> list[str]:

@@ -280,6 +280,13 @@ def test_a_logarithmic_chart_has_a_few_heights_inside(low: float, high: float) -
     assert 3 <= drawn.count('class="grid"') <= 6
 
 
+def test_a_logarithmic_axis_over_a_wide_range_ends_at_round_numbers() -> None:
+    drawn = charts.draw(Chart("a", [Line("b", [(0, 253.0), (9, 51.5)])], logarithmic=True))
+    low, high = map(float, drawn.split('data-scale="')[1].split('"')[0].split()[5:7])
+    assert (10**low, 10**high) == pytest.approx((50, 300), rel=1e-4)
+    assert ">50</text>" in drawn
+
+
 def test_marks_are_numbered_where_they_are_few_and_stay_on_the_chart() -> None:
     line = Line("a", [(0, 1.0), (10, 3.0)])
     marks = [charts.Mark(x, "so") for x in (1, 5, 50)]
