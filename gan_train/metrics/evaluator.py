@@ -166,7 +166,7 @@ class Evaluator:
                 by_pixels(self.pictures.images, self._held)[0],
                 by_pixels(self.pictures.images, self._rest)[0],
             )
-        return Scores(values, self._protocol(len(samples), "generated"), as_baseline)
+        return Scores(values, self._protocol(len(samples), "generated", labels is not None), as_baseline)
 
     @functools.cached_property
     def baseline(self) -> Scores:
@@ -174,7 +174,9 @@ class Evaluator:
         own = part(self._held, self.pictures.labels, self.samples)
         known = self._of_data(own)
         found = self._look(self.pictures.images[own], known.labels, known.features)
-        return Scores(self._scores(found), self._protocol(len(own), "held-out real pictures"))
+        return Scores(
+            self._scores(found), self._protocol(len(own), "held-out real pictures", known.labels is not None)
+        )
 
     @property
     def level(self) -> dict[str, float]:
@@ -278,7 +280,7 @@ class Evaluator:
                 values["intra_class_frechet"] = within
         return values
 
-    def _protocol(self, count: int, of: str) -> dict[str, Any]:
+    def _protocol(self, count: int, of: str, labelled: bool) -> dict[str, Any]:
         network, reference = self.choice.network, len(self._reference.features)
         compared = min(count, reference, _MOST_NEIGHBOURLY)
         subset = min(_KERNEL_SUBSET, min(count, reference) // 2)
@@ -289,7 +291,7 @@ class Evaluator:
             "resizer": network.resizer,
             "of": of,
             "samples": count,
-            "labels": "in the data's proportions" if self.pictures.labels is not None else "none",
+            "labels": "in the data's proportions" if labelled else "none of the data's",
             "reference": f"{self.pictures.name}, training pictures less a held-out fifth, {reference:,}",
             "kernel": f"{_FULL_SUBSETS if self.full else _CHEAP_SUBSETS} subsets of {subset:,}",
             "neighbours": f"{neighbours.NEIGHBOURS}, {compared:,} pictures against as many",
