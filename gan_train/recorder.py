@@ -25,6 +25,7 @@ from gan_train import checkpoint, distributed, ema, machine, seeding, state, wat
 from gan_train.checkpoint import Checkpoint
 from gan_train.config import Config
 from gan_train.data import PictureSet
+from gan_train.losses import LOSSES
 from gan_train.metrics.evaluator import Draw, Evaluator
 from gan_train.networks import Condition, pixels
 from gan_train.reports import html, sheet, walk
@@ -240,7 +241,9 @@ class Recorder:
         broken = state.first_non_finite(players)
         measured = None if broken else self._measured(players, seen)
         values: Mapping[str, float] = {} if measured is None else measured["values"]
-        alarm = watchdog.check(self._means, values, [line["values"] for line in progress.history])
+        before = [line["values"] for line in progress.history]
+        sure = LOSSES[self._config.loss.name].teaches_when_sure
+        alarm = watchdog.check(self._means, values, before, sure)
         if broken is not None:
             alarm = Alarm("diverged", f"a weight of the {broken} is no longer finite", at_once=True)
         if alarm is not None and (alarm.at_once or progress.strikes + 1 >= watchdog.STRIKES):

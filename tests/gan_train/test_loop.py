@@ -419,6 +419,10 @@ def test_a_discriminator_that_wins_is_warned_of_then_turned_back(
         return outcome
 
     poisoned(sure)
+    # A critic may be sure: Wasserstein's loss teaches the better for it.
+    critic = settled(pictures, **{"loss.name": "wasserstein"})
+    assert run_whole(critic, pictures, tmp_path / "critic").events == []
+    poisoned(sure)
     watcher = run_whole(settled(pictures), pictures, tmp_path)
     assert [kind for kind, _ in watcher.events] == ["warning", "rollback"]
     assert "the discriminator has won" in watcher.events[1][1]
