@@ -152,6 +152,7 @@ def test_the_best_is_what_the_run_points_at_and_real_pictures_give_a_level(
     assert "<b>200</b><span>images seen at the best</span>" in text
     assert text.count('<line class="level') == 2
     assert "(real 0.8)" in text
+    assert "Dotted: held-out real pictures" in text
     assert "<td>3.250</td><td>4.500</td><td>0.500</td><td>lower</td>" in text
 
 
