@@ -26,6 +26,8 @@ from gan_train.step import Controls, make_players
 _LOG_IMAGES: Final = 4096
 # The augmentation's strength may cross its whole range in this share of the run.
 _STRENGTH_SHARE: Final = 0.2
+# A report may take as long as a fourth of the training before the next.
+_TRAINING_A_REPORT: Final = 4.0
 
 
 def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> bool:
@@ -91,13 +93,14 @@ def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> 
 
         # Show, measure and keep it; or go back to when it was good.
         if due or not finite:
-            alarm = record.report(players, seen, clock.seconds(), last=done >= 1.0)
+            alarm = record.report(players, seen, clock.seconds())
             if alarm is not None:
                 record.roll_back(players, alarm)
                 take_step = stepper.make(players, config)
                 seen = record.progress.images_seen
                 done, stop = distributed.agree(clock.progress(seen), watcher.stop_asked())
-            tick = _tick(done, config)
+            (after,) = distributed.agree(clock.progress(seen))
+            tick = _tick(done, config, after)
         elif stop:
             record.interrupt(players, pending, seen, clock.seconds())
     return done >= 1.0
@@ -115,9 +118,17 @@ def learning_rate(optimizer: OptimizerOptions, progress: float) -> float:
     return fallen * warm
 
 
-def _tick(done: float, config: Config) -> int:
-    """Give the number of the next report."""
-    return math.floor(done * config.reports) + 1
+def _tick(done: float, config: Config, after: float = 0.0) -> float:
+    """Give when the next report is due, counted in reports of the run's number.
+
+    It is put off where reports take long in a run by the clock: four fifths of the time are for training.
+
+    Args:
+        done: the fraction of the run at which the last report began.
+        after: the fraction at which it ended; no more than `done` where images are counted.
+    """
+    later = after + _TRAINING_A_REPORT * max(0.0, after - done)
+    return max(math.floor(done * config.reports) + 1, later * config.reports)
 
 
 class _Clock:

@@ -23,6 +23,7 @@ class Loss:
             on average, that the real (the fake) pictures are real; 0.5 each where it can't tell.
         relative: True where only differences of a real and a fake logit have a meaning.
         pairs_real: True where the generator's loss needs the real logits as well.
+        teaches_when_sure: True where a discriminator that tells every pair apart still teaches.
     """
 
     discriminator: Pair
@@ -31,6 +32,7 @@ class Loss:
     belief_in_fake: Pair
     relative: bool = False
     pairs_real: bool = False
+    teaches_when_sure: bool = False
 
 
 def _non_saturating_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -82,13 +84,15 @@ LOSSES: Final[dict[str, Loss]] = {
     ),
     # Lim and Ye 2017; Miyato et al. 2018, equations 16 and 17.
     "hinge": Loss(_hinge_discriminator, lambda real, fake: -fake.mean(), *_LINEAR_BELIEFS),
-    # Arjovsky et al. 2017, equation 2. Only the order of logits has a meaning, so beliefs are of that.
+    # Arjovsky et al. 2017, equation 2. Only the order of logits has a meaning, so beliefs are of that. The
+    # better the critic the better the gradient (section 3): it may be sure from the first step on.
     "wasserstein": Loss(
         lambda real, fake: fake.mean() - real.mean(),
         lambda real, fake: -fake.mean(),
         belief_in_real=_share_above,
         belief_in_fake=lambda real, fake: _share_above(fake, real),
         relative=True,
+        teaches_when_sure=True,
     ),
     # Relativistic pairing (Jolicoeur-Martineau 2018; Huang et al., R3GAN, NeurIPS 2024, equation 2):
     # only the difference of a real and a fake logit has a meaning, so beliefs are of pairs.

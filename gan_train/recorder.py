@@ -25,6 +25,7 @@ from gan_train import checkpoint, distributed, ema, machine, seeding, state, wat
 from gan_train.checkpoint import Checkpoint
 from gan_train.config import Config
 from gan_train.data import PictureSet
+from gan_train.losses import LOSSES
 from gan_train.metrics.evaluator import Draw, Evaluator
 from gan_train.networks import Condition, pixels
 from gan_train.reports import html, sheet, walk
@@ -71,6 +72,7 @@ class Recorder:
         self._logged, self._logged_at = 0, time.monotonic()
         self._interim: str | None = None
         self._evaluator: Evaluator | None = None
+        self._level: dict[str, float] = {}
         self.progress = Progress()
 
     def resume(self, players: Players) -> None:
@@ -98,6 +100,7 @@ class Recorder:
                 self._watcher.note,
                 self._device,
             )
+            self._level = self._evaluator.level
         self._logged_at = time.monotonic()  # what was prepared is not training
 
     def log(self, pending: list[Outcome], seen: int, rate: float, done: float, seconds: float) -> bool:
@@ -123,18 +126,15 @@ class Recorder:
             self._watcher.status(status)
         return True
 
-    def report(self, players: Players, seen: int, seconds: float, *, last: bool) -> Alarm | None:
+    def report(self, players: Players, seen: int, seconds: float) -> Alarm | None:
         """Measure the generator, judge the run, and keep both where all is well.
-
-        Args:
-            last: the run ends here.
 
         Returns:
             what is wrong, where the run should go back; then nothing is kept.
         """
         if ema.has_statistics(players.average):
             recalibrate(self._config, players, self._classes)
-        alarm = self._kept_or_alarm(players, seen, seconds, last) if self._writes else None
+        alarm = self._kept_or_alarm(players, seen, seconds) if self._writes else None
         return distributed.share_object(alarm)
 
     def roll_back(self, players: Players, alarm: Alarm) -> None:
@@ -236,12 +236,14 @@ class Recorder:
         assert optimizer.batch_size is not None
         return len(self.progress.pending) * optimizer.batch_size * optimizer.discriminator_steps
 
-    def _kept_or_alarm(self, players: Players, seen: int, seconds: float, last: bool) -> Alarm | None:
+    def _kept_or_alarm(self, players: Players, seen: int, seconds: float) -> Alarm | None:
         progress = self.progress
         broken = state.first_non_finite(players)
         measured = None if broken else self._measured(players, seen)
         values: Mapping[str, float] = {} if measured is None else measured["values"]
-        alarm = watchdog.check(self._means, values, [line["values"] for line in progress.history])
+        before = [line["values"] for line in progress.history]
+        sure = LOSSES[self._config.loss.name].teaches_when_sure
+        alarm = watchdog.check(self._means, values, before, sure)
         if broken is not None:
             alarm = Alarm("diverged", f"a weight of the {broken} is no longer finite", at_once=True)
         if alarm is not None and (alarm.at_once or progress.strikes + 1 >= watchdog.STRIKES):
@@ -252,7 +254,7 @@ class Recorder:
             self._event(seen, "warning", alarm.text)
         if measured is not None:
             progress.history.append(measured)
-        self._draw(players, seen, last)
+        self._draw(players, seen)
         name = self._save(players, {}, good=alarm is None, interim=False)
         best = self._best(name)
         checkpoint.point(self._run, name, best)
@@ -271,7 +273,8 @@ class Recorder:
         if self._evaluator is None:
             return None
         scores = self._evaluator.score(self._drawer(players), self._conditional)
-        return {"images_seen": seen, "values": dict(scores.values), "protocol": dict(scores.protocol)}
+        measured = {"images_seen": seen, "values": dict(scores.values), "protocol": dict(scores.protocol)}
+        return {**measured, "baseline": self._level} if self._level else measured
 
     def _drawer(self, players: Players) -> Draw:
         """Give a function that draws the average's pictures of the seeds from 0 up."""
@@ -286,7 +289,7 @@ class Recorder:
 
         return draw
 
-    def _draw(self, players: Players, seen: int, last: bool) -> None:
+    def _draw(self, players: Players, seen: int) -> None:
         network = self._config.network
         picture = sheet.draw(
             players.average, network.latent_dim, network.latent_distribution, self._classes, self._device
@@ -298,7 +301,7 @@ class Recorder:
             players.average, network.latent_dim, network.latent_distribution, self._classes, self._device
         )
         files.write(self._run / checkpoint.WALK, walk.animation(frames))
-        if last and self._evaluator is not None:
+        if self._evaluator is not None:
             shown = self._drawer(players)(_NEIGHBOURLY, self._evaluator.labels_for(_NEIGHBOURLY))
             images.save(self._evaluator.nearest_pictures(shown), self._run / checkpoint.NEIGHBOURS)
 

@@ -47,7 +47,10 @@ WHAT_TO_TRY: Final = {
 
 
 def check(
-    means: Mapping[str, float], values: Mapping[str, float], before: Sequence[Mapping[str, float]]
+    means: Mapping[str, float],
+    values: Mapping[str, float],
+    before: Sequence[Mapping[str, float]],
+    teaches_when_sure: bool = False,
 ) -> Alarm | None:
     """Judge one report.
 
@@ -55,6 +58,7 @@ def check(
         means: losses and beliefs, means since the report before.
         values: what was measured now (see `gan_train.metrics`), {} where nothing was.
         before: the same of the reports before, oldest first.
+        teaches_when_sure: the loss is of a kind that a discriminator cannot win, see `losses.Loss`.
     """
     for name, value in {**means, **values}.items():
         if not math.isfinite(value):
@@ -62,7 +66,8 @@ def check(
     for name in ("discriminator_loss", "generator_loss"):
         if abs(means.get(name, 0.0)) > _RUNAWAY:
             return Alarm("diverged", f"the {name.replace('_', ' ')} ran away to {means[name]:.3g}", True)
-    return _stuck(values, before) or _collapse(values, before) or _won(means, values, before)
+    alarm = _stuck(values, before) or _collapse(values, before)
+    return alarm if alarm or teaches_when_sure else _won(means, values, before)
 
 
 def _stuck(values: Mapping[str, float], before: Sequence[Mapping[str, float]]) -> Alarm | None:

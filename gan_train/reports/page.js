@@ -60,9 +60,8 @@ for (const chart of document.querySelectorAll(".chart")) {
   const drawn = (kind) => document.createElementNS(svg.namespaceURI, kind);
   const cursor = drawn("g");
   const upright = cursor.appendChild(drawn("line"));
-  const at = cursor.appendChild(drawn("text"));
+  const axis = svg.querySelector(".axis");
   cursor.setAttribute("class", "cursor");
-  at.setAttribute("text-anchor", "middle");
   let place = right;
   const near = (points, x) => points.reduce((a, b) => (Math.abs(b[0] - x) < Math.abs(a[0] - x) ? b : a));
   const tell = (x) => {
@@ -74,14 +73,12 @@ for (const chart of document.querySelectorAll(".chart")) {
     for (const [name, value] of Object.entries({ x1: place, x2: place, y1: top, y2: bottom })) {
       upright.setAttribute(name, value);
     }
-    // Over the numbers below, so that nothing on the page moves.
-    at.textContent = `${short(end * (place - left) / (right - left))} images`;
-    at.setAttribute("x", Math.min(right - 30, Math.max(left, place)));
-    at.setAttribute("y", svg.viewBox.baseVal.height - 6);
+    axis.textContent = `${short(end * (place - left) / (right - left))} images seen`;
     svg.append(cursor);
   };
   const leave = () => {
     outputs.forEach((output, index) => { output.textContent = usual[index]; });
+    axis.textContent = "images seen";
     cursor.remove();
   };
   const point = (event) => {

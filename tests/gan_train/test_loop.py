@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from gan_train import augment, budget, checkpoint, config, loop, machine, preset
 from gan_train.batches import Batches
 from gan_train.config import Config, OptimizerOptions
 from gan_train.data.pictures import PictureSet
+from gan_train.recorder import Recorder
 from gan_train.reports import html
 from gan_train.reports.status import Status
 from gan_train.step import make_players
@@ -182,16 +185,29 @@ def test_what_is_measured_is_kept_and_best_is_by_it(pictures: PictureSet, tmp_pa
         for index, line in enumerate(lines)
     ]
     assert lines[0]["protocol"]["network"] == "random-convolutions"
+    assert "baseline" not in lines[0]  # 8 pictures are held out: they do not compare with 30 samples
     kept = checkpoint.load_named(tmp_path / "whole", "best")
     assert kept.facts["metrics"]["values"]["frechet"] == min(distances)
     assert (tmp_path / "whole" / checkpoint.NEIGHBOURS).exists()
     parts = tmp_path / "parts"
     config.write(options, parts / checkpoint.CONFIG)
     assert loop.train(options, plain, parts, Watcher(stop_after=17)) is False
+    assert "Nearest real pictures" in (parts / checkpoint.REPORT).read_text()
     last = Watcher()
     assert loop.train(options, plain, parts, last) is True
     assert last.notes[0].endswith(f"best so far: Frechet distance {distances[0]:.4g}, at 80 images")
     assert timeless(tmp_path / "whole") == timeless(parts)
+
+
+def test_real_pictures_are_measured_beside_samples_where_there_are_as_many(
+    pictures: PictureSet, tmp_path: Path
+) -> None:
+    plain = dataclasses.replace(pictures, labels=None, class_names=())
+    run_whole(settled(plain, **{"evaluation.samples": 8, "evaluation.network": "pixels"}), plain, tmp_path)
+    lines = html.read_log(tmp_path / checkpoint.METRICS)
+    assert lines[0]["baseline"] == lines[-1]["baseline"]
+    assert lines[-1]["baseline"]["frechet"] > 0
+    assert "(real " in (tmp_path / checkpoint.REPORT).read_text()
 
 
 def test_another_seed_gives_other_weights(pictures: PictureSet, tmp_path: Path) -> None:
@@ -281,6 +297,33 @@ def test_a_budget_of_minutes_ends_in_time(pictures: PictureSet, tmp_path: Path) 
     assert newest.facts["seconds"] >= 1.2
     assert newest.facts["images_seen"] > 0
     assert watcher.statuses[-1].progress >= 1.0
+
+
+def test_reports_that_take_long_leave_most_of_the_minutes_to_training(
+    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, reported = Recorder.report, list[tuple[float, float]]()
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        start = time.monotonic()
+        alarm = real(*arguments, **named)
+        time.sleep(0.2)
+        reported.append((start, time.monotonic()))
+        return alarm
+
+    monkeypatch.setattr(Recorder, "report", slow)
+    options = settled(pictures, **{"budget.images": None, "budget.minutes": 0.05, "reports": 20})
+    run_whole(options, pictures, tmp_path)
+    assert len(reported) > 1
+    for (start, end), (following, _) in itertools.pairwise(reported[:-1]):  # the last comes at the end
+        assert following - end > 3.5 * (end - start)
+
+
+def test_reports_come_when_they_are_due_where_images_are_counted(pictures: PictureSet) -> None:
+    options = settled(pictures)
+    assert loop._tick(0.34, options, 0.34) == loop._tick(0.34, options) == 2
+    assert loop._tick(0.34, options, 0.36) == 2
+    assert loop._tick(0.34, options, 0.5) == pytest.approx(3 * (0.5 + 4 * 0.16))
 
 
 Poison = Callable[[int, Any, Any], Any]
@@ -375,6 +418,10 @@ def test_a_discriminator_that_wins_is_warned_of_then_turned_back(
             )
         return outcome
 
+    poisoned(sure)
+    # A critic may be sure: Wasserstein's loss teaches the better for it.
+    critic = settled(pictures, **{"loss.name": "wasserstein"})
+    assert run_whole(critic, pictures, tmp_path / "critic").events == []
     poisoned(sure)
     watcher = run_whole(settled(pictures), pictures, tmp_path)
     assert [kind for kind, _ in watcher.events] == ["warning", "rollback"]

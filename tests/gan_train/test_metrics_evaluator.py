@@ -104,6 +104,10 @@ def test_scores_repeat_themselves_and_leave_random_state_alone(monkeypatch: pyte
     assert asked[0][0] == 100
     assert np.bincount(asked[0][1]).tolist() == [25] * 4
     assert asked[2] == (100, None)
+    assert [one.protocol["labels"] for one in found[1:]] == [
+        "in the data's proportions",
+        "none of the data's",
+    ]
 
 
 def test_pictures_without_labels_are_judged_too() -> None:

@@ -72,6 +72,36 @@ def test_inception_runs_from_a_file_to_features(
     assert torch.equal(torch.get_rng_state(), before)
 
 
+# From torch-fidelity 0.4.0, whose network reproduces the graph of 2015 with its weights:
+#   FeatureExtractorInceptionV3("", ["2048"], feature_extractor_weights_path=...) on the weights and the
+#   pictures below; features 0, 400 ... 2000, and the mean of all.
+PEER = (
+    ([0.0427527, 1.3845850, 0.0616794, 0.0, 0.1401156, 0.0], 0.4300901),
+    ([0.0377822, 1.3853434, 0.0479903, 0.0, 0.1548007, 0.0], 0.4388400),
+)
+
+
+def test_inceptions_features_are_the_peers(tmp_path: Path) -> None:
+    random, tensors = np.random.RandomState(0), {}
+    with torch.device("meta"):
+        shapes = {name: tuple(tensor.shape) for name, tensor in inception.Inception().state_dict().items()}
+    for name, shape in shapes.items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        if name.endswith(("running_var", "bn.weight")):
+            values = random.uniform(0.8, 1.2, shape)
+        else:
+            scale = (2 / np.prod(shape[1:])) ** 0.5 if len(shape) > 1 else 0.1
+            values = random.standard_normal(shape) * scale
+        tensors[name] = torch.from_numpy(values.astype(np.float32))
+    safetensors.torch.save_file(tensors, tmp_path / "weights.safetensors")
+    pictures = np.random.RandomState(1).randint(0, 256, (2, 8, 10, 3)).astype(np.uint8)
+    features, _ = inception.load(CPU, tmp_path / "weights.safetensors")(pictures)
+    for found, (some, mean) in zip(features, PEER, strict=True):
+        assert found[::400] == pytest.approx(some, abs=1e-5)
+        assert found.mean() == pytest.approx(mean, abs=1e-5)
+
+
 def test_the_resize_is_that_of_tensorflow_1() -> None:
     # Result pixel i lies at i * 2 / 4 of the source; past its last pixel the last one stays.
     source = torch.tensor([[[[0.0, 1.0], [10.0, 11.0]]]])
@@ -205,7 +235,9 @@ def test_auto_takes_what_suits_and_says_why(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(inception, "find", lambda: Path("weights"))
     assert choice.suited(grey, CPU)[0] == classifier.NAME
     assert choice.suited(bare, CPU)[0] == randomised.NAME
-    assert choice.suited(colour, CPU)[0] == efficientnet.NAME
+    name, why = choice.suited(colour, CPU)
+    assert name == efficientnet.NAME
+    assert "for figures that compare with published ones: inception" in why
     assert choice.suited(stripes(20, side=80), CPU)[0] == efficientnet.NAME
     assert choice.suited(colour, torch.device("cuda"))[0] == inception.NAME
     monkeypatch.setattr(efficientnet, "installed", lambda: False)

@@ -152,6 +152,7 @@ def test_the_best_is_what_the_run_points_at_and_real_pictures_give_a_level(
     assert "<b>200</b><span>images seen at the best</span>" in text
     assert text.count('<line class="level') == 2
     assert "(real 0.8)" in text
+    assert "Dotted: held-out real pictures" in text
     assert "<td>3.250</td><td>4.500</td><td>0.500</td><td>lower</td>" in text
 
 
@@ -255,6 +256,8 @@ def test_charts_leave_out_what_cannot_be_drawn() -> None:
     assert "nan" not in drawn
     flat = charts.draw(Chart("flat", [Line("a", [(0, 2.0), (9, 2.0)])], logarithmic=True))
     assert "inf" not in flat
+    assert flat.count(">images seen</text>") == 1
+    assert "log scale" in flat
 
 
 @pytest.mark.parametrize("logarithmic", [False, True])
@@ -276,6 +279,13 @@ def test_a_chart_says_how_to_read_a_value_off_it(logarithmic: bool) -> None:
 def test_a_logarithmic_chart_has_a_few_heights_inside(low: float, high: float) -> None:
     drawn = charts.draw(Chart("a", [Line("b", [(0, high), (9, low)])], logarithmic=True))
     assert 3 <= drawn.count('class="grid"') <= 6
+
+
+def test_a_logarithmic_axis_over_a_wide_range_ends_at_round_numbers() -> None:
+    drawn = charts.draw(Chart("a", [Line("b", [(0, 253.0), (9, 51.5)])], logarithmic=True))
+    low, high = map(float, drawn.split('data-scale="')[1].split('"')[0].split()[5:7])
+    assert (10**low, 10**high) == pytest.approx((50, 300), rel=1e-4)
+    assert ">50</text>" in drawn
 
 
 def test_marks_are_numbered_where_they_are_few_and_stay_on_the_chart() -> None:

@@ -52,6 +52,11 @@ def test_a_discriminator_has_won_where_it_is_sure_and_samples_get_no_better() ->
     assert watchdog.check(sure, {**GOOD, "frechet": 4.0}, [GOOD]) is None
     assert watchdog.check(sure, {}, []) is not None  # nothing is measured: beliefs alone speak
     assert watchdog.check({**sure, "belief_in_fake": 0.3}, {}, []) is None
+    worse = {**GOOD, "frechet": 8.0}
+    assert watchdog.check(sure, worse, [GOOD], teaches_when_sure=True) is None
+    alike = watchdog.check(sure, {**worse, "variety": 0.1}, [GOOD], teaches_when_sure=True)
+    assert alike is not None
+    assert alike.kind == "collapse"
 
 
 def test_samples_that_do_not_change_are_told() -> None:
