@@ -25,6 +25,7 @@ from gan_train import checkpoint, distributed, ema, machine, seeding, state, wat
 from gan_train.checkpoint import Checkpoint
 from gan_train.config import Config
 from gan_train.data import PictureSet
+from gan_train.metrics.choice import AUTO
 from gan_train.metrics.evaluator import Draw, Evaluator
 from gan_train.networks import Condition, pixels
 from gan_train.reports import html, sheet, walk
@@ -90,7 +91,7 @@ class Recorder:
         if self._writes and self._config.evaluation.samples != 0:
             self._evaluator = Evaluator.prepare(
                 self._pictures,
-                self._config.evaluation.network,
+                self._network(),
                 self._config.evaluation.samples,
                 seeding.derive(self._config.seed, "evaluation"),
                 self._watcher.note,
@@ -235,6 +236,13 @@ class Recorder:
         for path in (self._run / checkpoint.SAMPLES).glob("[0-9]*.png"):
             if path.stem > checkpoint.name_of(self.progress.images_seen):
                 path.unlink()
+
+    def _network(self) -> str:
+        """Name the network that measures; for `auto` that of the last time: figures of two do not compare."""
+        wanted = self._config.evaluation.network
+        if wanted == AUTO and self.progress.history:
+            wanted = self.progress.history[-1]["protocol"]["network"]
+        return wanted
 
     def _finish_newest(self) -> None:
         """Do what follows the writing of a checkpoint, all of it: a kill may have come in between."""

@@ -19,6 +19,7 @@ from gan_train import augment, batches, budget, checkpoint, config, loop, machin
 from gan_train.batches import Batches
 from gan_train.config import Config, OptimizerOptions
 from gan_train.data.pictures import PictureSet
+from gan_train.metrics import choice
 from gan_train.reports import html
 from gan_train.reports.status import Status
 from gan_train.step import make_players
@@ -194,6 +195,19 @@ def test_what_is_measured_is_kept_and_best_is_by_it(pictures: PictureSet, tmp_pa
     assert loop.train(options, plain, parts, last) is True
     assert last.notes[0].endswith(f"best so far: Frechet distance {distances[0]:.4g}, at 80 images")
     assert timeless(tmp_path / "whole") == timeless(parts)
+
+
+def test_a_run_that_goes_on_is_measured_by_the_network_that_it_began_with(
+    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = dataclasses.replace(pictures, labels=None, class_names=())
+    options = settled(plain, **{"evaluation.samples": 30})
+    config.write(options, tmp_path / checkpoint.CONFIG)
+    assert loop.train(options, plain, tmp_path, Watcher(stop_after=13)) is False
+    monkeypatch.setattr(choice, "suited", lambda pictures, device: ("pixels", "another machine"))
+    assert loop.train(options, plain, tmp_path, Watcher()) is True
+    lines = html.read_log(tmp_path / checkpoint.METRICS)
+    assert [line["protocol"]["network"] for line in lines] == ["random-convolutions"] * 3
 
 
 def test_another_seed_gives_other_weights(pictures: PictureSet, tmp_path: Path) -> None:
