@@ -85,6 +85,8 @@ def test_two_processes_end_where_one_does_to_rounding(preset: str, ends: tuple[P
     one, two = (checkpoint.load_named(folder / preset, "last") for folder in ends)
     assert set(one.tensors) == set(two.tensors)
     for name, tensor in one.tensors.items():
+        if preset == "relativistic" and name == "discriminator.head.linear.bias":
+            continue  # it cancels in the differences of logits: its gradient is rounding alone
         if name.startswith(("generator.", "discriminator.", "average.", "augment.")):
             # As a whole: Adam makes a step of full length of a gradient that is nearly 0, so single
             # weights may go either way.
