@@ -23,7 +23,7 @@ from gan_train import budget, checkpoint, config, loop, presets, seeding, steppe
 from gan_train.batches import Batches
 from gan_train.config import Config
 from gan_train.data import PictureSet
-from gan_train.machine import shape_of, use_threads
+from gan_train.machine import set_up, shape_of
 from gan_train.reports.status import Status
 from gan_train.step import Controls, make_players
 from gan_train.trained import Trained
@@ -110,7 +110,7 @@ def finish() -> None:
 def steps(options: Config, pictures: PictureSet) -> tuple[Callable[[], object], int]:
     """Give a function that takes the next step of a fresh run, and the images that one sees."""
     device = torch.device(options.machine.device)
-    use_threads(options)
+    set_up(options)
     torch.manual_seed(seeding.derive(options.seed, "weights"))
     players = make_players(options, shape_of(pictures), device)
     take_step, batches = stepper.make(players, options), Batches(pictures, options, device)
@@ -142,7 +142,7 @@ def train(options: Config, pictures: PictureSet, run: Path, watcher: Watcher, an
     if stored is None:
         _clear(run)
         config.write(options, run / checkpoint.CONFIG)
-    use_threads(options)
+    set_up(options)
     loop.train(stored or options, pictures, run, watcher)
     return trained.load(run, "last")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import BinaryIO, Final
 from gan_infer.errors import OptionError
 
 _TOKEN_BYTES: Final = 6
-_TOKEN_GLOB: Final = "[0-9a-f]" * (2 * _TOKEN_BYTES)
+_PARTS: Final = f".*.{'[0-9a-f]' * (2 * _TOKEN_BYTES)}.part*"
 
 
 @contextlib.contextmanager
@@ -60,6 +61,19 @@ def write(target: Path, fill: bytes | Callable[[BinaryIO], object]) -> None:
             file.write(fill)
 
 
+def append(target: Path, body: bytes) -> None:
+    """Add bytes to the end of a file; a kill may leave part of them.
+
+    Raises:
+        OptionError: the file cannot be written.
+    """
+    try:
+        with target.open("ab") as file:
+            file.write(body)
+    except OSError as error:
+        raise OptionError(_cannot_write(target, error)) from error
+
+
 def home() -> Path:
     """Give the folder of all that is kept between runs: $GANFORGE_HOME, or one in the user's cache."""
     if named := os.environ.get("GANFORGE_HOME"):
@@ -70,8 +84,13 @@ def home() -> Path:
 
 def sweep(folder: Path) -> None:
     """Remove what writes that were killed left in a folder. Nobody else may be writing there."""
-    for path in folder.glob(f".*.{_TOKEN_GLOB}.part*"):
+    for path in folder.glob(_PARTS):
         path.unlink(missing_ok=True)
+
+
+def is_part(path: Path) -> bool:
+    """Tell by its name whether a file is what an unfinished write goes to."""
+    return path.match(_PARTS)
 
 
 def _open_beside(target: Path) -> Path:
@@ -89,6 +108,8 @@ def _open_beside(target: Path) -> Path:
 
 def _cannot_write(target: Path, error: OSError) -> str:
     reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"cannot write {target}: {reason}; make room there, or give a path on another disk"
     return f"cannot write {target}: {reason}; give a path in a directory that you may write to"
 
 

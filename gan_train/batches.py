@@ -21,6 +21,7 @@ from gan_train.step import Batch
 
 # Kept on the device whole where they fill no more of its memory than this.
 _MOST_OF_CUDA: Final = 0.5
+_BROUGHT_AT_ONCE: Final = 4096
 
 
 class Batches:
@@ -99,6 +100,15 @@ def _resident(images: npt.NDArray[np.uint8], device: torch.device) -> torch.Tens
     if isinstance(images, np.memmap):
         if device.type != "cuda" or images.nbytes > _MOST_OF_CUDA * torch.cuda.mem_get_info(device)[0]:
             return None
-        images = np.array(images)
+        return _brought(images, device)
     # [n, h, w, c] seen as [n, c, h, w]: no copy, and channels_last from the start.
     return torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
+
+
+def _brought(images: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """Give mapped pictures on the device, [n, c, h, w], a part at a time: they may exceed main memory."""
+    brought = torch.empty(images.shape, dtype=torch.uint8, device=device)
+    for start in range(0, len(images), _BROUGHT_AT_ONCE):
+        part = np.array(images[start : start + _BROUGHT_AT_ONCE])
+        brought[start : start + len(part)].copy_(torch.from_numpy(part))
+    return brought.permute(0, 3, 1, 2)

@@ -1,16 +1,19 @@
 """The files of a run folder: checkpoints and what points at them; it knows no networks.
 
 A checkpoint is `checkpoints/<images seen>.safetensors` with tensors alone, and a `.json` beside it
-with the facts and the tensors' SHA-256, written last: one without the other does not count.
+with the facts and the SHA-256 of both, written last: one without the other does not count.
 `last` and `best` are texts with the name of a checkpoint. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+import os
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +34,8 @@ NEIGHBOURS: Final = "neighbours.png"
 REPORT: Final = "report.html"
 _FOLDER: Final = "checkpoints"
 _KEPT: Final = 3
+_OF_TENSORS: Final = "sha256"
+_OF_FACTS: Final = "facts_sha256"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +46,55 @@ class Checkpoint:
     facts: Mapping[str, Any]
 
 
+@contextlib.contextmanager
+def only_writer(run: Path) -> Iterator[None]:
+    """Hold a run's folder for the length of a block, against other processes of this machine.
+
+    The folder is made where there is none. A process that is killed lets go of it by that; where the
+    system or the disk has no such locks, nothing is held.
+
+    Raises:
+        OptionError: another process holds it, or it cannot be made.
+    """
+    made = [folder for folder in (run, *run.parents) if not folder.exists()]
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "it is a file" if run.is_file() else error.strerror
+        raise OptionError(
+            f"cannot write a run to {run}: {reason}; give the name of a folder that you may write to"
+        ) from None
+    try:
+        with _locked(run):
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            for folder in made:  # where nothing was written after all
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    if sys.platform == "win32":  # which cannot open a folder
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OptionError(
+                f"another process is training in {folder}; wait for it, stop it, or give another --out"
+            ) from None
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def save(run: Path, checkpoint: Checkpoint) -> str:
     """Write a checkpoint under its `images_seen`, and give its name."""
     name = name_of(checkpoint.facts["images_seen"])
@@ -49,7 +103,8 @@ def save(run: Path, checkpoint: Checkpoint) -> str:
         {key: tensor.detach().cpu().contiguous() for key, tensor in checkpoint.tensors.items()}
     )
     files.write(target, body)
-    facts = {**checkpoint.facts, "sha256": hashlib.sha256(body).hexdigest()}
+    facts = {**checkpoint.facts, _OF_TENSORS: hashlib.sha256(body).hexdigest()}
+    facts[_OF_FACTS] = _hash_of(facts)
     files.write(target.with_suffix(".json"), json.dumps(facts, indent=1).encode())
     return name
 
@@ -60,21 +115,30 @@ def name_of(images_seen: int) -> str:
 
 
 def point(run: Path, last: str, best: str) -> None:
-    """Set the pointers to the newest checkpoint and to the best one."""
-    for pointer, name in (("last", last), ("best", best)):
-        files.write(run / pointer, f"{name}\n".encode())
+    """Set the pointers to the newest checkpoint and to the best one, where they are not set so already."""
+    for pointer, name, now in zip(("last", "best"), (last, best), pointers(run), strict=True):
+        if name != now:
+            files.write(run / pointer, f"{name}\n".encode())
 
 
 def pointers(run: Path) -> tuple[str, str]:
     """Give the names that `last` and `best` hold, "" for one that is not there."""
-    found = [path.read_text().strip() if path.exists() else "" for path in (run / "last", run / "best")]
-    return found[0], found[1]
+    last, best = (_pointed_at(run / name) for name in ("last", "best"))
+    return last, best
+
+
+def _pointed_at(pointer: Path) -> str:
+    try:
+        return pointer.read_text().strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def keep(run: Path, wanted: Collection[str]) -> None:
-    """Drop every checkpoint but the newest few and those that are wanted."""
-    for name in names(run)[:-_KEPT]:
-        if name not in wanted:
+    """Drop every checkpoint but the newest few and those that are wanted, and tensors without facts."""
+    whole = names(run)
+    for name in (*whole[:-_KEPT], *halves(run)):
+        if name not in wanted or name not in whole:
             drop(run, name)
 
 
@@ -92,13 +156,28 @@ def sweep(run: Path) -> None:
 
 def names(run: Path) -> list[str]:
     """List the checkpoints of a run, oldest first."""
-    return sorted(path.stem for path in (run / _FOLDER).glob("[0-9]*.json"))
+    return _stems(run, "json")
+
+
+def halves(run: Path) -> list[str]:
+    """List the checkpoints that have tensors and no facts, oldest first: their write was cut short."""
+    whole = set(names(run))
+    return [name for name in _stems(run, "safetensors") if name not in whole]
+
+
+def _stems(run: Path, suffix: str) -> list[str]:
+    return sorted(path.stem for path in (run / _FOLDER).glob(f"*.{suffix}") if path.stem.isdigit())
+
+
+def interims(run: Path) -> list[str]:
+    """List the checkpoints that were saved between two reports, oldest first."""
+    return [name for name in names(run) if facts(run, name).get("interim")]
 
 
 def load_newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
     """Give the newest whole checkpoint (None where there is none), and what was wrong with newer ones."""
     troubles: list[str] = []
-    for name in reversed(names(run)):
+    for name in sorted({*names(run), *halves(run)}, reverse=True):
         try:
             return load(run, name), troubles
         except OptionError as error:
@@ -120,8 +199,8 @@ def load_named(run: Path, which: str) -> Checkpoint:
             raise OptionError(f"{run} has no checkpoint {which!r}; give best, last, or one of {there}")
         return load(run, which)
     try:
-        return load(run, (run / which).read_text().strip())
-    except (OSError, OptionError):
+        return load(run, _pointed_at(run / which))
+    except OptionError:
         checkpoint, troubles = load_newest(run)
     if checkpoint is None:
         what = f" ({troubles[0]})" if troubles else ""
@@ -150,11 +229,22 @@ def load(run: Path, name: str) -> Checkpoint:
     try:
         facts = json.loads(path.with_suffix(".json").read_text())
         body = path.read_bytes()
-        if hashlib.sha256(body).hexdigest() != facts["sha256"]:
+        if hashlib.sha256(body).hexdigest() != facts[_OF_TENSORS]:
             raise ValueError("its hash is not the one written down")
+        if facts.get(_OF_FACTS, _hash_of(facts)) != _hash_of(facts):  # older ones have no hash of it
+            raise ValueError("the hash of its facts is not the one written down")
         return Checkpoint(safetensors.torch.load(body), facts)
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+    except FileNotFoundError as error:
+        raise OptionError(f"checkpoint {path} is damaged: there is no {Path(error.filename).name}") from None
+    except KeyError as error:
+        raise OptionError(f"checkpoint {path} is damaged: its facts have no {error}") from None
+    except (OSError, ValueError, TypeError, AttributeError, safetensors.SafetensorError) as error:
         raise OptionError(f"checkpoint {path} is damaged: {' '.join(str(error).split())}") from None
+
+
+def _hash_of(facts: Mapping[str, Any]) -> str:
+    told = {key: value for key, value in facts.items() if key != _OF_FACTS}
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def newest_run(runs: Path) -> Path:

@@ -253,7 +253,10 @@ def read(path: Path) -> Config:
     try:
         return from_tree(tree)
     except OptionError as error:
-        raise OptionError(f"{path}: {error}") from None
+        raise OptionError(
+            f"{path}: {error}; mend it there, or, where another version wrote it, go on with that one or "
+            "give another --out to start anew"
+        ) from None
 
 
 def write(config: Config, path: Path) -> None:

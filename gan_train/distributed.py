@@ -11,16 +11,18 @@ import contextlib
 import importlib
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.autograd import Function
 
-from gan_infer.errors import OptionError
+from gan_infer.errors import DeviceError, OptionError
 
 Thing = TypeVar("Thing")
+
+_BY_TORCHRUN: Final = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def size() -> int:
@@ -47,8 +49,9 @@ def joined(on_cuda: bool) -> Iterator[None]:
     # Some of its functions take the group of the time of the import as a default argument, and other
     # parts of torch import it: imported later, it would keep the group alive beyond its end.
     importlib.import_module("torch.distributed.nn.functional")
+    _check_surroundings(on_cuda)
     if on_cuda:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     # Decisions travel through gloo, on the CPU; gradients on CUDA through NCCL.
     dist.init_process_group("cpu:gloo,cuda:nccl" if on_cuda else "gloo")
     try:
@@ -56,6 +59,25 @@ def joined(on_cuda: bool) -> Iterator[None]:
     finally:
         # Ends gloo's threads; one that lets go of its last tensor while Python exits aborts it.
         dist.destroy_process_group()
+
+
+def _check_surroundings(on_cuda: bool) -> None:
+    """Refuse what torchrun would not have set up, or more processes than this machine has GPUs.
+
+    Raises:
+        OptionError, DeviceError: says what is missing.
+    """
+    missing = [name for name in _BY_TORCHRUN if not os.environ.get(name)]
+    if missing:
+        raise OptionError(
+            f"WORLD_SIZE is {asked_for()} in the environment and {', '.join(missing)} not set; "
+            "start several processes by torchrun, or unset WORLD_SIZE to train with one"
+        )
+    if on_cuda and int(os.environ["LOCAL_RANK"]) >= torch.cuda.device_count():
+        raise DeviceError(
+            f"process {os.environ['LOCAL_RANK']} of this machine has no GPU: PyTorch sees "
+            f"{torch.cuda.device_count()}; give no more than that as --nproc-per-node, or --device cpu"
+        )
 
 
 def share(batch_size: int) -> slice:
@@ -133,5 +155,5 @@ def share_object(thing: Thing) -> Thing:
     if size() == 1:
         return thing
     box = [thing]
-    dist.broadcast_object_list(box, 0)
+    dist.broadcast_object_list(box, 0, device=torch.device("cpu"))
     return box[0]

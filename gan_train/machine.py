@@ -58,8 +58,8 @@ def pick_precision(config: Config, pictures: PictureSet, device: torch.device) -
     """
     if config.machine.precision != "auto":
         return config.machine.precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    if device.type == "cuda":  # where it is emulated it is slow
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     trials = {name: _with_precision(config, name) for name in ("fp32", "bf16")}
     seconds = {name: float("inf") for name in trials}
     for name in ("fp32", "bf16", "fp32", "bf16"):
@@ -108,8 +108,14 @@ def shape_of(pictures: PictureSet) -> Shape:
     return Shape(pictures.height, pictures.width, pictures.channels, len(pictures.class_names))
 
 
-def use_threads(config: Config) -> int:
-    """Set torch's CPU threads to what the config names, and give their number."""
+def set_up(config: Config) -> int:
+    """Bring torch to what the config asks of the machine, and give the number of its CPU threads.
+
+    To be called before the first step, when a run begins and when it goes on.
+    """
+    if config.machine.deterministic:
+        # cuBLAS asks for this before its first call.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if config.machine.threads is not None:
         torch.set_num_threads(config.machine.threads)
     return torch.get_num_threads()
@@ -118,13 +124,10 @@ def use_threads(config: Config) -> int:
 def settle(config: Config, pictures: PictureSet) -> Config:
     """Give a config that has width and batch with what the machine decides closed as well."""
     device = pick_device(config.machine.device)
-    if config.machine.deterministic:
-        # cuBLAS asks for this before its first call.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     machine = dataclasses.replace(
         config.machine,
         device=str(device),
-        threads=use_threads(config),
+        threads=set_up(config),
         steps=_steps(config, device),
         processes=distributed.size(),
     )

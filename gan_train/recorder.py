@@ -20,12 +20,13 @@ import numpy.typing as npt
 import torch
 
 from gan_infer import files, images, latents
-from gan_infer.errors import TrainingError
+from gan_infer.errors import OptionError, TrainingError
 from gan_train import checkpoint, distributed, ema, machine, seeding, state, watchdog
 from gan_train.checkpoint import Checkpoint
 from gan_train.config import Config
 from gan_train.data import PictureSet
 from gan_train.losses import LOSSES
+from gan_train.metrics.choice import AUTO
 from gan_train.metrics.evaluator import Draw, Evaluator
 from gan_train.networks import Condition, pixels
 from gan_train.reports import html, sheet, walk
@@ -70,19 +71,17 @@ class Recorder:
         self._conditional = bool(pictures.class_names) and config.condition.generator != "none"
         self._means: dict[str, float] = {}
         self._logged, self._logged_at = 0, time.monotonic()
-        self._interim: str | None = None
         self._evaluator: Evaluator | None = None
         self._level: dict[str, float] = {}
         self.progress = Progress()
 
     def resume(self, players: Players) -> None:
-        """Set players and progress to the newest whole checkpoint, if there is one."""
-        if self._writes:
-            checkpoint.sweep(self._run)
-        found, troubles = checkpoint.load_newest(self._run) if self._writes else (None, [])
-        for trouble in troubles:
-            self._watcher.note(f"{trouble}; going back to the checkpoint before")
-        found = distributed.share_object(found)
+        """Set players and progress to the newest whole checkpoint, if there is one.
+
+        Raises:
+            OptionError: there are checkpoints, and none is whole; or they are of other networks.
+        """
+        found = distributed.share_object(self._newest() if self._writes else None)
         if found is not None:
             self._take(players, found)
             self._watcher.note(
@@ -90,11 +89,11 @@ class Recorder:
             )
         self._rewrite()
         if self._writes and found is not None:
-            self._point_at_newest()
+            self._finish_newest()
         if self._writes and self._config.evaluation.samples != 0:
             self._evaluator = Evaluator.prepare(
                 self._pictures,
-                self._config.evaluation.network,
+                self._network(),
                 self._config.evaluation.samples,
                 seeding.derive(self._config.seed, "evaluation"),
                 self._watcher.note,
@@ -111,7 +110,7 @@ class Recorder:
         """
         table = _table(pending)
         pending.clear()
-        means = distributed.mean(table.mean(0)).tolist()
+        means = agreed(table).mean(0).tolist()
         self._means = dict(zip(_FIGURES, means, strict=True))
         if not all(math.isfinite(value) for value in means):
             return False
@@ -121,8 +120,8 @@ class Recorder:
         left = seconds / max(done, 1e-9) * (1.0 - done)
         status = Status(seen, done, seconds, speed, max(0.0, left), rate, **self._means)
         if self._writes:
-            with (self._run / checkpoint.LOG).open("a") as file:
-                file.write(json.dumps(dataclasses.asdict(status)) + "\n")
+            line = json.dumps(dataclasses.asdict(status)) + "\n"
+            files.append(self._run / checkpoint.LOG, line.encode())
             self._watcher.status(status)
         return True
 
@@ -170,16 +169,13 @@ class Recorder:
             for name in checkpoint.names(self._run):
                 if name > checkpoint.name_of(where) or good is None:
                     checkpoint.drop(self._run, name)
-            for path in (self._run / checkpoint.SAMPLES).glob("[0-9]*.png"):
-                if path.stem > checkpoint.name_of(where):
-                    path.unlink()
             if good is not None:
                 checkpoint.point(self._run, checkpoint.name_of(where), self._best())
         self._rewrite()
 
     def interrupt(self, players: Players, pending: list[Outcome], seen: int, seconds: float) -> None:
         """Keep the state between two reports, so that going on is as if nothing had happened."""
-        table = distributed.mean(_table(pending)) if pending else None
+        table = agreed(_table(pending)) if pending else None
         if not self._writes:
             return
         extra = {} if table is None else {_PENDING: table}
@@ -196,16 +192,36 @@ class Recorder:
         state.restore(players, found.tensors)
         facts = found.facts
         rows = found.tensors.get(_PENDING)
-        self.progress = Progress(
-            images_seen=facts["images_seen"],
-            seconds=facts["seconds"],
-            rollbacks=facts["rollbacks"],
-            strikes=facts["strikes"],
-            history=list(facts["history"]),
-            events=list(facts["events"]),
-            pending=[] if rows is None else [Outcome(*row) for row in rows.to(self._device)],
-        )
-        self._interim = checkpoint.name_of(facts["images_seen"]) if facts["interim"] else None
+        try:
+            self.progress = Progress(
+                images_seen=facts["images_seen"],
+                seconds=facts["seconds"],
+                rollbacks=facts["rollbacks"],
+                strikes=facts["strikes"],
+                history=list(facts["history"]),
+                events=list(facts["events"]),
+                pending=[] if rows is None else [Outcome(*row) for row in rows.to(self._device)],
+            )
+        except (KeyError, TypeError) as error:
+            raise OptionError(
+                f"the newest checkpoint of {self._run} has no {error} among its facts: another version wrote "
+                "it; go on with that one, or give another --out to start anew"
+            ) from None
+
+    def _newest(self) -> Checkpoint | None:
+        """Give the newest whole checkpoint, and say what is wrong with newer ones; None in a fresh run."""
+        checkpoint.sweep(self._run)
+        found, troubles = checkpoint.load_newest(self._run)
+        # A kill leaves half of the first checkpoint at most.
+        if found is None and (checkpoint.names(self._run) or len(troubles) > 1):
+            raise OptionError(
+                f"{self._run} has {len(troubles)} checkpoints and none is whole ({'; '.join(troubles)}); "
+                "put a whole one back, or give another --out to start anew"
+            )
+        back = "beginning anew" if found is None else "going back to the checkpoint before"
+        for trouble in troubles:
+            self._watcher.note(f"{trouble}; {back}")
+        return found
 
     def _rewrite(self) -> None:
         """Make the files that grow say what the progress says; what came after it is dropped."""
@@ -217,16 +233,30 @@ class Recorder:
         _write_lines(self._run / checkpoint.LOG, kept)
         _write_lines(self._run / checkpoint.METRICS, self.progress.history)
         _write_lines(self._run / checkpoint.EVENTS, self.progress.events)
+        for path in (self._run / checkpoint.SAMPLES).glob("[0-9]*.png"):
+            if path.stem > checkpoint.name_of(self.progress.images_seen):
+                path.unlink()
 
-    def _point_at_newest(self) -> None:
-        """Make good what a kill between a checkpoint and its pointers left undone."""
+    def _network(self) -> str:
+        """Name the network that measures; for `auto` that of the last time: figures of two do not compare."""
+        wanted = self._config.evaluation.network
+        if wanted == AUTO and self.progress.history:
+            wanted = self.progress.history[-1]["protocol"]["network"]
+        return wanted
+
+    def _finish_newest(self) -> None:
+        """Do what follows the writing of a checkpoint, all of it: a kill may have come in between."""
         name = checkpoint.name_of(self.progress.images_seen)
-        best = self._best(name)
-        if checkpoint.pointers(self._run) == (name, best):
-            return
-        checkpoint.point(self._run, name, best)
-        checkpoint.keep(self._run, {best, self._newest_good_name() or best})
+        self._point_and_tidy(name, self._best(name))
         self._write_report()
+
+    def _point_and_tidy(self, name: str, best: str) -> None:
+        """Point at the newest checkpoint and the best, and drop those that are not needed any more."""
+        checkpoint.point(self._run, name, best)
+        for interim in checkpoint.interims(self._run):
+            if interim < name:
+                checkpoint.drop(self._run, interim)
+        checkpoint.keep(self._run, {best, self._newest_good_name() or best})
 
     def _write_report(self) -> None:
         files.write(self._run / checkpoint.REPORT, html.render(self._run, self._config).encode())
@@ -257,12 +287,7 @@ class Recorder:
         self._draw(players, seen)
         name = self._save(players, {}, good=alarm is None, interim=False)
         best = self._best(name)
-        checkpoint.point(self._run, name, best)
-        good = self._newest_good_name()
-        checkpoint.keep(self._run, {best, good or best})
-        if self._interim is not None:
-            checkpoint.drop(self._run, self._interim)
-            self._interim = None
+        self._point_and_tidy(name, best)
         if measured is not None:
             self._watcher.metrics(seen, values, best == name)
         self._rewrite()
@@ -344,8 +369,13 @@ class Recorder:
         return None
 
     def _newest_good(self) -> Checkpoint | None:
-        name = self._newest_good_name()
-        return None if name is None else checkpoint.load(self._run, name)
+        for name in reversed(checkpoint.names(self._run)):
+            if checkpoint.facts(self._run, name).get("good"):
+                try:
+                    return checkpoint.load(self._run, name)
+                except OptionError as error:
+                    self._watcher.note(f"{error}; going back to the one before")
+        return None
 
     def _event(self, seen: int, kind: str, text: str) -> None:
         self.progress.events.append({"images_seen": seen, "kind": kind, "text": text})
@@ -389,6 +419,15 @@ def _distances(history: Sequence[Mapping[str, Any]]) -> list[tuple[float, int]]:
 def _table(outcomes: list[Outcome]) -> torch.Tensor:
     """Give float32 [steps, figures]; this is where the device is waited for."""
     return torch.stack([torch.stack([getattr(o, name) for name in _FIGURES]) for o in outcomes])
+
+
+def agreed(table: torch.Tensor) -> torch.Tensor:
+    """Give the mean of a table over the processes.
+
+    In float64, where the mean of equal float32 values is that value: a table that was agreed on before
+    a stop stays as it is.
+    """
+    return distributed.mean(table.double()).float()
 
 
 def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:

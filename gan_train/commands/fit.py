@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gan_infer import console
+from gan_infer import console, files
 from gan_infer.errors import DataError, OptionError
 from gan_train import config as options
 from gan_train import presets
@@ -151,11 +152,21 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
 
     _check_outside(wishes.out or shared.RUNS, wanted.data.source)
     run = wishes.out or shared.RUNS / _name(wanted.data.source)
-    if distributed.asked_for() > 1 and wanted.machine.device in ("auto", "cuda"):
-        # Without a number: each process has its own, and the config is shared by all.
-        wanted = options.replace(wanted, {"machine.device": machine.pick_device("auto").type})
+    _check_allowed(wishes.allowed)
+    if distributed.asked_for() > 1:
+        if wanted.machine.device.startswith("cuda:"):
+            raise OptionError(
+                f"--device {wanted.machine.device} names one GPU for {distributed.asked_for()} processes; "
+                "give cuda, and each takes its own"
+            )
+        if wanted.machine.device in ("auto", "cuda"):
+            # Without a number: each process has its own, and the config is shared by all.
+            wanted = options.replace(wanted, {"machine.device": machine.pick_device("auto").type})
     wanted = options.replace(wanted, {"machine.processes": distributed.asked_for()})
-    with distributed.joined(on_cuda=wanted.machine.device.startswith("cuda")):
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(distributed.joined(on_cuda=wanted.machine.device.startswith("cuda")))
+        if distributed.rank() == 0 and not wishes.dry_run:
+            stack.enter_context(checkpoint.only_writer(run))
         stored = distributed.share_object(_stored(run) if distributed.rank() == 0 else None)
         pictures, settled = _settled(wanted, stored, run, wishes)
         if wishes.dry_run:
@@ -188,7 +199,7 @@ def _settled(
         return pictures, distributed.share_object(settled)
     settled = _resumed(wanted, stored, pictures.sha256(), run, wishes.allowed)
     machine.pick_device(settled.machine.device)
-    machine.use_threads(settled)
+    machine.set_up(settled)
     return pictures, settled
 
 
@@ -282,9 +293,18 @@ def _stored(run: Path) -> options.Config | None:
     path = run / checkpoint.CONFIG
     if path.exists():
         return options.read(path)
-    if run.exists() and any(run.iterdir()):
+    if run.exists() and not all(map(files.is_part, run.iterdir())):
         raise OptionError(f"{run} holds something else than a run; give an empty or new folder as --out")
     return None
+
+
+def _check_allowed(allowed: tuple[str, ...]) -> None:
+    known = [place for place, _ in options.leaves(options.Config())]
+    for place in allowed:
+        if place not in known:
+            near = difflib.get_close_matches(place, known, 1)
+            hint = f"is {near[0]} meant?" if near else "give a name from config.json, like loss.r1_gamma"
+            raise OptionError(f"--allow-changed {place} names no option; {hint}")
 
 
 def _filled(wanted: options.Config, stored: options.Config) -> options.Config:

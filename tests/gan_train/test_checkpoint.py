@@ -33,7 +33,9 @@ def test_what_is_saved_is_loaded_and_the_last_few_are_kept(tmp_path: Path) -> No
     assert checkpoint.load_named(tmp_path, "best").facts == newest.facts
 
 
-@pytest.mark.parametrize("harm", ["cut", "flip", "empty", "no json", "json"])
+@pytest.mark.parametrize(
+    "harm", ["cut", "flip", "empty", "no tensors", "no json", "json", "no facts", "fact"]
+)
 def test_a_damaged_newest_one_falls_back_to_the_one_before_saying_so(tmp_path: Path, harm: str) -> None:
     save(tmp_path, 100)
     path = save(tmp_path, 200)
@@ -44,10 +46,17 @@ def test_a_damaged_newest_one_falls_back_to_the_one_before_saying_so(tmp_path: P
         path.write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
     elif harm == "empty":
         path.write_bytes(b"")
+    elif harm == "no tensors":
+        path.unlink()
+    elif harm == "no json":
+        path.with_suffix(".json").unlink()
     elif harm == "json":
         path.with_suffix(".json").write_text("{")
-    else:
+    elif harm == "no facts":
         path.with_suffix(".json").write_text("{}")
+    else:
+        facts = path.with_suffix(".json").read_text()
+        path.with_suffix(".json").write_text(facts.replace('"seconds": 1.5', '"seconds": 9.5'))
     newest, troubles = checkpoint.load_newest(tmp_path)
     assert newest is not None
     assert newest.facts["images_seen"] == 100
@@ -56,12 +65,39 @@ def test_a_damaged_newest_one_falls_back_to_the_one_before_saying_so(tmp_path: P
     assert checkpoint.load_named(tmp_path, "best").facts["images_seen"] == 100
 
 
-def test_tensors_without_their_facts_do_not_count(tmp_path: Path) -> None:
+def test_tensors_without_their_facts_do_not_count_and_go_with_the_next_write(tmp_path: Path) -> None:
     save(tmp_path, 100)
-    save(tmp_path, 200).with_suffix(".json").unlink()  # as a crash between the two writes leaves it
-    newest, _ = checkpoint.load_newest(tmp_path)
+    half = save(tmp_path, 200)
+    half.with_suffix(".json").unlink()  # as a crash between the two writes leaves it
+    newest, (trouble,) = checkpoint.load_newest(tmp_path)
     assert newest is not None
     assert newest.facts["images_seen"] == 100
+    assert trouble.endswith("there is no 000000000200.json")
+    assert checkpoint.halves(tmp_path) == ["000000000200"]
+    save(tmp_path, 300)
+    assert not half.exists()
+
+
+def test_one_process_at_a_time_writes_a_run(tmp_path: Path) -> None:
+    run = tmp_path / "runs" / "run"
+    with checkpoint.only_writer(run):
+        refused = pytest.raises(OptionError, match=r"another process is training in .*run; wait for it")
+        with refused, checkpoint.only_writer(run):
+            pass
+        (run / "config.json").write_text("{}")
+    with checkpoint.only_writer(run):  # let go of
+        pass
+    assert (run / "config.json").exists()
+
+
+def test_a_folder_in_which_nothing_was_written_is_not_left_behind(tmp_path: Path) -> None:
+    with checkpoint.only_writer(tmp_path / "runs" / "run"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("")
+    refused = pytest.raises(OptionError, match="it is a file; give the name of a folder")
+    with refused, checkpoint.only_writer(tmp_path / "file"):
+        pass
 
 
 def test_folders_without_a_whole_checkpoint_are_refused(tmp_path: Path) -> None:

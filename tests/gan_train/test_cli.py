@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from gan_infer import Generator
-from gan_train import checkpoint, cli, presets
+from gan_train import checkpoint, cli, config, presets
 from tests.conftest import CommandLine, Run
 
 SMALL = (
@@ -182,11 +182,32 @@ def test_a_changed_option_can_be_allowed_on_purpose(run: Run, photos: Path) -> N
     code, _, err = run(*command, "--images", 160)
     assert code == 1
     assert "budget.images: 80 -> 160" in err
+    code, _, err = run(*command, "--images", 160, "--allow-changed", "budget.image")
+    assert code == 1
+    assert "--allow-changed budget.image names no option; is budget.images meant?" in err
     code, _, err = run(*command, "--images", 160, "--allow-changed", "budget.images")
     assert code == 0, err
     assert "resuming here at 80 images" in err
     assert Path("here/last").read_text() == "000000000160\n"
     assert json.loads(Path("here/config.json").read_text())["budget"]["images"] == 160
+
+
+def test_a_kill_while_the_config_is_written_does_not_keep_the_folder(run: Run, photos: Path) -> None:
+    Path("here").mkdir()
+    Path("here/.config.0123456789ab.part.json").write_bytes(b"half of i")
+    code, _, err = run("fit", photos, "--out", "here", *SMALL, "--images", 8)
+    assert code == 0, err
+    assert not list(Path("here").glob(".*"))
+
+
+def test_a_config_of_another_version_is_refused_with_what_to_do(run: Run) -> None:
+    Path("here").mkdir()
+    tree = json.loads(config.Config().to_json())
+    del tree["condition"]["mismatch_weight"]
+    Path("here/config.json").write_text(json.dumps(tree))
+    code, _, err = run("fit", "digits", "--out", "here", "--images", 8)
+    assert code == 1
+    assert "option condition.mismatch_weight is missing; mend it there, or, where another version" in err
 
 
 def test_a_config_can_be_given_back(run: Run, photos: Path) -> None:

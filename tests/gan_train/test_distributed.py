@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from gan_infer.errors import OptionError
-from gan_train import budget, checkpoint, config, data, distributed, loop, presets
+from gan_infer.errors import DeviceError, OptionError
+from gan_train import budget, checkpoint, config, data, distributed, loop, presets, recorder
 from gan_train.reports import html
 from tests.gan_train.test_loop import Watcher
 
@@ -85,6 +85,8 @@ def test_two_processes_end_where_one_does_to_rounding(preset: str, ends: tuple[P
     one, two = (checkpoint.load_named(folder / preset, "last") for folder in ends)
     assert set(one.tensors) == set(two.tensors)
     for name, tensor in one.tensors.items():
+        if preset == "relativistic" and name == "discriminator.head.linear.bias":
+            continue  # it cancels in the differences of logits: its gradient is rounding alone
         if name.startswith(("generator.", "discriminator.", "average.", "augment.")):
             # As a whole: Adam makes a step of full length of a gradient that is nearly 0, so single
             # weights may go either way.
@@ -130,3 +132,38 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused(monkeypatch: pytest.Mo
     assert distributed.share(30) == slice(20, 30)
     with pytest.raises(OptionError, match="a batch of 32 cannot be shared equally by 3 processes"):
         distributed.share(32)
+
+
+def test_what_torchrun_would_have_set_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    refused = pytest.raises(OptionError, match=r"WORLD_SIZE is 2 .* LOCAL_RANK, MASTER_ADDR, MASTER_PORT not")
+    with refused, distributed.joined(on_cuda=False):
+        pass
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "3", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    refused = pytest.raises(DeviceError, match="process 3 of this machine has no GPU: PyTorch sees 2")
+    with refused, distributed.joined(on_cuda=True):
+        pass
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_figures_agreed_on_before_a_stop_stay_as_they_are(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def summed(total: torch.Tensor) -> None:
+        own = total.clone()
+        for _ in range(count - 1):
+            total += own
+
+    monkeypatch.setattr(distributed, "size", lambda: count)
+    monkeypatch.setattr(torch.distributed, "all_reduce", summed)
+    agreed = torch.rand(64, 5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(recorder.agreed(agreed), agreed)

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,10 +17,11 @@ import torch
 from PIL import Image
 
 from gan_infer.errors import OptionError, TrainingError
-from gan_train import augment, budget, checkpoint, config, loop, machine, presets, state, stepper
+from gan_train import augment, batches, budget, checkpoint, config, loop, machine, presets, state, stepper
 from gan_train.batches import Batches
 from gan_train.config import Config, OptimizerOptions
 from gan_train.data.pictures import PictureSet
+from gan_train.metrics import choice
 from gan_train.recorder import Recorder
 from gan_train.reports import html
 from gan_train.reports.status import Status
@@ -157,7 +160,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(
 
 def timeless(run: Path) -> dict[str, Any]:
     """Give all that a run wrote which does not depend on how fast it was."""
-    times = ("seconds", "images_per_second", "seconds_left", "sha256")
+    times = ("seconds", "images_per_second", "seconds_left", "sha256", "facts_sha256")
     told: dict[str, Any] = {path.name: path.read_bytes() for path in run.glob("samples/*")}
     told |= {name: (run / name).read_text() for name in ("best", "last", "metrics.jsonl", "events.jsonl")}
     told["log"] = [
@@ -210,6 +213,19 @@ def test_real_pictures_are_measured_beside_samples_where_there_are_as_many(
     assert "(real " in (tmp_path / checkpoint.REPORT).read_text()
 
 
+def test_a_run_that_goes_on_is_measured_by_the_network_that_it_began_with(
+    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = dataclasses.replace(pictures, labels=None, class_names=())
+    options = settled(plain, **{"evaluation.samples": 30})
+    config.write(options, tmp_path / checkpoint.CONFIG)
+    assert loop.train(options, plain, tmp_path, Watcher(stop_after=13)) is False
+    monkeypatch.setattr(choice, "suited", lambda pictures, device: ("pixels", "another machine"))
+    assert loop.train(options, plain, tmp_path, Watcher()) is True
+    lines = html.read_log(tmp_path / checkpoint.METRICS)
+    assert [line["protocol"]["network"] for line in lines] == ["random-convolutions"] * 3
+
+
 def test_another_seed_gives_other_weights(pictures: PictureSet, tmp_path: Path) -> None:
     finals = []
     for seed in (0, 0, 1):
@@ -228,6 +244,67 @@ def test_a_complete_run_is_left_as_it_is(pictures: PictureSet, tmp_path: Path) -
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert loop.train(options, pictures, tmp_path, Watcher()) is True
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_of_which_no_checkpoint_is_whole_is_left_as_it_is(pictures: PictureSet, tmp_path: Path) -> None:
+    options = settled(pictures)
+    run_whole(options, pictures, tmp_path)
+    for path in (tmp_path / "checkpoints").glob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-1])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(OptionError, match=r"has 3 checkpoints and none is whole .* give another --out"):
+        loop.train(options, pictures, tmp_path, Watcher())
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_what_was_saved_between_reports_goes_and_nothing_else_with_it(
+    pictures: PictureSet, tmp_path: Path
+) -> None:
+    options = settled(pictures, reports=6)
+    config.write(options, tmp_path / checkpoint.CONFIG)
+    assert loop.train(options, pictures, tmp_path, Watcher(stop_after=23)) is False
+    assert checkpoint.interims(tmp_path) == [checkpoint.names(tmp_path)[-1]] == ["000000000184"]
+    assert loop.train(options, pictures, tmp_path, Watcher()) is True
+    assert [int(name) for name in checkpoint.names(tmp_path)] == [160, 200, 240]
+
+
+def test_a_kill_before_old_checkpoints_are_dropped_is_made_good(
+    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = settled(pictures, reports=6)
+    run_whole(options, pictures, tmp_path / "whole")
+    parts = tmp_path / "parts"
+    config.write(options, parts / checkpoint.CONFIG)
+    keep = checkpoint.keep
+
+    def killed(run: Path, wanted: Any) -> None:
+        if checkpoint.names(run)[-1] == "000000000240":
+            raise KeyboardInterrupt
+        keep(run, wanted)
+
+    monkeypatch.setattr(checkpoint, "keep", killed)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(options, pictures, parts, Watcher())
+    monkeypatch.undo()
+    (parts / "samples" / "000000000248.png").write_bytes(b"of a report that was never finished")
+    assert loop.train(options, pictures, parts, Watcher()) is True
+    assert timeless(tmp_path / "whole") == timeless(parts)
+    assert "after 240 images" in (parts / "report.html").read_text()
+
+
+def test_a_log_that_cannot_be_written_is_one_clear_line(pictures: PictureSet, tmp_path: Path) -> None:
+    options = settled(pictures)
+    config.write(options, tmp_path / checkpoint.CONFIG)
+
+    class Filling(Watcher):
+        def stop_asked(self) -> bool:
+            with contextlib.suppress(OSError):
+                (tmp_path / checkpoint.LOG).unlink()
+                (tmp_path / checkpoint.LOG).symlink_to("/dev/full")
+            return False
+
+    with pytest.raises(OptionError, match=r"cannot write .*log.jsonl: No space left on device; make room"):
+        loop.train(options, pictures, tmp_path, Filling())
 
 
 def test_a_damaged_checkpoint_is_told_and_passed_over(pictures: PictureSet, tmp_path: Path) -> None:
@@ -344,6 +421,21 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[Poison], None]:
         monkeypatch.setattr(stepper, "step", step)
 
     return poison
+
+
+def test_a_damaged_good_checkpoint_is_passed_over_when_a_run_goes_back(
+    pictures: PictureSet, tmp_path: Path, poisoned: Callable[[Poison], None]
+) -> None:
+    def once(calls: int, players: Any, outcome: Any) -> Any:
+        if calls == 25:
+            (tmp_path / "checkpoints" / "000000000160.safetensors").write_bytes(b"damaged")
+            return dataclasses.replace(outcome, generator_loss=torch.tensor(math.nan))
+        return outcome
+
+    poisoned(once)
+    watcher = run_whole(settled(pictures), pictures, tmp_path)
+    assert "000000000160.safetensors is damaged" in watcher.notes[-1]
+    assert "going back to 80 images" in watcher.events[0][1]
 
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
@@ -521,6 +613,37 @@ def test_pictures_on_disk_give_the_same_batches_as_in_memory(pictures: PictureSe
         other = Batches(mapped, options, torch.device("cpu")).at(seen)
         assert torch.equal(one.real, other.real)
         assert other.real.stride() == one.real.stride()
+
+
+def test_mapped_pictures_come_to_a_device_in_parts(
+    pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "pictures.npy", pictures.images)
+    monkeypatch.setattr(batches, "_BROUGHT_AT_ONCE", 7)
+    brought = batches._brought(np.load(tmp_path / "pictures.npy", mmap_mode="r"), torch.device("cpu"))
+    whole = torch.from_numpy(pictures.images).permute(0, 3, 1, 2)
+    assert torch.equal(brought, whole)
+    assert brought.stride() == whole.stride()
+
+
+def test_repeatable_kernels_are_asked_for_when_a_run_goes_on_too(
+    pictures: PictureSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = settled(pictures)
+    repeatable = config.replace(options, {"machine.deterministic": True})
+    monkeypatch.setattr(os, "environ", {})
+    machine.set_up(options)
+    assert not os.environ
+    machine.set_up(repeatable)
+    assert os.environ == {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+
+
+def test_a_gpu_that_emulates_bfloat16_trains_in_float32(
+    pictures: PictureSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = config.replace(settled(pictures), {"machine.precision": "auto"})
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert machine.pick_precision(options, pictures, torch.device("cuda")) == "fp32"
 
 
 def test_settling_measures_a_precision_and_leaves_torchs_randomness_alone(pictures: PictureSet) -> None:
