@@ -70,7 +70,11 @@ def pick_precision(config: Config, pictures: PictureSet, device: torch.device) -
 def seconds_a_step(
     config: Config, pictures: PictureSet, device: torch.device, penalise: bool = False
 ) -> float:
-    """Measure a step, the fastest of a few, on networks that are thrown away."""
+    """Measure a step, the fastest of a few, on networks that are thrown away.
+
+    Several processes take as many steps as the first one, and all are told its time: each step
+    exchanges gradients, and what is picked by the time must be picked by all.
+    """
     fastest = float("inf")
     with torch.random.fork_rng(devices=[]):
         players = make_players(config, shape_of(pictures), device)
@@ -83,9 +87,11 @@ def seconds_a_step(
             step(players, config, drawn, controls)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
+            now = time.perf_counter()
+            took, over = distributed.agree(now - start, now - begin > _TIMED_SECONDS)
             if index > 0:  # the first one sets up what later ones find
-                fastest = min(fastest, time.perf_counter() - start)
-                if time.perf_counter() - begin > _TIMED_SECONDS:
+                fastest = min(fastest, took)
+                if over:
                     break
     return fastest
 
