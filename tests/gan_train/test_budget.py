@@ -20,26 +20,66 @@ def wanted(**changes: object) -> Config:
     return presets.make("resnet", {**small, **changes})
 
 
-@pytest.mark.parametrize(("minutes", "width"), [(0.1, 8), (20.0, 16), (60.0, 24), (1e5, 64)])
+@pytest.mark.parametrize(("minutes", "width"), [(0.01, 8), (2.0, 16), (6.0, 24), (1e4, 64)])
 def test_a_longer_budget_picks_a_wider_network_and_says_why(
     pictures: PictureSet, monkeypatch: pytest.MonkeyPatch, minutes: float, width: int
 ) -> None:
     def speed(config: Config, pictures: PictureSet) -> float:
         assert config.network.width is not None
-        return 4000 / config.network.width
+        return 40_000 / config.network.width
 
     monkeypatch.setattr(budget, "images_a_second", speed)
     said: list[str] = []
     settled = budget.settle(wanted(**{"budget.minutes": minutes}), pictures, said.append)
     assert settled.network.width == width
-    (text,) = said
+    text, of_batch = said
     assert text.startswith(f"picked width {width}")
     assert "--width takes another" in text
+    assert of_batch.startswith(
+        "picked batch 64: batch 128 sees 1.00 times the images, fewer than the 1.5 times"
+    )
 
 
-def test_a_width_that_is_asked_for_and_a_budget_of_images_are_left_alone(pictures: PictureSet) -> None:
+@pytest.mark.parametrize(
+    ("full", "batch"),
+    [(32.0, 64), (150.0, 128), (300.0, 256), (1e9, 512)],
+)
+def test_the_batch_is_doubled_while_the_machine_has_room(
+    pictures: PictureSet, monkeypatch: pytest.MonkeyPatch, full: float, batch: int
+) -> None:
+    def speed(config: Config, pictures: PictureSet) -> float:
+        size = config.optimizer.batch_size
+        assert size is not None
+        return 1e5 * min(size, full)  # what a small step costs is its launching, up to a full machine
+
+    monkeypatch.setattr(budget, "images_a_second", speed)
     said: list[str] = []
-    asked = wanted(**{"budget.minutes": 1.0, "network.width": 5})
+    open_batch = wanted(**{"budget.minutes": 1.0, "network.width": 5})
+    settled = budget.settle(open_batch, pictures, said.append)
+    assert (settled.network.width, settled.optimizer.batch_size) == (5, batch)
+    assert [text.startswith(f"picked batch {batch}: batch ") for text in said] == [True]
+    by_hand = wanted(**{"budget.minutes": 1.0, "network.width": 5, "optimizer.batch_size": 100})
+    assert budget.settle(by_hand, pictures, said.append).optimizer.batch_size == 100
+    assert len(said) == 1
+
+
+def test_where_a_step_takes_long_no_larger_one_is_tried(
+    pictures: PictureSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(config: Config, pictures: PictureSet) -> float:
+        assert config.optimizer.batch_size == budget.BATCH
+        return 20.0
+
+    monkeypatch.setattr(budget, "images_a_second", slow)
+    said: list[str] = []
+    open_batch = wanted(**{"budget.minutes": 1.0, "network.width": 5})
+    assert budget.settle(open_batch, pictures, said.append).optimizer.batch_size == budget.BATCH
+    assert said == ["picked batch 64: a step takes 3.2 s, which larger ones would not speed up"]
+
+
+def test_what_is_asked_for_and_a_budget_of_images_are_left_alone(pictures: PictureSet) -> None:
+    said: list[str] = []
+    asked = wanted(**{"budget.minutes": 1.0, "network.width": 5, "optimizer.batch_size": 7})
     assert budget.settle(asked, pictures, said.append).network.width == 5
     by_images = budget.settle(wanted(**{"budget.images": 100}), pictures, said.append)
     assert (by_images.network.width, by_images.optimizer.batch_size) == (16, 64)
