@@ -8,7 +8,7 @@ from typing import Final
 
 import torch
 
-from gan_train import machine
+from gan_train import distributed, machine
 from gan_train.config import Config
 from gan_train.data import PictureSet
 from gan_train.networks import FAMILIES
@@ -18,6 +18,9 @@ from gan_train.networks import FAMILIES
 BATCHES: Final = (64, 128, 256, 512)
 BATCH: Final = BATCHES[0]
 _WORTH_OF_DOUBLING: Final = 1.5
+# The batch of a run that sees fewer images than these: it wants the more steps (see README).
+SMALL_BATCH: Final = 32
+_FEW_IMAGES: Final = 20_000
 # A step as long as this keeps the machine busy: a larger one could not be faster by that much.
 _BUSY_S: Final = 0.5
 # Widths of the default networks that a budget may pick, and how many images make one worth its
@@ -64,7 +67,7 @@ def settle(config: Config, pictures: PictureSet, say: Callable[[str], None] = _s
         if config.network.width is None:
             settled = _with_width(settled, _width(settled, config.budget.minutes, pictures, say))
         if config.optimizer.batch_size is None:
-            settled = _with_batch(settled, _batch(settled, pictures, say))
+            settled = _with_batch(settled, _batch(settled, config.budget.minutes, pictures, say))
     return settled
 
 
@@ -95,13 +98,20 @@ def _width(settled: Config, minutes: float, pictures: PictureSet, say: Callable[
     return picked
 
 
-def _batch(settled: Config, pictures: PictureSet, say: Callable[[str], None]) -> int:
-    """Double the batch while that makes the machine faster by more than the lost steps are worth.
+def _batch(settled: Config, minutes: float, pictures: PictureSet, say: Callable[[str], None]) -> int:
+    """Give a small batch to few images; else double it while that is worth the steps it costs.
 
     A processor works off small batches as fast as large ones, and stays at the first one; a GPU on which
     a small step is mostly launching does not.
     """
     picked, rate = BATCH, images_a_second(settled, pictures)
+    images = 60 * minutes * rate
+    if images < _FEW_IMAGES and SMALL_BATCH % distributed.size() == 0:
+        say(
+            f"picked batch {SMALL_BATCH}: of about {images:,.0f} images, fewer than {_FEW_IMAGES:,}, "
+            "more and smaller steps make more; --batch-size takes another"
+        )
+        return SMALL_BATCH
     if picked / rate > _BUSY_S:
         say(
             f"picked batch {picked}: a step takes {picked / rate:.1f} s, which larger ones would not speed up"

@@ -313,7 +313,7 @@ class TestBudget:
             PictureSet("noise", np.zeros((9, 8, 8, 1), np.uint8)),
         )
         sizes = [tuple(budget.size(each).values()) for each in budget.asked(arguments, kept, 1.0, pictures)]
-        assert sizes == [(2, 4), (2, 8), (4, 4), (4, 8), (all_budget.WIDTHS[0], all_budget.BATCH)]
+        assert sizes == [(2, 4), (2, 8), (4, 4), (4, 8), (all_budget.WIDTHS[0], all_budget.SMALL_BATCH)]
         assert [line["fixed"] for line in kept.all if line["kind"] == "fixed"] == [
             [2, 4],
             [2, 8],

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from gan_train import budget, cost, presets
+from gan_train import budget, config, cost, machine, presets
 from gan_train.config import Config
 from gan_train.data.pictures import PictureSet
 
@@ -24,9 +26,9 @@ def wanted(**changes: object) -> Config:
 def test_a_longer_budget_picks_a_wider_network_and_says_why(
     pictures: PictureSet, monkeypatch: pytest.MonkeyPatch, minutes: float, width: int
 ) -> None:
-    def speed(config: Config, pictures: PictureSet) -> float:
-        assert config.network.width is not None
-        return 40_000 / config.network.width
+    def speed(options: Config, pictures: PictureSet) -> float:
+        assert options.network.width is not None
+        return 40_000 / options.network.width
 
     monkeypatch.setattr(budget, "images_a_second", speed)
     said: list[str] = []
@@ -36,8 +38,11 @@ def test_a_longer_budget_picks_a_wider_network_and_says_why(
     assert text.startswith(f"picked width {width}")
     assert "--width takes another" in text
     assert of_batch.startswith(
-        "picked batch 64: batch 128 sees 1.00 times the images, fewer than the 1.5 times"
+        "picked batch 32: of about 3,000 images"
+        if width == 8
+        else "picked batch 64: batch 128 sees 1.00 times the images, fewer than the 1.5 times"
     )
+    assert settled.optimizer.batch_size == (32 if width == 8 else 64)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +52,8 @@ def test_a_longer_budget_picks_a_wider_network_and_says_why(
 def test_the_batch_is_doubled_while_the_machine_has_room(
     pictures: PictureSet, monkeypatch: pytest.MonkeyPatch, full: float, batch: int
 ) -> None:
-    def speed(config: Config, pictures: PictureSet) -> float:
-        size = config.optimizer.batch_size
+    def speed(options: Config, pictures: PictureSet) -> float:
+        size = options.optimizer.batch_size
         assert size is not None
         return 1e5 * min(size, full)  # what a small step costs is its launching, up to a full machine
 
@@ -66,13 +71,13 @@ def test_the_batch_is_doubled_while_the_machine_has_room(
 def test_where_a_step_takes_long_no_larger_one_is_tried(
     pictures: PictureSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow(config: Config, pictures: PictureSet) -> float:
-        assert config.optimizer.batch_size == budget.BATCH
+    def slow(options: Config, pictures: PictureSet) -> float:
+        assert options.optimizer.batch_size == budget.BATCH
         return 20.0
 
     monkeypatch.setattr(budget, "images_a_second", slow)
     said: list[str] = []
-    open_batch = wanted(**{"budget.minutes": 1.0, "network.width": 5})
+    open_batch = wanted(**{"budget.minutes": 100.0, "network.width": 5})
     assert budget.settle(open_batch, pictures, said.append).optimizer.batch_size == budget.BATCH
     assert said == ["picked batch 64: a step takes 3.2 s, which larger ones would not speed up"]
 
@@ -106,3 +111,23 @@ def test_costs_are_those_of_a_network_counted_by_hand(pictures: PictureSet) -> N
     assert told.training_flops > 3 * told.generator_flops
     dearer = budget.settle(wanted(**changes, **plain, **{"loss.penalty_interval": 1}), pictures)
     assert cost.count(dearer, pictures).training_flops > told.training_flops
+    # A batch that fills the memory of some machines is counted without being drawn.
+    larger = budget.settle(wanted(**{**changes, **plain, "optimizer.batch_size": 65536}), pictures)
+    assert cost.count(larger, pictures) == dataclasses.replace(
+        told, training_flops=pytest.approx(told.training_flops)
+    )
+
+
+def test_a_step_that_takes_long_is_measured_once(
+    pictures: PictureSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled = budget.settle(wanted(**{"budget.images": 100, "network.width": 2}), pictures)
+    taken: list[object] = []
+    monkeypatch.setattr(machine, "step", lambda *arguments: taken.append(arguments))
+    assert machine.seconds_a_step(settled, pictures, torch.device("cpu")) > 0
+    assert len(taken) > 2
+    taken.clear()
+    monkeypatch.setattr(machine, "_TIMED_SECONDS", 0.0)
+    automatic = config.replace(settled, {"machine.precision": "auto"})
+    assert machine.pick_precision(automatic, pictures, torch.device("cpu")) in ("fp32", "bf16")
+    assert len(taken) == 2
