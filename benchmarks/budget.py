@@ -1,9 +1,10 @@
-"""The width that `gan-train fit` picks for a budget, against fixed ones, on the built-in digits.
+"""The width and batch that `gan-train fit` picks for a budget, against fixed ones, on the built-in digits.
 
     python -m benchmarks.budget --data MNIST_FOLDER --minutes 1,3,10 --widths 8,16,24,32
+    python -m benchmarks.budget --data MNIST_FOLDER --minutes 0.5,1.5 --widths 8 --batches 32,64,128
 
-For every budget, the preset is trained at each fixed width and as `budget.settle` settles it where no
-width is asked for. Minutes become images at the speed measured here for that width, so that a busy
+For every budget, the preset is trained at each fixed width and batch and as `budget.settle` settles it
+where neither is asked for. Minutes become images at the speed measured here for that width, so that a busy
 machine costs time and not quality. 10,000 pictures of the last generator are judged (see
 `benchmarks.judge`). The table marks the pick and gives its distance as a ratio to the best fixed one's.
 """
@@ -11,6 +12,7 @@ machine costs time and not quality. 10,000 pictures of the last generator are ju
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,19 @@ from gan_train.config import Config, DataOptions
 from gan_train.data import PictureSet
 
 
-def settled(arguments: argparse.Namespace, minutes: float, width: int | None, pictures: PictureSet) -> Config:
-    """Give the preset's options for a budget, at a width or at the one that is picked."""
+def settled(
+    arguments: argparse.Namespace,
+    minutes: float,
+    width: int | None,
+    batch_size: int | None,
+    pictures: PictureSet,
+) -> Config:
+    """Give the preset's options for a budget, at a width and a batch or at those that are picked."""
     changes: dict[str, Any] = dict(config.parse(text) for text in arguments.set)
     changes |= {
         "budget.minutes": minutes,
         "network.width": width,
+        "optimizer.batch_size": batch_size,
         "seed": arguments.seed,
         "machine.threads": arguments.threads,
     }
@@ -55,14 +64,14 @@ def speed_of(kept: lines.Lines, options: Config, pictures: PictureSet) -> lines.
 def measure(
     kept: lines.Lines, options: Config, minutes: float, pictures: PictureSet, court: judge.Court
 ) -> None:
-    """Train at one width on what the minutes are worth there, and keep its score."""
+    """Train at one width and batch on what the minutes are worth there, and keep its score."""
     told = {**size(options), "seed": options.seed}
     speed = speed_of(kept, options, pictures)
     images = training.images_in(minutes, speed["images_per_second"])
     if kept.find(kind="score", minutes=minutes, **told) is not None:
         return
     fixed = {"budget.minutes": None, "budget.images": images, "machine.precision": speed["precision"]}
-    name = f"width {told['width']}, {minutes:g} minutes"
+    name = f"width {told['width']}, batch {told['batch_size']}, {minutes:g} minutes"
     with tempfile.TemporaryDirectory() as folder:
         made = training.train(
             config.replace(options, fixed), pictures, Path(folder, "run"), training.Watcher(name)
@@ -74,22 +83,20 @@ def measure(
 
 
 def markdown(kept: lines.Lines) -> str:
-    """Give the table: a row a budget and width, the pick in bold, with its ratio to the best fixed width."""
+    """Give the table: a row a budget and size, the pick in bold, with its ratio to the best fixed one."""
     rows: list[tuple[Any, ...]] = []
     scores = [line for line in kept.all if line["kind"] == "score"]
     for minutes in sorted({line["minutes"] for line in scores}):
-        own = sorted((line for line in scores if line["minutes"] == minutes), key=lambda line: line["width"])
+        own = sorted((line for line in scores if line["minutes"] == minutes), key=size_of)
         pick = kept.find(kind="pick", minutes=minutes)
         asked = {tuple(line["fixed"]) for line in kept.all if line["kind"] == "fixed"}
         fixed = [line["distance"] for line in own if (line["width"], line["batch_size"]) in asked]
         for line in own:
             is_pick = pick is not None and size_of(line) == size_of(pick)
-            width = f"**{line['width']}**" if is_pick else str(line["width"])
+            width, batch = (f"**{side}**" if is_pick else str(side) for side in size_of(line))
             ratio = f"{line['distance'] / min(fixed):.2f}" if is_pick and fixed else None
             distance, accuracy = lines.figure(line["distance"]), lines.percent(line["label_accuracy"])
-            rows.append(
-                (f"{minutes:g}", width, line["batch_size"], line["images"], distance, accuracy, ratio)
-            )
+            rows.append((f"{minutes:g}", width, batch, line["images"], distance, accuracy, ratio))
     headings = ["minutes", "width", "batch", "images", "distance", "label accuracy", "pick / best fixed"]
     return lines.table(rows, headings)
 
@@ -118,26 +125,27 @@ def main() -> None:
         return
     court, _ = judge.of_options(arguments)
     for minutes, options in wanted:
-        console.say(f"a budget of {minutes:g} minutes, width {options.network.width}")
+        width, batch = size(options).values()
+        console.say(f"a budget of {minutes:g} minutes, width {width}, batch {batch}")
         measure(kept, options, minutes, pictures, court)
 
 
 def asked(
     arguments: argparse.Namespace, kept: lines.Lines, minutes: float, pictures: PictureSet
 ) -> list[Config]:
-    """Give the configs of a budget: at every fixed width, and as it is picked (which is kept)."""
+    """Give the configs of a budget: at every fixed width and batch, and as it is picked (which is kept)."""
     pick = kept.find(kind="pick", minutes=minutes)
     if pick is None:
-        chosen = settled(arguments, minutes, None, pictures)
+        chosen = settled(arguments, minutes, None, None, pictures)
         pick = {"kind": "pick", "minutes": minutes, **size(chosen)}
         kept.add(pick)
-    configs = [settled(arguments, minutes, width, pictures) for width in arguments.widths]
+    sizes = itertools.product(arguments.widths, arguments.batches)
+    configs = [settled(arguments, minutes, width, batch, pictures) for width, batch in sizes]
     for options in configs:
         fixed = list(size(options).values())
         if kept.find(kind="fixed", fixed=fixed) is None:
             kept.add({"kind": "fixed", "fixed": fixed})
-    picked = settled(arguments, minutes, pick["width"], pictures)
-    return [*configs, config.replace(picked, {"optimizer.batch_size": pick["batch_size"]})]
+    return [*configs, settled(arguments, minutes, pick["width"], pick["batch_size"], pictures)]
 
 
 def _arguments() -> argparse.Namespace:
@@ -147,6 +155,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE")
     parser.add_argument("--minutes", type=lines.numbers, default=[1.0, 3.0, 10.0])
     parser.add_argument("--widths", type=lines.whole_numbers, default=[8, 16, 24, 32])
+    parser.add_argument("--batches", type=lines.whole_numbers, default=[64])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--speeds-only", action="store_true", help="measure speeds and picks alone")

@@ -8,12 +8,21 @@ from typing import Final
 
 import torch
 
-from gan_train import machine
+from gan_train import distributed, machine
 from gan_train.config import Config
 from gan_train.data import PictureSet
 from gan_train.networks import FAMILIES
 
-BATCH: Final = 64
+# Batches that a budget of minutes may pick; the first one is the batch of all other runs. Half as many steps
+# on twice the batch have to see so many times the images to come as far; see `_batch`.
+BATCHES: Final = (64, 128, 256, 512)
+BATCH: Final = BATCHES[0]
+_WORTH_OF_DOUBLING: Final = 1.5
+# The batch of a run that sees fewer images than these: it wants the more steps (see README).
+SMALL_BATCH: Final = 32
+_FEW_IMAGES: Final = 20_000
+# A step as long as this keeps the machine busy: a larger one could not be faster by that much.
+_BUSY_S: Final = 0.5
 # Widths of the default networks that a budget may pick, and how many images make one worth its
 # cost; see `images_needed`.
 WIDTHS: Final = (8, 12, 16, 24, 32, 48, 64)
@@ -50,12 +59,15 @@ def settle(config: Config, pictures: PictureSet, say: Callable[[str], None] = _s
         channels=pictures.channels,
         sha256=pictures.sha256(),
     )
-    optimizer = dataclasses.replace(config.optimizer, batch_size=config.optimizer.batch_size or BATCH)
     width = config.network.width or FAMILIES[config.network.family].width
-    filled = _with_width(dataclasses.replace(config, data=data, optimizer=optimizer), width)
+    filled = _with_batch(dataclasses.replace(config, data=data), config.optimizer.batch_size or BATCH)
+    filled = _with_width(filled, width)
     settled = machine.settle(filled, pictures)
-    if config.network.width is None and config.network.family == "resnet" and config.budget.minutes:
-        return _with_width(settled, _width(settled, config.budget.minutes, pictures, say))
+    if config.network.family == "resnet" and config.budget.minutes:
+        if config.network.width is None:
+            settled = _with_width(settled, _width(settled, config.budget.minutes, pictures, say))
+        if config.optimizer.batch_size is None:
+            settled = _with_batch(settled, _batch(settled, config.budget.minutes, pictures, say))
     return settled
 
 
@@ -86,8 +98,43 @@ def _width(settled: Config, minutes: float, pictures: PictureSet, say: Callable[
     return picked
 
 
+def _batch(settled: Config, minutes: float, pictures: PictureSet, say: Callable[[str], None]) -> int:
+    """Give a small batch to few images; else double it while that is worth the steps it costs.
+
+    A processor works off small batches as fast as large ones, and stays at the first one; a GPU on which
+    a small step is mostly launching does not.
+    """
+    picked, rate = BATCH, images_a_second(settled, pictures)
+    images = 60 * minutes * rate
+    if images < _FEW_IMAGES and SMALL_BATCH % distributed.size() == 0:
+        say(
+            f"picked batch {SMALL_BATCH}: of about {images:,.0f} images, fewer than {_FEW_IMAGES:,}, "
+            "more and smaller steps make more; --batch-size takes another"
+        )
+        return SMALL_BATCH
+    if picked / rate > _BUSY_S:
+        say(
+            f"picked batch {picked}: a step takes {picked / rate:.1f} s, which larger ones would not speed up"
+        )
+        return picked
+    why = ""
+    for batch in BATCHES[1:]:
+        faster = images_a_second(_with_batch(settled, batch), pictures) / rate
+        why = f"batch {batch} sees {faster:.2f} times the images"
+        if faster < _WORTH_OF_DOUBLING:
+            why = f"{why}, fewer than the {_WORTH_OF_DOUBLING:g} times that make up for half the steps"
+            break
+        picked, rate = batch, rate * faster
+    say(f"picked batch {picked}: {why}; --batch-size takes another")
+    return picked
+
+
 def _with_width(config: Config, width: int) -> Config:
     return dataclasses.replace(config, network=dataclasses.replace(config.network, width=width))
+
+
+def _with_batch(config: Config, batch: int) -> Config:
+    return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, batch_size=batch))
 
 
 def images_a_second(config: Config, pictures: PictureSet) -> float:

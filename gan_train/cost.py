@@ -10,12 +10,13 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from gan_train import distributed
 from gan_train.batches import Batches
 from gan_train.config import Config
 from gan_train.data import PictureSet
 from gan_train.machine import shape_of
 from gan_train.networks import make_pictures
-from gan_train.step import Controls, make_players, step
+from gan_train.step import Controls, Players, make_players, step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +35,32 @@ def count(config: Config, pictures: PictureSet) -> Cost:
     Training is both players' steps on one image, with the penalties' share.
     """
     device = torch.device(config.machine.device)
-    batch_size, turns = config.optimizer.batch_size, config.optimizer.discriminator_steps
-    assert batch_size is not None
     with torch.random.fork_rng(devices=[]):
         players = make_players(config, shape_of(pictures), device)
-    batch = Batches(pictures, config, device).at(0)
+    batch_size, turns = config.optimizer.batch_size, config.optimizer.discriminator_steps
+    assert batch_size is not None
+    # Operations grow by the same with each picture: two small batches tell those of one that may be too
+    # large for this machine.
+    small = 2 * distributed.size()
+    few, more = (_operations(players, config, pictures, size) for size in (small, 2 * small))
+    drawing, training = (a + (b - a) * (batch_size / small - 1) for a, b in zip(few, more, strict=True))
+    return Cost(
+        _parameters(players.generator),
+        _parameters(players.discriminator),
+        drawing / batch_size,
+        training / (batch_size * turns),
+    )
+
+
+def _operations(
+    players: Players, config: Config, pictures: PictureSet, batch_size: int
+) -> tuple[float, float]:
+    """Count those of drawing a batch of this size, and of one step of each player on it."""
+    config = dataclasses.replace(
+        config, optimizer=dataclasses.replace(config.optimizer, batch_size=batch_size)
+    )
+    turns = config.optimizer.discriminator_steps
+    batch = Batches(pictures, config, torch.device(config.machine.device)).at(0)
     with _Counter() as drawing, torch.no_grad():
         make_pictures(players.generator, batch.latents[0], batch.condition)
     steps = {}
@@ -47,13 +69,7 @@ def count(config: Config, pictures: PictureSet) -> Cost:
             step(players, config, [batch] * turns, Controls(0.0, 1.0, 0.0, (penalise,) * turns))
         steps[penalise] = counter.total
     share = 1 / config.loss.penalty_interval
-    training = steps[True] * share + steps[False] * (1 - share)
-    return Cost(
-        _parameters(players.generator),
-        _parameters(players.discriminator),
-        drawing.total / batch_size,
-        training / (batch_size * turns),
-    )
+    return drawing.total, steps[True] * share + steps[False] * (1 - share)
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from benchmarks import budget, dcgan_speed, judge, lines, peers, presets, resume, stacked, training, watermark
 from gan_infer.errors import DataError, OptionError
-from gan_train import data
+from gan_train import budget as all_budget
+from gan_train import config, data
 from gan_train import presets as all_presets
 from gan_train.config import DataOptions
 from gan_train.data import PictureSet
@@ -199,8 +200,16 @@ class TestPresets:
             options = training.settled(preset, {**changes, **small}, pictures)
             assert options.preset == preset
             assert options.reports == 1
-        assert set(presets.PUBLISHED) <= set(all_presets.PRESETS)
-        assert options_differ("wgan-gp")
+
+    def test_every_preset_of_digits_has_a_published_form_that_differs(self) -> None:
+        assert set(presets.PUBLISHED) == set(presets.subjects("ours"))
+        for name in presets.PUBLISHED:
+            ours, published = (
+                all_presets.make(*presets.options_of(subject)) for subject in (name, f"{name} as published")
+            )
+            assert config.differences(ours, published), name
+            if name in presets.SMALLER:
+                assert ours.network == published.network, name
 
     def test_names_and_groups_are_taken_in_the_tables_order(self) -> None:
         assert presets.subjects("peer cgan,resnet") == ["resnet", "peer cgan"]
@@ -231,12 +240,6 @@ class TestPresets:
     def test_minutes_become_images(self) -> None:
         assert training.images_in(0.5, 12.25) == 368
         assert training.images_in(0.001, 1.0) == 1
-
-
-def options_differ(name: str) -> bool:
-    """Whether a published form differs from the preset."""
-    changes = all_presets.PRESETS[name].changes
-    return any(changes.get(place) != value for place, value in presets.PUBLISHED[name].changes.items())
 
 
 class TestStacked:
@@ -282,19 +285,40 @@ class TestStacked:
 class TestBudget:
     def test_the_table_marks_the_pick(self, tmp_path: Path) -> None:
         kept = lines.Lines(tmp_path / "lines.jsonl")
-        sizes = {8: 4.0, 16: 2.0, 12: 2.5}
+        sizes = {(8, 64): 4.0, (16, 64): 2.0, (12, 64): 2.5, (8, 32): 5.0}
         kept.add({"kind": "pick", "minutes": 1.0, "width": 12, "batch_size": 64})
-        for width, distance in sizes.items():
+        for (width, batch), distance in sizes.items():
             if width != 12:
-                kept.add({"kind": "fixed", "fixed": [width, 64]})
+                kept.add({"kind": "fixed", "fixed": [width, batch]})
             kept.add(
-                {"kind": "score", "minutes": 1.0, "width": width, "batch_size": 64, "seed": 0, "images": 100}
-                | {"distance": distance, "label_accuracy": 0.9}
+                {"kind": "score", "minutes": 1.0, "width": width, "batch_size": batch, "seed": 0}
+                | {"images": 100, "distance": distance, "label_accuracy": 0.9}
             )
         assert budget.markdown(kept).splitlines()[2:] == [
+            "| 1 | 8 | 32 | 100 | 5 | 90.00 % | - |",
             "| 1 | 8 | 64 | 100 | 4 | 90.00 % | - |",
-            "| 1 | **12** | 64 | 100 | 2.5 | 90.00 % | 1.25 |",
+            "| 1 | **12** | **64** | 100 | 2.5 | 90.00 % | 1.25 |",
             "| 1 | 16 | 64 | 100 | 2 | 90.00 % | - |",
+        ]
+
+    def test_every_width_goes_with_every_batch_and_the_pick_leaves_both_open(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(all_budget, "images_a_second", lambda config, pictures: 1.0)
+        arguments = argparse.Namespace(
+            preset="resnet", set=["machine.precision=fp32"], seed=0, threads=1, widths=[2, 4], batches=[4, 8]
+        )
+        kept, pictures = (
+            lines.Lines(tmp_path / "lines.jsonl"),
+            PictureSet("noise", np.zeros((9, 8, 8, 1), np.uint8)),
+        )
+        sizes = [tuple(budget.size(each).values()) for each in budget.asked(arguments, kept, 1.0, pictures)]
+        assert sizes == [(2, 4), (2, 8), (4, 4), (4, 8), (all_budget.WIDTHS[0], all_budget.SMALL_BATCH)]
+        assert [line["fixed"] for line in kept.all if line["kind"] == "fixed"] == [
+            [2, 4],
+            [2, 8],
+            [4, 4],
+            [4, 8],
         ]
 
 

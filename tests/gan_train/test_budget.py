@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from gan_train import budget, cost, presets
+from gan_train import budget, config, cost, machine, presets
 from gan_train.config import Config
 from gan_train.data.pictures import PictureSet
 
@@ -20,26 +22,69 @@ def wanted(**changes: object) -> Config:
     return presets.make("resnet", {**small, **changes})
 
 
-@pytest.mark.parametrize(("minutes", "width"), [(0.1, 8), (20.0, 16), (60.0, 24), (1e5, 64)])
+@pytest.mark.parametrize(("minutes", "width"), [(0.01, 8), (2.0, 16), (6.0, 24), (1e4, 64)])
 def test_a_longer_budget_picks_a_wider_network_and_says_why(
     pictures: PictureSet, monkeypatch: pytest.MonkeyPatch, minutes: float, width: int
 ) -> None:
-    def speed(config: Config, pictures: PictureSet) -> float:
-        assert config.network.width is not None
-        return 4000 / config.network.width
+    def speed(options: Config, pictures: PictureSet) -> float:
+        assert options.network.width is not None
+        return 40_000 / options.network.width
 
     monkeypatch.setattr(budget, "images_a_second", speed)
     said: list[str] = []
     settled = budget.settle(wanted(**{"budget.minutes": minutes}), pictures, said.append)
     assert settled.network.width == width
-    (text,) = said
+    text, of_batch = said
     assert text.startswith(f"picked width {width}")
     assert "--width takes another" in text
+    assert of_batch.startswith(
+        "picked batch 32: of about 3,000 images"
+        if width == 8
+        else "picked batch 64: batch 128 sees 1.00 times the images, fewer than the 1.5 times"
+    )
+    assert settled.optimizer.batch_size == (32 if width == 8 else 64)
 
 
-def test_a_width_that_is_asked_for_and_a_budget_of_images_are_left_alone(pictures: PictureSet) -> None:
+@pytest.mark.parametrize(
+    ("full", "batch"),
+    [(32.0, 64), (150.0, 128), (300.0, 256), (1e9, 512)],
+)
+def test_the_batch_is_doubled_while_the_machine_has_room(
+    pictures: PictureSet, monkeypatch: pytest.MonkeyPatch, full: float, batch: int
+) -> None:
+    def speed(options: Config, pictures: PictureSet) -> float:
+        size = options.optimizer.batch_size
+        assert size is not None
+        return 1e5 * min(size, full)  # what a small step costs is its launching, up to a full machine
+
+    monkeypatch.setattr(budget, "images_a_second", speed)
     said: list[str] = []
-    asked = wanted(**{"budget.minutes": 1.0, "network.width": 5})
+    open_batch = wanted(**{"budget.minutes": 1.0, "network.width": 5})
+    settled = budget.settle(open_batch, pictures, said.append)
+    assert (settled.network.width, settled.optimizer.batch_size) == (5, batch)
+    assert [text.startswith(f"picked batch {batch}: batch ") for text in said] == [True]
+    by_hand = wanted(**{"budget.minutes": 1.0, "network.width": 5, "optimizer.batch_size": 100})
+    assert budget.settle(by_hand, pictures, said.append).optimizer.batch_size == 100
+    assert len(said) == 1
+
+
+def test_where_a_step_takes_long_no_larger_one_is_tried(
+    pictures: PictureSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(options: Config, pictures: PictureSet) -> float:
+        assert options.optimizer.batch_size == budget.BATCH
+        return 20.0
+
+    monkeypatch.setattr(budget, "images_a_second", slow)
+    said: list[str] = []
+    open_batch = wanted(**{"budget.minutes": 100.0, "network.width": 5})
+    assert budget.settle(open_batch, pictures, said.append).optimizer.batch_size == budget.BATCH
+    assert said == ["picked batch 64: a step takes 3.2 s, which larger ones would not speed up"]
+
+
+def test_what_is_asked_for_and_a_budget_of_images_are_left_alone(pictures: PictureSet) -> None:
+    said: list[str] = []
+    asked = wanted(**{"budget.minutes": 1.0, "network.width": 5, "optimizer.batch_size": 7})
     assert budget.settle(asked, pictures, said.append).network.width == 5
     by_images = budget.settle(wanted(**{"budget.images": 100}), pictures, said.append)
     assert (by_images.network.width, by_images.optimizer.batch_size) == (16, 64)
@@ -66,3 +111,23 @@ def test_costs_are_those_of_a_network_counted_by_hand(pictures: PictureSet) -> N
     assert told.training_flops > 3 * told.generator_flops
     dearer = budget.settle(wanted(**changes, **plain, **{"loss.penalty_interval": 1}), pictures)
     assert cost.count(dearer, pictures).training_flops > told.training_flops
+    # A batch that fills the memory of some machines is counted without being drawn.
+    larger = budget.settle(wanted(**{**changes, **plain, "optimizer.batch_size": 65536}), pictures)
+    assert cost.count(larger, pictures) == dataclasses.replace(
+        told, training_flops=pytest.approx(told.training_flops)
+    )
+
+
+def test_a_step_that_takes_long_is_measured_once(
+    pictures: PictureSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settled = budget.settle(wanted(**{"budget.images": 100, "network.width": 2}), pictures)
+    taken: list[object] = []
+    monkeypatch.setattr(machine, "step", lambda *arguments: taken.append(arguments))
+    assert machine.seconds_a_step(settled, pictures, torch.device("cpu")) > 0
+    assert len(taken) > 2
+    taken.clear()
+    monkeypatch.setattr(machine, "_TIMED_SECONDS", 0.0)
+    automatic = config.replace(settled, {"machine.precision": "auto"})
+    assert machine.pick_precision(automatic, pictures, torch.device("cpu")) in ("fp32", "bf16")
+    assert len(taken) == 2

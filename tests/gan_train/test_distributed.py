@@ -6,14 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from gan_infer.errors import DeviceError, OptionError
-from gan_train import budget, checkpoint, config, data, distributed, loop, presets, recorder
+from gan_train import budget, checkpoint, config, data, distributed, loop, machine, presets, recorder
 from gan_train.reports import html
 from tests.gan_train.test_loop import Watcher
 
@@ -50,6 +52,18 @@ def train_every_case(folder: Path) -> None:
     assert not [name for name in threads if "gloo" in name], "the group outlives its block"
 
 
+def measure_by_clocks_that_differ(folder: Path) -> None:
+    """Settle a budget of minutes where the second process's clock runs a thousand times as fast."""
+    torch.set_num_threads(1)
+    with distributed.joined(on_cuda=False):
+        clock, pace = time.perf_counter, 1000.0 ** distributed.rank()
+        machine.time = SimpleNamespace(perf_counter=lambda: clock() * pace)  # type: ignore[assignment, attr-defined]
+        fixed = {"budget.minutes": 20.0, "machine.device": "cpu", "machine.precision": "auto"}
+        wanted = presets.make("resnet", {**fixed, "data.height": 8, "data.width": 8})
+        settled = budget.settle(wanted, data.load(wanted.data))
+        config.write(settled, folder / f"{distributed.rank()}.json")
+
+
 def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -63,6 +77,7 @@ def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
+        timeout=600,
     )
 
 
@@ -95,6 +110,14 @@ def test_two_processes_end_where_one_does_to_rounding(preset: str, ends: tuple[P
     (first,), (second,) = (html.read_log(folder / preset / "log.jsonl") for folder in ends)
     for name in ("generator_loss", "discriminator_loss", "belief_in_real", "augment_strength"):
         assert second[name] == pytest.approx(first[name], abs=2e-3), name
+
+
+def test_what_one_process_measures_is_what_all_pick(tmp_path: Path) -> None:
+    code = "import pathlib; from tests.gan_train import test_distributed as t; "
+    (tmp_path / "work.py").write_text(code + "t.measure_by_clocks_that_differ(pathlib.Path.cwd())")
+    done = torchrun(tmp_path, "work.py")
+    assert done.returncode == 0, done.stderr
+    assert config.read(tmp_path / "0.json") == config.read(tmp_path / "1.json")
 
 
 def test_torchrun_resumes_bit_for_bit_and_speaks_once(tmp_path: Path) -> None:
