@@ -13,6 +13,7 @@ from gan_infer.commands import moving, shared
 @click.command()
 @shared.model
 @shared.device
+@shared.foreign
 @shared.psi
 @click.option("--from-label", "first", required=True, help="A class, by name or index, or a mix.")
 @click.option("--to-label", "last", required=True, help="A class, by name or index, or a mix.")
@@ -31,12 +32,13 @@ def morph(
     scale: int | None,
     provenance: bool,
     to: Path,
+    **foreign: str | None,
 ) -> None:
     """Turn one class into another, there and back; with --sheet, there alone."""
     import numpy as np
 
     moving.check(to, sheet)
-    generator = shared.load(model, device)
+    generator = shared.load(model, device, **foreign)
 
     def draw(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         if sheet is not None:
