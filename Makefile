@@ -21,7 +21,7 @@ lint: .venv/dev.stamp
 
 # The documentation, into site/.
 docs: .venv/dev.stamp
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.sdk_overhead

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import math
 import sys
 from typing import Any, NoReturn
@@ -67,6 +68,8 @@ def run(command: click.Command, name: str) -> NoReturn:
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name need not be text
     try:
         code = command.main(arguments, prog_name=name, standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -62,8 +62,11 @@ class Critic(Model[CriticMetadata]):
         """Load a critic that `gan-train export --critic` wrote.
 
         Args:
-            source: a path.
-            device, providers, session_options, threads: as `Generator.load` takes them.
+            source: a path, a folder or an address, as `Generator.load` takes it.
+            device: as `Generator.load` takes it.
+            providers: as `Generator.load` takes them.
+            session_options: as `Generator.load` takes them.
+            threads: as `Generator.load` takes them.
 
         Raises:
             ModelError: no such file, or it is no critic that this version can read.

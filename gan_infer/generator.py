@@ -77,7 +77,7 @@ class Generator(Model[Metadata]):
 
         Args:
             source: a path, a folder that holds one .onnx file, the name of a shipped model, or
-                hf://owner/repository[@revision][/file] (needs the extra `hub`).
+                `hf://owner/repository[@revision][/file]` (needs the extra `hub`).
             device: "auto" takes an NVIDIA GPU where one works and else the CPU; "cpu"; "cuda" or
                 "cuda:1" takes that GPU or raises, as do "coreml" and "dml" where the installed
                 runtime has them.
@@ -85,7 +85,9 @@ class Generator(Model[Metadata]):
             session_options: onnxruntime's own options, handed on as they are.
             threads: 1 to 1,024, over which the CPU's work on a batch is split; by default as many
                 as the cores that affinity and control groups leave to this process.
-            latent_input, label_input, output: names in a foreign file.
+            latent_input: a foreign file's input that takes latents.
+            label_input: a foreign file's input that takes labels.
+            output: a foreign file's output that is the picture.
             class_names: a foreign file's classes, in the order of their indices.
             value_range: (-1, 1), (0, 1) or (0, 255): what a foreign file gives for black and white.
 
@@ -328,8 +330,8 @@ class Generator(Model[Metadata]):
         Args:
             label: as in `sample`; one for all, or one a seed.
             seeds: the seeds to show; by default 0, 1, ... as many as the sheet holds.
-            rows, columns: the sheet's shape; by default 8 columns and as many rows as needed
-                (8 where no seeds are given).
+            rows: of the sheet; by default as many as needed (8 where no seeds are given).
+            columns: pictures in a row; by default 8.
             output: "np" or "pil".
             psi: as in `sample`.
 
@@ -413,7 +415,8 @@ class Generator(Model[Metadata]):
         """Make the pictures on the way from one seed or latent to another, both ends among them.
 
         Args:
-            a, b: the ends, each a seed or a latent, float [latent_dim].
+            a: the first picture's seed or latent, float [latent_dim].
+            b: the last picture's, likewise.
             steps: how many pictures, at least 2.
             mode: "slerp" (an arc) or "lerp" (a straight line), see `paths`; None takes the arc for
                 normal latents and the line for uniform ones, which do not lie on a sphere.
@@ -449,8 +452,9 @@ class Generator(Model[Metadata]):
         Args:
             points: seeds or latents, at least one.
             steps: how many frames, at least 1.
-            mode, psi: as in `interpolate`.
+            mode: as in `interpolate`.
             label: a class or mix for all, or one a point; None lets the seeds choose.
+            psi: as in `interpolate`.
 
         Returns:
             uint8 [steps, height, width, channels].

@@ -49,11 +49,15 @@ def weights(mix: Mapping[int, Any], classes: int) -> npt.NDArray[np.float32]:
     result = np.zeros(classes, np.float64)
     for index, weight in mix.items():
         number = isinstance(weight, (int, float, np.integer, np.floating)) and not isinstance(weight, bool)
-        if not number or not math.isfinite(weight) or weight < 0:
+        try:
+            value = float(weight) if number else math.nan
+        except OverflowError:  # integers have no end
+            value = math.inf
+        if not 0 <= value < math.inf:
             raise LabelError(
                 f"the label mix has weight {weight!r} for class {index}; give numbers of at least 0"
             )
-        result[index] = weight
+        result[index] = value
     most = result.max(initial=0.0)
     if most == 0:
         raise LabelError("the weights of the label mix sum to 0; at least one must be over 0")

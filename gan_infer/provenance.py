@@ -17,8 +17,9 @@ and no times, so that the same call gives the same bytes. The form, version 1:
                      "psi": 1.0, "columns": 0, "scale": 1, "software": "ganforge", "version": "..."}
 
     kind            "picture": one picture; "sheet": pictures in rows of `columns`, 2 pixels of level
-                    32 between and around them; others ("walk", "edit") name what made them, and
-                    say in "more" what else it was told
+                    32 between and around them; others ("walk", "edit", "models") name what made
+                    them, and say in "more" what else it was told; "models" shows several, of which
+                    "model" is the first
     seeds           "0-2,7": in the order of the sheet, row by row
     labels          class names, or weights by name ({"4": 0.7, "9": 0.3}): none, one for all, or one
                     a seed
@@ -50,6 +51,8 @@ PICTURE, SHEET = "picture", "sheet"
 # Seeds and labels of more pictures than this are left out.
 MAX_PICTURES: Final = 65_536
 MAX_SCALE: Final = 1024
+# Characters in the name of a model, a kind or a version.
+MAX_WORD: Final = 1024
 
 Label = str | Mapping[str, float]
 
@@ -146,6 +149,7 @@ class Provenance:
         """
         try:
             data = json.loads(text)
+            json.dumps(data, ensure_ascii=False, allow_nan=False).encode()  # text and numbers throughout
         except (ValueError, RecursionError):
             raise DataError("carries a record of provenance that is no JSON") from None
         if not isinstance(data, dict):
@@ -158,17 +162,17 @@ class Provenance:
             )
         seeds = _seeds(_field(data, "seeds", str, ""))
         return cls(
-            model=_field(data, "model", str),
+            model=_word(data, "model"),
             model_sha256=_sha256(_field(data, "model_sha256", str)),
             seeds=seeds,
             labels=_labels(_field(data, "labels", list, []), len(seeds)),
             psi=_psi(data.get("psi", 1.0)),
-            kind=_field(data, "kind", str),
+            kind=_word(data, "kind"),
             columns=_number(data, "columns", 0, MAX_PICTURES),
             scale=_number(data, "scale", 1, MAX_SCALE),
             more=_field(data, "more", dict, {}),
             pictures=_number(data, "pictures", 0, 2**63),
-            version=_field(data, "version", str, ""),
+            version=_word(data, "version", ""),
         )
 
 
@@ -304,6 +308,13 @@ def _number(data: Mapping[str, Any], name: str, low: int, high: int) -> int:
     if type(value) is not int or not low <= value <= high:
         raise DataError(f"carries provenance with {name} {str(value)[:40]}; expected {low} to {high}")
     return value
+
+
+def _word(data: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    text: str = _field(data, name, str, default)
+    if len(text) > MAX_WORD:
+        raise DataError(f"carries provenance with {len(text):,} characters for {name}; expected {MAX_WORD}")
+    return text
 
 
 def _field(data: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gan_infer import animation, decode, images, provenance
+from gan_infer import animation, decode, edits, images, provenance
 from gan_infer.errors import DataError, GanError
 from gan_infer.generator import Generator
 from gan_infer.provenance import PICTURE, SHEET, Provenance
@@ -42,6 +42,8 @@ EXACT_LEVELS: Final = 1
 LOSSY_LEVELS: Final = 16
 
 _MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
+# Characters of an error that tells of a record's own words, which may be of any length.
+_MAX_REASON: Final = 300
 _FILES: Final = ("PNG", "GIF", "WEBP", "JPEG")
 
 
@@ -89,10 +91,10 @@ def _verdict(path: Path, record: Provenance, generator: Generator) -> Verdict:
     if record.model_sha256 != generator.sha256:
         made = f"made by model {record.model!r} of SHA-256 {record.model_sha256[:12]}..."
         return Verdict(OTHER_MODEL, f"{made}, not {generator.name!r} of {generator.sha256[:12]}...", record)
-    if record.kind not in _DRAWN:
-        return Verdict(UNKNOWN, f"was made by {record.kind!r}, which is not drawn anew", record)
-    if not record.complete:
-        return Verdict(UNKNOWN, "holds too many pictures to name their seeds", record)
+    if record.kind not in _DRAWN or not record.complete:
+        kind = f"was made by {record.kind!r}, which is not drawn anew"
+        lists = "holds too many pictures to name their seeds"
+        return Verdict(UNKNOWN, lists if record.kind in _DRAWN else kind, record)
     count, height, width = _expected_size(record, generator)
     with _opened(path) as image:
         found = (_count(image), image.height, image.width)
@@ -100,13 +102,15 @@ def _verdict(path: Path, record: Provenance, generator: Generator) -> Verdict:
         if found[1:] != (height, width) or not 1 <= found[0] <= count:
             detail = f"is {_size(*found)}, where {_size(count, height, width)} were made"
             return Verdict(DIFFERENT, detail, record)
+        if count * height * width * generator.image_shape[2] > images.MAX_SHEET_BYTES:
+            return Verdict(UNKNOWN, f"is too large to be drawn anew: {_size(count, height, width)}", record)
         kind = str(image.format)
         mode = _MODES[3 if kind == "JPEG" and generator.image_shape[2] == 4 else generator.image_shape[2]]
         got = _frames(image, mode)
     try:
         drawn = _DRAWN[record.kind](generator, record)
     except GanError as error:
-        return Verdict(UNKNOWN, f"names what the model cannot draw: {error}", record)
+        return Verdict(UNKNOWN, f"names what the model cannot draw: {str(error)[:_MAX_REASON]}", record)
     return _compared(got, drawn, kind, mode, record)
 
 
@@ -151,9 +155,8 @@ def _sheet(generator: Generator, record: Provenance) -> Frames:
 
 
 def _edit(generator: Generator, record: Provenance) -> Frames:
-    amounts = [float(amount) for amount in record.more["amounts"]]
     rows = [
-        generator.edit(record.seeds[0], _labels(record), {name: amounts}, psi=record.psi)
+        generator.edit(record.seeds[0], _labels(record), {name: record.more["amounts"]}, psi=record.psi)
         for name in record.more["directions"]
     ]
     return _enlarged(images.tile(np.concatenate(rows), record.columns)[None], record)
@@ -205,7 +208,12 @@ def _expected_size(record: Provenance, generator: Generator) -> tuple[int, int, 
     frames, pictures = 1, len(record.seeds)
     try:
         if record.kind == "edit":
-            pictures = len(record.more["directions"]) * len(record.more["amounts"])
+            directions, amounts = record.more["directions"], record.more["amounts"]
+            if not (_all(directions, str, int) and _all(amounts, int, float)):
+                raise ValueError
+            if not all(-edits.MAX_AMOUNT <= amount <= edits.MAX_AMOUNT for amount in amounts):
+                raise ValueError
+            pictures = len(directions) * len(amounts)
         elif record.kind in ("walk", "morph"):
             pictures = int(record.more["steps"])
             frames = 1 if record.columns else pictures
@@ -222,6 +230,10 @@ def _expected_size(record: Provenance, generator: Generator) -> tuple[int, int, 
         height = -(-pictures // record.columns) * (height + gap) + gap
         width = record.columns * (width + gap) + gap
     return frames, height * record.scale, width * record.scale
+
+
+def _all(value: object, *kinds: type) -> bool:
+    return isinstance(value, list) and all(type(item) in kinds for item in value)
 
 
 def _enlarged(frames: Frames, record: Provenance) -> Frames:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -47,3 +49,22 @@ def test_a_command_does_not_wait_for_the_others() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "['gan_infer.commands.grid', 'gan_infer.commands.shared']"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the names of files are text")
+def test_names_of_files_that_are_no_text_are_printed_as_they_are(tmp_path: Path) -> None:
+    name = os.fsdecode(b"\xff.png")
+    (tmp_path / name).write_text("no picture")
+    done = subprocess.run(
+        [sys.executable, "-m", "gan_infer", "verify", name],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHONIOENCODING": "utf-8:strict",
+            "PYTHONPATH": str(Path(__file__).parent.parent),
+        },
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert done.stdout == b"no provenance: \xff.png: carries no provenance\n"

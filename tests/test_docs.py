@@ -131,8 +131,7 @@ def test_the_site_builds(tmp_path: Path) -> None:
         "-m",
         "mkdocs",
         "build",
-        "--strict",
-        "--quiet",
+        "--strict",  # with --quiet it would pass over all warnings
         "--site-dir",
         str(tmp_path / "site"),
     ]

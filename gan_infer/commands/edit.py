@@ -15,6 +15,7 @@ from gan_infer.commands import shared
 @click.command()
 @shared.model
 @shared.device
+@shared.foreign
 @shared.label
 @shared.psi
 @click.option("--seed", type=int, help="The picture's seed.  [default: 0]")
@@ -53,6 +54,7 @@ def edit(
     scale: int | None,
     provenance: bool,
     to: Path,
+    **foreign: str | None,
 ) -> None:
     """Change one picture step by step along directions that the model file names."""
     import numpy as np
@@ -69,7 +71,7 @@ def edit(
         start, found = edits.read_latent(latent)
         of = found if label is None else label
     amounts = np.linspace(*edits.parse_range(ends), steps)
-    generator = shared.load(model, device)
+    generator = shared.load(model, device, **foreign)
     names = chosen or tuple(generator.directions) or ("1",)  # the last is refused, with what to do
     rows = [generator.edit(start, of, {name: amounts}, psi=psi) for name in names]
     sheet = images.tile(np.concatenate(rows), steps)

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from gan_infer import catalog
+from gan_infer.commands import shared
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from gan_infer.provenance import Provenance
 
 _PICTURES: Final = 8
 _SIDE: Final = 64
@@ -35,8 +38,9 @@ class Row:
 
 @click.command()
 @click.option("--to", type=click.Path(path_type=Path), help="Write a sheet of pictures of each, too.")
+@shared.provenance
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def models(to: Path | None, as_json: bool) -> None:
+def models(to: Path | None, provenance: bool, as_json: bool) -> None:
     """List the models at hand: those shipped, and those fetched from the hub."""
     from gan_infer import hub, images
 
@@ -45,7 +49,7 @@ def models(to: Path | None, as_json: bool) -> None:
     at_hand = {**catalog.shipped_models(), **hub.fetched()}
     rows = [_row(name, path) for name, path in at_hand.items()]
     if to is not None:
-        _write_sheet([row.name for row in rows if not row.problem], to)
+        _write_sheet([row.name for row in rows if not row.problem], to, provenance)
     if as_json:
         click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2, ensure_ascii=False))
         return
@@ -76,7 +80,7 @@ def _row(name: str, path: Path) -> Row:
     return Row(name, size, image, metadata.class_names, metadata.licence, str(path.parent))
 
 
-def _write_sheet(names: list[str], to: Path) -> None:
+def _write_sheet(names: list[str], to: Path, provenance: bool) -> None:
     """Write a strip of pictures a model, its name above; pictures are brought near 64 pixels."""
     import numpy as np
 
@@ -85,7 +89,8 @@ def _write_sheet(names: list[str], to: Path) -> None:
 
     if not names:
         raise ModelError("there are no models to draw; leave --to out, or install ganforge again")
-    strips = [_strip(name) for name in names]
+    drawn = [_strip(name) for name in names]
+    strips = [strip for strip, _ in drawn]
     width = max(strip.width for strip in strips)
     from PIL import Image
 
@@ -94,10 +99,19 @@ def _write_sheet(names: list[str], to: Path) -> None:
     for strip in strips:
         sheet.paste(strip, (0, top))
         top += strip.height
-    images.save(np.asarray(sheet), to)
+    images.save(np.asarray(sheet), to, _told([told for _, told in drawn]) if provenance else None)
 
 
-def _strip(name: str) -> Image.Image:
+def _told(strips: list[Provenance]) -> Provenance:
+    """Say where the sheet comes from: the first model in the record's own place, all of them beside it."""
+    models = [json.loads(strip.to_json()) for strip in strips]
+    keys = ("model", "model_sha256", "seeds", "labels")
+    more = {"models": [{key: model[key] for key in keys} for model in models]}
+    pictures = sum(len(strip.seeds) for strip in strips)
+    return dataclasses.replace(strips[0].without_lists(), kind="models", more=more, pictures=pictures)
+
+
+def _strip(name: str) -> tuple[Image.Image, Provenance]:
     from PIL import Image, ImageDraw
 
     from gan_infer import images
@@ -118,7 +132,7 @@ def _strip(name: str) -> Image.Image:
     for index, picture in enumerate(pictures):
         place = (_GAP + index * (size[0] + _GAP), _TITLE + _GAP)
         strip.paste(picture.resize(size, resample), place)
-    return strip
+    return strip, generator.provenance(range(count))
 
 
 def _fetched(name: str) -> Path:

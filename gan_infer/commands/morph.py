@@ -14,6 +14,7 @@ from gan_infer.errors import OptionError
 @click.command()
 @shared.model
 @shared.device
+@shared.foreign
 @shared.psi
 @click.option("--from-label", "first", required=True, help="A class, by name or index, or a mix.")
 @click.option("--to-label", "last", required=True, help="A class, by name or index, or a mix.")
@@ -32,12 +33,13 @@ def morph(
     scale: int | None,
     provenance: bool,
     to: Path,
+    **foreign: str | None,
 ) -> None:
     """Turn one class into another, there and back; with --sheet, there alone."""
     import numpy as np
 
     moving.check(to, sheet, seconds, rate)
-    generator = shared.load(model, device)
+    generator = shared.load(model, device, **foreign)
     if not generator.conditional:
         raise OptionError(
             f"model {generator.name!r} has no classes to go between; gan-infer walk goes between its seeds"

@@ -13,6 +13,7 @@ from gan_infer.commands import moving, shared
 @click.command()
 @shared.model
 @shared.device
+@shared.foreign
 @shared.label
 @shared.psi
 @click.option("--seeds", default="1-8", show_default=True, help="The seeds to pass, in order.")
@@ -31,13 +32,14 @@ def walk(
     scale: int | None,
     provenance: bool,
     to: Path,
+    **foreign: str | None,
 ) -> None:
     """Walk through seeds and back to the first; without --label, through their classes as well."""
     from gan_infer import latents
 
     moving.check(to, sheet, seconds, rate)
     chosen = latents.parse_seeds(seeds, limit=10_000)
-    generator = shared.load(model, device)
+    generator = shared.load(model, device, **foreign)
     told = None
     if provenance:
         told = dataclasses.replace(

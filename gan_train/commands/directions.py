@@ -68,6 +68,7 @@ def directions(
     from gan_train.export import amend
 
     generator = Generator.load(model, device="cpu")
+    amend.own(Path(generator.source))  # a file of another tool is refused before the work
     found = []
     if chosen:
         measured = finder.measure(generator, list(dict.fromkeys(chosen)), samples, _progress)

@@ -40,6 +40,21 @@ def rounded(vector: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[
     return tuple(float(element) for element in np.round(vector, 4) + 0.0)
 
 
+def own(source: Path) -> onnx.ModelProto:
+    """Read a model file that an export of ours wrote.
+
+    Raises:
+        ModelError: another tool wrote it, so that it has no description to put anything into.
+    """
+    model = onnx.load_model_from_string(source.read_bytes())
+    if not any(entry.key == KEY for entry in model.metadata_props):
+        raise ModelError(
+            f"{source} was written by another tool and has no place for directions; "
+            "give a file that gan-train export wrote"
+        )
+    return model
+
+
 def amend(source: Path, to: Path, directions: Sequence[Direction] = ()) -> Generator:
     """Write a model file that also has these directions, those of the first layer, and mixes labels.
 
@@ -54,7 +69,7 @@ def amend(source: Path, to: Path, directions: Sequence[Direction] = ()) -> Gener
         OptionError: `to` cannot be written.
     """
     before = Generator.load(source, device="cpu")
-    model = onnx.load_model_from_string(Path(before.source).read_bytes())
+    model = own(Path(before.source))
     mixing.add_label_weights(model, len(before.class_names))
     known = before.directions or {each.name: each for each in unnamed(model, before.metadata)}
     known.update({each.name: each for each in directions})

@@ -342,6 +342,13 @@ def test_commands_take_foreign_files(run: Run, tmp_path: Path) -> None:
     assert json.loads(out)["latent_dim"] == 20
     code, out, err = run("sample", 3, "--model", path, "--label", 2, "--to", "some", "--value-range", "0:1")
     assert (code, len(list(Path("some").iterdir()))) == (0, 3)
+    for command in (
+        ("walk", "--seeds", "1-2", "--label", "bee", "--seconds", "0.1"),
+        ("morph", "--from-label", "bee", "--to-label", "owl", "--seconds", "0.1"),
+    ):
+        told = (*names[:-1], names[-1].replace("fox", "owl"))
+        assert run(*command, "--model", path, *told, "--to", "moving.gif")[0] == 0
+        assert run("verify", "moving.gif", "--model", path, *told)[1].startswith("same")
     code, out, err = run("grid", "--model", path, "--latent-input", "no", "--to", "x.png")
     assert code == 1
     assert err.count("\n") == 1

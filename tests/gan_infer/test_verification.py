@@ -121,6 +121,7 @@ def test_another_model_is_named(picture: Path, unconditional: Generator, conditi
         ({"seeds": ()}, verification.UNKNOWN),
         ({"labels": ("no such class",)}, verification.UNKNOWN),
         ({"labels": ({"no such class": 1.0},)}, verification.UNKNOWN),
+        ({"labels": ({"class 1": 10**400, "class 2": 1},)}, verification.UNKNOWN),
         ({"seeds": (8,)}, verification.DIFFERENT),
         ({"psi": 0.5}, verification.DIFFERENT),
         ({"scale": 2}, verification.DIFFERENT),
@@ -142,6 +143,18 @@ def test_records_that_name_something_else(
         {"seeds": (1, 2), "labels": ("class 1", "class 2")},
         {"kind": "edit", "columns": 1},
         {"kind": "edit", "columns": 1, "more": {"directions": 3, "amounts": []}},
+        *(
+            {"kind": "edit", "columns": 1, "more": {"directions": directions, "amounts": amounts}}
+            for directions, amounts in (
+                ("s", [1]),
+                ([[]], [1]),
+                ([{}], [1]),
+                ([1], "1"),
+                ([1], [None]),
+                ([1], ["x"]),
+                ([1], [10**400]),
+            )
+        ),
         {"kind": "walk", "more": {"steps": "x"}},
         {"kind": "walk", "more": {"steps": 10**12}},
         {"kind": "morph", "more": {"steps": -1}},
@@ -172,6 +185,16 @@ def test_walks_that_cannot_be_walked(conditional: Generator, tmp_path: Path, mor
     images.save(conditional.sample(1, label=7, seed=7)[0], path, record)
     verdict = verification.verify(path, conditional)
     assert verdict.result in (verification.UNKNOWN, verification.DIFFERENT)
+
+
+def test_what_would_fill_the_memory_is_not_drawn(conditional: Generator, tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    record = conditional.provenance([1], [1], scale=50)
+    record = dataclasses.replace(record, kind="walk", more={"way": "loop", "steps": 20_000})
+    images.save(np.zeros((1400, 1400, 1), np.uint8), path, record)
+    verdict = verification.verify(path, conditional)
+    assert verdict.result == verification.UNKNOWN
+    assert "too large to be drawn anew" in verdict.detail
 
 
 # The command.
@@ -212,6 +235,17 @@ def test_json_holds_verdict_and_record(
     assert code == 0
     assert (told["result"], told["pixels_different"], told["tolerance"]) == ("same", 0, 1)
     assert told["provenance"] == json.loads(conditional.provenance(7, 7).to_json())
+
+
+def test_the_sheet_of_all_models_says_what_made_it(run: Run, tmp_path: Path) -> None:
+    assert run("models", "--to", "models.png")[0] == 0
+    record = provenance.read(Path("models.png"))
+    assert record is not None
+    assert record.kind == "models"
+    assert record.pictures == 30
+    assert [model["model"] for model in record.more["models"]] == ["cifar10", "digits", "fashion"]
+    assert run("models", "--no-provenance", "--to", "models.png")[0] == 0
+    assert provenance.read(Path("models.png")) is None
 
 
 def test_switched_off_nothing_is_said(run: Run, model_file: Models) -> None:

@@ -254,6 +254,20 @@ def test_the_command_finds_a_direction_that_does_what_it_says(run: Run, model_fi
     assert levels[0] + 2 < levels[1]
 
 
+def test_a_file_of_another_tool_is_refused_before_the_work(
+    run: Run, model_file: Models, tmp_path: Path
+) -> None:
+    model = onnx.load(model_file(CONDITIONAL))
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "foreign.onnx")
+    code, out, err = run(
+        "directions", "--model", tmp_path / "foreign.onnx", "--attribute", "brightness", "--to", "out.onnx"
+    )
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "written by another tool" in err
+    assert not Path("out.onnx").exists()
+
+
 def test_the_command_takes_examples_as_seeds_or_as_folders_of_pictures(run: Run, model_file: Models) -> None:
     for name, seeds in (("yes", (1, 5, 9)), ("no", (2, 3))):
         Path(name).mkdir()
