@@ -70,6 +70,15 @@ class BucketedSession:
         """Give the named outputs, each [rows, ...], of inputs that are each [rows, ...]; thread-safe."""
         return self._thread.submit(self._run, tuple(names), feeds).result()
 
+    def try_out(self) -> None:
+        """Run a batch of one on zeros, where all shapes are fixed but for the batch."""
+        names = tuple(item.name for item in self.opened.get_outputs())
+        shapes = _shapes(self.opened, names)
+        if shapes is not None:
+            self.run(
+                names, {name: np.zeros((1, *sides), dtype) for name, (dtype, sides) in shapes[0].items()}
+            )
+
     def close(self) -> None:
         """Let the thread end; the session goes when nobody refers to it."""
         self._thread.shutdown(wait=False)

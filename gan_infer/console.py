@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import math
+import re
 import sys
 from typing import Any, NoReturn
 
@@ -99,4 +100,9 @@ def run(command: click.Command, name: str) -> NoReturn:
 
 def say(text: str) -> None:
     """Write a line to stderr; stdout is for results alone."""
-    print(" ".join(text.split("\n")), file=sys.stderr, flush=True)
+    print(plain(" ".join(text.split("\n"))), file=sys.stderr, flush=True)
+
+
+def plain(text: str) -> str:
+    """Write out what would steer a terminal; a model file's texts are its writer's."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], text)

@@ -74,7 +74,8 @@ class Critic(Model[CriticMetadata]):
             OptionError: `device` is none that there is, or `threads` is out of range.
         """
         opened = loading.opened(source, CRITIC, device, providers, session_options, threads)
-        metadata = CriticMetadata.from_json(opened.text)
+        metadata = opened.metadata
+        assert isinstance(metadata, CriticMetadata)
         _check_signature(opened.session, metadata, opened.source)
         critic = cls(opened.session, metadata, opened.source)
         if session_options is None:

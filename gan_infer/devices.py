@@ -23,7 +23,7 @@ CUDA: Final = "CUDAExecutionProvider"
 COREML: Final = "CoreMLExecutionProvider"
 DML: Final = "DmlExecutionProvider"
 
-_ASKED: Final = re.compile(r"(auto|cpu|coreml)|(cuda|dml)(?::(\d{1,3}))?")
+_ASKED: Final = re.compile(r"(auto|cpu|coreml)|(cuda|dml)(?::([0-9]{1,3}))?")
 # Parity with the CPU asks for whole float32 products; searching cuDNN's algorithms by trial takes
 # minutes; an arena that grows by what is asked for does not double what a large batch once took.
 _CUDA_OPTIONS: Final = {
@@ -55,11 +55,11 @@ def choose(device: str, providers: Providers | None, available: Sequence[str]) -
 
     Raises:
         DeviceError: the device or provider is not in this runtime, or its driver is missing.
-        OptionError: `device` is none that there is, or `providers` is empty.
+        OptionError: `device` is none that there is, or `providers` is no list of providers.
     """
     if providers is not None:
         return _given(providers, available)
-    match = _ASKED.fullmatch(device)
+    match = _ASKED.fullmatch(device) if isinstance(device, str) else None
     if not match:
         raise OptionError(
             f"device {device!r} is unknown; give 'auto', 'cpu', 'cuda', 'cuda:1', 'coreml' or 'dml'"
@@ -77,13 +77,14 @@ def choose(device: str, providers: Providers | None, available: Sequence[str]) -
     if CUDA not in available:
         raise DeviceError(lacking(CUDA, _no_cuda_build()))
     if obstacle := driver_obstacle(int(index or 0)):
-        raise DeviceError(lacking(CUDA, obstacle))
-    return Choice((_cuda(index or "0"), CPU), CUDA)
+        raise DeviceError(lacking(CUDA, obstacle, index))
+    return Choice((_cuda(str(int(index or 0))), CPU), CUDA)
 
 
-def lacking(provider: str, reason: str) -> str:
+def lacking(provider: str, reason: str, index: str | None = None) -> str:
     """Give the line that says that a provider cannot be had, why, and what would do instead."""
     asked = {CUDA: "cuda", COREML: "coreml", DML: "dml"}.get(provider, provider)
+    asked += f":{index}" if index else ""
     return f"device {asked!r} cannot be had: {reason}; or use device='cpu'"
 
 
@@ -156,6 +157,10 @@ def _cuda_major() -> int:
 
 
 def _given(providers: Providers, available: Sequence[str]) -> Choice:
+    if not isinstance(providers, (list, tuple)) or not all(map(_is_provider, providers)):
+        raise OptionError(
+            f"providers was {str(providers)[:60]!r}; give a list of names, or of pairs (name, options)"
+        )
     if not providers:
         raise OptionError("providers is empty; name one, or leave it out")
     names = [item if isinstance(item, str) else item[0] for item in providers]
@@ -163,6 +168,12 @@ def _given(providers: Providers, available: Sequence[str]) -> Choice:
         if name not in available:
             raise DeviceError(f"provider {name!r} is not in this onnxruntime; it has {', '.join(available)}")
     return Choice(tuple(providers), names[0])
+
+
+def _is_provider(item: object) -> bool:
+    if isinstance(item, tuple):
+        return len(item) == 2 and isinstance(item[0], str) and isinstance(item[1], Mapping)
+    return isinstance(item, str)
 
 
 def _automatic(available: Sequence[str]) -> Choice:

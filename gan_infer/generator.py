@@ -102,7 +102,8 @@ class Generator(Model[Metadata]):
         names = tuple(class_names) if class_names is not None else None
         reading = Reading(latent_input, label_input, output, names, value_range)
         opened = loading.opened(source, GENERATOR, device, providers, session_options, threads, reading)
-        metadata = Metadata.from_json(opened.text)
+        metadata = opened.metadata
+        assert isinstance(metadata, Metadata)
         loading.check_signature(opened.session, metadata, opened.source)
         generator = cls(opened.session, metadata, opened.source)
         if session_options is None:
@@ -156,13 +157,7 @@ class Generator(Model[Metadata]):
                 f"expected [n, {self.metadata.latent_dim}] with n >= 1"
             )
         checked = self._known.checked(labels, count)
-        if count <= BATCH:
-            return self._pictures(array, checked)
-        parts = (
-            self._pictures(array[i : i + BATCH], None if checked is None else checked[i : i + BATCH])
-            for i in range(0, count, BATCH)
-        )
-        return self._joined(parts, count)
+        return self._pictures(array, checked)
 
     @overload
     def sample(
@@ -513,6 +508,10 @@ class Generator(Model[Metadata]):
     # Inside.
 
     def _pictures(self, array: Latents, labels: Labels | Weights | None) -> Pictures:
+        if len(array) > BATCH:
+            spans = [slice(start, start + BATCH) for start in range(0, len(array), BATCH)]
+            parts = (self._pictures(array[i], None if labels is None else labels[i]) for i in spans)
+            return self._joined(parts, len(array))
         feeds: dict[str, npt.NDArray[Any]] = {"latent": array}
         if labels is not None:
             if labels.ndim == 1:

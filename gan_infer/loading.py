@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from gan_infer.devices import Providers
 from gan_infer.errors import ModelError, OptionError
-from gan_infer.metadata import CRITIC, GENERATOR, KEY, Metadata, kind_of
+from gan_infer.metadata import CRITIC, GENERATOR, KEY, CriticMetadata, Metadata, kind_of
 from gan_infer.reading import Reading
 from gan_infer.session import AnySession, Session
 
@@ -34,12 +34,12 @@ class Opened:
 
     Attributes:
         session: runs it; a foreign file behaves as one of ours.
-        text: what stands under `KEY` in its metadata.
+        metadata: what it says of itself under `KEY`.
         source: its path.
     """
 
     session: AnySession
-    text: str
+    metadata: Metadata | CriticMetadata
     source: str
 
 
@@ -70,7 +70,13 @@ def opened(
     from gan_infer import catalog, vet  # vetting is a part of what importing the SDK would cost
 
     path, model = catalog.read(source)
-    vet.check(model, str(path))  # the very bytes that the runtime gets
+    text = vet.check(model, str(path)).metadata.get(KEY)  # of the very bytes that the runtime gets
+    metadata = None if text is None else _described(text, kind, str(path), reading)
+    if metadata is None and reading is None:
+        raise ModelError(
+            f"{path} is an ONNX model without {KEY!r} metadata, so not one of our {kind}s; "
+            "give a file that gan-train export wrote"
+        )
     session = Session(
         model,
         source=str(path),
@@ -79,24 +85,24 @@ def opened(
         session_options=session_options,
         threads=threads,
     )
-    if KEY not in session.metadata and reading is not None:
-        from gan_infer import foreign  # most files are ours
+    if metadata is not None:
+        return Opened(session, metadata, str(path))
+    from gan_infer import foreign  # most files are ours
 
-        adapted = foreign.adapt(session, model, str(path), reading)
-        return Opened(adapted, adapted.metadata[KEY], str(path))
-    if KEY not in session.metadata:
-        raise ModelError(
-            f"{path} is an ONNX model without {KEY!r} metadata, so not one of our {kind}s; "
-            "give a file that gan-train export wrote"
-        )
-    text = session.metadata[KEY]
+    assert reading is not None
+    adapted = foreign.adapt(session, model, str(path), reading)
+    return Opened(adapted, Metadata.from_json(adapted.metadata[KEY]), str(path))
+
+
+def _described(text: str, kind: str, source: str, reading: Reading | None) -> Metadata | CriticMetadata:
+    """Read what a file of ours says of itself, before the runtime is asked to open it."""
     found = kind_of(text)
     if found != kind:
         hint = f"; open it with {_OPENED_BY[found]}" if found in _OPENED_BY else ""
-        raise ModelError(f"{path} is {_CALLED.get(found, f'a {found!r}')}, not {_CALLED[kind]}{hint}")
+        raise ModelError(f"{source} is {_CALLED.get(found, f'a {found!r}')}, not {_CALLED[kind]}{hint}")
     if reading is not None and (given := reading.given()):
-        raise OptionError(f"{path} says itself how it is to be read; leave out {', '.join(given)}")
-    return Opened(session, text, str(path))
+        raise OptionError(f"{source} says itself how it is to be read; leave out {', '.join(given)}")
+    return CriticMetadata.from_json(text) if kind == CRITIC else Metadata.from_json(text)
 
 
 def check_signature(session: AnySession, metadata: Metadata, source: str) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -27,6 +26,8 @@ MAX_SIDE: Final = 8_192
 MAX_CLASSES: Final = 100_000
 CHANNELS: Final = (1, 3, 4)
 MAX_DIRECTIONS: Final = 256
+# Halves of a character that JSON can write alone, and that nothing can print.
+_LONE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -242,6 +243,8 @@ def _parsed(text: str) -> dict[str, Any]:
         raise ModelError(f"the model's {KEY!r} metadata is no JSON ({error}); export it again") from None
     if not isinstance(data, dict):
         raise ModelError(f"the model's {KEY!r} metadata is no JSON object; export it again")
+    if "\\u" in text and _LONE.search(json.dumps(data, ensure_ascii=False)):
+        raise ModelError(f"the model's {KEY!r} metadata holds what is no Unicode text; export it again")
     _check_version(data.get("format_version"))
     return data
 
@@ -342,7 +345,7 @@ def _finite(values: object, count: int = 1) -> bool:
     return (
         isinstance(values, list)
         and len(values) == count
-        and all(type(value) in (int, float) and math.isfinite(value) and abs(value) < 1e6 for value in values)
+        and all(type(value) in (int, float) and abs(value) < 1e6 for value in values)  # a NaN is not less
     )
 
 

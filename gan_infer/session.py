@@ -93,8 +93,12 @@ class Session:
         """
         if threads is not None and session_options is not None:
             raise OptionError("threads and session_options were both given; set the threads in the options")
+        if session_options is not None and not isinstance(session_options, _runtime().SessionOptions):
+            raise OptionError(
+                f"session_options was {str(session_options)[:60]!r}; give onnxruntime.SessionOptions"
+            )
         self.source = source
-        self.threads = None if session_options else _thread_count(threads)
+        self.threads = None if session_options is not None else _thread_count(threads)
         self._model = model  # the runtime's session refers to the same bytes: no second copy
         self._asked = (device, providers)
         self._session_options = session_options
@@ -177,6 +181,7 @@ class Session:
             if names[0] == devices.CUDA and self._asked[1] is None:
                 bucketed = buckets.BucketedSession(open_session, "cuda", _device_id(choice.providers[0]))
                 if devices.CUDA in bucketed.opened.get_providers():
+                    _try_out(bucketed)
                     return bucketed, bucketed.opened
                 bucketed.close()
                 return bucketed.opened, bucketed.opened
@@ -238,6 +243,8 @@ class Session:
             raise ModelError(f"{self.source} was closed; load it again")
 
     def _failure(self, error: Exception) -> Exception:
+        if self._closed:  # by another thread, after this run had taken the session
+            return ModelError(f"{self.source} was closed; load it again")
         if self.device == "cpu":
             return ModelError(f"{self.source} cannot be run: {_one_line(error)}")
         return DeviceError(f"{self.device} failed on {self.source}: {_one_line(error)}; or use device='cpu'")
@@ -272,6 +279,19 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def _try_out(bucketed: buckets.BucketedSession) -> None:
+    """Run once on zeros: a GPU that is too old or full, or a part of cuDNN that is missing, shows only then.
+
+    Raises:
+        Exception: the runtime's own, of no public base; the session is closed.
+    """
+    try:
+        bucketed.try_out()
+    except Exception:
+        bucketed.close()
+        raise
 
 
 def _thread_count(threads: int | None) -> int:
@@ -330,10 +350,15 @@ def imported() -> tuple[str, tuple[str, ...]]:
     return str(getattr(ort, "__version__", "")), tuple(ort.get_available_providers())
 
 
+_loading_libraries = threading.Lock()
+
+
 def _load_cuda_libraries() -> None:
     ort = _runtime()
     if hasattr(ort, "preload_dlls"):  # since 1.21: finds the libraries that pip installed
-        with contextlib.redirect_stdout(io.StringIO()):  # what it misses is told by devices.cuda_obstacle
+        # What it misses is told by devices.cuda_obstacle. One thread at a time: of two that turn
+        # stdout aside and back, the later one would leave it turned aside.
+        with _loading_libraries, contextlib.redirect_stdout(io.StringIO()):
             ort.preload_dlls()
 
 

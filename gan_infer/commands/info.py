@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gan_infer import console
 from gan_infer.commands import shared
 
 
@@ -42,7 +43,7 @@ def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
     facts["image"] = f"{height}x{width}x{channels} (height x width x channels)"
     for name, value in facts.items():
         if value not in ("", [], {}):
-            click.echo(f"{name.replace('_', ' '):<20} {_in_words(value)}")
+            click.echo(console.plain(f"{name.replace('_', ' '):<20} {_in_words(value)}"))
 
 
 def _in_words(value: object) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from gan_infer import catalog
+from gan_infer import catalog, console
 from gan_infer.commands import shared
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def models(to: Path | None, provenance: bool, as_json: bool) -> None:
     for row in rows:
         classes = f"{len(row.classes)} classes" if row.classes else "no classes"
         about = row.problem or f"{row.image:<10} {classes:<12} {row.licence or '(no licence given)'}"
-        click.echo(f"{row.name:<{width}}  {row.bytes / 1e6:7.2f} MB  {about}  {row.folder}".rstrip())
+        line = f"{row.name:<{width}}  {row.bytes / 1e6:7.2f} MB  {about}  {row.folder}"
+        click.echo(console.plain(line).rstrip())
     if to is not None:
         click.echo(to)
 

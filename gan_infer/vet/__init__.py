@@ -8,22 +8,29 @@ holds and works out on loading is then bounded by the file's own size.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from gan_infer.errors import ModelError
 from gan_infer.vet import arithmetic, graph, places
-from gan_infer.vet.call import Call, Known
-from gan_infer.vet.graph import Model, Node, Tensor, shown
-from gan_infer.vet.values import value_of
+from gan_infer.vet.call import Array, Call, Known
+from gan_infer.vet.graph import FLOAT32, INT64, Model, Node, Tensor, shown
+from gan_infer.vet.values import VALUES, value_of
 from gan_infer.vet.wire import RefusedError
 
 IR_VERSIONS: Final = (3, 13)
 OPSETS: Final = (7, 25)
 
-# For one picture: elements of one tensor, and multiplications in all.
+# For one picture: elements of one tensor and of all that are needed at once, and multiplications in all.
 MAX_ELEMENTS: Final = 2**26
-MAX_WORK: Final = 10**13
+MAX_LIVE: Final = 2**27
+MAX_WORK: Final = 10**12
+# Batches of up to so many pictures may cost so many times one picture, and what is small anyway.
+MAX_BATCH: Final = 64
+SMALL_ELEMENTS: Final = 2**16
+SMALL_WORK: Final = 2**27
+# Operators run through, over all batches, where sizes are reckoned from the batch.
+MAX_VISITS: Final = 60_000
 # What the runtime works out on loading, from the file alone: elements held, and multiplications,
 # each so many for a byte of the file and so many besides.
 FIXED_ELEMENTS: Final = (4, 2**22)
@@ -31,6 +38,11 @@ FIXED_WORK: Final = (16, 2**27)
 
 _OPERATORS: Final = {**arithmetic.OPERATORS, **places.OPERATORS}
 _BRANCHES: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+# What a number reckoned from the batch may go through and still grow with it; see _check_growing.
+_GROWING: Final = frozenset(
+    {"Add", "Cast", "Concat", "ConstantOfShape", "Expand", "Flatten", "Gather", "Identity", "Mul"}
+    | {"Reshape", "Shape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
+)
 _CHANCE: Final = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
@@ -96,7 +108,8 @@ def _check(body: bytes) -> Summary:
         raise RefusedError("is of ONNX Runtime's own format (.ort)")
     model = graph.read(body)
     _check_versions(model)
-    _, work = trace(model, len(body))
+    values, work = trace(model, len(body))
+    _check_batches(model, values, work)
     return Summary(
         ir_version=model.ir_version,
         opset=model.opset,
@@ -127,16 +140,12 @@ def trace(model: Model, size: int) -> tuple[dict[str, Known], int]:
     Raises:
         RefusedError: an operator, a name or a size is not to be taken.
     """
-    values: dict[str, Known] = {}
-    for tensor in model.initializers:
-        _define(values, tensor.name, _known(tensor))
-    for end in model.inputs:
-        if end.kind not in graph.NUMPY:
-            raise RefusedError(f"takes an input {shown(end.name)} of a type ({end.kind}) that is not taken")
-        shape = tuple(1 if side is None else side for side in end.shape)
-        _define(values, end.name, Known(shape, end.kind, None, fixed=False))
-    total, held, worked = 0, 0, 0
-    for node in model.nodes:
+    values = _given(model, 1)
+    given = frozenset(values)
+    last_use = {name: index for index, node in enumerate(model.nodes) for name in node.inputs}
+    last_use |= {end.name: len(model.nodes) for end in model.outputs}
+    total, held, worked, live = 0, 0, 0, 0
+    for index, node in enumerate(model.nodes):
         call, results = _results(node, values)
         for name, known in zip(node.outputs, results, strict=True):
             if name:
@@ -147,6 +156,15 @@ def trace(model: Model, size: int) -> tuple[dict[str, Known], int]:
             worked += call.work
             _bound("holds", node, held, FIXED_ELEMENTS, size)
             _bound("works out", node, worked, FIXED_WORK, size)
+        live += sum(known.size for known in results)
+        if live > MAX_LIVE:
+            raise RefusedError(
+                f"needs {live:.2e} elements at once for a picture, at {_named(node)}; "
+                f"at most {MAX_LIVE:,} are taken"
+            )
+        ended = {name for name in node.inputs if last_use[name] == index and name in values}
+        ended |= {name for name in node.outputs if name and name not in last_use}
+        live -= sum(values[name].size for name in ended if name not in given)
     if total > MAX_WORK:
         raise RefusedError(
             f"takes {total:.1e} multiplications for a picture; at most {MAX_WORK:.0e} are taken"
@@ -159,6 +177,111 @@ def trace(model: Model, size: int) -> tuple[dict[str, Known], int]:
     return values, total
 
 
+def _given(model: Model, batch: int) -> dict[str, Known]:
+    """Give what is known of tensors and inputs, the latter's first side being the batch where it is free."""
+    values: dict[str, Known] = {}
+    for tensor in model.initializers:
+        _define(values, tensor.name, _known(tensor))
+    for end in model.inputs:
+        if end.kind not in graph.NUMPY:
+            raise RefusedError(f"takes an input {shown(end.name)} of a type ({end.kind}) that is not taken")
+        free = (batch if place == 0 else 1 for place in range(len(end.shape)))
+        shape = tuple(one if side is None else side for side, one in zip(end.shape, free, strict=True))
+        _define(values, end.name, Known(shape, end.kind, None, fixed=False))
+    return values
+
+
+def _check_batches(model: Model, one: Mapping[str, Known], work: int) -> None:
+    """Refuse what grows faster than the batch, in elements or in work.
+
+    Sizes that no operator reckons from the batch grow with it, or stay: then the largest batch tells
+    all. Reckoned ones may do as they like at any batch, and each batch is tried.
+
+    Raises:
+        RefusedError: there is such a thing, or it cannot be told.
+    """
+    if not any(end.shape[:1] == (None,) for end in model.inputs):
+        return
+    constant = {tensor.name for tensor in model.initializers}
+    moving = []
+    for node in model.nodes:
+        if all(not name or name in constant for name in node.inputs):
+            constant.update(node.outputs)
+        else:
+            moving.append(node)
+    given = {name: known for name, known in one.items() if name in constant}
+    largest, obstacle = _at_batch(model, moving, given, one, work, MAX_BATCH)
+    reckoned = {name for name, known in largest.items() if _differ(known.value, one[name].value)}
+    if not reckoned:
+        return  # an operator that does not fit this batch does not fit it in the runtime either
+    if obstacle is not None:
+        raise obstacle
+    if len(moving) * MAX_BATCH <= MAX_VISITS:
+        for batch in range(2, MAX_BATCH):
+            _, obstacle = _at_batch(model, moving, given, one, work, batch)
+            if obstacle is not None:
+                raise obstacle
+        return
+    _check_growing(moving, largest, reckoned)
+
+
+def _check_growing(nodes: Sequence[Node], largest: Mapping[str, Known], reckoned: set[str]) -> None:
+    """Refuse what may make a size reckoned from the batch larger at some batch than at the largest one."""
+    for node in nodes:
+        names = [name for name in node.inputs if name in reckoned]
+        if not names:
+            continue
+        values = [largest[name].value for name in (*names, *node.outputs) if name]
+        right = node.op in _GROWING or node.op not in VALUES
+        # Looked up by a number, or cut off at it, values may come in any order.
+        right &= node.op not in ("Gather", "Slice") or reckoned.isdisjoint(node.inputs[1:])
+        right &= node.op != "Cast" or node.attributes.get("to") in (FLOAT32, INT64)
+        if node.op in ("Add", "Mul"):
+            given = [largest[name].value for name in node.inputs]
+            right &= all(value is not None and (value >= 0).all() for value in given)
+            right &= all(value is not None and (value <= graph.MAX_SIDE).all() for value in values)
+        if not right:
+            raise RefusedError(f"reckons sizes from the batch by {_named(node)}, among too many operators")
+
+
+def _at_batch(
+    model: Model,
+    nodes: Sequence[Node],
+    given: Mapping[str, Known],
+    one: Mapping[str, Known],
+    work: int,
+    batch: int,
+) -> tuple[dict[str, Known], RefusedError | None]:
+    """Follow the values at a batch; give them up to the operator that does not fit it, and what it said.
+
+    Raises:
+        RefusedError: more is needed than `batch` times what `one` picture needs.
+    """
+    values = {**_given(model, batch), **given}
+    worked = 0
+    for node in nodes:
+        try:
+            call, results = _results(node, values, batch)
+        except RefusedError as error:
+            return values, error
+        worked += call.work
+        if worked > batch * max(work, SMALL_WORK):
+            raise RefusedError(f"has {_named(node)}, whose work grows faster than the batch")
+        for name, known in zip(node.outputs, results, strict=True):
+            if not name:
+                continue
+            if known.size > batch * max(one[name].size, SMALL_ELEMENTS):
+                raise RefusedError(f"has {_named(node)}, which grows faster than the batch")
+            values[name] = known
+    return values, None
+
+
+def _differ(left: Array | None, right: Array | None) -> bool:
+    if left is None or right is None:
+        return left is not right
+    return left.shape != right.shape or bool((left != right).any())
+
+
 def _bound(what: str, node: Node, count: int, limit: tuple[int, int], size: int) -> None:
     if count > limit[0] * size + limit[1]:
         raise RefusedError(
@@ -166,7 +289,7 @@ def _bound(what: str, node: Node, count: int, limit: tuple[int, int], size: int)
         )
 
 
-def _results(node: Node, values: Mapping[str, Known]) -> tuple[Call, list[Known]]:
+def _results(node: Node, values: Mapping[str, Known], batch: int = 1) -> tuple[Call, list[Known]]:
     function = _OPERATORS.get(node.op)
     if function is None:
         why = ""
@@ -194,15 +317,15 @@ def _results(node: Node, values: Mapping[str, Known]) -> tuple[Call, list[Known]
     for index, (shape, kind) in enumerate(shapes):
         value = value_of(call, shape, kind) if index == 0 else None
         results.append(Known(shape, kind, value, fixed))
-        _check_shape(node, results[-1])
+        _check_shape(node, results[-1], batch)
     call.work = max(call.work, *(known.size for known in (*given, *results) if known is not None))
     return call, results
 
 
-def _check_shape(node: Node, known: Known) -> None:
+def _check_shape(node: Node, known: Known, batch: int) -> None:
     if len(known.shape) > graph.MAX_RANK:
         raise RefusedError(f"has {_named(node)}, which gives {len(known.shape)} dimensions")
-    if known.size > MAX_ELEMENTS:
+    if known.size > MAX_ELEMENTS * batch:
         raise RefusedError(
             f"has {_named(node)}, which makes a tensor of {known.size:.2e} elements; "
             f"at most {MAX_ELEMENTS:,} are taken"

@@ -23,8 +23,9 @@ NUMPY: Final = {
 }  # fmt: skip
 INTEGERS: Final = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
 
-MAX_NODES: Final = 10_000
-MAX_TENSORS: Final = 20_000
+# ONNX Runtime's time on loading grows with the square of these.
+MAX_NODES: Final = 4_000
+MAX_TENSORS: Final = 5_000
 MAX_RANK: Final = 16
 MAX_SIDE: Final = 2**31 - 1
 MAX_ENDS: Final = 16  # inputs or outputs of the model

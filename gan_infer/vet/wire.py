@@ -25,7 +25,7 @@ MESSAGES: Final = "views"
 SKIPS: Final = "skips"  # not looked into
 REFUSED: Final = "refused"
 
-MAX_TEXT: Final = 4096
+MAX_TEXT: Final = 512
 
 Schema = Mapping[int, tuple[str, str]]
 

@@ -134,3 +134,15 @@ def test_a_captured_graph_that_gives_other_values_than_a_plain_run_is_dropped() 
     assert graph_runs == 2
     assert not session.graphs
     session.close()
+
+
+def test_a_gpu_that_fails_at_its_first_run_fails_on_opening() -> None:
+    session = BucketedSession(opener(find("digits")), "cpu", 0)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no kernel image is available for execution on the device")
+
+    session.opened.run_with_iobinding = fail
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        session.try_out()
+    session.close()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnxruntime as ort
 import pytest
@@ -76,3 +77,22 @@ def test_a_provider_that_does_not_start_is_never_replaced_in_silence(
     generator = Generator.load(model_file(CONDITIONAL), device="auto")
     assert generator.device == "cpu"
     assert "no GPU in use" in generator.device_note
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"device": None},
+        {"device": 0},
+        {"device": "cuda:\u0663"},
+        {"providers": "CPUExecutionProvider"},
+        {"providers": [None]},
+        {"providers": [("CPUExecutionProvider",)]},
+        {"providers": 5},
+        {"session_options": "fast"},
+    ],
+    ids=str,
+)
+def test_what_is_no_device_provider_or_option_is_told_so(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionError):
+        Generator.load("digits", **options)

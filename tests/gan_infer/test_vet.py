@@ -327,3 +327,103 @@ def test_graphs_that_list_their_tensors_as_inputs_are_taken() -> None:
 
 def test_the_conditional_model_still_loads(model_file: Models) -> None:
     assert Generator.load(model_file(CONDITIONAL), device="cpu").sample(1, 3, 0).shape == (1, 28, 28, 1)
+
+
+def reckoned(*nodes: onnx.NodeProto, more: int = 0, **tensors: object) -> bytes:
+    """Give the base model with a tensor whose size, `n`, operators reckon from the batch, `b`."""
+    chain = [hostile.node("Tanh", f"t{i}", f"t{i + 1}") for i in range(more)]
+    return hostile.with_nodes(
+        hostile.node("Shape", "latent", "sides"),
+        hostile.node("Gather", "sides first", "b"),
+        *nodes,
+        hostile.node("ConstantOfShape", "n", "t0"),
+        *chain,
+        tensors={"first": hostile.ints(0), "big": hostile.ints(10**6), "one": hostile.ints(1), **tensors},
+    )
+
+
+@pytest.mark.parametrize("more", [0, 1500])
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [hostile.node("Equal", "b odd", "is"), hostile.node("Where", "is big one", "n")],
+        [hostile.node("Gather", "table33 b", "n")],
+        [
+            hostile.node("Mul", "b b", "b2"),
+            hostile.node("Mul", "b2 b2", "b4"),
+            hostile.node("Mul", "b4 b", "n"),
+        ],
+    ],
+    ids=["one batch alone", "a table", "a power"],
+)
+def test_sizes_that_outgrow_the_batch_are_refused(nodes: list[onnx.NodeProto], more: int) -> None:
+    table = np.ones(65, np.int64)
+    table[33] = 60_000_000
+    huge = {"odd": hostile.ints(17), "table33": table, "big": hostile.ints(60_000_000)}
+    with pytest.raises(ModelError, match="batch"):
+        vet.check(reckoned(*nodes, more=more, **huge), "it")
+
+
+def test_sizes_that_grow_with_the_batch_are_taken() -> None:
+    vet.check(reckoned(hostile.node("Mul", "b odd", "n"), odd=hostile.ints(17), more=1500), "it")
+
+
+def test_broadcasting_the_batch_against_itself_is_refused() -> None:
+    shapes = {f"s{i}": hostile.ints(*(-1 if i == j else 1 for j in range(5))) for i in range(5)}
+    nodes = [
+        hostile.node("Slice", "latent low0 high0 axis", "c"),
+        *(hostile.node("Reshape", f"c s{i}", f"r{i}") for i in range(5)),
+        hostile.node("Sum", " ".join(f"r{i}" for i in range(5)), "a"),
+    ]
+    ends = {"low0": hostile.ints(0), "high0": hostile.ints(1), "axis": hostile.ints(1)}
+    with pytest.raises(ModelError, match="grows faster than the batch"):
+        vet.check(hostile.with_nodes(*nodes, tensors={**shapes, **ends}), "it")
+
+
+def test_what_is_needed_at_once_is_bounded() -> None:
+    grown = [hostile.node("Slice", "latent low0 high0", "one"), hostile.node("Expand", "one size", "a")]
+    grown += [hostile.node("Tanh", "a", f"b{i}") for i in range(9)]
+    grown.append(hostile.node("Sum", " ".join(f"b{i}" for i in range(9)), "c"))
+    tensors = {"low0": hostile.ints(0), "high0": hostile.ints(1), "size": hostile.ints(2**22, 4)}
+    with pytest.raises(ModelError, match="elements at once"):
+        vet.check(hostile.with_nodes(*grown, tensors=tensors), "it")
+
+
+def test_the_sdk_runs_no_batch_that_was_not_vetted(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gan_infer import loading
+
+    assert loading.BATCH == vet.MAX_BATCH
+    generator = Generator.load("digits", device="cpu")
+    counts: list[int] = []
+    real = generator._run
+
+    def run(names: list[str], feeds: dict[str, np.ndarray]) -> object:
+        counts.append(len(feeds["latent"]))
+        return real(names, feeds)
+
+    monkeypatch.setattr(generator, "_run", run)
+    (batch,) = generator.iter_batches(130, 4, 0, batch_size=200)
+    assert counts == [64, 64, 2]
+    assert batch.tobytes() == generator.sample(130, 4, 0).tobytes()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"directions": [{"name": "d", "vector": [1' + "0" * 400 + ", 0, 0, 0]}]",
+        '"name": "\\ud800"',
+        '"truncation": NaN',
+    ],
+)
+def test_bad_metadata_are_refused_before_the_runtime(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    from gan_infer import loading
+
+    monkeypatch.setattr(loading, "Session", None)
+    model = hostile.base()
+    whole = model.metadata_props[0].value
+    model.metadata_props[0].value = whole[:-1] + f", {text}}}"
+    (tmp_path / "model.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="metadata"):
+        Generator.load(tmp_path / "model.onnx")
