@@ -14,7 +14,7 @@ import numpy as np
 
 from gan_infer import latents
 from gan_infer.errors import OptionError
-from gan_infer.loading import BATCH
+from gan_infer.model import BATCH
 
 if TYPE_CHECKING:
     import numpy.typing as npt

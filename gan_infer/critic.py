@@ -21,7 +21,6 @@ import numpy as np
 from gan_infer import loading
 from gan_infer.devices import Providers
 from gan_infer.errors import DataError, ModelError, OptionError
-from gan_infer.loading import BATCH
 from gan_infer.metadata import CRITIC, CriticMetadata, GoldenScore
 from gan_infer.model import Model
 from gan_infer.session import AnySession
@@ -77,7 +76,7 @@ class Critic(Model[CriticMetadata]):
         metadata = opened.metadata
         assert isinstance(metadata, CriticMetadata)
         _check_signature(opened.session, metadata, opened.source)
-        critic = cls(opened.session, metadata, opened.source)
+        critic = cls(opened.session, metadata, opened.source, opened.batch)
         if session_options is None:
             critic._remember(source, device=device, providers=providers, threads=threads)
         return critic
@@ -100,9 +99,10 @@ class Critic(Model[CriticMetadata]):
         """
         array = self._check_images(images)
         checked = self._known.checked(labels, len(array), "one a picture")
+        size = self._batch
         parts = [
-            self._realness(array[i : i + BATCH], None if checked is None else checked[i : i + BATCH])
-            for i in range(0, len(array), BATCH)
+            self._realness(array[i : i + size], None if checked is None else checked[i : i + size])
+            for i in range(0, len(array), size)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

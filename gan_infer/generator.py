@@ -12,9 +12,8 @@ import numpy as np
 from gan_infer import arguments, catalog, edits, images, latents, loading, paths
 from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, OptionError
-from gan_infer.loading import BATCH
 from gan_infer.metadata import GENERATOR, Direction, Metadata
-from gan_infer.model import Model
+from gan_infer.model import BATCH, Model
 from gan_infer.reading import Reading
 from gan_infer.session import AnySession
 from gan_infer.space import Space, as_latents, truncated
@@ -49,10 +48,10 @@ class Generator(Model[Metadata]):
         source: where the model came from, a path.
     """
 
-    def __init__(self, session: AnySession, metadata: Metadata, source: str) -> None:
+    def __init__(self, session: AnySession, metadata: Metadata, source: str, batch: int = BATCH) -> None:
         weights = session.optional_inputs.get("label_weights", ("", ()))
         mixes = weights[0] == "tensor(float)" and weights[1][1:] == (len(metadata.class_names),)
-        super().__init__(session, metadata, source, mixes=metadata.conditional and mixes)
+        super().__init__(session, metadata, source, batch, mixes=metadata.conditional and mixes)
         self._space = Space(metadata, self._known)
 
     @classmethod
@@ -105,7 +104,7 @@ class Generator(Model[Metadata]):
         metadata = opened.metadata
         assert isinstance(metadata, Metadata)
         loading.check_signature(opened.session, metadata, opened.source)
-        generator = cls(opened.session, metadata, opened.source)
+        generator = cls(opened.session, metadata, opened.source, opened.batch)
         if session_options is None:
             generator._remember(
                 source, device=device, providers=providers, threads=threads, **dataclasses.asdict(reading)
@@ -508,8 +507,8 @@ class Generator(Model[Metadata]):
     # Inside.
 
     def _pictures(self, array: Latents, labels: Labels | Weights | None) -> Pictures:
-        if len(array) > BATCH:
-            spans = [slice(start, start + BATCH) for start in range(0, len(array), BATCH)]
+        if len(array) > self._batch:
+            spans = [slice(start, start + self._batch) for start in range(0, len(array), self._batch)]
             parts = (self._pictures(array[i], None if labels is None else labels[i]) for i in spans)
             return self._joined(parts, len(array))
         feeds: dict[str, npt.NDArray[Any]] = {"latent": array}
@@ -522,10 +521,12 @@ class Generator(Model[Metadata]):
         return result
 
     def _joined(self, batches: Iterator[Pictures], count: int) -> Pictures:
-        if count <= BATCH:
-            return next(batches)
+        first = next(batches)
+        if len(first) == count:
+            return first
         pictures = np.empty((count, *self.image_shape), np.uint8)
-        done = 0
+        pictures[: len(first)] = first
+        done = len(first)
         for batch in batches:
             pictures[done : done + len(batch)] = batch
             done += len(batch)

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Final
 from gan_infer.devices import Providers
 from gan_infer.errors import ModelError, OptionError
 from gan_infer.metadata import CRITIC, GENERATOR, KEY, CriticMetadata, Metadata, kind_of
+from gan_infer.model import BATCH
 from gan_infer.reading import Reading
 from gan_infer.session import AnySession, Session
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-# Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
-BATCH: Final = 64
+# Elements that one call may need at once, 1 GiB of float32: of large pictures a call takes fewer.
+_MAX_LIVE: Final = 2**28
 
 Signature = Mapping[str, tuple[str, tuple[int | None, ...]]]
 
@@ -36,11 +37,13 @@ class Opened:
         session: runs it; a foreign file behaves as one of ours.
         metadata: what it says of itself under `KEY`.
         source: its path.
+        batch: pictures in one call of the runtime.
     """
 
     session: AnySession
     metadata: Metadata | CriticMetadata
     source: str
+    batch: int
 
 
 def opened(
@@ -70,7 +73,9 @@ def opened(
     from gan_infer import catalog, vet  # vetting is a part of what importing the SDK would cost
 
     path, model = catalog.read(source)
-    text = vet.check(model, str(path)).metadata.get(KEY)  # of the very bytes that the runtime gets
+    vetted = vet.check(model, str(path))  # of the very bytes that the runtime gets
+    text = vetted.metadata.get(KEY)
+    batch = max(1, min(BATCH, _MAX_LIVE // max(1, vetted.live)))
     metadata = None if text is None else _described(text, kind, str(path), reading)
     if metadata is None and reading is None:
         raise ModelError(
@@ -86,12 +91,12 @@ def opened(
         threads=threads,
     )
     if metadata is not None:
-        return Opened(session, metadata, str(path))
+        return Opened(session, metadata, str(path), batch)
     from gan_infer import foreign  # most files are ours
 
     assert reading is not None
     adapted = foreign.adapt(session, model, str(path), reading)
-    return Opened(adapted, Metadata.from_json(adapted.metadata[KEY]), str(path))
+    return Opened(adapted, Metadata.from_json(adapted.metadata[KEY]), str(path), batch)
 
 
 def _described(text: str, kind: str, source: str, reading: Reading | None) -> Metadata | CriticMetadata:

@@ -68,6 +68,7 @@ class Summary:
         operators: the types of its operators.
         parameters: elements of its tensors.
         work: multiplications, and elements read or written, for one picture.
+        live: elements that are needed at once for one picture, the file's tensors aside.
     """
 
     ir_version: int
@@ -78,6 +79,7 @@ class Summary:
     operators: frozenset[str]
     parameters: int
     work: int
+    live: int
 
 
 def check(model: bytes, source: str) -> Summary:
@@ -108,7 +110,7 @@ def _check(body: bytes) -> Summary:
         raise RefusedError("is of ONNX Runtime's own format (.ort)")
     model = graph.read(body)
     _check_versions(model)
-    values, work = trace(model, len(body))
+    values, work, live = trace(model, len(body))
     _check_batches(model, values, work)
     return Summary(
         ir_version=model.ir_version,
@@ -119,6 +121,7 @@ def _check(body: bytes) -> Summary:
         operators=frozenset(node.op for node in model.nodes),
         parameters=sum(_known(tensor).size for tensor in model.initializers),
         work=work,
+        live=live,
     )
 
 
@@ -131,11 +134,11 @@ def _check_versions(model: Model) -> None:
             raise RefusedError(f"is of {what} {version}; {low} to {high} are taken")
 
 
-def trace(model: Model, size: int) -> tuple[dict[str, Known], int]:
+def trace(model: Model, size: int) -> tuple[dict[str, Known], int, int]:
     """Follow the values through the graph at batch 1, in order; `size` is the file's, in bytes.
 
     Returns:
-        name -> what is known of it, and the work of one picture.
+        name -> what is known of it, the work of one picture, and the most elements it needs at once.
 
     Raises:
         RefusedError: an operator, a name or a size is not to be taken.
@@ -144,7 +147,7 @@ def trace(model: Model, size: int) -> tuple[dict[str, Known], int]:
     given = frozenset(values)
     last_use = {name: index for index, node in enumerate(model.nodes) for name in node.inputs}
     last_use |= {end.name: len(model.nodes) for end in model.outputs}
-    total, held, worked, live = 0, 0, 0, 0
+    total, held, worked, live, most = 0, 0, 0, 0, 0
     for index, node in enumerate(model.nodes):
         call, results = _results(node, values)
         for name, known in zip(node.outputs, results, strict=True):
@@ -157,6 +160,7 @@ def trace(model: Model, size: int) -> tuple[dict[str, Known], int]:
             _bound("holds", node, held, FIXED_ELEMENTS, size)
             _bound("works out", node, worked, FIXED_WORK, size)
         live += sum(known.size for known in results)
+        most = max(most, live)
         if live > MAX_LIVE:
             raise RefusedError(
                 f"needs {live:.2e} elements at once for a picture, at {_named(node)}; "
@@ -174,7 +178,7 @@ def trace(model: Model, size: int) -> tuple[dict[str, Known], int]:
     for end in model.outputs:
         if end.name not in values:
             raise RefusedError(f"gives {shown(end.name)}, which no operator makes")
-    return values, total
+    return values, total, most
 
 
 def _given(model: Model, batch: int) -> dict[str, Known]:

@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan_infer import Generator, LabelError, ModelError, OptionError
+from gan_infer import Generator, LabelError, ModelError, OptionError, loading, vet
 from gan_infer.metadata import KEY
+from gan_infer.model import BATCH
 from tests.conftest import CONDITIONAL, EVERY_KIND, Kind
 
 Models = Callable[[Kind], Path]
@@ -48,6 +49,27 @@ def test_a_seed_names_a_picture_at_any_batch_size_position_and_thread_count(
         assert generator.sample(9, seed=max(0, seed - 4))[min(seed, 4)].tobytes() == (
             reference[seed - 5].tobytes()
         )
+
+
+@pytest.mark.parametrize(("live", "batch"), [(1, 1), (3, 3), (70, BATCH)])
+def test_of_large_pictures_one_call_of_the_runtime_takes_fewer(
+    model_file: Models, monkeypatch: pytest.MonkeyPatch, live: int, batch: int
+) -> None:
+    path = model_file(CONDITIONAL)
+    reference = Generator.load(path, device="cpu").sample(70, seed=5)
+    one = vet.check(path.read_bytes(), str(path)).live
+    monkeypatch.setattr(loading, "_MAX_LIVE", live * one)
+    generator = Generator.load(path, device="cpu")
+    sizes: list[int] = []
+    run = generator._run
+
+    def counted(names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        sizes.append(len(feeds["latent"]))
+        return run(names, feeds)
+
+    monkeypatch.setattr(generator, "_run", counted)
+    assert generator.sample(70, seed=5).tobytes() == reference.tobytes()
+    assert max(sizes) == batch
 
 
 @pytest.mark.parametrize("kind", EVERY_KIND, ids=str)

@@ -185,7 +185,7 @@ def test_sizes_types_and_values_are_those_of_the_runtime(
     one: onnx.NodeProto, tensors: dict[str, Any]
 ) -> None:
     body, feeds = body_of(one, tensors)
-    values, _ = vet.trace(graph.read(body), len(body))
+    values, _, _ = vet.trace(graph.read(body), len(body))
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(body, options, providers=["CPUExecutionProvider"])
@@ -218,7 +218,7 @@ def test_older_operator_sets_give_sizes_as_attributes(
     one: onnx.NodeProto, tensors: dict[str, Any], opset: int
 ) -> None:
     body, feeds = body_of(one, tensors, opset)
-    values, _ = vet.trace(graph.read(body), len(body))
+    values, _, _ = vet.trace(graph.read(body), len(body))
     session = ort.InferenceSession(body, providers=["CPUExecutionProvider"])
     for name, array in zip(one.output, session.run(None, feeds), strict=True):
         assert values[name].shape == array.shape
