@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Final
 
 import torch
@@ -12,6 +11,7 @@ from gan_train import distributed, machine
 from gan_train.config import Config
 from gan_train.data import PictureSet
 from gan_train.networks import FAMILIES
+from gan_train.saying import Say, silent
 
 # Batches that a budget of minutes may pick; the first one is the batch of all other runs. Half as many steps
 # on twice the batch have to see so many times the images to come as far; see `_batch`.
@@ -42,11 +42,7 @@ SETTLED: Final = (
 )
 
 
-def _silent(text: str) -> None:
-    pass
-
-
-def settle(config: Config, pictures: PictureSet, say: Callable[[str], None] = _silent) -> Config:
+def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Config:
     """Give the config with every open choice closed: by the data, the machine and the budget.
 
     Args:
@@ -81,7 +77,7 @@ def images_needed(width: int) -> float:
     return _NEEDED_AT_16 * float((width / 16) ** _GROWTH)
 
 
-def _width(settled: Config, minutes: float, pictures: PictureSet, say: Callable[[str], None]) -> int:
+def _width(settled: Config, minutes: float, pictures: PictureSet, say: Say) -> int:
     """Measure the machine at rising widths; give the widest that sees enough images in the budget."""
     picked, why = WIDTHS[0], ""
     for width in WIDTHS:
@@ -98,7 +94,7 @@ def _width(settled: Config, minutes: float, pictures: PictureSet, say: Callable[
     return picked
 
 
-def _batch(settled: Config, minutes: float, pictures: PictureSet, say: Callable[[str], None]) -> int:
+def _batch(settled: Config, minutes: float, pictures: PictureSet, say: Say) -> int:
     """Give a small batch to few images; else double it while that is worth the steps it costs.
 
     A processor works off small batches as fast as large ones, and stays at the first one; a GPU on which

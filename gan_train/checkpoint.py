@@ -23,6 +23,7 @@ from torch import Tensor
 
 from gan_infer import files
 from gan_infer.errors import OptionError
+from gan_train.saying import Say, silent
 
 CONFIG: Final = "config.json"
 LOG: Final = "log.jsonl"
@@ -185,10 +186,10 @@ def load_newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
     return None, troubles
 
 
-def load_named(run: Path, which: str) -> Checkpoint:
+def load_named(run: Path, which: str, say: Say = silent) -> Checkpoint:
     """Give the checkpoint that is called so, or that the pointer "best" or "last" names.
 
-    Where a pointer or what it points at is damaged, the newest whole checkpoint is given.
+    Where a pointer or what it points at is damaged, the newest whole checkpoint is given, and `say` told.
 
     Raises:
         OptionError: the folder holds no whole checkpoint, or none of that name.
@@ -200,13 +201,15 @@ def load_named(run: Path, which: str) -> Checkpoint:
         return load(run, which)
     try:
         return load(run, _pointed_at(run / which))
-    except OptionError:
+    except OptionError as error:
+        damage = str(error)
         checkpoint, troubles = load_newest(run)
     if checkpoint is None:
         what = f" ({troubles[0]})" if troubles else ""
         raise OptionError(
             f"{run} holds no whole checkpoint{what}; give the folder of a run that gan-train fit wrote"
         )
+    say(f"note: {damage}; taking the newest whole checkpoint, {name_of(checkpoint.facts['images_seen'])}")
     return checkpoint
 
 

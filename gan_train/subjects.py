@@ -13,6 +13,7 @@ from gan_train import checkpoint, trained
 from gan_train.export import TRUNCATION, interpreter
 from gan_train.inversion import Levels
 from gan_train.networks.pixels import PixelGenerator
+from gan_train.saying import Say, silent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,11 +70,14 @@ def of_model(source: str) -> Subject:
     )
 
 
-def of_run(run: Path | None, which: str, runs: Path, truncation: float = TRUNCATION) -> Subject:
+def of_run(
+    run: Path | None, which: str, runs: Path, truncation: float = TRUNCATION, say: Say = silent
+) -> Subject:
     """Give the subject of a run's averaged generator; of the newest under `runs` where none is named.
 
     Args:
         truncation: of the model file that it is or will be exported to.
+        say: told where another checkpoint than `which` had to be taken.
 
     Raises:
         OptionError: there is no such run or checkpoint.
@@ -81,7 +85,7 @@ def of_run(run: Path | None, which: str, runs: Path, truncation: float = TRUNCAT
     if run is not None and not run.is_dir():
         raise OptionError(f"no run at {run}; give the folder of a run that gan-train fit wrote")
     folder = run or checkpoint.newest_run(runs)
-    loaded = trained.load(folder, which)
+    loaded = trained.load(folder, which, say)
     pixels = PixelGenerator(loaded.generator).eval().requires_grad_(False)
     data, network = loaded.options.data, loaded.options.network
     assert data.height is not None

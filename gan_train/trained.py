@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 from gan_train import checkpoint, config, state
 from gan_train.config import Config
 from gan_train.networks import pixels
+from gan_train.saying import Say, silent
 from gan_train.step import Shape, make_discriminator, make_generator
 
 
@@ -42,16 +43,17 @@ class Trained:
         return pixels.draw(self.generator, torch.from_numpy(latent), labels)
 
 
-def load(run: Path, which: str = "best") -> Trained:
+def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
     """Load the averaged generator of a run.
 
     Args:
         which: "best", "last", or a checkpoint's name.
+        say: told where another checkpoint had to be taken.
 
     Raises:
         OptionError: the folder holds no whole run, or no such checkpoint.
     """
-    options, saved, names, shape = _read(run, which)
+    options, saved, names, shape = _read(run, which, say)
     generator = make_generator(options, shape)
     state.load_network(generator, saved.tensors, "average")
     return Trained(options, saved.facts, names, generator.eval())
@@ -76,9 +78,11 @@ def discriminator(run: Path, which: str = "best") -> nn.Module:
     return made
 
 
-def _read(run: Path, which: str) -> tuple[Config, checkpoint.Checkpoint, tuple[str, ...], Shape]:
+def _read(
+    run: Path, which: str, say: Say = silent
+) -> tuple[Config, checkpoint.Checkpoint, tuple[str, ...], Shape]:
     options = config.read(run / checkpoint.CONFIG)
-    saved = checkpoint.load_named(run, which)
+    saved = checkpoint.load_named(run, which, say)
     data = options.data
     assert data.height is not None
     assert data.width is not None

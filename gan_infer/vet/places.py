@@ -13,6 +13,9 @@ import numpy as np
 from gan_infer.vet.call import Call, Given, Shape, checked_axes, checked_axis, listing, need, table, together
 from gan_infer.vet.graph import FLOAT32, INT64, MAX_SIDE, NUMPY, UINT8, Tensor
 
+# Elements that one of a resized picture is worked out from, along each side that changes.
+_TAPS: Final = {"nearest": 1, "linear": 2, "cubic": 4}
+
 
 def _constant(call: Call) -> Given:
     need(len(call.attributes) == 1, "has not one value")
@@ -205,6 +208,8 @@ def _resize(call: Call) -> Given:
         need(len(wanted) == len(axes), f"resizes {list(shape)} to {wanted[:16]}")
         for axis, side in zip(axes, wanted, strict=True):
             sides[axis] = side
+    resized = sum(new != old for new, old in zip(sides, shape, strict=True))
+    call.work = math.prod(sides) * _TAPS.get(call.text("mode", "nearest"), 4) ** resized
     return [(tuple(sides), call[0].kind)]
 
 

@@ -133,7 +133,7 @@ def _of_run(run: Path | None, which: str) -> Subject:
     from gan_train import checkpoint, trained
 
     folder = run or checkpoint.newest_run(RUNS)
-    loaded = trained.load(folder, which)
+    loaded = trained.load(folder, which, console.say)
     data, network = loaded.options.data, loaded.options.network
     assert data.height is not None
     assert data.width is not None

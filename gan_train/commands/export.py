@@ -93,7 +93,7 @@ def export(
     }
     if to is not None:
         half = {"fp32": "float32", "fp16": "float16"}[precision]
-        written = exporter.export(folder, to, precision=half, **about)  # type: ignore[arg-type]
+        written = exporter.export(folder, to, precision=half, say=console.say, **about)  # type: ignore[arg-type]
         _tell(written, exporter.VERIFIED_BATCHES)
     if critic is not None:
         made = of_critic.export(folder, critic, calibrate=calibrate, say=console.say, **about)  # type: ignore[arg-type]

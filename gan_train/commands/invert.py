@@ -77,7 +77,7 @@ def invert(
     if model is not None:
         subject = subjects.of_model(model)
     else:
-        subject = subjects.of_run(run, which or "best", RUNS, truncation or TRUNCATION)
+        subject = subjects.of_run(run, which or "best", RUNS, truncation or TRUNCATION, console.say)
     target = decode.read(photo, subject.shape, fit or subject.fit)
     labels = _labels(subject.class_names, label, subject.name)
     found = inversion.invert(

@@ -23,6 +23,10 @@ LABEL_COLUMNS: Final = ("label", "labels", "class", "category", "class_name")
 Pairs = list[tuple[str, str]]
 
 
+class OtherTableError(DataError):
+    """It is a table of something else than labels."""
+
+
 def parse(content: bytes, name: str) -> Pairs:
     """Read a table of (file name, label) from its content; a file without a label has "".
 
@@ -35,6 +39,7 @@ def parse(content: bytes, name: str) -> Pairs:
         name: of the table, for messages; its ending tells the kind.
 
     Raises:
+        OtherTableError: it is a table of something else.
         DataError: it cannot be read as such.
     """
     try:
@@ -64,7 +69,7 @@ def _of_csv(text: str, name: str) -> Pairs:
     if file is None and label is None and len(header) == 2:
         file, label = 0, 1
     elif file is None or label is None:
-        raise DataError(_lacks(name, header))
+        raise _lacks(name, header)
     else:
         rows = rows[1:]
     if short := [number for number, row in enumerate(rows, 1) if len(row) <= max(file, label)]:
@@ -94,15 +99,15 @@ def _of_objects(rows: Sequence[object], name: str) -> Pairs:
         file = next((column for column in FILE_COLUMNS if column in row), None)
         label = next((column for column in LABEL_COLUMNS if column in row), None)
         if file is None or label is None:
-            raise DataError(_lacks(name, list(map(str, row))))
+            raise _lacks(name, list(map(str, row)))
         pairs.append((_text(row[file], name), _text(row[label], name)))
     if not pairs:
         raise DataError(f"{shown(name)} is empty; {_EXPECTED}")
     return pairs
 
 
-def _lacks(name: str, columns: Sequence[str]) -> str:
-    return (
+def _lacks(name: str, columns: Sequence[str]) -> OtherTableError:
+    return OtherTableError(
         f"{shown(name)} has columns {examples(columns)}; expected one of {', '.join(FILE_COLUMNS)} "
         f"and one of {', '.join(LABEL_COLUMNS)}"
     )

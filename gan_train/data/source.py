@@ -201,7 +201,7 @@ def _labels(
         return found.classes, "", notes
     try:
         pairs = labels.parse(content, table)
-    except DataError as error:
+    except labels.OtherTableError as error:
         if options.labels or found.beside:
             raise
         return found.classes, "", [*notes, f"not used for labels: {error}"]

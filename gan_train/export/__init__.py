@@ -23,6 +23,7 @@ from gan_infer.session import Session
 from gan_train import config, trained
 from gan_train.export import amend, graph, half, mixing
 from gan_train.networks.pixels import PixelGenerator
+from gan_train.saying import Say, silent
 
 VERIFIED_BATCHES: Final = (1, 2, 7, 64)
 # What a file scales latents by unless asked otherwise: those far out give the least convincing
@@ -57,6 +58,7 @@ def export(
     intended_use: str = "",
     truncation: float = TRUNCATION,
     precision: str = "float32",
+    say: Say = silent,
 ) -> Exported:
     """Write the averaged generator of a run's checkpoint as a model file.
 
@@ -66,12 +68,13 @@ def export(
     Args:
         which: "best", "last", or a checkpoint's name.
         precision: "float32", or "float16" for weights and arithmetic of half the size.
+        say: told where another checkpoint than `which` had to be taken.
 
     Raises:
         OptionError: the folder holds no whole run, or `to` cannot be written.
         ModelError: the written graph is not the generator.
     """
-    model = trained.load(run, which)
+    model = trained.load(run, which, say)
     options, facts = model.options, model.facts
     network, data = options.network, options.data
     assert data.height is not None

@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import datetime
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -29,11 +29,11 @@ from gan_train.export import TRUNCATION, VERIFIED_BATCHES, calibration, graph, r
 from gan_train.metrics import split
 from gan_train.networks import pixels
 from gan_train.networks.pixels import PixelCritic
+from gan_train.saying import Say
 from gan_train.trained import Trained
 
 Pictures = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
-Say = Callable[[str], object]
 
 # Realness may differ so much from PyTorch's, and from batch to batch.
 _TOLERANCE: Final = 1e-3
@@ -121,7 +121,7 @@ def export(
         DataError: there are no pictures to calibrate by.
         ModelError: the written graph is not the discriminator.
     """
-    model, judging = trained.load(run, which), trained.discriminator(run, which)
+    model, judging = trained.load(run, which, say), trained.discriminator(run, which)
     reference = refer(model, judging, *pictures_for(model, calibrate, say), truncation=truncation)
     slope, intercepts, told = fitted(reference)
     if reference.seen:

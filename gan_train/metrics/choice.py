@@ -12,8 +12,8 @@ from gan_infer.errors import OptionError
 from gan_train.data.pictures import PictureSet
 from gan_train.metrics import classifier, efficientnet, inception, pixels, randomised
 from gan_train.metrics.network import FeatureNetwork
+from gan_train.saying import Say
 
-Say = Callable[[str], None]
 AUTO: Final = "auto"
 # Up to this side small networks see all there is.
 _SMALL: Final = 64

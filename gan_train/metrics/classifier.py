@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import time
-from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -22,6 +21,7 @@ from gan_train.data.pictures import PictureSet
 from gan_train.metrics import store
 from gan_train.metrics.network import FeatureNetwork, smaller
 from gan_train.metrics.split import split
+from gan_train.saying import Say
 
 NAME: Final = "classifier"
 FEATURES: Final = 128
@@ -33,7 +33,6 @@ _IMAGES: Final = 70_000
 _MOST_EPOCHS: Final = 40
 _LEARNING_RATE: Final = 3e-3
 _SHIFT: Final = 2
-Say = Callable[[str], None]
 
 
 class Classifier(nn.Module):

@@ -23,12 +23,12 @@ from gan_train.data.pictures import PictureSet
 from gan_train.metrics import distance, neighbours, pixels, store
 from gan_train.metrics.choice import Choice, choose
 from gan_train.metrics.split import like, part, split
+from gan_train.saying import Say
 
 Pictures = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 Features = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
-Say = Callable[[str], None]
 # How many pictures, of which labels int64 [n] (or None), to uint8 [n, height, width, channels].
 Draw = Callable[[int, Labels | None], Pictures]
 

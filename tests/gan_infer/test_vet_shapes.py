@@ -248,3 +248,10 @@ def test_small_tensors_are_read_from_wherever_they_are_kept(kind: int, raw: bool
     assert (found.name, found.kind, found.shape) == ("t", kind, (2, 3))
     assert found.value is not None
     assert np.array_equal(found.value, array)
+
+
+@pytest.mark.parametrize(("mode", "taps"), [("nearest", 1), ("linear", 4), ("cubic", 16)])
+def test_resizing_costs_by_what_it_looks_at(mode: str, taps: int) -> None:
+    body, _ = body_of(node("Resize", "X  f", "y", mode=mode), {"X": X, "f": FACTORS}, 18)
+    values, work, _ = vet.trace(graph.read(body), len(body))
+    assert work == values["y"].size * taps

@@ -62,7 +62,10 @@ def test_a_damaged_newest_one_falls_back_to_the_one_before_saying_so(tmp_path: P
     assert newest.facts["images_seen"] == 100
     assert len(troubles) == 1
     assert "000000000200.safetensors is damaged" in troubles[0]
-    assert checkpoint.load_named(tmp_path, "best").facts["images_seen"] == 100
+    said: list[str] = []
+    assert checkpoint.load_named(tmp_path, "best", said.append).facts["images_seen"] == 100
+    assert len(said) == 1
+    assert "taking the newest whole checkpoint, 000000000100" in said[0]
 
 
 def test_tensors_without_their_facts_do_not_count_and_go_with_the_next_write(tmp_path: Path) -> None:

@@ -188,6 +188,21 @@ def test_a_table_of_other_things_is_said_not_to_be_used(flat: Path) -> None:
     assert any("not used for labels" in warning for warning in pictures.warnings)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("metadata.csv", b"file_name,label\n00.png,a\n01.png\n", "too few columns"),
+        ("metadata.csv", "file_name,label\n00.png,a\n".encode("utf-16"), "cannot be read"),
+        ("metadata.jsonl", b'{"file_name": "00.png", "label": 1}\n{"file_na', "cannot be read"),
+        ("metadata.csv", b"", "is empty"),
+    ],
+)
+def test_a_damaged_table_is_not_passed_over(flat: Path, name: str, content: bytes, said: str) -> None:
+    (flat / name).write_bytes(content)
+    with pytest.raises(DataError, match=said):
+        load(flat)
+
+
 def test_a_pipe_in_place_of_a_table_is_not_waited_for(flat: Path) -> None:
     os.mkfifo(flat / "metadata.csv")
     with pytest.raises(DataError, match=r"metadata.csv is no regular file"):
