@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import math
@@ -73,6 +74,7 @@ def run(command: click.Command, name: str) -> NoReturn:
         sys.stdout.reconfigure(errors="surrogateescape")  # a file's name need not be text
     try:
         code = command.main(arguments, prog_name=name, standalone_mode=False)
+        sys.stdout.flush()  # a full disk is met here, and not in the interpreter's end
         sys.exit(code if isinstance(code, int) else 0)
     except GanError as error:
         if debug:
@@ -91,6 +93,14 @@ def run(command: click.Command, name: str) -> NoReturn:
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if debug:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        say(f"{name}: the system refused to read or write{where}: {error.strerror or error}")
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # what it still holds would be tried once more
+        sys.exit(1)
     except MemoryError:
         if debug:
             raise

@@ -68,3 +68,21 @@ def test_names_of_files_that_are_no_text_are_printed_as_they_are(tmp_path: Path)
     )
     assert (done.returncode, done.stderr) == (1, b"")
     assert done.stdout == b"no provenance: \xff.png: carries no provenance\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("module", ["gan_infer", "gan_train"])
+def test_a_full_disk_is_one_line(module: str) -> None:
+    command = {"gan_infer": ["info"], "gan_train": ["presets"]}[module]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"{module.replace('_', '-')}: the system refused to read or write: No space left on device"
+    ]
