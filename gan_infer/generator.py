@@ -134,7 +134,8 @@ class Generator(Model[Metadata]):
         """Give the pictures of latents, for those who hold latents rather than seeds.
 
         Args:
-            latents: float [n, latent_dim], n >= 1, or a single one, [latent_dim].
+            latents: float [n, latent_dim], n >= 1, or a single one, [latent_dim]; finite, which is not
+                checked here.
             labels: integer [n], class indices; or one class or mix for all, as in `sample`; or
                 float [n, classes], weights of classes, where the model mixes labels. Needed by a
                 conditional model, refused by others.
@@ -143,7 +144,7 @@ class Generator(Model[Metadata]):
             uint8 [n, height, width, channels].
 
         Raises:
-            OptionError: `latents` is of another shape, or holds what is no finite number.
+            OptionError: `latents` is of another shape.
             LabelError: `labels` are missing, not wanted, of another shape or out of range.
         """
         array = as_latents(latents)

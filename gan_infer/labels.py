@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     Label = int | str
     Mix = Mapping[Label, float]
     LabelSpec = Label | Mix | Sequence[Label | Mix] | npt.NDArray[np.integer[Any]] | None
+
+
+_INT64: Final = np.dtype(np.int64)
 
 
 class Classes:
@@ -139,12 +142,17 @@ class Classes:
             raise LabelError(
                 f"model {self.model!r} needs labels: integers [n], from 0 to {len(self.names) - 1}"
             )
+        # A single label of the graph's own type: of a small model's picture the rest would be 1 % or 2 %.
+        if count == 1 and isinstance(labels, np.ndarray) and labels.dtype is _INT64 and labels.shape == (1,):
+            if labels.item() not in self._indices:
+                raise self.no_such(labels.item())
+            return labels
         array = np.asarray(labels)
         if array.dtype.kind not in "iu" or array.shape != (count,):
             return self._other(labels, array, count, wanted)
         array = np.ascontiguousarray(array, np.int64)
         # As unsigned numbers negative labels are huge, so the largest tells of both ends.
-        if (array.item() if count == 1 else array.view(np.uint64).max()) not in self._indices:
+        if array.view(np.uint64).max() not in self._indices:
             raise self.no_such(int(array[(array < 0) | (array >= len(self.names))][0]))
         return array
 

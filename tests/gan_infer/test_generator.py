@@ -206,10 +206,22 @@ def test_latents_of_another_shape_are_refused(conditional: Generator, shape: tup
         conditional(np.zeros(shape, np.float32), [0])
 
 
-@pytest.mark.parametrize("bad", [np.full((1, 64), np.nan), [[np.inf] * 64], "ab", [[0.0] * 64, [0.0]]])
-def test_latents_that_are_no_finite_numbers_are_refused(conditional: Generator, bad: object) -> None:
+@pytest.mark.parametrize("bad", ["ab", [[0.0] * 64, [0.0]]])
+def test_latents_that_are_no_numbers_are_refused(conditional: Generator, bad: object) -> None:
     with pytest.raises(OptionError, match="latents"):
         conditional(bad, 4)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_points_that_are_not_finite_are_refused(conditional: Generator, bad: float) -> None:
+    point = np.full(64, bad)
+    for call in (
+        lambda: conditional.edit(point, 4),
+        lambda: conditional.loop([0, point], 4, label=4),
+        lambda: conditional.interpolate(0, point, label=4),
+    ):
+        with pytest.raises(OptionError, match="not finite"):
+            call()
 
 
 @pytest.mark.parametrize("labels", [None, [0], [0, 10], [0, -1], [0.5, 1], "ab", [[0, 1]], [2**62, 0]])

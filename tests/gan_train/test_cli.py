@@ -133,7 +133,11 @@ def test_an_interruption_saves_and_the_same_command_ends_where_it_would_have(
         (["fit", "digits", "--device", "tpu"], 1, "'tpu' is unknown"),
         (["fit", "digits", "--images", "8", "--out", "file.txt"], 1, "is a file"),
         (["fit", "digits", "--images", "8", "--out", "full"], 1, "something else than a run"),
-        (["fit", "digits", "--images", "8", "--out", "file.txt/run"], 1, "cannot write a run to file.txt/run"),
+        (
+            ["fit", "digits", "--images", "8", "--out", "file.txt/run"],
+            1,
+            "cannot write a run to file.txt/run",
+        ),
         (["export", "--to", "gen.onnx"], 1, "no run under runs/"),
         (["export", "--to", "gen.pt"], 1, "does not end in .onnx"),
         (["export", "--to", "file.txt/gen.onnx"], 1, "cannot write"),
