@@ -18,7 +18,7 @@ from gan_train.saying import Say, silent
 BATCHES: Final = (64, 128, 256, 512)
 BATCH: Final = BATCHES[0]
 _WORTH_OF_DOUBLING: Final = 1.5
-# The batch of a run that sees fewer images than these: it wants the more steps (see README).
+# The batch of a run that sees fewer images than these: it wants the more steps (docs/figures.md).
 SMALL_BATCH: Final = 32
 _FEW_IMAGES: Final = 20_000
 # A step as long as this keeps the machine busy: a larger one could not be faster by that much.
