@@ -88,7 +88,7 @@ def test_a_run_is_scored_on_its_own_data(tmp_path: Path, monkeypatch: pytest.Mon
         def pictures(self, latent: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
             return generator(latent, label)
 
-    def load(folder: Path, which: str) -> Stub:
+    def load(folder: Path, which: str, say: object) -> Stub:
         asked.append((folder, which))
         return Stub(options, generator.class_names)
 
