@@ -1,5 +1,7 @@
 # demo and test set up everything they need, in .venv, from a bare clone.
 PYTHON ?= python3
+# Processes that share the tests; each holds PyTorch, about 1 GB.
+WORKERS ?= 2
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -12,7 +14,7 @@ demo: .venv/train.stamp
 	@echo "A sheet of fours, drawn by the network just trained: fours.png"
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .
