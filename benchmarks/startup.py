@@ -29,7 +29,9 @@ BARE = """
 import sys
 import numpy as np
 import onnxruntime as ort
-session = ort.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
+options = ort.SessionOptions()
+options.log_severity_level = 3  # its warnings would be a part of the time
+session = ort.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
 latent = np.random.default_rng(0).standard_normal((64, 64), np.float32)
 session.run(["image"], {"latent": latent, "label": np.full(64, 4)})
 """

@@ -83,7 +83,7 @@ def _width(settled: Config, minutes: float, pictures: PictureSet, say: Say) -> i
     for width in WIDTHS:
         images = 60 * minutes * images_a_second(_with_width(settled, width), pictures)
         enough = images >= images_needed(width)
-        text = f"width {width} sees about {images:,.0f} images in {minutes:g} minutes here"
+        text = f"width {width} sees about {images:,.0f} images in {minutes:g} min here"
         if not enough and why:
             why = f"{why}; {text}, fewer than the {images_needed(width):,.0f} it is worth"
             break

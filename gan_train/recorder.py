@@ -145,7 +145,7 @@ class Recorder:
         config, progress = self._config, self.progress
         if progress.rollbacks >= config.rollbacks:
             raise TrainingError(
-                f"{alarm.text}; rolled back {progress.rollbacks} times without help; "
+                f"{alarm.text}; rollbacks so far: {progress.rollbacks}, as many as are allowed; "
                 f"try {watchdog.WHAT_TO_TRY[alarm.kind]}, in another --out"
             )
         good = distributed.share_object(self._newest_good() if self._writes else None)
@@ -161,7 +161,7 @@ class Recorder:
         where = self.progress.images_seen
         text = (
             f"{alarm.text}; going back to {where:,} images with half the learning rate "
-            f"({rollbacks} of at most {config.rollbacks} times)"
+            f"(rollback {rollbacks} of {config.rollbacks})"
         )
         self.progress.rollbacks, self.progress.events = rollbacks, events
         self._event(where, "rollback", text)

@@ -29,7 +29,7 @@ from gan_train.export import TRUNCATION, VERIFIED_BATCHES, calibration, graph, r
 from gan_train.metrics import split
 from gan_train.networks import pixels
 from gan_train.networks.pixels import PixelCritic
-from gan_train.saying import Say
+from gan_train.saying import Say, silent
 from gan_train.trained import Trained
 
 Pictures = npt.NDArray[np.uint8]
@@ -102,7 +102,7 @@ def export(
     intended_use: str = "",
     truncation: float = TRUNCATION,
     calibrate: str = "",
-    say: Say = lambda text: None,
+    say: Say = silent,
 ) -> ExportedCritic:
     """Write the discriminator of a run's checkpoint as a critic file.
 
