@@ -9,6 +9,7 @@ is fitted on a random half and measured on the other, in 15 bins. Prints one JSO
     logistic     one intercept for all classes (Platt)
     isotonic     a rising step function for all (pool adjacent violators), the steps joined by lines
     few_*        the same fitted on 200 pictures alone
+    by_chance    what a perfect calibration would read on as many pictures
     control      no calibration: the logistic function of the discriminator's own logits
     on_training  as written, fitted on the pictures that training saw: what their use does to the error
     separation   the chance that a real picture is judged more real than a generated one, as written
@@ -58,6 +59,7 @@ def measure(reference: critic.Reference, on_training: critic.Reference | None, s
     for name, which in (("", learn), ("few_", learn[:_FEW])):
         told[f"{name}written"] = error(calibration.sigmoid(of(reference, which)))
         told[f"{name}logistic"], told[f"{name}isotonic"] = logistic(which), isotonic(which)
+    told["by_chance"] = calibration.error_by_chance(calibration.sigmoid(of(reference, learn)))
     told["control"] = error(calibration.sigmoid(logits[hold]))
     if on_training is not None:
         told["on_training"] = error(calibration.sigmoid(of(on_training, np.arange(len(on_training.logits)))))

@@ -135,7 +135,8 @@ def _tell_critic(written: ExportedCritic) -> None:
     )
     click.echo(
         f"error       {told['expected_error']:.3f} expected on the half not used "
-        f"(uncalibrated {told['expected_error_uncalibrated']:.3f})"
+        f"({told['expected_error_by_chance']:.3f} by chance alone on so many pictures; "
+        f"uncalibrated {told['expected_error_uncalibrated']:.3f})"
     )
     click.echo(
         f"separation  a real picture looks more real than a generated one in {told['separation']:.0%} of "

@@ -16,6 +16,7 @@ Labels = npt.NDArray[np.int64]
 
 BINS: Final = 15
 _STEPS: Final = 100
+_DRAWS: Final = 100
 
 
 def fit(logits: Values, real: Flags, labels: Labels | None, classes: int) -> tuple[float, Values]:
@@ -98,6 +99,17 @@ def expected_error(realness: Values, real: Flags, bins: int = BINS) -> float:
     """
     rows = curve(realness, real, bins)
     return float(sum(row["count"] * abs(row["real"] - row["mean"]) for row in rows)) / len(realness)
+
+
+def error_by_chance(realness: Values, bins: int = BINS) -> float:
+    """Give the expected calibration error that so few pictures show where the calibration is perfect.
+
+    The mean over draws in which each picture is real by its own realness: a bin of few pictures lies off
+    by chance, so the error is never 0 and rises as pictures become fewer (Roelofs et al. 2022).
+    """
+    chance = np.random.default_rng(0)
+    drawn = (chance.random(len(realness)) < realness for _ in range(_DRAWS))
+    return float(np.mean([expected_error(realness, real, bins) for real in drawn]))
 
 
 def curve(realness: Values, real: Flags, bins: int = BINS) -> list[dict[str, Any]]:

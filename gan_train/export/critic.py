@@ -274,6 +274,7 @@ def fitted(reference: Reference, seed: int = 0) -> tuple[float, list[float], dic
         "measured_on": len(hold),
         "bins": calibration.BINS,
         "expected_error": calibration.expected_error(realness, real[hold]),
+        "expected_error_by_chance": calibration.error_by_chance(realness),
         "expected_error_uncalibrated": calibration.expected_error(
             calibration.sigmoid(logits[hold]), real[hold]
         ),

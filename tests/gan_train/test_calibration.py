@@ -68,6 +68,21 @@ def test_platt_gives_finite_numbers_for_any_logits(values: list[float], chance: 
     assert np.isfinite(found).all()
 
 
+@pytest.mark.parametrize("count", [100, 10_000])
+def test_the_error_by_chance_is_that_of_a_fair_coin(count: int) -> None:
+    # One bin: the mean distance of a share of heads from one half is sqrt(2 / pi) standard deviations.
+    expected = np.sqrt(2 / np.pi) * np.sqrt(0.25 / count)
+    assert calibration.error_by_chance(np.full(count, 0.5)) == pytest.approx(expected, rel=0.25)
+    assert calibration.error_by_chance(np.array([0.0, 1.0])) == 0
+
+
+def test_a_perfect_calibration_errs_as_much_as_chance_has_it() -> None:
+    logits, real = drawn(1.0, 0.0, 400)
+    realness = calibration.sigmoid(logits)
+    error = calibration.expected_error(realness, real)
+    assert error == pytest.approx(calibration.error_by_chance(realness), rel=0.5)
+
+
 def test_expected_error_of_known_bins() -> None:
     realness = np.array([0.1, 0.1, 0.9, 0.9])
     assert calibration.expected_error(realness, np.array([False, False, True, True])) == pytest.approx(0.1)
