@@ -23,9 +23,9 @@ def load(options: DataOptions, progress: Progress = _silent) -> PictureSet:
 
     Args:
         options: `source` is "digits", a folder of pictures (with a subfolder a class, or none),
-            a zip file of either, an .npz file of arrays, an IDX file of images (labels are found
-            beside it) or a folder that holds such files. A folder named digits is reached as
-            ./digits.
+            a zip file of either, a folder in one (photos.zip/test), an .npz file of arrays, an IDX
+            file of images (labels are found beside it) or a folder that holds such files. A folder
+            named digits is reached as ./digits.
         progress: called with (files done, files in all) while files are decoded.
 
     Returns:

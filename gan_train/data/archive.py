@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import io
 import threading
@@ -15,7 +16,7 @@ from PIL import Image
 
 from gan_infer import decode
 from gan_infer.errors import DataError
-from gan_train.data.listing import Files, Member, is_hidden, is_picture, order, stamp
+from gan_train.data.listing import Files, Member, examples, is_hidden, is_picture, order, shown, stamp
 
 MAX_MEMBER_BYTES: Final = 512 * 1024**2
 MAX_RATIO: Final = 200
@@ -23,6 +24,15 @@ MAX_RATIO: Final = 200
 _RATIO_MATTERS_BYTES: Final = 8 * 1024**2
 _ENCRYPTED: Final = 0x1
 _reading = threading.Lock()  # an archive counts its open members, and not for several threads
+
+
+def parted(path: Path) -> tuple[Path, str]:
+    """Give the file that a path like photos.zip/test leads into, and the folder in it, "" for none."""
+    for place in path.parents:
+        with contextlib.suppress(OSError, ValueError):  # of a name that no file can have
+            if place.is_file():
+                return place, path.relative_to(place).as_posix()
+    return path, ""
 
 
 @contextlib.contextmanager
@@ -79,6 +89,26 @@ def read(archive: zipfile.ZipFile, place: Path) -> Files:
         bad=bad,
         open=lambda name: _opened(archive, known[name]),
         read=lambda name, most: _table(archive, known[name], place, most),
+    )
+
+
+def within(files: Files, inside: str) -> Files:
+    """Give what lies in one folder of an archive, names as they were.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if inside not in files.folders:
+        known = examples([name for name in files.folders if "/" not in name]) or "none"
+        raise DataError(f"{files.place} holds no folder {shown(inside)}; its folders are: {known}")
+    below = f"{inside}/"
+    return dataclasses.replace(
+        files,
+        members=[member for member in files.members if member.name.startswith(below)],
+        others=[name for name in files.others if name.startswith(below)],
+        folders=[name for name in files.folders if name.startswith(below)],
+        bad={name: reason for name, reason in files.bad.items() if name.startswith(below)},
+        inside=inside,
     )
 
 

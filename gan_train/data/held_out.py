@@ -1,27 +1,28 @@
-"""Finds the split of a source that a run did not train on, where there is one; it reads no pictures."""
+"""Finds the split of a source that a run did not train on, where there is one; it decodes no pictures."""
 
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from gan_train.config import DataOptions
-from gan_train.data import idx
+from gan_train.data import archive, idx, layout
 from gan_train.data.layout import OTHER_SPLITS, TRAIN
 
 
 def beside(options: DataOptions) -> DataOptions | None:
     """Name the test or validation split that lies beside the training split of a source.
 
-    Of IDX files those whose names have "t10k" or "test" for "train"; of a folder with subfolders train
-    and test (val, validation ...), or of such a train folder itself, the other subfolder.
+    Of IDX files those whose names have "t10k" or "test" for "train"; of a folder or zip file with
+    subfolders train and test (val, validation ...), or of such a train folder itself, the other one.
 
     Returns:
         options for the pictures held out, or None where none are found.
     """
     path = Path(options.source)
-    for found in (*_idx_files(path), *_folders(path)):
+    for found in (*_idx_files(path), *_folders(path), *_zipped(path)):
         return dataclasses.replace(options, source=str(found), labels="", sha256="")
     return None
 
@@ -45,3 +46,17 @@ def _folders(path: Path) -> Iterator[Path]:
             return
         inside = {child.name.lower(): child for child in sorted(path.absolute().parent.iterdir())}
     yield from (inside[name] for name in sorted(OTHER_SPLITS & set(inside)) if inside[name].is_dir())
+
+
+def _zipped(path: Path) -> Iterator[Path]:
+    place, inside = archive.parted(path)
+    if not zipfile.is_zipfile(place):
+        return
+    with archive.opened(place) as opened:
+        files = archive.read(opened, place)
+    taken = archive.within(files, inside) if inside else files
+    base = layout.of([member.name for member in taken.members], taken.folders).base.rstrip("/")
+    above, _, split = base.rpartition("/")
+    if split.lower() in TRAIN:
+        inside_above = [name for name in files.folders if name.rpartition("/")[0] == above]
+        yield from (place / name for name in inside_above if name.rpartition("/")[2].lower() in OTHER_SPLITS)

@@ -53,6 +53,7 @@ class Files:
         bad: of the members that cannot be used whatever they hold, the reason, as `Listing.bad`.
         open: from a member's name to an opened picture; raises DataError as `decode.opened`.
         read: from a file's name and a limit in bytes to its content; raises DataError.
+        inside: the folder of the archive that alone was asked for, "" for all of it.
     """
 
     kind: str
@@ -64,6 +65,7 @@ class Files:
     bad: Mapping[str, str]
     open: Callable[[str], AbstractContextManager[Image.Image]]
     read: Callable[[str, int], bytes]
+    inside: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

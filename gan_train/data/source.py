@@ -52,7 +52,10 @@ def opened(options: DataOptions) -> Iterator[Listing]:
             listing, kind=BUILT_IN, name=BUILT_IN, licence="CC BY-SA 3.0 (MNIST)", notes=()
         )
         return
+    path, inside = archive.parted(path)
     kind = _kind(path, options.source)
+    if inside and kind != "zip":
+        raise DataError(f"{path} is a file and has no folder {shown(inside)}; {_WANTED}")
     if kind == "folder":
         pair = idx.pair_in(path)
         yield _of_idx(path, *pair, options) if pair else _of_files(folder.read(path), options)
@@ -60,10 +63,11 @@ def opened(options: DataOptions) -> Iterator[Listing]:
         yield _of_idx(path, *(idx.pair(path) or (path, None)), options)
     else:
         with archive.opened(path) as opened_archive:
-            if npz.holds_arrays(opened_archive):
+            if npz.holds_arrays(opened_archive) and not inside:
                 yield _of_arrays("npz", path, npz.read(opened_archive, path), options, path.stem, (path,))
             else:
-                yield _of_files(archive.read(opened_archive, path), options)
+                files = archive.read(opened_archive, path)
+                yield _of_files(archive.within(files, inside) if inside else files, options)
 
 
 def _kind(path: Path, source: str) -> str:
@@ -263,4 +267,5 @@ def _more_than_one(
 
 def _name(files: Files) -> str:
     name = files.place.resolve().name if files.kind == "folder" else files.place.stem
+    name = files.inside.rpartition("/")[2] or name
     return class_name(name) if name else "pictures"

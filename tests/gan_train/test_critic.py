@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,12 @@ def test_the_split_that_was_held_out_is_found(tmp_path: Path) -> None:
     assert beside(tmp_path / "photos") == "photos/val"
     assert beside(tmp_path / "photos" / "Train") == "photos/val"
     assert beside(tmp_path / "plain") is None
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name in ("train/cats", "train/dogs", "Val/cats", "Val/dogs"):
+            archive.writestr(f"set/{name}/1.png", b"")
+    assert beside(tmp_path / "set.zip") == "set.zip/set/Val"
+    assert beside(tmp_path / "set.zip" / "set" / "train") == "set.zip/set/Val"
+    assert beside(tmp_path / "set.zip" / "set" / "Val") is None
     assert held_out.beside(DataOptions()) is None
 
 

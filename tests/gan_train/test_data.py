@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -87,6 +88,33 @@ def test_of_splits_train_is_taken_and_said_so(tmp_path: Path, packed: bool) -> N
     assert len(pictures) == 24
     assert pictures.class_names == ("frog", "ship")
     assert "24 pictures of train are taken, 10 left out" in pictures.warnings[0]
+
+
+def test_a_folder_in_a_zip_file_is_read_as_that_folder(photos: Path, tmp_path: Path) -> None:
+    for index in range(10):
+        save(tmp_path / "set" / "test" / "frog" / f"{index}.png", (index, 9, 0))
+        save(tmp_path / "set" / "test" / "ship" / f"{index}.png", (index, 0, 9))
+    shutil.copytree(photos, tmp_path / "set" / "train")
+    packed = pack(tmp_path / "set", tmp_path / "set.zip")
+    for inside in ("test", "train", "test/frog"):
+        pictures, unpacked = load(packed / inside), load(tmp_path / "set" / inside)
+        assert pictures.sha256() == unpacked.sha256()
+        assert (pictures.name, pictures.class_names) == (unpacked.name, unpacked.class_names)
+    with pytest.raises(DataError, match=r"set\.zip holds no folder tset; its folders are: test, train"):
+        load(packed / "tset")
+    with pytest.raises(DataError, match="holds no folder tes;"):
+        load(packed / "tes")
+
+
+def test_a_folder_in_a_file_that_is_no_zip_is_refused(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="single picture"):
+        load(photos / "cats" / "01.png" / "x")
+    np.savez(tmp_path / "a.npz", images=np.zeros((20, 8, 8), np.uint8))
+    with pytest.raises(DataError, match=r"a\.npz holds no folder x; its folders are: none"):
+        load(tmp_path / "a.npz" / "x")
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(b"\0\0\x08\3" + bytes(12))
+    with pytest.raises(DataError, match="is a file and has no folder x"):
+        load(tmp_path / "train-images-idx3-ubyte" / "x")
 
 
 def test_folders_that_hold_one_other_are_gone_through(tmp_path: Path) -> None:
