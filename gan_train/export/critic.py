@@ -312,8 +312,8 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
             "calibrate by pictures in a subfolder a class"
         )
     origin = f"{len(pictures):,} pictures of {pictures.name}"
-    if not calibrate and beside is not None:
-        origin += f" ({Path(beside.source).name})"
+    if not calibrate and beside is not None and (split := Path(beside.source).name) != pictures.name:
+        origin += f" ({split})"
     return pictures, origin, seen
 
 
