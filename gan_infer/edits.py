@@ -38,7 +38,10 @@ def find(directions: Mapping[str, Direction], key: object) -> Direction:
     return numbered
 
 
-_HOW_TO_ADD: Final = "it has none at all; add some with: gan-train directions --model MODEL --to MODEL"
+_HOW_TO_ADD: Final = (
+    "it has none at all; a file that gan-train wrote gets some by: "
+    "gan-train directions --model MODEL --to MODEL"
+)
 
 
 def amounts_of(

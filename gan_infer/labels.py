@@ -202,7 +202,7 @@ class Classes:
         if not self.mixes:
             raise LabelError(
                 f"{what} were given, but the file of model {self.model!r} cannot mix labels; give one class, "
-                "or make one that can with: gan-train directions --model MODEL --to MODEL"
+                "or mend a file that gan-train wrote by: gan-train directions --model MODEL --to MODEL"
             )
 
     def no_such(self, label: object) -> LabelError:
