@@ -14,9 +14,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import joblib
 import numpy as np
 import onnxruntime as ort
 import pytest
+from joblib.externals.loky import get_reusable_executor
 
 from gan_infer import DeviceError, Generator, ModelError, OptionError, cores
 from gan_infer.catalog import find
@@ -261,14 +263,11 @@ def test_what_came_from_no_file_cannot_be_pickled() -> None:
 
 
 def test_joblib_carries_it() -> None:
-    joblib = pytest.importorskip("joblib")
     with Generator.load("digits", device="cpu") as generator:
         drawn = joblib.Parallel(n_jobs=2, backend="loky")(
             joblib.delayed(generator.sample)(1, label=4, seed=seed) for seed in range(6)
         )
         expected = generator.sample(6, label=4, seed=0)
-    from joblib.externals.loky import get_reusable_executor
-
     get_reusable_executor().shutdown(wait=True)
     assert np.concatenate(drawn).tobytes() == expected.tobytes()
 
