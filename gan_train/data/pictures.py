@@ -67,6 +67,18 @@ class PictureSet:
             digest.update(self.labels.tobytes())
         return digest.hexdigest()
 
+    def in_common(self, other: PictureSet) -> npt.NDArray[np.bool_]:
+        """Tell of each picture whether it stands in another set, pixel for pixel; bool [n]."""
+        own = [_digest(picture) for picture in self.images]
+        known = frozenset(own)
+        found = {digest for digest in map(_digest, other.images) if digest in known}
+        return np.array([digest in found for digest in own], np.bool_)
+
+    def only(self, which: npt.NDArray[np.bool_]) -> PictureSet:
+        """Give the pictures that bool [n] names; the classes stay."""
+        labels = None if self.labels is None else self.labels[which]
+        return dataclasses.replace(self, images=self.images[which], labels=labels)
+
     def checked(self) -> PictureSet:
         """Give the set itself, with warnings about its classes added.
 
@@ -75,6 +87,10 @@ class PictureSet:
         """
         told = concerns(self.name, len(self), self.labels, self.class_names)
         return dataclasses.replace(self, warnings=(*self.warnings, *told))
+
+
+def _digest(picture: npt.NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).digest()
 
 
 def concerns(

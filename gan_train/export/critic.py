@@ -304,7 +304,7 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
             f"{chosen.source} gives pictures of {list(pictures.images.shape[1:])}; the discriminator "
             f"judges {list(shape.values())}"
         )
-    seen = pictures.sha256() == options.sha256
+    pictures, seen = _unseen(pictures, options, say)
     pictures, labelled = matching.matched(pictures, model.class_names, say)
     if _class_names(model) and not labelled:
         raise DataError(
@@ -315,6 +315,26 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
     if not calibrate and beside is not None and (split := Path(beside.source).name) != pictures.name:
         origin += f" ({split})"
     return pictures, origin, seen
+
+
+def _unseen(pictures: PictureSet, options: DataOptions, say: Say) -> tuple[PictureSet, bool]:
+    """Leave out what the run was trained on; where too few would remain, give all, and True."""
+    if pictures.sha256() == options.sha256:
+        return pictures, True
+    try:
+        common = pictures.in_common(data.load(options))
+    except DataError:  # they are gone, so there is nothing to compare with
+        return pictures, False
+    fresh = int((~common).sum())
+    if fresh == len(pictures):
+        return pictures, False
+    if fresh < _LEAST_HELD:
+        return pictures, True
+    say(
+        f"note: {len(pictures) - fresh:,} of {len(pictures):,} pictures of {pictures.name} are among those "
+        "that training saw; left out"
+    )
+    return pictures.only(~common), False
 
 
 def _class_names(model: Trained) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -172,6 +173,24 @@ def test_an_auxiliary_classifier_leaves_the_critic_without_labels(
     assert run("fit", photos, "--set", "condition.discriminator=auxiliary", *SMALL)[0] == 0
     assert run("export", "--critic", "critic.onnx", "--calibrate", others)[0] == 0
     assert not Critic.load("critic.onnx", device="cpu").conditional
+
+
+def test_pictures_that_training_saw_are_left_out_of_a_calibration(
+    run: Run, photos: Path, others: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(critics, "_LEAST_HELD", 40)
+    assert run("fit", photos, *SMALL)[0] == 0
+    for path in sorted(photos.rglob("*.png"))[:7]:
+        shutil.copy(path, others / path.parent.name / f"seen {path.name}")
+    code, out, err = run("export", "--critic", "critic.onnx", "--calibrate", others)
+    assert code == 0
+    assert "note: 7 of 67 pictures of others are among those that training saw; left out" in err
+    assert "calibrated  on 60 pictures of others, and" in out
+    monkeypatch.setattr(critics, "_LEAST_HELD", 61)
+    code, out, err = run("export", "--critic", "critic.onnx", "--calibrate", others)
+    assert code == 0
+    assert "calibrated  on 67 pictures of others, which training saw" in out
+    assert "which the discriminator has learnt by" in err
 
 
 def test_the_split_that_was_held_out_is_found(tmp_path: Path) -> None:
