@@ -30,13 +30,14 @@ import numpy as np
 from gan_infer import console
 from gan_train import data, trained
 from gan_train.data import matching
-from gan_train.export import calibration, critic
+from gan_train.export import calibration
 from gan_train.export.calibration import Flags, Values
+from gan_train.export.reference import Reference, pictures_for, refer
 
 _FEW: Final = 200
 
 
-def measure(reference: critic.Reference, on_training: critic.Reference | None, seed: int) -> dict[str, float]:
+def measure(reference: Reference, on_training: Reference | None, seed: int) -> dict[str, float]:
     """Give the expected calibration errors of one random half."""
     logits, real = reference.logits, reference.real
     order = np.random.default_rng(seed).permutation(len(logits))
@@ -45,7 +46,7 @@ def measure(reference: critic.Reference, on_training: critic.Reference | None, s
     def error(realness: Values) -> float:
         return calibration.expected_error(realness, real[hold])
 
-    def of(other: critic.Reference, which: calibration.Labels) -> Values:
+    def of(other: Reference, which: calibration.Labels) -> Values:
         return reference.scores(*other.fit(which))[hold]
 
     def logistic(which: calibration.Labels) -> float:
@@ -86,14 +87,14 @@ def pool_adjacent_violators(logits: Values, real: Flags) -> tuple[Values, Values
     return sums[:, 0] / sums[:, 2], sums[:, 1] / sums[:, 2]
 
 
-def references(run: Path, calibrate: str) -> tuple[critic.Reference, critic.Reference | None]:
+def references(run: Path, calibrate: str) -> tuple[Reference, Reference | None]:
     """Judge held-out pictures, and those that the run trained on where they can be read."""
     model, judging = trained.load(run), trained.discriminator(run)
-    held = critic.refer(model, judging, *critic.pictures_for(model, calibrate, console.say))
+    held = refer(model, judging, *pictures_for(model, calibrate, console.say))
     if held.seen:
         return held, None
     seen, _ = matching.matched(data.load(model.options.data), model.class_names, console.say)
-    return held, critic.refer(model, judging, seen, "the training pictures", True)
+    return held, refer(model, judging, seen, "the training pictures", True)
 
 
 def main() -> None:

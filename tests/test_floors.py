@@ -105,7 +105,7 @@ FLOORS = {
         ["batches", "state"],
         ["machine", "trained", "stepper"],
         ["budget", "cost", "export.amend"],
-        ["export", "directions"],
+        ["export", "directions", "export.reference"],
         ["recorder", "export.critic", "subjects"],
         ["loop"],
         ["commands", "commands.shared"],

@@ -9,28 +9,23 @@ import io
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from torch import nn
 
-from gan_infer import __version__, files, images, latents
+from gan_infer import __version__, files, images
 from gan_infer.critic import Critic, golden_picture
-from gan_infer.errors import DataError, ModelError
+from gan_infer.errors import ModelError
 from gan_infer.metadata import KEY, CriticMetadata, GoldenScore
 from gan_infer.session import Session
-from gan_train import data, trained
-from gan_train.config import DataOptions
-from gan_train.data import PictureSet, held_out, matching
-from gan_train.export import TRUNCATION, VERIFIED_BATCHES, calibration, graph, recipe_of
-from gan_train.metrics import split
-from gan_train.networks import pixels
+from gan_train import trained
+from gan_train.export import TRUNCATION, VERIFIED_BATCHES, graph, recipe_of
+from gan_train.export.reference import drawn, fitted, judged_classes, pictures_for, refer
 from gan_train.networks.pixels import PixelCritic
 from gan_train.saying import Say, silent
-from gan_train.trained import Trained
 
 Pictures = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -38,10 +33,6 @@ Labels = npt.NDArray[np.int64]
 # Realness may differ so much from PyTorch's, and from batch to batch.
 _TOLERANCE: Final = 1e-3
 _TOLERANCE_OF_BATCH: Final = 1e-6
-_MOST_HELD: Final = 10_000
-_LEAST_HELD: Final = 50
-# Far from the seeds that people use, and from those that samples are measured by.
-_FIRST_SEED: Final = 2**40
 _GOLDEN: Final = 4
 _GOLDEN_SIDE: Final = 32
 
@@ -54,42 +45,6 @@ class ExportedCritic:
     size_bytes: int
     difference: float
     metadata: CriticMetadata
-
-
-@dataclasses.dataclass(frozen=True)
-class Reference:
-    """Real and generated pictures to calibrate by, as many of each, class by class.
-
-    Attributes:
-        origin: where the real ones are from, for people.
-        seen: True where training saw the real ones.
-        truncation: what the latents of the generated ones were scaled by.
-        logits: float64 [2 n], of the real ones first.
-        labels: int64 [2 n], what they were judged as; None where the critic takes none.
-        classes: the number of labels, 0 where it takes none.
-    """
-
-    origin: str
-    seen: bool
-    truncation: float
-    logits: calibration.Values
-    labels: Labels | None = None
-    classes: int = 0
-
-    @property
-    def real(self) -> calibration.Flags:
-        """Bool [2 n]: which are real."""
-        return np.arange(len(self.logits)) < len(self.logits) // 2
-
-    def fit(self, which: Labels) -> tuple[float, calibration.Values]:
-        """Calibrate on some of the pictures, given by their places; see `calibration.fit`."""
-        labels = None if self.labels is None else self.labels[which]
-        return calibration.fit(self.logits[which], self.real[which], labels, self.classes)
-
-    def scores(self, slope: float, intercepts: calibration.Values) -> calibration.Values:
-        """Give slope * logit + intercept, float64 [2 n]."""
-        own = intercepts[self.labels] if self.labels is not None else intercepts
-        return slope * self.logits + own
 
 
 def export(
@@ -138,7 +93,7 @@ def export(
         height=options.data.height,
         width=options.data.width,
         channels=options.data.channels,
-        class_names=_class_names(model),
+        class_names=judged_classes(model),
         fit=options.data.fit,
         calibration=told,
         data_name=facts["data"]["name"],
@@ -152,7 +107,7 @@ def export(
         created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         versions={"ganforge": __version__, "torch": version("torch"), "onnx": version("onnx")},
     )
-    samples = _generated(model, np.arange(max(VERIFIED_BATCHES)), None, truncation)
+    samples = drawn(model, np.arange(max(VERIFIED_BATCHES)), None, truncation)
     return write(PixelCritic(judging, slope, intercepts), metadata, samples, to)
 
 
@@ -217,139 +172,6 @@ def verify(
                 "a judgement must not depend on its batch, so nothing was written"
             )
     return largest
-
-
-def refer(
-    model: Trained,
-    judging: nn.Module,
-    pictures: PictureSet,
-    origin: str,
-    seen: bool,
-    truncation: float = TRUNCATION,
-) -> Reference:
-    """Judge real pictures and as many freshly generated ones of the same classes."""
-    chosen = split.part(np.arange(len(pictures)), pictures.labels, _MOST_HELD)
-    if len(chosen) < _LEAST_HELD:
-        raise DataError(f"{origin} holds {len(chosen)} pictures; a calibration needs at least {_LEAST_HELD}")
-    if len(chosen) < len(pictures):
-        origin = f"{len(chosen):,} of {origin}"
-    labels = None if pictures.labels is None else pictures.labels[chosen]
-    seeds = np.arange(_FIRST_SEED, _FIRST_SEED + len(chosen))
-    made = _generated(model, seeds, labels, truncation)
-    known = labels if _class_names(model) else None
-    on_real = pixels.judge(judging, np.ascontiguousarray(pictures.images[chosen]), known)
-    on_made = pixels.judge(judging, made, known)
-    return Reference(
-        origin,
-        seen,
-        truncation,
-        np.concatenate([on_real, on_made]),
-        None if known is None else np.tile(known, 2),
-        len(_class_names(model)),
-    )
-
-
-def fitted(reference: Reference, seed: int = 0) -> tuple[float, list[float], dict[str, Any]]:
-    """Calibrate on a random half, and measure on the other.
-
-    Returns:
-        slope and intercepts (one, or one a class), and what the file says of its calibration.
-    """
-    logits, real = reference.logits, reference.real
-    if not np.isfinite(logits).all():
-        raise ModelError("the discriminator gives values that are not finite; give another --checkpoint")
-    order = np.random.default_rng(seed).permutation(len(logits))
-    learn, hold = order[: len(order) // 2], order[len(order) // 2 :]
-    slope, intercepts = reference.fit(learn)
-    scores = reference.scores(slope, intercepts)[hold]
-    realness = calibration.sigmoid(scores)
-    told = {
-        "method": "logistic",
-        "slope": slope,
-        "intercepts": intercepts.tolist(),
-        "origin": reference.origin,
-        "seen_in_training": reference.seen,
-        "truncation": reference.truncation,
-        "fitted_on": len(learn),
-        "measured_on": len(hold),
-        "bins": calibration.BINS,
-        "expected_error": calibration.expected_error(realness, real[hold]),
-        "expected_error_by_chance": calibration.error_by_chance(realness),
-        "expected_error_uncalibrated": calibration.expected_error(
-            calibration.sigmoid(logits[hold]), real[hold]
-        ),
-        "separation": calibration.separation(scores, real[hold]),
-        "curve": calibration.curve(realness, real[hold]),
-    }
-    return slope, intercepts.tolist(), told
-
-
-def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, str, bool]:
-    """Give real pictures of the run's shape and classes, their origin, and whether training saw them."""
-    options = model.options.data
-    shape = {"height": options.height, "width": options.width, "channels": options.channels}
-    beside = held_out.beside(options)
-    if calibrate:
-        chosen = DataOptions(source=calibrate, fit=options.fit, on_bad="skip", **shape)  # type: ignore[arg-type]
-    else:
-        chosen = beside or options
-    try:
-        pictures = data.load(chosen)
-    except DataError as error:
-        if calibrate:
-            raise
-        raise DataError(f"{error}; to calibrate by other pictures, name them with --calibrate") from None
-    if pictures.images.shape[1:] != tuple(shape.values()):
-        raise DataError(
-            f"{chosen.source} gives pictures of {list(pictures.images.shape[1:])}; the discriminator "
-            f"judges {list(shape.values())}"
-        )
-    pictures, seen = _unseen(pictures, options, say)
-    pictures, labelled = matching.matched(pictures, model.class_names, say)
-    if _class_names(model) and not labelled:
-        raise DataError(
-            f"{chosen.source} has no classes like the run's ({', '.join(_class_names(model)[:10])}); "
-            "calibrate by pictures in a subfolder a class"
-        )
-    origin = f"{len(pictures):,} pictures of {pictures.name}"
-    if not calibrate and beside is not None and (split := Path(beside.source).name) != pictures.name:
-        origin += f" ({split})"
-    return pictures, origin, seen
-
-
-def _unseen(pictures: PictureSet, options: DataOptions, say: Say) -> tuple[PictureSet, bool]:
-    """Leave out what the run was trained on; where too few would remain, give all, and True."""
-    if pictures.sha256() == options.sha256:
-        return pictures, True
-    try:
-        common = pictures.in_common(data.load(options))
-    except DataError:  # they are gone, so there is nothing to compare with
-        return pictures, False
-    fresh = int((~common).sum())
-    if fresh == len(pictures):
-        return pictures, False
-    if fresh < _LEAST_HELD:
-        return pictures, True
-    say(
-        f"note: {len(pictures) - fresh:,} of {len(pictures):,} pictures of {pictures.name} are among those "
-        "that training saw; left out"
-    )
-    return pictures.only(~common), False
-
-
-def _class_names(model: Trained) -> tuple[str, ...]:
-    """Give the classes where the judgement depends on them; an auxiliary classifier stands beside it."""
-    entering = ("concatenation", "projection")
-    return model.class_names if model.options.condition.discriminator in entering else ()
-
-
-def _generated(model: Trained, seeds: Labels, labels: Labels | None, truncation: float) -> Pictures:
-    network = model.options.network
-    if labels is None and model.class_names:
-        labels = seeds % len(model.class_names)
-    latent = latents.latents(seeds, network.latent_dim, network.latent_distribution)
-    latent = latent * np.float32(truncation)
-    return model.pictures(latent, labels if model.class_names else None)
 
 
 def _golden(opened: Critic, samples: Pictures) -> tuple[GoldenScore, ...]:

@@ -22,6 +22,8 @@ from gan_train import cli, trained
 from gan_train.config import DataOptions
 from gan_train.data import held_out
 from gan_train.export import critic as critics
+from gan_train.export import reference
+from gan_train.networks import pixels
 from tests.conftest import (
     CONDITIONAL,
     DCGAN,
@@ -130,7 +132,7 @@ def test_a_run_gives_a_critic_calibrated_on_other_pictures(run: Run, photos: Pat
     judging = trained.discriminator(Path("runs/photos"))
     assert not any("parametrizations" in name for name, _ in judging.named_parameters())
     pictures = random_pictures(Kind(height=16, width=16, channels=3, classes=2), 5)
-    logits = critics.pixels.judge(judging, pictures, np.arange(5) % 2)
+    logits = pixels.judge(judging, pictures, np.arange(5) % 2)
     own = np.array(told["intercepts"])[np.arange(5) % 2]
     expected = 1 / (1 + np.exp(-(told["slope"] * logits + own)))
     assert critic(pictures, np.arange(5) % 2) == pytest.approx(expected, abs=1e-4)
@@ -139,7 +141,7 @@ def test_a_run_gives_a_critic_calibrated_on_other_pictures(run: Run, photos: Pat
 def test_calibration_on_what_training_saw_is_said_to_be_that(
     run: Run, others: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(critics, "_MOST_HELD", 50)
+    monkeypatch.setattr(reference, "_MOST_HELD", 50)
     assert run("fit", others, *SMALL)[0] == 0
     code, out, err = run("export", "--to", "gen.onnx", "--critic", "critic.onnx")
     assert code == 0
@@ -178,7 +180,7 @@ def test_an_auxiliary_classifier_leaves_the_critic_without_labels(
 def test_pictures_that_training_saw_are_left_out_of_a_calibration(
     run: Run, photos: Path, others: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(critics, "_LEAST_HELD", 40)
+    monkeypatch.setattr(reference, "_LEAST_HELD", 40)
     assert run("fit", photos, *SMALL)[0] == 0
     for path in sorted(photos.rglob("*.png"))[:7]:
         shutil.copy(path, others / path.parent.name / f"seen {path.name}")
@@ -186,7 +188,7 @@ def test_pictures_that_training_saw_are_left_out_of_a_calibration(
     assert code == 0
     assert "note: 7 of 67 pictures of others are among those that training saw; left out" in err
     assert "calibrated  on 60 pictures of others, and" in out
-    monkeypatch.setattr(critics, "_LEAST_HELD", 61)
+    monkeypatch.setattr(reference, "_LEAST_HELD", 61)
     code, out, err = run("export", "--critic", "critic.onnx", "--calibrate", others)
     assert code == 0
     assert "calibrated  on 67 pictures of others, which training saw" in out
@@ -222,4 +224,4 @@ def test_the_split_that_was_held_out_is_found(tmp_path: Path) -> None:
 def test_a_critic_of_a_broken_run_is_refused() -> None:
     logits = np.array([0.1, math.nan] * 60)
     with pytest.raises(ModelError, match="not finite"):
-        critics.fitted(critics.Reference("x", False, 1.0, logits))
+        reference.fitted(reference.Reference("x", False, 1.0, logits))
