@@ -265,3 +265,14 @@ def photos(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(path)
     return tmp_path / "photos"
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> Path:
+    """Give a folder of 60 other pictures of the classes of `photos`."""
+    rng = np.random.default_rng(5)
+    for index in range(60):
+        path = tmp_path / "others" / ("cats" if index % 2 else "dogs") / f"{index:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(path)
+    return tmp_path / "others"

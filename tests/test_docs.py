@@ -56,11 +56,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def page_folder(tmp_path: Path, photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder that a page's snippets run in: pictures in `photos`, the commands on the path."""
+def page_folder(
+    tmp_path: Path, photos: Path, others: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Give the folder that a page's snippets run in: `photos`, `others`, and the commands on the path."""
     monkeypatch.setenv("GANFORGE_HOME", str(cache))
     folder = tmp_path / "page"
-    shutil.copytree(photos, folder / "photos")
+    for pictures in (photos, others):
+        shutil.copytree(pictures, folder / pictures.name)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     return folder

@@ -14,7 +14,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from PIL import Image
 
 from gan_infer import Critic, Generator, ModelError
 from gan_infer.metadata import KEY
@@ -48,17 +47,6 @@ SMALL = (
 def run(command_line: CommandLine) -> Run:
     """Give a function that runs gan-train in an empty folder: (exit code, stdout, stderr)."""
     return command_line("gan-train", cli.main)
-
-
-@pytest.fixture
-def others(tmp_path: Path) -> Path:
-    """Give a folder of 60 other pictures of the classes of `photos`."""
-    rng = np.random.default_rng(5)
-    for index in range(60):
-        path = tmp_path / "others" / ("cats" if index % 2 else "dogs") / f"{index:02}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(path)
-    return tmp_path / "others"
 
 
 @pytest.mark.parametrize("kind", [CONDITIONAL, UNCONDITIONAL, DCGAN, RGBA], ids=str)
