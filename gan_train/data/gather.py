@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import itertools
 import os
 import warnings
@@ -25,7 +24,7 @@ from gan_infer.errors import DataError, OptionError
 from gan_train.config import MAX_SIDE, MIN_SIDE, DataOptions
 from gan_train.data import cache
 from gan_train.data.listing import Listing, Progress, examples, shown
-from gan_train.data.pictures import PictureSet
+from gan_train.data.pictures import PictureSet, digest
 
 Pixels = npt.NDArray[np.uint8]
 Shape = tuple[int, int, int]
@@ -318,9 +317,7 @@ def _each(
 
 def _noted(numbered: Iterable[tuple[int, Pixels]], findings: Findings) -> Iterator[Pixels]:
     for number, row in numbered:
-        # 64 bits: among a million pictures, one wrong pair in some ten million data sets.
-        digest = hashlib.blake2b(np.ascontiguousarray(row).data, digest_size=8).digest()
-        findings.digests.append(int.from_bytes(digest, "little"))
+        findings.digests.append(digest(row))
         findings.numbers.append(number)
         yield row
 

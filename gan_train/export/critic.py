@@ -28,7 +28,6 @@ from gan_train.networks.pixels import PixelCritic
 from gan_train.saying import Say, silent
 
 Pictures = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
 
 # Realness may differ so much from PyTorch's, and from batch to batch.
 _TOLERANCE: Final = 1e-3
