@@ -259,20 +259,19 @@ def run_script() -> Callable[..., str]:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Give a folder of 24 colour pictures, 40x30, in two classes."""
-    rng = np.random.default_rng(0)
-    for index in range(24):
-        path = tmp_path / "photos" / ("cats" if index % 2 else "dogs") / f"{index:02}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(path)
-    return tmp_path / "photos"
+    return _cats_and_dogs(tmp_path / "photos", 24, seed=0)
 
 
 @pytest.fixture
 def others(tmp_path: Path) -> Path:
     """Give a folder of 60 other pictures of the classes of `photos`."""
-    rng = np.random.default_rng(5)
-    for index in range(60):
-        path = tmp_path / "others" / ("cats" if index % 2 else "dogs") / f"{index:02}.png"
+    return _cats_and_dogs(tmp_path / "others", 60, seed=5)
+
+
+def _cats_and_dogs(folder: Path, count: int, seed: int) -> Path:
+    rng = np.random.default_rng(seed)
+    for index in range(count):
+        path = folder / ("cats" if index % 2 else "dogs") / f"{index:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)).save(path)
-    return tmp_path / "others"
+    return folder

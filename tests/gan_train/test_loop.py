@@ -474,7 +474,10 @@ def test_a_run_that_keeps_going_wrong_stops_and_says_what_to_try(
     options = settled(pictures, rollbacks=2)
     config.write(options, tmp_path / checkpoint.CONFIG)
     watcher = Watcher()
-    said = r"rollbacks so far: 2, as many as are allowed; .*lower --learning-rate"
+    said = (
+        r"a weight of the average is no longer finite; rollbacks so far: 2, as many as are allowed; "
+        r".*lower --learning-rate"
+    )
     with pytest.raises(TrainingError, match=said):
         loop.train(options, pictures, tmp_path, watcher)
     assert [kind for kind, _ in watcher.events] == ["rollback", "rollback"]
