@@ -1,6 +1,6 @@
 # demo and test set up everything they need, in .venv, from a bare clone.
 PYTHON ?= python3
-# Processes that share the tests; each holds PyTorch, about 1 GB.
+# Processes that share the tests; each holds PyTorch.
 WORKERS ?= 2
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt

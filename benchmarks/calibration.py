@@ -60,11 +60,12 @@ def measure(reference: Reference, on_training: Reference | None, seed: int) -> d
     for name, which in (("", learn), ("few_", learn[:_FEW])):
         told[f"{name}written"] = error(calibration.sigmoid(of(reference, which)))
         told[f"{name}logistic"], told[f"{name}isotonic"] = logistic(which), isotonic(which)
-    told["by_chance"] = calibration.error_by_chance(calibration.sigmoid(of(reference, learn)))
+    scores = of(reference, learn)
+    told["by_chance"] = calibration.error_by_chance(calibration.sigmoid(scores))
     told["control"] = error(calibration.sigmoid(logits[hold]))
     if on_training is not None:
         told["on_training"] = error(calibration.sigmoid(of(on_training, np.arange(len(on_training.logits)))))
-    return {**told, "separation": calibration.separation(of(reference, learn), real[hold])}
+    return {**told, "separation": calibration.separation(scores, real[hold])}
 
 
 def pool_adjacent_violators(logits: Values, real: Flags) -> tuple[Values, Values]:

@@ -93,11 +93,13 @@ def read(archive: zipfile.ZipFile, place: Path) -> Files:
 
 
 def within(files: Files, inside: str) -> Files:
-    """Give what lies in one folder of an archive, names as they were.
+    """Give what lies in one folder of an archive, names as they were; all of it for "".
 
     Raises:
         DataError: there is no such folder.
     """
+    if not inside:
+        return files
     if inside not in files.folders:
         known = examples([name for name in files.folders if "/" not in name]) or "none"
         raise DataError(f"{files.place} holds no folder {shown(inside)}; its folders are: {known}")

@@ -54,7 +54,7 @@ def _zipped(path: Path) -> Iterator[Path]:
         return
     with archive.opened(place) as opened:
         files = archive.read(opened, place)
-    taken = archive.within(files, inside) if inside else files
+    taken = archive.within(files, inside)
     base = layout.of([member.name for member in taken.members], taken.folders).base.rstrip("/")
     above, _, split = base.rpartition("/")
     if split.lower() in TRAIN:

@@ -63,11 +63,10 @@ def opened(options: DataOptions) -> Iterator[Listing]:
         yield _of_idx(path, *(idx.pair(path) or (path, None)), options)
     else:
         with archive.opened(path) as opened_archive:
-            if npz.holds_arrays(opened_archive) and not inside:
+            if not inside and npz.holds_arrays(opened_archive):
                 yield _of_arrays("npz", path, npz.read(opened_archive, path), options, path.stem, (path,))
             else:
-                files = archive.read(opened_archive, path)
-                yield _of_files(archive.within(files, inside) if inside else files, options)
+                yield _of_files(archive.within(archive.read(opened_archive, path), inside), options)
 
 
 def _kind(path: Path, source: str) -> str:
