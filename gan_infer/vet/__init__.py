@@ -69,6 +69,8 @@ class Summary:
         parameters: elements of its tensors.
         work: multiplications, and elements read or written, for one picture.
         live: elements that are needed at once for one picture, the file's tensors aside.
+        grows: True where every size is fixed or only grows with the batch, so that the largest
+            batch bounds all others.
     """
 
     ir_version: int
@@ -80,26 +82,30 @@ class Summary:
     parameters: int
     work: int
     live: int
+    grows: bool = True
 
 
-def check(model: bytes, source: str) -> Summary:
+def check(model: bytes, source: str, *, strict: bool = False) -> Summary:
     """Vet the bytes of a model file; `source` names it in messages.
 
     Takes time in proportion to the file's number of nodes and tensors, not to their sizes, and
     copies no tensor of more than 1,024 elements.
 
+    Args:
+        strict: take only what is small, for systems that cannot limit a process.
+
     Raises:
         ModelError: the file is refused; says what was found in it.
     """
     try:
-        return _check(model)
+        return _check(model, strict)
     except RefusedError as error:
         raise ModelError(
             f"{source} is refused unopened: it {error}; give a file that gan-train export wrote"
         ) from None
 
 
-def _check(body: bytes) -> Summary:
+def _check(body: bytes, strict: bool) -> Summary:
     if not body:
         raise RefusedError("is empty")
     for start, what in _OTHERS:
@@ -112,6 +118,8 @@ def _check(body: bytes) -> Summary:
     _check_versions(model)
     values, work, live = trace(model, len(body))
     _check_batches(model, values, work)
+    if strict and live > MAX_LIVE // 8:
+        raise RefusedError(f"needs {live:,} elements at once; this system takes at most {MAX_LIVE // 8:,}")
     return Summary(
         ir_version=model.ir_version,
         opset=model.opset,
