@@ -1,48 +1,55 @@
 """Refuses a dangerous or broken model file before the runtime sees it; it opens and runs nothing.
 
-A file passes when all of it is understood, all of it lies in the file, every operator is on a list,
-every name is defined before it is used, and every size follows from the file: how much the runtime
-holds and works out on loading is then bounded by the file's own size.
+A file passes when all of it is understood, all of it lies in the file, every operator is on a list and
+in a form that is on it, every name is defined before it is used, and every size follows from the file
+and the batch: never from what an input holds. Memory and work are bounded from above. What a file takes
+when it runs is tried elsewhere, in a process with limits; where there are none, `strict` bounds are smaller.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gan_infer.errors import ModelError
-from gan_infer.vet import arithmetic, graph, places
-from gan_infer.vet.call import Array, Call, Known
-from gan_infer.vet.graph import FLOAT32, INT64, Model, Node, Tensor, shown
-from gan_infer.vet.values import VALUES, value_of
+from gan_infer.vet import arithmetic, graph, places, values
+from gan_infer.vet.call import Call, Known, PerPicture, Shape, size
+from gan_infer.vet.graph import FLOAT32, Model, Node, Tensor, shown
 from gan_infer.vet.wire import RefusedError
 
 IR_VERSIONS: Final = (3, 13)
 OPSETS: Final = (7, 25)
 
-# For one picture: elements of one tensor and of all that are needed at once, and multiplications in all.
-MAX_ELEMENTS: Final = 2**26
-MAX_LIVE: Final = 2**27
-MAX_WORK: Final = 10**12
-# Batches of up to so many pictures may cost so many times one picture, and what is small anyway.
-MAX_BATCH: Final = 64
-SMALL_ELEMENTS: Final = 2**16
-SMALL_WORK: Final = 2**27
-# Operators run through, over all batches, where sizes are reckoned from the batch.
-MAX_VISITS: Final = 60_000
-# What the runtime works out on loading, from the file alone: elements held, and multiplications,
-# each so many for a byte of the file and so many besides.
-FIXED_ELEMENTS: Final = (4, 2**22)
-FIXED_WORK: Final = (16, 2**27)
 
-_OPERATORS: Final = {**arithmetic.OPERATORS, **places.OPERATORS}
+@dataclasses.dataclass(frozen=True)
+class _Bounds:
+    """What is taken for one picture.
+
+    Attributes:
+        words: of one tensor, in units of 4 bytes.
+        live: words that are needed at once; `total`: that are made in all.
+        work: multiplications of a matrix product, or what takes as long.
+    """
+
+    words: int
+    live: int
+    total: int
+    work: int
+
+
+BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**31, work=15 * 10**10)
+# Without limits on a process nothing is tried: all that is made counts as needed at once.
+STRICT: Final = _Bounds(words=2**25, live=2**26, total=2**26, work=10**10)
+# The largest batch of one call; all that is bounded grows at most as it does.
+MAX_BATCH: Final = 64
+# What the runtime works out on loading, from the file alone: words held, and work, each so many for a
+# byte of the file and so many besides.
+_CONSTANT_WORDS: Final = (2, 2**20)
+_CONSTANT_WORK: Final = (1000, 10**9)
+
+_FORMS: Final = {**arithmetic.FORMS, **places.FORMS}
 _BRANCHES: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
-# What a number reckoned from the batch may go through and still grow with it; see _check_growing.
-_GROWING: Final = frozenset(
-    {"Add", "Cast", "Concat", "ConstantOfShape", "Expand", "Flatten", "Gather", "Identity", "Mul"}
-    | {"Reshape", "Shape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
-)
 _CHANCE: Final = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
@@ -67,10 +74,10 @@ class Summary:
         metadata: its metadata texts.
         operators: the types of its operators.
         parameters: elements of its tensors.
-        work: multiplications, and elements read or written, for one picture.
-        live: elements that are needed at once for one picture, the file's tensors aside.
-        grows: True where every size is fixed or only grows with the batch, so that the largest
-            batch bounds all others.
+        work: what one picture takes, in multiplications of a matrix product.
+        live: what one picture needs at once, in units of 4 bytes, the file's tensors aside.
+        grows: True where every size is fixed or grows with the batch, so that the largest batch bounds
+            all others; all other files are refused.
     """
 
     ir_version: int
@@ -98,14 +105,14 @@ def check(model: bytes, source: str, *, strict: bool = False) -> Summary:
         ModelError: the file is refused; says what was found in it.
     """
     try:
-        return _check(model, strict)
+        return _check(model, STRICT if strict else BOUNDS)
     except RefusedError as error:
         raise ModelError(
             f"{source} is refused unopened: it {error}; give a file that gan-train export wrote"
         ) from None
 
 
-def _check(body: bytes, strict: bool) -> Summary:
+def _check(body: bytes, bounds: _Bounds) -> Summary:
     if not body:
         raise RefusedError("is empty")
     for start, what in _OTHERS:
@@ -116,10 +123,7 @@ def _check(body: bytes, strict: bool) -> Summary:
         raise RefusedError("is of ONNX Runtime's own format (.ort)")
     model = graph.read(body)
     _check_versions(model)
-    values, work, live = trace(model, len(body))
-    _check_batches(model, values, work)
-    if strict and live > MAX_LIVE // 8:
-        raise RefusedError(f"needs {live:,} elements at once; this system takes at most {MAX_LIVE // 8:,}")
+    traced = trace(model, len(body), bounds)
     return Summary(
         ir_version=model.ir_version,
         opset=model.opset,
@@ -127,9 +131,9 @@ def _check(body: bytes, strict: bool) -> Summary:
         outputs={end.name: (end.kind, end.shape) for end in model.outputs},
         metadata=model.metadata,
         operators=frozenset(node.op for node in model.nodes),
-        parameters=sum(_known(tensor).size for tensor in model.initializers),
-        work=work,
-        live=live,
+        parameters=sum(size(tensor.shape) for tensor in model.initializers),
+        work=traced.work,
+        live=traced.live,
     )
 
 
@@ -142,168 +146,146 @@ def _check_versions(model: Model) -> None:
             raise RefusedError(f"is of {what} {version}; {low} to {high} are taken")
 
 
-def trace(model: Model, size: int) -> tuple[dict[str, Known], int, int]:
-    """Follow the values through the graph at batch 1, in order; `size` is the file's, in bytes.
+class Trace:
+    """What is known of every value of a graph, and what one picture costs, up to the operator last added."""
 
-    Returns:
-        name -> what is known of it, the work of one picture, and the most elements it needs at once.
+    def __init__(self, file_size: int, bounds: _Bounds) -> None:
+        self.values: dict[str, Known] = {}
+        self.work = self.live = 0
+        self._bounds = bounds
+        self._file_size = file_size
+        self._held = self._made = self._constant_words = self._constant_work = 0
+
+    def define(self, name: str, known: Known) -> None:
+        """Add a value under a name that is not taken."""
+        if not name:
+            raise RefusedError("has a tensor or input without a name")
+        if name in self.values:
+            raise RefusedError(f"defines {shown(name)} twice")
+        self.values[name] = known
+
+    def add(self, node: Node, opset: int) -> None:
+        """Add an operator: what it gives and what it costs.
+
+        Raises:
+            RefusedError: it is not taken, or asks for more than the bounds allow.
+        """
+        call, results = _results(node, self.values, opset)
+        made = 0
+        for name, known in zip(node.outputs, results, strict=True):
+            self._check(node, known)
+            made += known.words
+            if name:
+                self.define(name, known)
+        self.work += call.work
+        self._made += made + call.kept
+        self._held += made + call.kept
+        self.live = max(self.live, self._held + call.memory)
+        if results[0].constant:
+            self._constant_words += made + call.memory
+            self._constant_work += call.work
+        else:
+            self._constant_words += call.kept
+        self._check_costs(node)
+
+    def end(self, names: Iterable[str]) -> None:
+        """Free values; what follows from the file alone is kept."""
+        self._held -= sum(
+            known.words for known in map(self.values.get, names) if known and not known.constant
+        )
+
+    def _check(self, node: Node, known: Known) -> None:
+        if len(known.shape) > graph.MAX_RANK:
+            raise RefusedError(f"has {_named(node)}, which gives {len(known.shape)} dimensions")
+        if known.words > self._bounds.words:
+            raise RefusedError(
+                f"has {_named(node)}, which makes a tensor of {size(known.shape):.2e} elements; "
+                f"at most {self._bounds.words:,} of 4 bytes are taken"
+            )
+
+    def _check_costs(self, node: Node) -> None:
+        for what, count, most in (
+            ("needs {:,} elements of 4 bytes at once for a picture", self.live, self._bounds.live),
+            ("makes {:,} elements of 4 bytes for a picture", self._made, self._bounds.total),
+            ("takes the time of {:,} multiplications for a picture", self.work, self._bounds.work),
+            ("holds {:,} elements of the file alone", self._constant_words, self._allowed(_CONSTANT_WORDS)),
+            ("works {:,} multiplications on loading", self._constant_work, self._allowed(_CONSTANT_WORK)),
+        ):
+            if count > most:
+                raise RefusedError(f"{what.format(count)}, at {_named(node)}; at most {most:,} are taken")
+
+    def _allowed(self, limit: tuple[int, int]) -> int:
+        return limit[0] * self._file_size + limit[1]
+
+
+def trace(model: Model, file_size: int, bounds: _Bounds = BOUNDS) -> Trace:
+    """Follow the values through the graph, in order.
+
+    Args:
+        file_size: in bytes.
 
     Raises:
         RefusedError: an operator, a name or a size is not to be taken.
     """
-    values = _given(model, 1)
-    given = frozenset(values)
-    last_use = {name: index for index, node in enumerate(model.nodes) for name in node.inputs}
-    last_use |= {end.name: len(model.nodes) for end in model.outputs}
-    total, held, worked, live, most = 0, 0, 0, 0, 0
-    for index, node in enumerate(model.nodes):
-        call, results = _results(node, values)
-        for name, known in zip(node.outputs, results, strict=True):
-            if name:
-                _define(values, name, known)
-        total += call.work
-        if results[0].fixed:
-            held += sum(known.size for known in results)
-            worked += call.work
-            _bound("holds", node, held, FIXED_ELEMENTS, size)
-            _bound("works out", node, worked, FIXED_WORK, size)
-        live += sum(known.size for known in results)
-        most = max(most, live)
-        if live > MAX_LIVE:
-            raise RefusedError(
-                f"needs {live:.2e} elements at once for a picture, at {_named(node)}; "
-                f"at most {MAX_LIVE:,} are taken"
-            )
-        ended = {name for name in node.inputs if last_use[name] == index and name in values}
-        ended |= {name for name in node.outputs if name and name not in last_use}
-        live -= sum(values[name].size for name in ended if name not in given)
-    if total > MAX_WORK:
-        raise RefusedError(
-            f"takes {total:.1e} multiplications for a picture; at most {MAX_WORK:.0e} are taken"
-        )
-    if not model.outputs:
-        raise RefusedError("has no outputs")
-    for end in model.outputs:
-        if end.name not in values:
-            raise RefusedError(f"gives {shown(end.name)}, which no operator makes")
-    return values, total, most
-
-
-def _given(model: Model, batch: int) -> dict[str, Known]:
-    """Give what is known of tensors and inputs, the latter's first side being the batch where it is free."""
-    values: dict[str, Known] = {}
+    trace = Trace(file_size, bounds)
     for tensor in model.initializers:
-        _define(values, tensor.name, _known(tensor))
+        end = model.optional.get(tensor.name) if model.ir_version >= 4 else None
+        trace.define(tensor.name, _known(tensor) if end is None else _optional(tensor, end))
+    given = set(trace.values)
     for end in model.inputs:
         if end.kind not in graph.NUMPY:
             raise RefusedError(f"takes an input {shown(end.name)} of a type ({end.kind}) that is not taken")
-        free = (batch if place == 0 else 1 for place in range(len(end.shape)))
-        shape = tuple(one if side is None else side for side, one in zip(end.shape, free, strict=True))
-        _define(values, end.name, Known(shape, end.kind, None, fixed=False))
-    return values
+        trace.define(end.name, Known(_open(end.shape), end.kind))
+        given.add(end.name)
+    last_use = {name: index for index, node in enumerate(model.nodes) for name in node.inputs}
+    last_use |= {end.name: len(model.nodes) for end in model.outputs}
+    for index, node in enumerate(model.nodes):
+        trace.add(node, model.opset)
+        ended = {name for name in node.inputs if last_use[name] == index}
+        ended |= {name for name in node.outputs if name not in last_use}
+        trace.end(ended - given)
+    if not model.outputs:
+        raise RefusedError("has no outputs")
+    for end in model.outputs:
+        if end.name not in trace.values:
+            raise RefusedError(f"gives {shown(end.name)}, which no operator makes")
+    return trace
 
 
-def _check_batches(model: Model, one: Mapping[str, Known], work: int) -> None:
-    """Refuse what grows faster than the batch, in elements or in work.
-
-    Sizes that no operator reckons from the batch grow with it, or stay: then the largest batch tells
-    all. Reckoned ones may do as they like at any batch, and each batch is tried.
-
-    Raises:
-        RefusedError: there is such a thing, or it cannot be told.
-    """
-    if not any(end.shape[:1] == (None,) for end in model.inputs):
-        return
-    constant = {tensor.name for tensor in model.initializers}
-    moving = []
-    for node in model.nodes:
-        if all(not name or name in constant for name in node.inputs):
-            constant.update(node.outputs)
-        else:
-            moving.append(node)
-    given = {name: known for name, known in one.items() if name in constant}
-    largest, obstacle = _at_batch(model, moving, given, one, work, MAX_BATCH)
-    reckoned = {name for name, known in largest.items() if _differ(known.value, one[name].value)}
-    if not reckoned:
-        return  # an operator that does not fit this batch does not fit it in the runtime either
-    if obstacle is not None:
-        raise obstacle
-    if len(moving) * MAX_BATCH <= MAX_VISITS:
-        for batch in range(2, MAX_BATCH):
-            _, obstacle = _at_batch(model, moving, given, one, work, batch)
-            if obstacle is not None:
-                raise obstacle
-        return
-    _check_growing(moving, largest, reckoned)
+def _open(shape: tuple[int | None, ...]) -> Shape:
+    """Return an input's shape: a side left open is the batch where it is the first, else 1."""
+    return tuple(
+        side if side is not None else PerPicture(1) if index == 0 else 1 for index, side in enumerate(shape)
+    )
 
 
-def _check_growing(nodes: Sequence[Node], largest: Mapping[str, Known], reckoned: set[str]) -> None:
-    """Refuse what may make a size reckoned from the batch larger at some batch than at the largest one."""
-    for node in nodes:
-        names = [name for name in node.inputs if name in reckoned]
-        if not names:
-            continue
-        values = [largest[name].value for name in (*names, *node.outputs) if name]
-        right = node.op in _GROWING or node.op not in VALUES
-        # Looked up by a number, or cut off at it, values may come in any order.
-        right &= node.op not in ("Gather", "Slice") or reckoned.isdisjoint(node.inputs[1:])
-        right &= node.op != "Cast" or node.attributes.get("to") in (FLOAT32, INT64)
-        if node.op in ("Add", "Mul"):
-            given = [largest[name].value for name in node.inputs]
-            right &= all(value is not None and (value >= 0).all() for value in given)
-            right &= all(value is not None and (value <= graph.MAX_SIDE).all() for value in values)
-        if not right:
-            raise RefusedError(f"reckons sizes from the batch by {_named(node)}, among too many operators")
+def _known(tensor: Tensor) -> Known:
+    """Return what is known of a tensor in the file."""
+    value = floats = None
+    if tensor.value is not None and tensor.value.size <= values.MAX_FOLLOWED:
+        if tensor.kind in values.KINDS:
+            value = values.array(tensor.value.reshape(-1).tolist(), tensor.shape)
+        elif tensor.kind == FLOAT32:
+            floats = tensor.value
+    return Known(tensor.shape, tensor.kind, value, constant=True, floats=floats)
 
 
-def _at_batch(
-    model: Model,
-    nodes: Sequence[Node],
-    given: Mapping[str, Known],
-    one: Mapping[str, Known],
-    work: int,
-    batch: int,
-) -> tuple[dict[str, Known], RefusedError | None]:
-    """Follow the values at a batch; give them up to the operator that does not fit it, and what it said.
-
-    Raises:
-        RefusedError: more is needed than `batch` times what `one` picture needs.
-    """
-    values = {**_given(model, batch), **given}
-    worked = 0
-    for node in nodes:
-        try:
-            call, results = _results(node, values, batch)
-        except RefusedError as error:
-            return values, error
-        worked += call.work
-        if worked > batch * max(work, SMALL_WORK):
-            raise RefusedError(f"has {_named(node)}, whose work grows faster than the batch")
-        for name, known in zip(node.outputs, results, strict=True):
-            if not name:
-                continue
-            if known.size > batch * max(one[name].size, SMALL_ELEMENTS):
-                raise RefusedError(f"has {_named(node)}, which grows faster than the batch")
-            values[name] = known
-    return values, None
+def _optional(tensor: Tensor, end: graph.End) -> Known:
+    """Return what is known of a tensor that stands among the inputs, too: its value may be another."""
+    known = _known(tensor)
+    fits = len(end.shape) in (0, len(tensor.shape))
+    if end.kind != tensor.kind or not fits or (end.shape[:1] == (None,) and tensor.shape[0] != 1):
+        raise RefusedError(f"gives the input {shown(tensor.name)} a value of another type or shape")
+    shape: Shape = tensor.shape
+    if end.shape[:1] == (None,):
+        shape = (PerPicture(1, or_one=True), *tensor.shape[1:])
+    # Callers feed floats alone: integers stay what the file says.
+    return dataclasses.replace(known, shape=shape, constant=False, floats=None)
 
 
-def _differ(left: Array | None, right: Array | None) -> bool:
-    if left is None or right is None:
-        return left is not right
-    return left.shape != right.shape or bool((left != right).any())
-
-
-def _bound(what: str, node: Node, count: int, limit: tuple[int, int], size: int) -> None:
-    if count > limit[0] * size + limit[1]:
-        raise RefusedError(
-            f"{what} {count:,} elements by {_named(node)} alone, too many for a file of {size:,} bytes"
-        )
-
-
-def _results(node: Node, values: Mapping[str, Known], batch: int = 1) -> tuple[Call, list[Known]]:
-    function = _OPERATORS.get(node.op)
-    if function is None:
+def _results(node: Node, known: Mapping[str, Known], opset: int) -> tuple[Call, list[Known]]:
+    form = _FORMS.get(node.op)
+    if form is None:
         why = ""
         if node.op in _BRANCHES:
             why = ": a loop or branch can take any time"
@@ -311,53 +293,33 @@ def _results(node: Node, values: Mapping[str, Known], batch: int = 1) -> tuple[C
             why = ": a seed would name no picture"
         raise RefusedError(f"uses the operator {shown(node.op)}, which is not taken{why}")
     for name in node.inputs:
-        if name and name not in values:
+        if name and name not in known:
             raise RefusedError(f"feeds {_named(node)} with {shown(name)}, which nothing before it makes")
     if not node.outputs:
         raise RefusedError(f"has {_named(node)} without results")
-    given = tuple(values[name] if name else None for name in node.inputs)
-    call = Call(node.op, given, node.attributes, len(node.outputs))
+    given = tuple(known[name] if name else None for name in node.inputs)
+    call = Call(node.op, opset, given, node.attributes, len(node.outputs))
     try:
-        shapes = function(call)
+        form.check(call)
+        shapes = form.rule(call)
         if len(shapes) != len(node.outputs):
             raise RefusedError(f"gives {len(node.outputs)} results")
     except (RefusedError, ArithmeticError, IndexError, LookupError, TypeError, ValueError) as error:
         reason = error if isinstance(error, RefusedError) else "takes inputs that it cannot take"
         raise RefusedError(f"has {_named(node)}, which {reason}") from None
-    fixed = all(known is None or known.fixed for known in given) or node.op in ("Shape", "Size")
-    results = []
-    for index, (shape, kind) in enumerate(shapes):
-        value = value_of(call, shape, kind) if index == 0 else None
-        results.append(Known(shape, kind, value, fixed))
-        _check_shape(node, results[-1], batch)
-    call.work = max(call.work, *(known.size for known in (*given, *results) if known is not None))
+    constant = all(one is None or one.constant for one in given) or node.op in ("Shape", "Size")
+    results = [Known(shape, kind, None, constant) for shape, kind in shapes]
+    results[0] = _with_value(call, results[0])
     return call, results
 
 
-def _check_shape(node: Node, known: Known, batch: int) -> None:
-    if len(known.shape) > graph.MAX_RANK:
-        raise RefusedError(f"has {_named(node)}, which gives {len(known.shape)} dimensions")
-    if known.size > MAX_ELEMENTS * batch:
-        raise RefusedError(
-            f"has {_named(node)}, which makes a tensor of {known.size:.2e} elements; "
-            f"at most {MAX_ELEMENTS:,} are taken"
-        )
-
-
-def _define(values: dict[str, Known], name: str, known: Known) -> None:
-    if not name:
-        raise RefusedError("has a tensor or input without a name")
-    if name in values:
-        raise RefusedError(f"defines {shown(name)} twice")
-    values[name] = known
-
-
-def _known(tensor: Tensor) -> Known:
-    return Known(tensor.shape, tensor.kind, tensor.value, fixed=True)
+def _with_value(call: Call, known: Known) -> Known:
+    value = values.value_of(call, known.shape, known.kind)
+    tensor = call.attributes.get("value")
+    if call.op == "Constant" and isinstance(tensor, Tensor) and tensor.kind == FLOAT32:
+        return dataclasses.replace(known, floats=tensor.value)
+    return known if value is None else dataclasses.replace(known, value=value)
 
 
 def _named(node: Node) -> str:
     return f"{node.op} {shown(node.name)}" if node.name else node.op
-
-
-__all__ = ["Summary", "check"]

@@ -21,7 +21,8 @@ NUMPY: Final = {
     1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8",
     12: "<u4", 13: "<u8", 16: "<u2",
 }  # fmt: skip
-INTEGERS: Final = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
+FLOAT64, INT32 = 11, 6
+WIDE: Final = frozenset({INT64, FLOAT64, 13})  # of 8 bytes
 
 # ONNX Runtime's time on loading grows with the square of these.
 MAX_NODES: Final = 4_000
@@ -168,11 +169,17 @@ class End:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Model:
-    """All that is in a file; `initializers` leaves out what is also an input."""
+    """All that is in a file.
+
+    Attributes:
+        inputs: those that must be given.
+        optional: name -> an input with a value of its own, which stands among the initializers.
+    """
 
     ir_version: int
     opset: int
     inputs: tuple[End, ...]
+    optional: dict[str, End]
     outputs: tuple[End, ...]
     initializers: tuple[Tensor, ...]
     nodes: tuple[Node, ...]
@@ -204,12 +211,17 @@ def read(body: bytes) -> Model:
     names = {tensor.name for tensor in initializers}
     for view in graph["value_info"]:
         _end(reader, view)
-    inputs = tuple(end for end in (_end(reader, view) for view in graph["input"]) if end.name not in names)
+    ends = [_end(reader, view) for view in graph["input"]]
+    inputs = tuple(end for end in ends if end.name not in names)
+    optional = {end.name: end for end in ends if end.name in names}
     _count("inputs", inputs, MAX_ENDS)
+    if len(inputs) + len(optional) != len(ends):
+        raise RefusedError("names an input twice")
     return Model(
         ir_version=model.get("ir_version", 0),
         opset=opset,
         inputs=inputs,
+        optional=optional,
         outputs=tuple(_end(reader, view) for view in graph["output"]),
         initializers=initializers,
         nodes=tuple(_node(reader, view) for view in graph["node"]),

@@ -1,155 +1,152 @@
-"""Values of small tensors, which may be the sizes of large ones; larger ones are never computed."""
+"""Values of small integer tensors, which may be the sizes of large ones.
+
+They are reckoned exactly or not at all: a result near the edges of an integer type, a division of or by
+what is not positive, or anything of the batch but a multiple is left unknown.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from gan_infer.vet import places
-from gan_infer.vet.call import Array, Call, Shape
-from gan_infer.vet.graph import MAX_READ, NUMPY, Tensor
+from gan_infer.vet.call import MAX_VALUE, Call, PerPicture, Shape, Values, each, times
+from gan_infer.vet.graph import BOOL, INT32, INT64, Tensor
+from gan_infer.vet.wire import RefusedError
+
+KINDS: Final = frozenset({BOOL, INT32, INT64})
+# Elements of the largest tensor that is followed.
+MAX_FOLLOWED: Final = 64
 
 
-def _small(call: Call, index: int) -> Array:
-    """Give the value of an input, known to be known."""
-    value = call[index].value
-    assert value is not None
-    return value
+class _UnknownError(ValueError):
+    """A value that does not follow exactly."""
 
 
-def _constant_value(call: Call) -> Array | None:
-    name, value = next(iter(call.attributes.items()))
-    if isinstance(value, Tensor):
-        return value.value
-    return np.array(value, np.int64 if "int" in name else np.float32)
+def array(items: Sequence[Any], shape: Sequence[int]) -> Values:
+    """Return an array of objects."""
+    values = np.empty(len(items), object)
+    values[:] = items
+    return values.reshape(tuple(shape))
 
 
-def _filled_value(call: Call) -> Array | None:
-    value = call.attributes.get("value")
-    one = value.value if isinstance(value, Tensor) else np.zeros(1, np.float32)
-    return None if one is None else np.full(call.sides(0, 0), one.reshape(-1)[0])
-
-
-def _quotient(call: Call) -> Array:
-    left, right = _small(call, 0), _small(call, 1)
-    if left.dtype.kind == "f":
-        return np.asarray(left / right)
-    return np.asarray(np.sign(left) * np.sign(right) * (np.abs(left) // np.abs(right)))
-
-
-def _remainder(call: Call) -> Array:
-    left, right = _small(call, 0), _small(call, 1)
-    return np.asarray(np.fmod(left, right) if call.number("fmod", 0) else np.mod(left, right))
-
-
-def _shaped(call: Call) -> Array:
-    return _small(call, 0).reshape(places.OPERATORS[call.op](call)[0][0])
-
-
-def _unary(function: Callable[[Array], Array]) -> Callable[[Call], Array]:
-    return lambda call: np.asarray(function(_small(call, 0)))
-
-
-def _binary(function: Callable[[Array, Array], Array]) -> Callable[[Call], Array]:
-    return lambda call: np.asarray(function(_small(call, 0), _small(call, 1)))
-
-
-def _range_value(call: Call) -> Array:
-    start, delta = call.values(0)[0], call.values(2)[0]
-    (count,) = places.OPERATORS["Range"](call)[0][0]
-    return np.asarray(start + delta * np.arange(count), start.dtype)
-
-
-def _reduced(function: Callable[..., Array]) -> Callable[[Call], Array]:
-    def apply(call: Call) -> Array:
-        value, axes = _small(call, 0), call.listed("axes", 1)
-        if not axes and call.number("noop_with_empty_axes", 0):
-            return value
-        keep = call.number("keepdims", 1) != 0
-        return np.asarray(
-            function(value, axis=tuple(axes) if axes else None, keepdims=keep, dtype=value.dtype)
-        )
+def _one_by_one(function: Callable[..., Any]) -> Callable[[Call], Values]:
+    def apply(call: Call) -> Values:
+        parts = np.broadcast_arrays(*map(_value, call.inputs))
+        items = [function(*row) for row in zip(*(part.reshape(-1) for part in parts), strict=True)]
+        return array(items, parts[0].shape)
 
     return apply
 
 
-def _joined(call: Call) -> Array:
-    return np.concatenate([_small(call, i) for i in range(len(call.inputs))], call.number("axis", 0))
-
-
-def _cast_value(call: Call) -> Array | None:
-    value = _small(call, 0)
-    if value.dtype.kind == "f" and not np.isfinite(value).all():
-        return None
-    return value.astype(NUMPY[places.OPERATORS["Cast"](call)[0][1]])
-
-
-# Of the types and shapes of inputs alone.
-FROM_SHAPES: Final[dict[str, Callable[[Call], Array | None]]] = {
-    "Constant": _constant_value,
-    "Shape": lambda call: np.array(places.part_of_shape(call), np.int64),
-    "Size": lambda call: np.array(call[0].size, np.int64),
-}
-# Of the values of inputs, all of which are known.
-VALUES: Final[dict[str, Callable[[Call], Array | None]]] = {
-    "ConstantOfShape": _filled_value,
-    "Add": _binary(np.add),
-    "Sub": _binary(np.subtract),
-    "Mul": _binary(np.multiply),
-    "Div": _quotient,
-    "Mod": _remainder,
-    "Equal": _binary(np.equal),
-    "Greater": _binary(np.greater),
-    "GreaterOrEqual": _binary(np.greater_equal),
-    "Less": _binary(np.less),
-    "LessOrEqual": _binary(np.less_equal),
-    "And": _binary(np.logical_and),
-    "Or": _binary(np.logical_or),
-    "Max": _binary(np.maximum),
-    "Min": _binary(np.minimum),
-    "Abs": _unary(np.abs),
-    "Neg": _unary(np.negative),
-    "Floor": _unary(np.floor),
-    "Ceil": _unary(np.ceil),
-    "Not": _unary(np.logical_not),
-    "Identity": _unary(np.asarray),
-    "Where": lambda call: np.where(_small(call, 0), _small(call, 1), _small(call, 2)),
-    "Cast": _cast_value,
-    "Concat": _joined,
-    "Gather": lambda call: np.take(_small(call, 0), _small(call, 1), axis=call.number("axis", 0)),
-    "Slice": lambda call: _small(call, 0)[places.slices(call)],
-    "Reshape": _shaped,
-    "Flatten": _shaped,
-    "Squeeze": _shaped,
-    "Unsqueeze": _shaped,
-    "Transpose": lambda call: _small(call, 0).transpose(
-        call.numbers("perm", range(_small(call, 0).ndim)[::-1])
-    ),
-    "Expand": lambda call: np.broadcast_to(_small(call, 0), places.OPERATORS["Expand"](call)[0][0]),
-    "Range": _range_value,
-    "ReduceProd": _reduced(np.prod),
-    "ReduceSum": _reduced(np.sum),
-}
-
-
-def value_of(call: Call, shape: Shape, kind: int) -> Array | None:
-    """Give the first result's value where it is small and follows from what is known, else None."""
-    if math.prod(shape) > MAX_READ:
-        return None
-    function = FROM_SHAPES.get(call.op)
-    if function is None:
-        function = VALUES.get(call.op)
-        if function is None or any(known is not None and known.value is None for known in call.inputs):
-            return None
-    try:
-        with np.errstate(all="ignore"):
-            value = function(call)
-    except (ArithmeticError, AssertionError, IndexError, TypeError, ValueError):
-        return None
-    # A value that is not what the shapes say would be no basis for further ones.
-    if value is None or value.shape != shape or value.dtype != np.dtype(NUMPY[kind]):
-        return None
+def _value(known: Any) -> Values:
+    if known is None or known.value is None:
+        raise _UnknownError
+    value: Values = known.value
     return value
+
+
+def _divide(left: Any, right: Any) -> Any:
+    if each(left) < 0 or each(right) <= 0:
+        raise _UnknownError
+    if isinstance(left, PerPicture) == isinstance(right, PerPicture):
+        return each(left) // each(right)
+    if isinstance(left, PerPicture) and left.each % right == 0:
+        return PerPicture(left.each // right)
+    raise _UnknownError
+
+
+def _rest(left: int, right: int) -> int:
+    if left < 0 or right <= 0:
+        raise _UnknownError
+    return left % right
+
+
+def _equal(left: Any, right: Any) -> bool:
+    batch = isinstance(left, PerPicture) or isinstance(right, PerPicture)
+    if batch and left != right and min(each(left), each(right)) > 0:
+        raise _UnknownError  # at one batch they may be
+    return bool(left == right)
+
+
+def _constant(call: Call) -> Values:
+    value = next(iter(call.attributes.values()))
+    if isinstance(value, Tensor):
+        return array(_value(value).reshape(-1).tolist(), value.shape)
+    return array(value, [len(value)]) if isinstance(value, list) else array([value], [])
+
+
+def _filled(call: Call) -> Values:
+    value = call.attributes.get("value")
+    shape = [each(side) for side in call.sides(0)]
+    return array([_value(value).reshape(-1).tolist()[0]] * int(np.prod(shape, dtype=np.int64)), shape)
+
+
+def _cast(call: Call) -> Values:
+    value, to = _value(call[0]), call.number("to", 0)
+    convert: Callable[[Any], Any] = (lambda one: each(one) != 0) if to == BOOL else _as_integer
+    return array([convert(one) for one in value.reshape(-1)], value.shape)
+
+
+def _as_integer(one: Any) -> Any:
+    return one if isinstance(one, PerPicture) else int(one)
+
+
+def _gather(call: Call) -> Values:
+    data, places_taken = _value(call[0]), _value(call[1])
+    if any(type(place) is not int for place in places_taken.reshape(-1)):
+        raise _UnknownError
+    return np.asarray(np.take(data, places_taken.astype(np.int64), axis=call.number("axis", 0)), object)
+
+
+def _concat(call: Call) -> Values:
+    return np.concatenate([_value(known) for known in call.inputs], call.number("axis", 0))
+
+
+def _moved(function: Callable[[Values, Call], Values]) -> Callable[[Call], Values]:
+    return lambda call: function(_value(call[0]), call)
+
+
+_RULES: Final[dict[str, Callable[[Call], Values]]] = {
+    "Constant": _constant,
+    "ConstantOfShape": _filled,
+    "Shape": lambda call: array(places.sides_told(call), [len(places.sides_told(call))]),
+    "Add": _one_by_one(lambda left, right: left + right),
+    "Sub": _one_by_one(lambda left, right: left - right),
+    "Mul": _one_by_one(times),
+    "Div": _one_by_one(_divide),
+    "Mod": _one_by_one(_rest),
+    "Equal": _one_by_one(_equal),
+    "Not": _one_by_one(lambda one: not one),
+    "Where": _one_by_one(lambda which, left, right: left if which else right),
+    "Cast": _cast,
+    "Concat": _concat,
+    "Gather": _gather,
+    "Identity": _moved(lambda value, call: value),
+    "Slice": _moved(lambda value, call: value[places.taken(call)]),
+    "Transpose": _moved(lambda value, call: value.transpose(call.attributes.get("perm"))),
+}
+# Elements stay as they are, in the shape that the operator's rule gave.
+_RESHAPED: Final = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+
+
+def value_of(call: Call, shape: Shape, kind: int) -> Values | None:
+    """Return the first result's value where it is small and follows exactly, else None."""
+    if kind not in KINDS or not all(isinstance(side, int) for side in shape):
+        return None
+    sides = [each(side) for side in shape]
+    rule = _RULES.get(call.op)
+    if (rule is None and call.op not in _RESHAPED) or np.prod(sides, dtype=float) > MAX_FOLLOWED:
+        return None
+    try:
+        value = rule(call) if rule is not None else _value(call[0]).reshape(sides)
+    except (_UnknownError, RefusedError, ArithmeticError, IndexError, TypeError, ValueError):
+        return None
+    right = list(value.shape) == sides and (rule is None or call.op == "Constant" or _within(value))
+    return value if right else None
+
+
+def _within(value: Values) -> bool:
+    return all(abs(each(one)) <= MAX_VALUE for one in value.reshape(-1))

@@ -69,7 +69,7 @@ class Reader:
         Raises:
             RefusedError: it is no such message, holds what is refused, or there are too many fields.
         """
-        found: dict[str, Any] = {name: [] for name, kind in schema.values() if kind.endswith("s")}
+        found: dict[str, Any] = {name: [] for name, kind in schema.values() if kind[-1] == "s"}
         at, end = 0, len(view)
         while at < end:
             self._spend(1)
@@ -83,7 +83,7 @@ class Reader:
             if wire_type not in _WIRE_TYPES[kind]:
                 raise UnreadableError(f"has {name} of the wrong kind in {what}")
             value, at = self._value(view, at, wire_type, kind)
-            if kind.endswith("s"):
+            if kind[-1] == "s":
                 if kind in (INTS, FLOATS) and wire_type == _LENGTH:
                     found[name].extend(value)
                 elif kind != SKIPS:
