@@ -15,7 +15,7 @@ import onnx
 import torch
 from torch import nn
 
-from gan_infer import __version__, files
+from gan_infer import __version__, files, golden
 from gan_infer.errors import ModelError
 from gan_infer.generator import Generator
 from gan_infer.metadata import KEY, Golden, Metadata
@@ -182,9 +182,11 @@ def _open(model: onnx.ModelProto, metadata: Metadata) -> Generator:
 def _golden(opened: Generator) -> tuple[Golden, ...]:
     classes = len(opened.class_names)
     pairs = [(seed, seed % classes if classes else None) for seed in range(_GOLDEN)]
+    pictures = [opened.sample(1, label, seed)[0] for seed, label in pairs]
+    kept = golden.keep_pictures(pictures)
     return tuple(
-        Golden(seed, label, hashlib.sha256(opened.sample(1, label, seed).tobytes()).hexdigest())
-        for seed, label in pairs
+        Golden(seed, label, hashlib.sha256(picture.tobytes()).hexdigest(), png)
+        for (seed, label), picture, png in zip(pairs, pictures, kept, strict=True)
     )
 
 

@@ -17,8 +17,9 @@ import onnx
 import torch
 
 from gan_infer import __version__, files, images
-from gan_infer.critic import Critic, golden_picture
+from gan_infer.critic import Critic
 from gan_infer.errors import ModelError
+from gan_infer.golden import golden_picture
 from gan_infer.metadata import KEY, CriticMetadata, GoldenScore
 from gan_infer.session import Session
 from gan_train import trained
