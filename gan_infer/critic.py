@@ -80,7 +80,7 @@ class Critic(Model[CriticMetadata]):
         assert isinstance(metadata, CriticMetadata)
         _check_signature(opened.session, metadata, opened.source)
         critic = cls(opened.session, metadata, opened.source, opened.batch)
-        critic._file_note = opened.note
+        critic.file_note = opened.note
         if session_options is None:
             critic._remember(source, device=device, providers=providers, threads=threads, trust=trust)
         return critic

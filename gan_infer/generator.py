@@ -114,7 +114,7 @@ class Generator(Model[Metadata]):
         assert isinstance(metadata, Metadata)
         loading.check_signature(opened.session, metadata, opened.source)
         generator = cls(opened.session, metadata, opened.source, opened.batch)
-        generator._file_note = opened.note
+        generator.file_note = opened.note
         if session_options is None:
             options = {"device": device, "providers": providers, "threads": threads, "trust": trust}
             generator._remember(source, **options, **dataclasses.asdict(reading))

@@ -71,6 +71,8 @@ def opened(
         DeviceError: the asked-for device cannot be had; says what is missing.
         OptionError: `device` or `threads` is none that there is, or `reading` does not fit the file.
     """
+    if not isinstance(trust, bool):
+        raise OptionError(f"trust was {str(trust)[:60]!r}; give True or False")
     from gan_infer import admission  # a part of what importing the SDK would cost
 
     file = catalog.read(source)

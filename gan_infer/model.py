@@ -29,6 +29,7 @@ class Model(Generic[Described]):
     Attributes:
         metadata: all that the file says of itself.
         source: where the model came from: a path, or "<bytes>".
+        file_note: the part of `note` that is about the file.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Model(Generic[Described]):
         self._run = session.run
         self._batch = batch
         self._known = Classes(metadata.class_names, metadata.name, mixes=mixes)
-        self._file_note = ""
+        self.file_note = ""
         self._loaded: tuple[str | bytes, str, dict[str, Any]] | None = None
 
     # The end, and other processes.
@@ -136,7 +137,7 @@ class Model(Generic[Described]):
     @property
     def note(self) -> str:
         """What is to be known of this load, of file and device; "" where there is nothing to say."""
-        return "; ".join(filter(None, (self._file_note, self.device_note)))
+        return "; ".join(filter(None, (self.file_note, self.device_note)))
 
     def label_index(self, label: Label) -> int:
         """Give the index of a class named by index, by name, or by an index written as text.

@@ -21,10 +21,6 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-# Seconds of the processor for opening, for one picture, and for all of it.
-OPEN_S: Final = 5.0
-PICTURE_S: Final = 5.0
-TOTAL_S: Final = 10.0
 # A batch in between: it tells time and memory better than one picture does, and is left where more fails.
 _FIRST_STEP: Final = 8
 _MAX_FILES: Final = 16
@@ -44,7 +40,7 @@ def main() -> None:
     import onnxruntime as ort
 
     tell = _Teller(answer)
-    limits = _Limits(time.process_time())
+    limits = _Limits(order["picture_s"], order["total_s"])
     limits.harden()
     tell(ready=True, limited=limits.set_memory(order["allowance"]))
     model = source.read(order["size"])
@@ -62,15 +58,15 @@ def main() -> None:
 def _try(
     runner: _Runner, order: dict[str, Any], singles: list[Feeds], limits: _Limits, tell: _Teller
 ) -> None:
-    limits.set_time(OPEN_S)
+    limits.set_time(order["open_s"])
     _, spent = _timed(runner.open)
     tell(opened=spent)
-    if spent > OPEN_S:
+    if spent > order["open_s"]:
         tell(refused="time")
         return
     first = singles[0] if singles else _feeds(order["inputs"], 1)
     alone_s, room = _draw(runner, first, limits, tell)
-    if alone_s > PICTURE_S:
+    if alone_s > order["picture_s"]:
         tell(refused="time")
         return
     for feeds in singles[1:]:
@@ -84,7 +80,7 @@ def _try(
 
 def _draw(runner: _Runner, feeds: Feeds, limits: _Limits, tell: _Teller) -> tuple[float, int]:
     """Run one picture and tell of it; give seconds, and bytes of inputs and outputs."""
-    limits.set_time(PICTURE_S)
+    limits.set_time(limits.picture_s)
     results, spent = _timed(lambda: runner.run(feeds))
     array = np.ascontiguousarray(results[0])
     sent = array.tobytes() if array.nbytes <= _MAX_SENT else b""
@@ -157,8 +153,9 @@ class _Runner:
 class _Limits:
     """The limits of this process; where the system has none, they do nothing."""
 
-    def __init__(self, started: float) -> None:
-        self._started = started
+    def __init__(self, picture_s: float, total_s: float) -> None:
+        self.picture_s = picture_s
+        self._end = time.process_time() + total_s
         try:
             import resource
         except ImportError:  # Windows
@@ -203,7 +200,7 @@ class _Limits:
 
     def left(self) -> float:
         """Give the seconds of the processor that are left to the whole trial."""
-        return max(0.0, TOTAL_S - (time.process_time() - self._started))
+        return max(0.0, self._end - time.process_time())
 
     def taken(self) -> int:
         """Give by how many bytes the address space grew at most; 0 where that cannot be told."""

@@ -23,8 +23,6 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gan_infer.trial import child
-
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -37,10 +35,14 @@ ALLOWANCE: Final = 256 * 1024**2
 NEED_PER_BYTE: Final = 4
 MOST_ROOM: Final = 1024**3
 _FIRST_ROOM: Final = 64 * 1024**2
+# Seconds of the processor for opening, for one picture, and for all of it.
+OPEN_S: Final = 5.0
+PICTURE_S: Final = 5.0
+TOTAL_S: Final = 10.0
 # Elapsed seconds for the process to be ready, and for the trial; a busy machine takes longer than its
 # processor's time, which is what the child limits.
 _READY_S: Final = 60.0
-_TRIAL_S: Final = 40.0
+TRIAL_S: Final = 40.0
 
 _PYTHON: Final = re.compile(r"(python|pypy)[\d.]*[a-z]*(\.exe)?", re.IGNORECASE)
 _START: Final = """
@@ -144,7 +146,7 @@ def run(model: bytes, order: Order, unlimited: Callable[[], object]) -> Outcome:
         limited = bool(ready.get("limited"))
         if not limited:
             unlimited()
-        with _killed_after(process, _TRIAL_S) as late:
+        with _killed_after(process, TRIAL_S) as late:
             talk.send(model, *(feed.tobytes() for single in order.singles for feed in single.values()))
             return _listen(talk, process, limited, late)
 
@@ -159,6 +161,9 @@ def _header(order: Order, size: int, allowance: int) -> bytes:
         "size": size,
         "allowance": allowance,
         "most_room": MOST_ROOM,
+        "open_s": OPEN_S,
+        "picture_s": PICTURE_S,
+        "total_s": TOTAL_S,
     }
     return json.dumps(_path()).encode() + b"\n" + json.dumps(told).encode() + b"\n"
 
@@ -198,7 +203,7 @@ def _reason(told: dict[str, Any], opened: float) -> str:
         where = "while it is opened" if while_opening else "for a picture"
         return f"takes over {ALLOWANCE // 1024**2} MiB of memory {where} beyond what its size accounts for"
     if told["refused"] == "time":
-        return _too_slow(while_opening or opened > child.OPEN_S)
+        return _too_slow(while_opening or opened > OPEN_S)
     verb = "opened as an ONNX model" if while_opening else "run"
     return f"cannot be {verb} ({re.sub(r'^.ONNXRuntimeError. : [0-9]+ : ', '', str(told.get('why'))[:200])})"
 
@@ -206,7 +211,7 @@ def _reason(told: dict[str, Any], opened: float) -> str:
 def _end(process: subprocess.Popen[bytes], opened: float, late: bool) -> str:
     while_opening = math.isnan(opened)
     if late:
-        return f"was not done within {_TRIAL_S:.0f} s"
+        return f"was not done within {TRIAL_S:.0f} s"
     code = process.wait()
     if os.name == "posix" and code == -getattr(signal, "SIGXCPU", 0):
         return _too_slow(while_opening)
@@ -216,8 +221,8 @@ def _end(process: subprocess.Popen[bytes], opened: float, late: bool) -> str:
 
 def _too_slow(while_opening: bool) -> str:
     if while_opening:
-        return f"takes over {child.OPEN_S:.0f} s of the processor to be opened"
-    return f"takes over {child.PICTURE_S:.0f} s of the processor for a picture"
+        return f"takes over {OPEN_S:.0f} s of the processor to be opened"
+    return f"takes over {PICTURE_S:.0f} s of the processor for a picture"
 
 
 def _named(code: int) -> str:
