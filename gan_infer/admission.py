@@ -12,7 +12,7 @@ import math
 import os
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gan_infer import catalog, golden, session
 from gan_infer.errors import ModelError
@@ -155,9 +155,10 @@ def _check_golden(source: str, compared: tuple[Compared, ...]) -> None:
     by = (
         "" if most is None or math.isnan(most) else f" by up to {most:.3g}{' levels of 256' if seeds else ''}"
     )
-    raise ModelError(
+    raise ChangedError(
         f"{source} was damaged or changed: it gives {what} that differ{by} from those that it says it gives; "
-        "get the file again, or open it by trust=True (--trust)"
+        "get the file again, or open it by trust=True (--trust)",
+        compared,
     )
 
 
@@ -184,6 +185,17 @@ def _bytes(ends: Mapping[str, tuple[int, tuple[int | None, ...]]]) -> int:
         math.prod(side or 1 for side in shape) * int(_NUMPY.get(kind, "f8")[-1])
         for kind, shape in ends.values()
     )
+
+
+class ChangedError(ModelError):
+    """A file draws other pictures than it says; `compared` says which."""
+
+    def __init__(self, message: str, compared: tuple[Compared, ...]) -> None:
+        super().__init__(message)
+        self.compared = compared
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ChangedError, (str(self), self.compared)
 
 
 # ONNX's numbers of element types, as numpy names them.

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
     from gan_infer.trial.host import Drawn
 
-    Feeds = dict[str, npt.NDArray[Any]]
     Pictures = npt.NDArray[np.uint8]
 
+Feeds = dict[str, "npt.NDArray[Any]"]
 # The run of an open session: names of outputs, inputs by name.
-Run = Callable[[Sequence[str], "Feeds"], Any]
+Run = Callable[[Sequence[str], Feeds], Any]
 
 # What came of a comparison, the worst last.
 NONE: Final = "none"

@@ -27,7 +27,7 @@ FLOORS = {
         ["critic"],
         ["choice"],
         ["generator", "signing"],
-        ["verification"],
+        ["verification", "checking"],
         ["__init__", "doctor"],
         ["console"],
         ["commands", "commands.shared"],
@@ -35,6 +35,7 @@ FLOORS = {
         [
             "commands.grid",
             "commands.info",
+            "commands.check",
             "commands.sample",
             "commands.edit",
             "commands.walk",
