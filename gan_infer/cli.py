@@ -8,7 +8,19 @@ import click
 
 from gan_infer import __version__, console
 
-_COMMANDS: Final = ("grid", "sample", "edit", "walk", "morph", "verify", "score", "info", "models", "doctor")
+_COMMANDS: Final = (
+    "grid",
+    "sample",
+    "edit",
+    "walk",
+    "morph",
+    "verify",
+    "score",
+    "info",
+    "check",
+    "models",
+    "doctor",
+)
 
 
 @click.group(

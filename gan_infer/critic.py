@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gan_infer import loading
+from gan_infer import catalog, loading
 from gan_infer.devices import Providers
 from gan_infer.errors import DataError, ModelError, OptionError
-from gan_infer.metadata import CRITIC, CriticMetadata, GoldenScore
+from gan_infer.metadata import CRITIC, CriticMetadata
 from gan_infer.model import Model
 from gan_infer.session import AnySession
 
@@ -52,33 +52,37 @@ class Critic(Model[CriticMetadata]):
     @classmethod
     def load(
         cls,
-        source: str | os.PathLike[str],
+        source: catalog.Source,
         device: str = "auto",
         providers: Providers | None = None,
         session_options: ort.SessionOptions | None = None,
         threads: int | None = None,
+        *,
+        trust: bool = False,
     ) -> Critic:
         """Load a critic that `gan-train export --critic` wrote.
 
         Args:
-            source: a path, a folder or an address, as `Generator.load` takes it.
+            source: a path, a folder, an address or the file's bytes, as `Generator.load` takes it.
             device: as `Generator.load` takes it.
             providers: as `Generator.load` takes them.
             session_options: as `Generator.load` takes them.
             threads: as `Generator.load` takes them.
+            trust: as `Generator.load` takes it.
 
         Raises:
             ModelError: no such file, or it is no critic that this version can read.
             DeviceError: the asked-for device cannot be had; says what is missing.
             OptionError: `device` is none that there is, or `threads` is out of range.
         """
-        opened = loading.opened(source, CRITIC, device, providers, session_options, threads)
+        opened = loading.opened(source, CRITIC, device, providers, session_options, threads, trust=trust)
         metadata = opened.metadata
         assert isinstance(metadata, CriticMetadata)
         _check_signature(opened.session, metadata, opened.source)
         critic = cls(opened.session, metadata, opened.source, opened.batch)
+        critic.file_note = opened.note
         if session_options is None:
-            critic._remember(source, device=device, providers=providers, threads=threads)
+            critic._remember(source, device=device, providers=providers, threads=threads, trust=trust)
         return critic
 
     # Judgements.
@@ -190,31 +194,6 @@ class Critic(Model[CriticMetadata]):
                 f"[n, {height}, {width}, {channels}] with n >= 1 (score takes pictures of any size)"
             )
         return np.ascontiguousarray(array)
-
-
-def golden_picture(golden: GoldenScore, shape: tuple[int, int, int]) -> Pictures:
-    """Give the picture of a golden judgement, uint8 of `shape`, which is (height, width, channels).
-
-    Raises:
-        ModelError: it is no PNG, or not one that becomes `shape` when each pixel is repeated k times
-            both ways, with the smallest k that is enough, and what is over is cut off.
-    """
-    import base64
-    import io
-
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(golden.png)), formats=["PNG"]) as image:
-            small = np.asarray(image, np.uint8)
-    except Exception as error:  # Pillow's readers meet foreign bytes with errors of every class
-        raise ModelError(f"a golden picture of the critic is no PNG ({error}); export it again") from None
-    small = small[:, :, None] if small.ndim == 2 else small
-    factor = max(-(-shape[0] // small.shape[0]), -(-shape[1] // small.shape[1]))
-    large = small.repeat(factor, 0).repeat(factor, 1)[: shape[0], : shape[1]]
-    if large.shape != shape:
-        raise ModelError(f"a golden picture of the critic is of {list(small.shape)}; export it again")
-    return np.ascontiguousarray(large)
 
 
 def _each(pictures: Picture | Iterable[Picture]) -> list[Picture]:

@@ -101,6 +101,10 @@ class AdaptedSession:
         """Give the SHA-256 of the model's bytes, in hexadecimal."""
         return self._session.sha256()
 
+    def body(self) -> bytes:
+        """Give the file's bytes."""
+        return self._session.body()
+
     def close(self) -> None:
         """Free the model."""
         self._session.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -57,7 +56,7 @@ class Generator(Model[Metadata]):
     @classmethod
     def load(
         cls,
-        source: str | os.PathLike[str] = catalog.DEFAULT,
+        source: catalog.Source = catalog.DEFAULT,
         device: str = "auto",
         providers: Providers | None = None,
         session_options: ort.SessionOptions | None = None,
@@ -68,15 +67,20 @@ class Generator(Model[Metadata]):
         output: str | None = None,
         class_names: Sequence[str] | None = None,
         value_range: tuple[float, float] | None = None,
+        trust: bool = False,
     ) -> Generator:
         """Load a model file.
 
+        A file that this machine does not know is first run once in a process with limits, which takes
+        a moment; what was found is kept by the file's hash (SECURITY.md says what that holds off).
+
         An ONNX generator of other tools loads as well where its inputs and output can be recognised
-        (`gan_infer.foreign` says which) or are named; the last five arguments are for such alone.
+        (`gan_infer.foreign` says which) or are named, by the arguments before the last.
 
         Args:
-            source: a path, a folder that holds one .onnx file, the name of a shipped model, or
-                `hf://owner/repository[@revision][/file]` (needs the extra `hub`).
+            source: a path, a folder that holds one .onnx file, the name of a shipped model,
+                `hf://owner/repository[@revision][/file]` (needs the extra `hub`), or the file itself:
+                its bytes, or an open binary file.
             device: "auto" takes an NVIDIA GPU where one works and else the CPU; "cpu"; "cuda" or
                 "cuda:1" takes that GPU or raises, as do "coreml" and "dml" where the installed
                 runtime has them.
@@ -89,10 +93,13 @@ class Generator(Model[Metadata]):
             output: a foreign file's output that is the picture.
             class_names: a foreign file's classes, in the order of their indices.
             value_range: (-1, 1), (0, 1) or (0, 255): what a foreign file gives for black and white.
+            trust: open a file that is not known without running it first in a process with limits, and
+                whatever its golden pictures are; for files of your own.
 
         Raises:
-            ModelError: no such file, it is refused by `gan_infer.vet`, or it is no generator that
-                this version can read or recognise.
+            ModelError: no such file, it is refused by `gan_infer.vet`, it exceeds the limits of its
+                first run, it draws other pictures than it says, or it is no generator that this
+                version can read or recognise.
             DeviceError: the asked-for device cannot be had; says what is missing.
             OptionError: `device` is none that there is, `threads` is out of range or stands beside
                 `session_options`, an hf:// address was given without the extra `hub`, or an
@@ -100,15 +107,17 @@ class Generator(Model[Metadata]):
         """
         names = tuple(class_names) if class_names is not None else None
         reading = Reading(latent_input, label_input, output, names, value_range)
-        opened = loading.opened(source, GENERATOR, device, providers, session_options, threads, reading)
+        opened = loading.opened(
+            source, GENERATOR, device, providers, session_options, threads, reading, trust=trust
+        )
         metadata = opened.metadata
         assert isinstance(metadata, Metadata)
         loading.check_signature(opened.session, metadata, opened.source)
         generator = cls(opened.session, metadata, opened.source, opened.batch)
+        generator.file_note = opened.note
         if session_options is None:
-            generator._remember(
-                source, device=device, providers=providers, threads=threads, **dataclasses.asdict(reading)
-            )
+            options = {"device": device, "providers": providers, "threads": threads, "trust": trust}
+            generator._remember(source, **options, **dataclasses.asdict(reading))
         return generator
 
     # What the file says of itself.

@@ -6,22 +6,18 @@ It knows what kinds there are, and nothing of what they do.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from gan_infer import catalog
 from gan_infer.devices import Providers
 from gan_infer.errors import ModelError, OptionError
 from gan_infer.metadata import CRITIC, GENERATOR, KEY, CriticMetadata, Metadata, kind_of
-from gan_infer.model import BATCH
 from gan_infer.reading import Reading
 from gan_infer.session import AnySession, Session
 
 if TYPE_CHECKING:
     import onnxruntime as ort
-
-# Elements that one call may need at once, 1 GiB of float32: of large pictures a call takes fewer.
-_MAX_LIVE: Final = 2**28
 
 Signature = Mapping[str, tuple[str, tuple[int | None, ...]]]
 
@@ -36,71 +32,98 @@ class Opened:
     Attributes:
         session: runs it; a foreign file behaves as one of ours.
         metadata: what it says of itself under `KEY`.
-        source: its path.
+        source: its path, or "<bytes>".
         batch: pictures in one call of the runtime.
+        note: what a caller has to know of the file itself; "" where nothing.
     """
 
     session: AnySession
     metadata: Metadata | CriticMetadata
     source: str
     batch: int
+    note: str = ""
 
 
 def opened(
-    source: str | os.PathLike[str],
+    source: catalog.Source,
     kind: str,
     device: str = "auto",
     providers: Providers | None = None,
     session_options: ort.SessionOptions | None = None,
     threads: int | None = None,
     reading: Reading | None = None,
+    *,
+    trust: bool = False,
 ) -> Opened:
     """Open a model file of a kind.
 
     Args:
-        source: as `catalog.find` takes it.
+        source: as `catalog.read` takes it.
         kind: GENERATOR or CRITIC.
         device, providers, session_options, threads: as `Session` takes them.
         reading: how to read a file of other tools, where it cannot be recognised; None takes files
             of ours alone.
+        trust: open a file that is not known without a trial.
 
     Raises:
-        ModelError: no such file, one that `vet` refuses, no model of ours or that can be recognised,
-            or one of another kind.
+        ModelError: no such file, one that `vet` refuses or that fails its trial, no model of ours or
+            that can be recognised, or one of another kind.
         DeviceError: the asked-for device cannot be had; says what is missing.
         OptionError: `device` or `threads` is none that there is, or `reading` does not fit the file.
     """
-    from gan_infer import catalog, vet  # vetting is a part of what importing the SDK would cost
+    if not isinstance(trust, bool):
+        raise OptionError(f"trust was {str(trust)[:60]!r}; give True or False")
+    from gan_infer import admission  # a part of what importing the SDK would cost
 
-    path, model = catalog.read(source)
-    vetted = vet.check(model, str(path))  # of the very bytes that the runtime gets
-    text = vetted.metadata.get(KEY)
-    batch = max(1, min(BATCH, _MAX_LIVE // max(1, vetted.live)))
-    metadata = None if text is None else _described(text, kind, str(path), reading)
-    if metadata is None and reading is None:
-        raise ModelError(
-            f"{path} is an ONNX model without {KEY!r} metadata, so not one of our {kind}s; "
-            "give a file that gan-train export wrote"
+    file = catalog.read(source)
+    verdict, metadata = admission.known(file.sha256), None
+    if verdict is None:
+        from gan_infer import vet  # a file that is known needs none
+
+        vetted = vet.check(file.body, file.source)  # of the very bytes that the runtime gets
+        metadata = _described(vetted.metadata.get(KEY), kind, file.source, reading)
+        verdict = (
+            admission.trusted(vetted)
+            if trust
+            else admission.decide(file.body, file.sha256, file.source, vetted, metadata)
         )
     session = Session(
-        model,
-        source=str(path),
+        file.body,
+        source=file.source,
         device=device,
         providers=providers,
         session_options=session_options,
         threads=threads,
+        sha256=file.sha256,
     )
-    if metadata is not None:
-        return Opened(session, metadata, str(path), batch)
-    from gan_infer import foreign  # most files are ours
+    try:
+        metadata = metadata or _described(session.metadata.get(KEY), kind, file.source, reading)
+        if metadata is not None:
+            if not verdict.golden:
+                verdict = admission.check_here(session.run, file.sha256, file.source, verdict, metadata)
+            return Opened(session, metadata, file.source, verdict.batch, verdict.note)
+        from gan_infer import foreign  # most files are ours
 
-    assert reading is not None
-    adapted = foreign.adapt(session, model, str(path), reading)
-    return Opened(adapted, Metadata.from_json(adapted.metadata[KEY]), str(path), batch)
+        assert reading is not None
+        adapted = foreign.adapt(session, file.body, file.source, reading)
+        metadata = Metadata.from_json(adapted.metadata[KEY])
+        return Opened(adapted, metadata, file.source, verdict.batch, verdict.note)
+    except BaseException:
+        session.close()
+        raise
 
 
-def _described(text: str, kind: str, source: str, reading: Reading | None) -> Metadata | CriticMetadata:
-    """Read what a file of ours says of itself, before the runtime is asked to open it."""
+def _described(
+    text: str | None, kind: str, source: str, reading: Reading | None
+) -> Metadata | CriticMetadata | None:
+    """Read what a file of ours says of itself; None for a file of other tools, where such are taken."""
+    if text is None:
+        if reading is None:
+            raise ModelError(
+                f"{source} is an ONNX model without {KEY!r} metadata, so not one of our {kind}s; "
+                "give a file that gan-train export wrote"
+            )
+        return None
     found = kind_of(text)
     if found != kind:
         hint = f"; open it with {_OPENED_BY[found]}" if found in _OPENED_BY else ""

@@ -35,12 +35,15 @@ class Golden:
     """A picture that the model must give: the SHA-256 of its pixels, row by row.
 
     `label` is None for an unconditional model. The hash holds on the machine and execution
-    provider that wrote the file; elsewhere a level may differ by one, and the hash with it.
+    provider that wrote the file; elsewhere a level may differ by one, and the hash with it. `png` is
+    the picture as PNG in base64, or each k-th pixel of a large one, see `golden.kept_picture`; "" in
+    files of before.
     """
 
     seed: int
     label: int | None
     sha256: str
+    png: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +169,7 @@ class GoldenScore:
     """A judgement that a critic must give, within 0.001 on any machine.
 
     `png` is a PNG file in base64. Where it is smaller than the critic's pictures, each of its
-    pixels stands for a square of them, see `critic.golden_picture`. `label` is None for an
+    pixels stands for a square of them, see `golden.golden_picture`. `label` is None for an
     unconditional critic.
     """
 
@@ -304,14 +307,16 @@ def _objects(field: str, value: object) -> tuple[dict[str, Any], ...]:
 
 def _golden(item: dict[str, Any], classes: int) -> Golden:
     seed, label, digest = item.get("seed"), item.get("label"), item.get("sha256")
+    png = item.get("png", "")
     right = (
         type(seed) is int
         and 0 <= seed < SEED_LIMIT
         and (label is None if classes == 0 else type(label) is int and 0 <= label < classes)
         and isinstance(digest, str)
+        and isinstance(png, str)
     )
     _expect(right, "golden", item, "a seed, a label of the model and a sha256")
-    return Golden(int(seed or 0), label, str(digest))
+    return Golden(int(seed or 0), label, str(digest), str(png))
 
 
 def _directions(items: tuple[dict[str, Any], ...], dim: int, classes: int) -> tuple[Direction, ...]:

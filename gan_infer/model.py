@@ -5,7 +5,6 @@ It knows neither pictures nor realness.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
@@ -29,7 +28,8 @@ class Model(Generic[Described]):
 
     Attributes:
         metadata: all that the file says of itself.
-        source: where the model came from, a path.
+        source: where the model came from: a path, or "<bytes>".
+        file_note: the part of `note` that is about the file.
     """
 
     def __init__(
@@ -48,7 +48,8 @@ class Model(Generic[Described]):
         self._run = session.run
         self._batch = batch
         self._known = Classes(metadata.class_names, metadata.name, mixes=mixes)
-        self._loaded: tuple[str, str, dict[str, Any]] | None = None
+        self.file_note = ""
+        self._loaded: tuple[str | bytes, str, dict[str, Any]] | None = None
 
     # The end, and other processes.
 
@@ -62,12 +63,17 @@ class Model(Generic[Described]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _remember(self, asked: str | os.PathLike[str], **options: Any) -> None:
+    def _remember(self, asked: catalog.Source, **options: Any) -> None:
         """Keep by what `load` opened it, without which it cannot be pickled."""
-        self._loaded = str(asked), str(Path(self.source).absolute()), options
+        if self.source == catalog.FROM_BYTES:
+            self._loaded = b"", self.source, options
+        else:
+            self._loaded = str(asked), str(Path(self.source).absolute()), options
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle as the file's name and hash; copies, too, open the file anew.
+
+        What was loaded from bytes, or from an open file, is pickled with the bytes.
 
         Raises:
             OptionError: it was not loaded from a file, or with `session_options`, which stay here.
@@ -80,6 +86,8 @@ class Model(Generic[Described]):
                 f"session_options; load it by {kind}.load with device, providers and threads alone"
             )
         asked, path, options = self._loaded
+        if isinstance(asked, bytes):
+            return _load_again, (type(self), self._session.body(), self.sha256, options)
         shipped = catalog.shipped_models().get(asked) == Path(path)
         source = asked if shipped or "://" in asked else path  # another machine has its own copy
         return _load_again, (type(self), source, self.sha256, options)
@@ -126,6 +134,11 @@ class Model(Generic[Described]):
         """Why device="auto" did not take a GPU; "" where there is nothing to say."""
         return self._session.note
 
+    @property
+    def note(self) -> str:
+        """What is to be known of this load, of file and device; "" where there is nothing to say."""
+        return "; ".join(filter(None, (self.file_note, self.device_note)))
+
     def label_index(self, label: Label) -> int:
         """Give the index of a class named by index, by name, or by an index written as text.
 
@@ -143,7 +156,7 @@ class Model(Generic[Described]):
         return f"<{kind} {self.name!r}: {height}x{width}x{channels}{classes}, on {self.device}>"
 
 
-def _load_again(kind: Any, source: str, sha256: str, options: dict[str, Any]) -> Any:
+def _load_again(kind: Any, source: str | bytes, sha256: str, options: dict[str, Any]) -> Any:
     """Load the file that a pickled model was made of.
 
     Raises:
@@ -152,9 +165,10 @@ def _load_again(kind: Any, source: str, sha256: str, options: dict[str, Any]) ->
     """
     model = kind.load(source, **options)
     if (found := model.sha256) != sha256:
+        path = model.source
         model.close()
         raise ModelError(
-            f"{source} changed since the {kind.__name__.lower()} was pickled (SHA-256 {found[:12]}..., then "
+            f"{path} changed since the {kind.__name__.lower()} was pickled (SHA-256 {found[:12]}..., then "
             f"{sha256[:12]}...); give this process the same file, or pickle it again"
         )
     return model

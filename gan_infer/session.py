@@ -1,6 +1,6 @@
 """Opens a model on a device and runs it, with the runtime underneath; knows no GANs.
 
-This file and buckets.py are the only ones that touch onnxruntime.
+This file, buckets.py and trial/child.py are the only ones that touch onnxruntime.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class AnySession(Protocol):
 
     def run(self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> Any: ...  # noqa: D102
     def sha256(self) -> str: ...  # noqa: D102
+    def body(self) -> bytes: ...  # noqa: D102
     def close(self) -> None: ...  # noqa: D102
 
 
@@ -76,6 +77,7 @@ class Session:
         providers: Providers | None = None,
         session_options: ort.SessionOptions | None = None,
         threads: int | None = None,
+        sha256: str = "",
     ) -> None:
         """Open the bytes of a model file; `source` names it in messages.
 
@@ -84,6 +86,7 @@ class Session:
             providers: the runtime's own list of execution providers, in place of `device`.
             session_options: the runtime's own options, handed on as they are.
             threads: 1 to 1,024; by default the cores that affinity and control groups leave.
+            sha256: of the bytes, where it is known already.
 
         Raises:
             ModelError: the bytes are no model that the runtime can open.
@@ -104,7 +107,7 @@ class Session:
         self._session_options = session_options
         self._lock = threading.Lock()
         self._closed = False
-        self._sha256 = ""
+        self._sha256 = sha256
         self._runner: _Runner | None = None
         self._open()
         _open_sessions.add(self)
@@ -130,6 +133,11 @@ class Session:
 
             self._sha256 = hashlib.sha256(self._model).hexdigest()
         return self._sha256
+
+    def body(self) -> bytes:
+        """Give the model's bytes."""
+        self._check_open()
+        return self._model
 
     def close(self) -> None:
         """Free the model and what the runtime holds for it; runs under way end first."""
@@ -348,6 +356,11 @@ def imported() -> tuple[str, tuple[str, ...]]:
     """
     ort = _runtime()
     return str(getattr(ort, "__version__", "")), tuple(ort.get_available_providers())
+
+
+def version() -> str:
+    """Give the version that importing the runtime gives."""
+    return str(getattr(_runtime(), "__version__", ""))
 
 
 _loading_libraries = threading.Lock()

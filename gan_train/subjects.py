@@ -40,13 +40,13 @@ class Subject:
     truncation: float
 
 
-def of_model(source: str) -> Subject:
+def of_model(source: str, *, trust: bool = False) -> Subject:
     """Give the subject of a model file.
 
     Raises:
         ModelError: it is no generator of ours, or has an operator that exports do not write.
     """
-    generator = Generator.load(source, device="cpu")
+    generator = Generator.load(source, device="cpu", trust=trust)
     metadata = generator.metadata
     network = interpreter.load(Path(generator.source))
 

@@ -18,16 +18,22 @@ from gan_infer.commands import shared
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
     """Print what a model file says of itself, and what it runs on here."""
+    from gan_infer import checking, golden
     from gan_infer.devices import runtime_version
 
     generator = shared.load(model, device, **foreign)
     metadata = json.loads(generator.metadata.to_json())
+    for each in metadata["golden"]:
+        each["png"] = bool(each["png"])  # whether the file keeps the picture, which is long
+    compared = checking.compare(generator)
     facts = {
         "file": generator.source,
         "bytes": Path(generator.source).stat().st_size,
         "sha256": generator.sha256,
         "device": generator.device,
         "device_note": generator.device_note,
+        "file_note": generator.file_note,
+        "golden_result": golden.worst(compared),
         "providers": list(generator.providers),
         "runtime": runtime_version(),
         **metadata,
@@ -35,7 +41,8 @@ def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
     if as_json:
         click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
         return
-    facts["golden"] = f"{len(generator.metadata.golden)} pictures"
+    facts["golden"] = checking.detail(compared, generator.metadata.kind) if compared else ""
+    del facts["golden_result"]
     facts["directions"] = ", ".join(generator.directions)
     height, width, channels = generator.image_shape
     for name in ("height", "width", "channels"):

@@ -70,8 +70,8 @@ def _row(name: str, path: Path) -> Row:
 
     size = path.stat().st_size
     try:
-        _, body = catalog.read(name if name in catalog.shipped_models() else path)
-        texts = vet.check(body, str(path)).metadata
+        found = catalog.read(name if name in catalog.shipped_models() else path)
+        texts = vet.check(found.body, str(path)).metadata
         if KEY not in texts:
             return Row(name, size, folder=str(path.parent), problem=f"it has no {KEY!r} metadata")
         metadata = Metadata.from_json(texts[KEY])

@@ -76,7 +76,8 @@ def sample(
     first = latents.fresh_seed(max(1, n)) if seed is None else seed
     drawn = _drawn(generator, n, label, first, psi)
     if critic is not None and best_of is not None:
-        drawn = _chosen(generator, n, label, first, psi, best_of, Critic.load(critic, device=device))
+        judge = Critic.load(critic, device=device, trust=shared.trusted())
+        drawn = _chosen(generator, n, label, first, psi, best_of, judge)
     done, start, shown = 0, time.monotonic(), 0.0
     with ThreadPoolExecutor() as pool:  # encoding leaves Python's lock, and is half of the work
         for batch, seeds in drawn:

@@ -61,7 +61,7 @@ def score(
 
     if to is not None:
         plots.check_ending(to)
-    judge = Critic.load(critic, device=device)
+    judge = Critic.load(critic, device=device, trust=shared.trusted())
     given = None if label is None else judge.label_index(label)
     bad: dict[str, str] = {}
     paths = list(_found(pictures, bad))

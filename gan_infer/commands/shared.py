@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gan_infer import catalog
+from gan_infer import catalog, console
 
 if TYPE_CHECKING:
     from gan_infer.generator import Generator
@@ -19,7 +19,36 @@ model = click.option(
     show_default=True,
     help="A model file, or the name of a shipped model.",
 )
-device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
+_DEVICE: Final = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1."
+)
+_TRUST: Final = f"{__name__}.trust"
+
+
+def _remember_trust(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[_TRUST] = value
+
+
+trust = click.option(
+    "--trust",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember_trust,
+    help="Open a model file of your own without running it first in a process with limits.",
+)
+
+
+def trusted() -> bool:
+    """Say whether the command that runs was given --trust."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_TRUST))
+
+
+def device(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options for where and how a model is opened: --device and --trust."""
+    return _DEVICE(trust(command))
+
+
 label = click.option("--label", help="A class, by name or index, or a mix: 4:0.7,9:0.3.")
 psi = click.option(
     "--psi",
@@ -83,4 +112,7 @@ def load(model: str, device: str, **foreign: str | None) -> Generator:
     if "value_range" in given:
         low, high = given["value_range"].split(":")
         given["value_range"] = (float(low), float(high))
-    return Generator.load(model, device=device, **given)
+    generator = Generator.load(model, device=device, trust=trusted(), **given)
+    if generator.file_note:
+        console.say(f"note: {generator.file_note}")
+    return generator

@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from gan_infer import console, files, latents
+from gan_infer.commands.shared import trust, trusted
 from gan_infer.errors import OptionError
 
 _ATTRIBUTES: Final = ("thickness", "slant", "brightness", "width", "height")
@@ -36,6 +37,7 @@ _TAKEN: Final = ("seed", "label", "amounts", "psi", "output")
     show_default=True,
     help="Pictures to measure an attribute on.",
 )
+@trust
 def directions(
     model: str,
     to: Path,
@@ -67,7 +69,7 @@ def directions(
     from gan_train import directions as finder
     from gan_train.export import amend
 
-    generator = Generator.load(model, device="cpu")
+    generator = Generator.load(model, device="cpu", trust=trusted())
     amend.own(Path(generator.source))  # a file of another tool is refused before the work
     found = []
     if chosen:
@@ -75,7 +77,7 @@ def directions(
         found = [finder.by_attribute(measured, each, name or each) for each in measured.values]
     if examples and name:
         found.append(finder.by_examples(generator, *examples, name))
-    written = amend.amend(Path(generator.source), to, [each.direction for each in found])
+    written = amend.amend(Path(generator.source), to, [each.direction for each in found], trust=trusted())
     click.echo(f"file        {to}, {to.stat().st_size / 1e6:.2f} MB")
     click.echo(f"directions  {', '.join(written.directions) or '-'}")
     for each in found:

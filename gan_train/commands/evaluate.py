@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gan_infer import console, files
+from gan_infer.commands.shared import trust, trusted
 from gan_infer.errors import DataError, OptionError
 from gan_train.commands.shared import RUNS, decoding
 from gan_train.config import DataOptions
@@ -57,6 +58,7 @@ class Subject:
 @click.option("--network", default="auto", show_default=True, help="Whose features count.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--to", type=click.Path(path_type=Path), help="Write a sheet of samples and their nearest.")
+@trust
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     run: Path | None,
@@ -116,7 +118,7 @@ def labels_of(class_names: tuple[str, ...], count: int, labels: Labels | None) -
 def _of_model(source: str) -> Subject:
     from gan_infer.generator import Generator
 
-    generator = Generator.load(source)
+    generator = Generator.load(source, trust=trusted())
     return Subject(
         name=f"model {generator.name}",
         shape=generator.image_shape,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gan_infer import console, files
+from gan_infer.commands.shared import trust, trusted
 from gan_infer.errors import LabelError, OptionError
 from gan_train.commands.shared import RUNS
 
@@ -42,6 +43,7 @@ _SHOWN_AT_LEAST: Final = 128
     help="With a run: that of the file that will take the latent.  [default: 0.9]",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random starts.")
+@trust
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def invert(
     photo: Path,
@@ -75,7 +77,7 @@ def invert(
     from gan_train.export import TRUNCATION
 
     if model is not None:
-        subject = subjects.of_model(model)
+        subject = subjects.of_model(model, trust=trusted())
     else:
         subject = subjects.of_run(run, which or "best", RUNS, truncation or TRUNCATION, console.say)
     target = decode.read(photo, subject.shape, fit or subject.fit)

@@ -55,7 +55,7 @@ def own(source: Path) -> onnx.ModelProto:
     return model
 
 
-def amend(source: Path, to: Path, directions: Sequence[Direction] = ()) -> Generator:
+def amend(source: Path, to: Path, directions: Sequence[Direction] = (), *, trust: bool = False) -> Generator:
     """Write a model file that also has these directions, those of the first layer, and mixes labels.
 
     A direction takes the place of one of the same name. All else that the metadata says stays, also
@@ -68,7 +68,7 @@ def amend(source: Path, to: Path, directions: Sequence[Direction] = ()) -> Gener
         ModelError: `source` is no model file of ours, or the written one draws other pictures.
         OptionError: `to` cannot be written.
     """
-    before = Generator.load(source, device="cpu")
+    before = Generator.load(source, device="cpu", trust=trust)
     model = own(Path(before.source))
     mixing.add_label_weights(model, len(before.class_names))
     known = before.directions or {each.name: each for each in unnamed(model, before.metadata)}
@@ -80,7 +80,7 @@ def amend(source: Path, to: Path, directions: Sequence[Direction] = ()) -> Gener
     graph.check(model)
     with files.replacing(to) as part:
         part.write_bytes(model.SerializeToString())
-        after = Generator.load(part, device="cpu")
+        after = Generator.load(part, device="cpu", trust=trust)
         _compare(before, after)
     after.source = str(to)
     return after

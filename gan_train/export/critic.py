@@ -17,12 +17,13 @@ import onnx
 import torch
 
 from gan_infer import __version__, files, images
-from gan_infer.critic import Critic, golden_picture
+from gan_infer.critic import Critic
 from gan_infer.errors import ModelError
+from gan_infer.golden import golden_picture
 from gan_infer.metadata import KEY, CriticMetadata, GoldenScore
 from gan_infer.session import Session
 from gan_train import trained
-from gan_train.export import TRUNCATION, VERIFIED_BATCHES, graph, recipe_of
+from gan_train.export import TRUNCATION, VERIFIED_BATCHES, graph, make_known, recipe_of
 from gan_train.export.reference import drawn, fitted, judged_classes, pictures_for, refer
 from gan_train.networks.pixels import PixelCritic
 from gan_train.saying import Say, silent
@@ -107,10 +108,12 @@ def export(
         versions={"ganforge": __version__, "torch": version("torch"), "onnx": version("onnx")},
     )
     samples = drawn(model, np.arange(max(VERIFIED_BATCHES)), None, truncation)
-    return write(PixelCritic(judging, slope, intercepts), metadata, samples, to)
+    return write(PixelCritic(judging, slope, intercepts), metadata, samples, to, say)
 
 
-def write(critic: PixelCritic, metadata: CriticMetadata, samples: Pictures, to: Path) -> ExportedCritic:
+def write(
+    critic: PixelCritic, metadata: CriticMetadata, samples: Pictures, to: Path, say: Say = silent
+) -> ExportedCritic:
     """Write a critic on the CPU to a model file, checked before it takes its name.
 
     Args:
@@ -135,7 +138,8 @@ def write(critic: PixelCritic, metadata: CriticMetadata, samples: Pictures, to: 
         onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
         body = model.SerializeToString()
         part.write_bytes(body)
-        difference = verify(critic, Critic.load(part, device="cpu"), samples)
+        difference = verify(critic, Critic.load(part, device="cpu", trust=True), samples)
+        make_known(part, to, Critic, say)
     return ExportedCritic(to, len(body), difference, metadata)
 
 

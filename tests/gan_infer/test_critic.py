@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from gan_infer import Critic, DataError, Generator, LabelError, ModelError, OptionError
-from gan_infer.critic import golden_picture
+from gan_infer.golden import golden_picture
 from gan_infer.latents import candidate_seeds
 from tests.conftest import CONDITIONAL, DCGAN_PLAIN, RGBA, UNCONDITIONAL, Kind, random_pictures
 
