@@ -14,7 +14,7 @@ from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, OptionError
 from gan_infer.metadata import GENERATOR, Direction, Metadata
 from gan_infer.model import BATCH, Model
-from gan_infer.reading import Reading
+from gan_infer.reading import Reading, Setting
 from gan_infer.session import AnySession
 from gan_infer.space import Space, as_latents, truncated
 
@@ -68,11 +68,13 @@ class Generator(Model[Metadata]):
         output: str | None = None,
         class_names: Sequence[str] | None = None,
         value_range: tuple[float, float] | None = None,
+        image_shape: Sequence[int] | None = None,
+        set_inputs: Mapping[str, Setting] | None = None,
     ) -> Generator:
         """Load a model file.
 
         An ONNX generator of other tools loads as well where its inputs and output can be recognised
-        (`gan_infer.foreign` says which) or are named; the last five arguments are for such alone.
+        (`gan_infer.foreign` says which) or are named; the last seven arguments are for such alone.
 
         Args:
             source: a path, a folder that holds one .onnx file, the name of a shipped model, or
@@ -89,6 +91,10 @@ class Generator(Model[Metadata]):
             output: a foreign file's output that is the picture.
             class_names: a foreign file's classes, in the order of their indices.
             value_range: (-1, 1), (0, 1) or (0, 255): what a foreign file gives for black and white.
+            image_shape: (28, 28), (32, 32, 3) or (3, 32, 32): how a foreign file's values of a
+                picture lie, in their order, where its output does not say.
+            set_inputs: a foreign file's inputs that stay constant, and the value of each: a number
+                or a flag, or several.
 
         Raises:
             ModelError: no such file, it is refused by `gan_infer.vet`, or it is no generator that
@@ -99,7 +105,7 @@ class Generator(Model[Metadata]):
                 argument for foreign files does not fit the file, or is given for one of ours.
         """
         names = tuple(class_names) if class_names is not None else None
-        reading = Reading(latent_input, label_input, output, names, value_range)
+        reading = Reading(latent_input, label_input, output, names, value_range, image_shape, set_inputs)
         opened = loading.opened(source, GENERATOR, device, providers, session_options, threads, reading)
         metadata = opened.metadata
         assert isinstance(metadata, Metadata)

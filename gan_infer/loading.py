@@ -73,7 +73,12 @@ def opened(
     from gan_infer import catalog, vet  # vetting is a part of what importing the SDK would cost
 
     path, model = catalog.read(source)
-    vetted = vet.check(model, str(path))  # of the very bytes that the runtime gets
+    try:
+        vetted = vet.check(model, str(path))  # of the very bytes that the runtime gets
+    except ModelError as error:
+        from gan_infer import foreign  # most files pass
+
+        raise ModelError(foreign.advise(str(error), str(path))) from None
     text = vetted.metadata.get(KEY)
     batch = max(1, min(BATCH, _MAX_LIVE // max(1, vetted.live)))
     metadata = None if text is None else _described(text, kind, str(path), reading)
