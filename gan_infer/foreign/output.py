@@ -46,8 +46,9 @@ def find_output(outputs: Ends, reading: Reading) -> str:
         found = [name for name, shape in able.items() if len(shape) == rank and _may_show(shape)]
         if found:
             break
-    if len(found) > 1:
-        found = [name for name in found if _LIKE_A_PICTURE.search(name)] or found
+    for likely in (_LIKE_A_PICTURE.search, lambda name: _is_square(able[name])):
+        if len(found) > 1:
+            found = [name for name in found if likely(name)] or found
     if len(found) != 1:
         raise UnclearError(
             f"{len(found)} of its outputs could be the picture", "say which by output (--output)"
@@ -60,6 +61,16 @@ def _may_show(shape: tuple[int | None, ...]) -> bool:
     if len(shape) == 4:
         return bool({shape[1], shape[3]} & {*metadata.CHANNELS, None})
     return len(shape) != 2 or shape[1] is None or _guess(shape[1]) is not None
+
+
+def _is_square(shape: tuple[int | None, ...]) -> bool:
+    """Tell whether values of a shape can only be square pictures with 1, 3 or 4 channels."""
+    if len(shape) != 4 or None in shape[1:]:
+        return False
+    _, first, second, third = shape
+    return (first in metadata.CHANNELS and second == third) or (
+        third in metadata.CHANNELS and first == second
+    )
 
 
 def with_picture(plan: Plan, values: Array, reading: Reading, probes: int) -> tuple[Plan, list[str]]:
