@@ -92,10 +92,9 @@ def with_picture(plan: Plan, values: Array, reading: Reading, probes: int) -> tu
         sides, last = seen
     elif (guessed := _guess_of(item)) is not None:
         sides, last = guessed
-        read = "x".join(map(str, sides))
         notes.append(
-            f"{math.prod(item)} values taken for {read} ({'channels last' if last else 'channels first'}), a "
-            "guess; if it is wrong, give image_shape (--image-shape)"
+            f"{math.prod(item)} values taken for {_in_words(sides, last)}, a guess; if it is wrong, give "
+            "image_shape (--image-shape)"
         )
     else:
         raise UnclearError(
@@ -144,6 +143,13 @@ def _guess(count: int) -> tuple[_Sides, bool] | None:
         if side >= 4 and channels * side * side == count:
             return ((side, side, 1), True) if channels == 1 else ((3, side, side), False)
     return None
+
+
+def _in_words(sides: _Sides, last: bool) -> str:
+    height, width = sides[:2] if last else sides[1:]
+    if (sides[2] if last else sides[0]) == 1:
+        return f"{height}x{width} grey"
+    return f"{height}x{width} with {sides[2] if last else sides[0]} channels {'last' if last else 'first'}"
 
 
 def _as_told(item: tuple[int, ...], told: tuple[int, ...]) -> tuple[_Sides, bool]:
