@@ -56,6 +56,7 @@ _ADVICE: Final = (
         "export it again by torch.onnx.export with dynamo=True, which unrolls loops and settles branches",
     ),
     (r"domain|functions", "export it again without the runtime's own or custom operators"),
+    (r"the operator", "export it again without that operator, or give a file that gan-train export wrote"),
 )
 
 

@@ -71,7 +71,7 @@ def _tell(written: Adopted) -> None:
     if metadata.class_names:
         names = metadata.class_names
         facts["classes"] = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-    facts["read as"] = metadata.preparation.removeprefix("a foreign file, read as: ")
+    facts["read as"] = metadata.preparation.partition("read as: ")[2]
     batches = ", ".join(map(str, written.batches))
     apart = f"at most {written.difference} of 256 levels" if written.difference else "none"
     facts["difference"] = f"{apart} from the foreign file, at batches {batches}"

@@ -85,7 +85,7 @@ def adopt(
     if converted is not model:
         say(f"note: converted from operator set {found} to {versions.opset_of(converted)}")
     # What the vetting takes is compared as it came, and else as it was converted.
-    taken = found <= vet.OPSETS[1] and model.ir_version <= vet.IR_VERSIONS[1]
+    taken = _within(found, vet.OPSETS) and _within(model.ir_version, vet.IR_VERSIONS)
     original = _open(model if taken else _with_ir_version(converted), path, read_as)
     session = original._session
     assert isinstance(session, AdaptedSession)
@@ -121,6 +121,10 @@ def _read(path: Path, reading: Reading) -> onnx.ModelProto:
     return model
 
 
+def _within(version_: int, ends: tuple[int, int]) -> bool:
+    return ends[0] <= version_ <= ends[1]
+
+
 def _with_ir_version(model: onnx.ModelProto) -> onnx.ModelProto:
     versions.set_ir_version(model)
     return model
@@ -139,7 +143,7 @@ def _describe(
 ) -> Metadata:
     """Return what the file will say of itself, golden pictures and directions aside."""
     plan = session.plan
-    preparation = found.preparation
+    preparation = f"adopted from {found.preparation}"
     for each in (plan.latent_input, plan.label_input, plan.output, *plan.constants):
         if each and not _PLAIN.fullmatch(each):  # the names in a file may be paths
             preparation = preparation.replace(repr(each), "(of another name)")

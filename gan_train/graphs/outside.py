@@ -30,6 +30,18 @@ _TENSOR: Final = {**graph._TENSOR, 13: ("external_data", wire.MESSAGES)}
 _ENTRY: Final = {1: ("key", wire.TEXT), 2: ("value", wire.TEXT)}
 
 
+_BESIDE: Final = "put the two files into one folder, under the names that they were written with"
+_AGAIN: Final = "write it again by torch.onnx.export or onnx.save"
+
+
+class _OutsideError(wire.RefusedError):
+    """What is wrong with data outside the file, in words that go after "it"; `advice` says what to do."""
+
+    def __init__(self, what: str, advice: str = _AGAIN) -> None:
+        super().__init__(what)
+        self.advice = advice
+
+
 def read_whole(path: Path) -> onnx.ModelProto:
     """Return a model with all of its data in it.
 
@@ -50,12 +62,11 @@ def read_whole(path: Path) -> onnx.ModelProto:
             _merge(tensor, path)
         for tensor in _tensors(model.graph):
             del tensor.external_data[:]
-    except (wire.RefusedError, DecodeError) as error:
-        reason = error if isinstance(error, wire.RefusedError) else "is no ONNX model, or a damaged one"
-        raise ModelError(
-            f"{path} is refused: it {reason}; give a file that torch.onnx.export or onnx.save wrote, with "
-            "its data beside it"
-        ) from None
+    except wire.RefusedError as error:
+        advice = error.advice if isinstance(error, _OutsideError) else _AGAIN
+        raise ModelError(f"{path} is refused: it {error}; {advice}") from None
+    except DecodeError:
+        raise ModelError(f"{path} is no ONNX model, or a damaged one; {_AGAIN}") from None
     return model
 
 
@@ -115,9 +126,9 @@ def _size(tensor: onnx.TensorProto) -> int:
     """
     name, kind = graph.shown(tensor.name), tensor.data_type
     if kind not in graph.NUMPY:
-        raise wire.RefusedError(f"has a tensor {name} of a type ({kind}) that is not taken")
+        raise _OutsideError(f"has a tensor {name} of a type ({kind}) that is not taken")
     if len(tensor.dims) > graph.MAX_RANK or any(not 0 <= side <= graph.MAX_SIDE for side in tensor.dims):
-        raise wire.RefusedError(f"has a tensor {name} with a side under 0 or too large")
+        raise _OutsideError(f"has a tensor {name} with a side under 0 or too large")
     return math.prod(tensor.dims) * np.dtype(graph.NUMPY[kind]).itemsize
 
 
@@ -129,13 +140,13 @@ def _merge(tensor: onnx.TensorProto, path: Path) -> None:
     """
     name, size = graph.shown(tensor.name), _size(tensor)
     if tensor.HasField("raw_data") or any(len(getattr(tensor, field)) for field in _PACKED):
-        raise wire.RefusedError(f"keeps the tensor {name} both in the file and outside")
+        raise _OutsideError(f"keeps the tensor {name} both in the file and outside")
     told = _where(tensor, name)
     location = told.get("location", "")
     beside = _find_beside(location, path, name)
     offset, length = _number(told, "offset", 0, name), _number(told, "length", size, name)
     if length != size:
-        raise wire.RefusedError(f"gives the tensor {name} {length:,} bytes; its shape needs {size:,}")
+        raise _OutsideError(f"gives the tensor {name} {length:,} bytes; its shape needs {size:,}")
     tensor.raw_data = _read_file(beside, f"the data of {name}, {location!r},", offset, length)
     tensor.data_location = onnx.TensorProto.DEFAULT
 
@@ -144,9 +155,9 @@ def _where(tensor: onnx.TensorProto, name: str) -> Mapping[str, str]:
     told: dict[str, str] = {}
     for entry in tensor.external_data:
         if entry.key not in _KEYS:
-            raise wire.RefusedError(f"says {graph.shown(entry.key)} of where the tensor {name} lies")
+            raise _OutsideError(f"says {graph.shown(entry.key)} of where the tensor {name} lies")
         if entry.key in told:
-            raise wire.RefusedError(f"says twice at which {entry.key} the tensor {name} lies")
+            raise _OutsideError(f"says twice at which {entry.key} the tensor {name} lies")
         told[entry.key] = entry.value
     return told
 
@@ -154,7 +165,7 @@ def _where(tensor: onnx.TensorProto, name: str) -> Mapping[str, str]:
 def _number(told: Mapping[str, str], key: str, default: int, name: str) -> int:
     text = told.get(key, str(default))
     if not re.fullmatch(r"[0-9]{1,15}", text):
-        raise wire.RefusedError(f"has {graph.shown(text)} for the {key} of the tensor {name}")
+        raise _OutsideError(f"has {graph.shown(text)} for the {key} of the tensor {name}")
     return int(text)
 
 
@@ -166,9 +177,9 @@ def _find_beside(location: str, path: Path, name: str) -> Path:
     """
     plain = re.fullmatch(r"[^/\\:\x00-\x1f]{1,255}", location)
     if not plain or location in (".", "..") or location == path.name:
-        raise wire.RefusedError(
-            f"keeps the tensor {name} in {graph.shown(location)}; data are taken from a file beside the "
-            "model alone"
+        raise _OutsideError(
+            f"keeps the tensor {name} in {graph.shown(location)}",
+            "data are taken from a file beside the model alone: write both into one folder by onnx.save",
         )
     return path.parent / location
 
@@ -185,16 +196,16 @@ def _read_file(path: Path, called: str, offset: int = 0, length: int | None = No
     if length is not None:
         flags |= getattr(os, "O_NOFOLLOW", 0)
         if path.is_symlink():
-            raise wire.RefusedError(f"has {called} as a link; put the file itself beside the model")
+            raise _OutsideError(f"has {called} as a link", "put the file itself beside the model")
     try:
         with os.fdopen(os.open(path, flags), "rb") as file:
             found = os.fstat(file.fileno())
             _check_file(found, called, length)
             size = found.st_size - offset if length is None else length
             if offset + size > found.st_size:
-                raise wire.RefusedError(
-                    f"needs bytes {offset:,} to {offset + size:,} of {called} which has {found.st_size:,}; "
-                    "give the data file that was written with the model"
+                raise _OutsideError(
+                    f"needs bytes {offset:,} to {offset + size:,} of {called} which has {found.st_size:,}",
+                    "give the data file that was written with the model",
                 )
             file.seek(offset)
             body = file.read(size)
@@ -203,12 +214,11 @@ def _read_file(path: Path, called: str, offset: int = 0, length: int | None = No
             raise ModelError(
                 f"{path} cannot be read: {error.strerror}; give a file that you may read"
             ) from None
-        raise wire.RefusedError(
-            f"has {called} which cannot be read beside the model ({error.strerror}); put the two files into "
-            "one folder, under the names that they were written with"
+        raise _OutsideError(
+            f"has {called} which cannot be read beside the model ({error.strerror})", _BESIDE
         ) from None
     if len(body) != size:
-        raise wire.RefusedError(f"has {called} which changed while it was read")
+        raise _OutsideError(f"has {called} which changed while it was read", "try again")
     return body
 
 
@@ -216,9 +226,9 @@ def _check_file(found: Any, called: str, length: int | None) -> None:
     if not stat.S_ISREG(found.st_mode):
         if length is None:
             raise ModelError(f"{called} is no regular file; give a model file")
-        raise wire.RefusedError(f"has {called} as something that is no regular file")
+        raise _OutsideError(f"has {called} as something that is no regular file", _BESIDE)
     if length is not None and found.st_nlink > 1:
-        raise wire.RefusedError(f"has {called} under a second name (a hard link); give a copy of its own")
+        raise _OutsideError(f"has {called} under a second name (a hard link)", "give a copy of its own")
     if length is None and found.st_size > catalog.MAX_BYTES:
         raise ModelError(
             f"{called} is too large; model files of up to {catalog.MAX_BYTES // 1024**2} MiB are taken"
