@@ -245,7 +245,8 @@ def _sides(shape: tuple[int | None, ...]) -> tuple[int, ...]:
 def _find_label(inputs: Ends, latent: str | None) -> str:
     """Name the input that is a label, "" where there is none."""
     rest = {name: end for name, end in inputs.items() if name != latent}
-    whole = [name for name, (kind, shape) in rest.items() if kind in _INTEGERS and len(shape) in (1, 2)]
+    rest = {name: (kind, shape) for name, (kind, shape) in rest.items() if len(shape) == 1 or _is_row(shape)}
+    whole = [name for name, (kind, _) in rest.items() if kind in _INTEGERS]
     if len(whole) > 1:
         whole = [name for name in whole if _LIKE_A_LABEL.search(name)] or whole
     if len(whole) == 1:
@@ -253,7 +254,7 @@ def _find_label(inputs: Ends, latent: str | None) -> str:
     floats = [
         name
         for name, (kind, shape) in rest.items()
-        if kind in FLOATS and shape and shape != (1,) and not _LIKE_A_SETTING.search(name)
+        if kind in FLOATS and shape != (1,) and not _LIKE_A_SETTING.search(name)
     ]
     if whole or len(floats) != (1 if latent else 2):
         return ""
