@@ -47,6 +47,7 @@ PROBES: Final = 4
 _ADVICE: Final = (
     (r"outside the file|external_data", "if it is a generator, put all into one file: {adopt}"),
     (r"is of (IR version|operator set)|operator sets", "if it is a generator, convert it: {adopt}"),
+    (r"asks for operators of the domain", "if no operator is of it, have it dropped: {adopt}"),
     (
         r"seed would name no picture",
         "export it with its noise fixed or as an input (StyleGAN: noise_mode='const')",

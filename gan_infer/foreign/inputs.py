@@ -245,17 +245,17 @@ def _sides(shape: tuple[int | None, ...]) -> tuple[int, ...]:
 def _find_label(inputs: Ends, latent: str | None) -> str:
     """Name the input that is a label, "" where there is none."""
     rest = {name: end for name, end in inputs.items() if name != latent}
-    rest = {name: (kind, shape) for name, (kind, shape) in rest.items() if len(shape) == 1 or _is_row(shape)}
-    whole = [name for name, (kind, _) in rest.items() if kind in _INTEGERS]
+    able = {
+        name: (kind, shape)
+        for name, (kind, shape) in rest.items()
+        if (len(shape) == 1 or _is_row(shape)) and not _LIKE_A_SETTING.search(name)
+    }
+    whole = [name for name, (kind, _) in able.items() if kind in _INTEGERS]
     if len(whole) > 1:
         whole = [name for name in whole if _LIKE_A_LABEL.search(name)] or whole
     if len(whole) == 1:
-        return whole[0] if not _LIKE_A_SETTING.search(whole[0]) else ""
-    floats = [
-        name
-        for name, (kind, shape) in rest.items()
-        if kind in FLOATS and shape != (1,) and not _LIKE_A_SETTING.search(name)
-    ]
+        return whole[0]
+    floats = [name for name, (kind, shape) in able.items() if kind in FLOATS and shape != (1,)]
     if whole or len(floats) != (1 if latent else 2):
         return ""
     if latent:

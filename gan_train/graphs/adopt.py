@@ -111,7 +111,7 @@ def _read(path: Path, reading: Reading) -> onnx.ModelProto:
     model = outside.read_whole(path)
     if any(entry.key == KEY for entry in model.metadata_props):
         raise ModelError(f"{path} is a file of ours already; use it as it is")
-    versions.drop_unused_domains(model)
+    versions.drop_unused_domains(model, str(path))
     if reading.output in [item.name for item in model.graph.output]:
         keep_needed(model.graph, [str(reading.output)])
     try:

@@ -22,11 +22,18 @@ def opset_of(model: onnx.ModelProto) -> int:
     return max((int(item.version) for item in model.opset_import if item.domain in _OWN), default=1)
 
 
-def drop_unused_domains(model: onnx.ModelProto) -> None:
-    """Name one operator set alone, ONNX's own, where no operator is of another domain."""
-    used = {node.domain for node in model.graph.node} - set(_OWN)
-    if used or model.functions:
-        return  # the vetting says what is wrong
+def drop_unused_domains(model: onnx.ModelProto, source: str) -> None:
+    """Name one operator set alone, ONNX's own.
+
+    Raises:
+        ModelError: an operator is of another domain.
+    """
+    used = sorted({node.domain for node in model.graph.node} - set(_OWN))
+    if used:
+        raise ModelError(
+            f"{source} uses operators of the domain {', '.join(used)[:60]!r}; export it again without the "
+            "runtime's own or custom operators"
+        )
     version = opset_of(model)
     for node in model.graph.node:
         node.domain = ""
@@ -45,7 +52,7 @@ def convert(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
         return model
     wanted = MAX_OPSET if found > MAX_OPSET else MIN_OPSET
     known = onnx.defs.onnx_opset_version()
-    advice = f"export it again with opset_version={18}"
+    advice = "export it again with opset_version=18"
     if found > known:
         raise ModelError(
             f"{source} is of operator set {found}, and the installed onnx knows up to {known}; update onnx, "
