@@ -30,6 +30,7 @@ COMPARED_BATCHES: Final = (1, 2, 7, 64)
 # Large generators are compared at smaller batches, in about so many seconds each.
 _PATIENCE_S: Final = 10.0
 _PROBES: Final = 4
+_RIGHT: Final = "in eval mode (network.eval()) and with a free batch (dynamic_shapes with torch.export.Dim, or dynamic_axes)"
 _PLAIN: Final = re.compile(r"[\w.: -]{1,64}")
 
 
@@ -90,13 +91,33 @@ def adopt(
     session = original._session
     assert isinstance(session, AdaptedSession)
     described = _describe(original.metadata, session, path, name, licence, intended_use)
-    adopted = rebuild(converted, session.plan)
-    _finish(adopted, described, path)
+    try:
+        return _write(converted, session, described, to, original, str(path))
+    except ModelError:
+        if session.plan.batch is None:
+            raise
+        raise ModelError(
+            f"{path} draws {session.plan.batch} at a time, and cannot be made to draw the same in any number; "
+            f"export it {_RIGHT}, then adopt it again"
+        ) from None
+
+
+def _write(
+    model: onnx.ModelProto,
+    session: AdaptedSession,
+    described: Metadata,
+    to: Path,
+    original: Generator,
+    source: str,
+) -> Adopted:
+    """Write the foreign model by the contract; it takes its name once it draws the same pictures."""
+    adopted = rebuild(model, session.plan)
+    _finish(adopted, described, source)
     with files.replacing(to) as part:
         body = adopted.SerializeToString()
         part.write_bytes(body)
         opened = Generator.load(part, device="cpu")
-        difference, batches = compare(original, opened, str(path))
+        difference, batches = compare(original, opened, source)
     return Adopted(to, len(body), difference, batches, opened.mixes_labels, opened.metadata)
 
 
@@ -160,7 +181,7 @@ def _describe(
     )
 
 
-def _finish(model: onnx.ModelProto, described: Metadata, path: Path) -> None:
+def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> None:
     """Make a rebuilt graph a file of ours: versions, mixes, what it says of itself.
 
     Raises:
@@ -173,8 +194,8 @@ def _finish(model: onnx.ModelProto, described: Metadata, path: Path) -> None:
     contract.label(model, described)
     contract.check(model)
     body = model.SerializeToString()
-    vet.check(body, str(path))
-    opened = Generator(Session(body, source=str(path), device="cpu"), described, str(path))
+    vet.check(body, source)
+    opened = Generator(Session(body, source=source, device="cpu"), described, source)
     described = dataclasses.replace(
         described, golden=contract.draw_golden(opened), directions=amend.unnamed(model, described)
     )
@@ -206,8 +227,7 @@ def compare(original: Generator, adopted: Generator, source: str) -> tuple[int, 
         if largest > 1 or _apart(first, got[: len(first)]) > 1:
             raise ModelError(
                 f"{source} draws other pictures in a batch of {count} than alone, so that no seed would name "
-                "one; export it in eval mode (network.eval()) and with a free batch (dynamic_shapes, or "
-                "dynamic_axes), then adopt it again"
+                f"one; export it {_RIGHT}, then adopt it again"
             )
         spent = time.monotonic() - started
         compared.append(count)

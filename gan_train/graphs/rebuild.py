@@ -20,6 +20,8 @@ from gan_train.graphs.versions import opset_of
 
 _BATCH: Final = "batch"
 _FLOAT: Final = TensorProto.FLOAT
+# Operators whose result is of a shape that one of their inputs says, and which input.
+_SHAPED_BY: Final = {"Reshape": 1, "Expand": 1, "Resize": 3}
 
 
 class _Builder:
@@ -48,11 +50,9 @@ class _Builder:
 def rebuild(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
     """Return a model by the contract that draws what the plan draws of a foreign one; not yet labelled.
 
-    A batch that the file fixes is freed in its reshapes; whoever calls compares the pictures.
+    A batch that the file fixes is freed where shapes name it; whoever calls compares the pictures.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
-    if plan.batch is not None:
-        _free_batch(model.graph, plan.batch)
     keep_needed(model.graph, [plan.output])
     front, back = _Builder("enter"), _Builder("leave")
     entering = {plan.latent_input: _latent(front, plan)}
@@ -61,6 +61,8 @@ def rebuild(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
     for name, constant in plan.constants.items():
         entering[name] = _constant(front, constant.value, constant.shape, plan.batch)
     picture = _rename(model.graph, entering, plan.output)
+    if plan.batch is not None:
+        _free_batch(model.graph, plan.batch, front)
     _image(back, plan, picture, _declared(model.graph, plan.output))
     inputs = [helper.make_tensor_value_info("latent", _FLOAT, [_BATCH, plan.latent_dim])]
     if plan.classes:
@@ -93,22 +95,30 @@ def keep_needed(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
             items.remove(item)  # type: ignore[arg-type]
 
 
-def _free_batch(graph: onnx.GraphProto, batch: int) -> None:
-    """Let reshapes to a fixed batch take any."""
+def _free_batch(graph: onnx.GraphProto, batch: int, front: _Builder) -> None:
+    """Let operators that shape values to a fixed batch take any."""
     values = {item.name: item for item in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
             values[node.output[0]] = node.attribute[0].t
-    freed = []
-    for index, node in enumerate(graph.node):
-        if node.op_type != "Reshape" or node.input[1] not in values:
+    for node in graph.node:
+        place = _SHAPED_BY.get(node.op_type, len(node.input))
+        if place >= len(node.input) or node.input[place] not in values:
             continue
-        sides = numpy_helper.to_array(values[node.input[1]]).reshape(-1).tolist()
-        if sides and sides[0] == batch and -1 not in sides:
-            name = f"{node.input[1]}/free/{index}"
-            freed.append(numpy_helper.from_array(np.array([-1, *sides[1:]], np.int64), name))
-            node.input[1] = name
-    graph.initializer.extend(freed)
+        sides = numpy_helper.to_array(values[node.input[place]]).reshape(-1).tolist()
+        if not sides or sides[0] != batch:
+            continue
+        if node.op_type != "Reshape":
+            node.input[place] = _with_batch(front, sides[1:])
+        elif -1 not in sides:
+            node.input[place] = front.tensor(np.array([-1, *sides[1:]], np.int64), "free")
+
+
+def _with_batch(front: _Builder, sides: Sequence[int]) -> str:
+    """Return the name of a shape [batch, *sides]."""
+    size = front.node("Shape", ["latent"])
+    first = front.node("Gather", [size, front.tensor([0], "first")])
+    return front.node("Concat", [first, front.tensor(np.array(sides, np.int64), "sides")], axis=0)
 
 
 def _rename(graph: onnx.GraphProto, entering: dict[str, str], output: str) -> str:
@@ -167,10 +177,7 @@ def _constant(front: _Builder, value: Any, shape: tuple[int | None, ...], batch:
     name = front.tensor(value, "constant")
     fixed_batch = len(shape) > 1 and shape[0] == batch and value.shape[0] == 1
     if shape[:1] == (None,) or fixed_batch:
-        size = front.node("Shape", ["latent"])
-        first = front.node("Gather", [size, front.tensor([0], "first")])
-        sides = front.tensor(np.array([side or 0 for side in shape[1:]], np.int64), "sides")
-        return front.node("Expand", [name, front.node("Concat", [first, sides], axis=0)])
+        return front.node("Expand", [name, _with_batch(front, [side or 0 for side in shape[1:]])])
     if value.shape != shape:
         return front.node("Expand", [name, front.tensor(np.array(shape, np.int64), "sides")])
     return name

@@ -439,3 +439,47 @@ assert "torch" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def fixed(path: Path, op: str, sides: list[int]) -> Path:
+    """Give a generator of one picture at a time, with an operator that names a shape of that batch."""
+    weight = numpy_helper.from_array(np.random.default_rng(0).normal(0, 1, (8, 48)).astype(np.float32), "w")
+    shape = numpy_helper.from_array(np.array([1, 3, 4, 4]), "shape")
+    extra = numpy_helper.from_array(np.array(sides), "sides")
+    nodes = [
+        helper.make_node("MatMul", ["z", "w"], ["rows"]),
+        helper.make_node("Reshape", ["rows", "shape"], ["x"]),
+    ]
+    if op == "Resize":
+        nodes.append(helper.make_node("Resize", ["x", "", "", "sides"], ["y"], mode="nearest"))
+    else:
+        nodes.append(helper.make_node(op, ["x", "sides"], ["y"]))
+    nodes.append(helper.make_node("Tanh", ["y"], ["out"]))
+    graph = helper.make_graph(
+        nodes,
+        "fixed",
+        [helper.make_tensor_value_info("z", FLOAT, [1, 8])],
+        [helper.make_tensor_value_info("out", FLOAT, None)],
+        [weight, shape, extra],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("op", "sides"), [("Resize", [1, 3, 8, 8]), ("Expand", [1, 3, 4, 4]), ("Reshape", [1, 3, 2, 8])]
+)
+def test_a_batch_that_shapes_name_is_freed(tmp_path: Path, op: str, sides: list[int]) -> None:
+    assert_draws_the_same(fixed(tmp_path / "x.onnx", op, sides), tmp_path / "gen.onnx")
+
+
+def test_a_batch_that_cannot_be_freed(tmp_path: Path) -> None:
+    path = fixed(tmp_path / "x.onnx", "Reshape", [3, 4, 4])
+    model = onnx.load(path)
+    model.graph.node[-1].input[0] = "back"
+    model.graph.node.insert(3, helper.make_node("Reshape", ["y", "shape"], ["back"]))
+    onnx.save(model, path)
+    assert Generator.load(path, device="cpu").sample(2, seed=0).shape == (2, 4, 4, 3)
+    assert_refused(
+        path, "draws 1 at a time, and cannot be made to draw the same in any number; export it in eval"
+    )
