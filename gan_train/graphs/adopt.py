@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import hashlib
 import re
+import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -14,12 +15,12 @@ from typing import Any, Final
 import numpy as np
 import onnx
 
-from gan_infer import __version__, catalog, files, foreign, vet
+from gan_infer import __version__, catalog, files, foreign, loading, vet
 from gan_infer.devices import runtime_version
 from gan_infer.errors import ModelError, OptionError
 from gan_infer.foreign.plan import AdaptedSession, run_file
 from gan_infer.generator import Generator
-from gan_infer.metadata import KEY, Metadata
+from gan_infer.metadata import GENERATOR, KEY, Metadata
 from gan_infer.reading import Reading
 from gan_infer.session import Session
 from gan_train.graphs import amend, contract, mixing, outside, versions
@@ -30,7 +31,7 @@ COMPARED_BATCHES: Final = (1, 2, 7, 64)
 # Large generators are compared at smaller batches, in about so many seconds each.
 _PATIENCE_S: Final = 10.0
 _PROBES: Final = 4
-_RIGHT: Final = "in eval mode (network.eval()) and with a free batch (dynamic_shapes with torch.export.Dim, or dynamic_axes)"
+_RIGHT: Final = "in eval mode (network.eval()) and with a free batch (dynamic_shapes, or dynamic_axes)"
 _PLAIN: Final = re.compile(r"[\w.: -]{1,64}")
 
 
@@ -97,8 +98,8 @@ def adopt(
         if session.plan.batch is None:
             raise
         raise ModelError(
-            f"{path} draws {session.plan.batch} at a time, and cannot be made to draw the same in any number; "
-            f"export it {_RIGHT}, then adopt it again"
+            f"{path} draws {session.plan.batch} at a time, and cannot be made to draw the same in any "
+            f"number; export it {_RIGHT}, then adopt it again"
         ) from None
 
 
@@ -152,11 +153,18 @@ def _with_ir_version(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _open(model: onnx.ModelProto, path: Path, reading: Reading) -> Generator:
-    """Return the foreign model as the SDK opens such."""
-    body = model.SerializeToString()
-    vet.check(body, str(path))
-    session = foreign.adapt(Session(body, source=str(path), device="cpu"), body, str(path), reading)
-    return Generator(session, Metadata.from_json(session.metadata[KEY]), str(path))
+    """Return the foreign model, now in one piece, as the SDK opens foreign files."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / path.name
+        whole.write_bytes(model.SerializeToString())
+        try:
+            opened = loading.opened(whole, GENERATOR, "cpu", reading=reading)
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(whole), str(path))) from None
+        except OptionError as error:
+            raise OptionError(str(error).replace(str(whole), str(path))) from None
+    assert isinstance(opened.metadata, Metadata)
+    return Generator(opened.session, opened.metadata, str(path), opened.batch)
 
 
 def _describe(
