@@ -27,6 +27,7 @@ _COMMANDS: Final = (
     cls=console.Commands,
     package="gan_infer.commands",
     names=_COMMANDS,
+    extensions="gan_infer.commands",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="gan-infer")

@@ -18,23 +18,37 @@ from gan_infer.errors import GanError
 class Commands(click.Group):
     """Commands that are imported when they are asked for, so that one does not wait for the others.
 
-    Each is a function of a module of its own, both of the command's name.
+    Each is a function of a module of its own, both of the command's name. Installed packages add
+    theirs as entry points of the group `extensions`, which are looked up for --help and for a name
+    that is not among `names`.
     """
 
-    def __init__(self, *arguments: Any, package: str, names: tuple[str, ...], **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, package: str, names: tuple[str, ...], extensions: str = "", **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
-        self._package, self._names = package, names
+        self._package, self._names, self._extensions = package, names, extensions
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Give the commands' names, in the order in which `--help` lists them."""
-        return list(self._names)
+        """Return the commands' names, in the order in which `--help` lists them."""
+        return [*self._names, *self._added()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Give a command, None if there is none of the name."""
+        """Return a command, None if there is none of the name."""
         if cmd_name not in self._names:
-            return None
+            added = self._added().get(cmd_name)
+            return added.load() if added is not None else None
         command: click.Command = getattr(importlib.import_module(f"{self._package}.{cmd_name}"), cmd_name)
         return command
+
+    def _added(self) -> dict[str, Any]:
+        """Return name -> entry point of the commands that installed packages add."""
+        if not self._extensions:
+            return {}
+        from importlib.metadata import entry_points  # most commands do without
+
+        found = entry_points(group=self._extensions)
+        return {point.name: point for point in found if point.name not in self._names}
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -45,7 +59,7 @@ class Commands(click.Group):
         except click.UsageError as error:
             import difflib  # only who mistypes waits for it
 
-            if close := difflib.get_close_matches(args[0], self._names, 1):
+            if close := difflib.get_close_matches(args[0], self.list_commands(ctx), 1):
                 raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from None
             raise
 

@@ -13,7 +13,7 @@ from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, OptionError
 from gan_infer.metadata import GENERATOR, Direction, Metadata
 from gan_infer.model import BATCH, Model
-from gan_infer.reading import Reading
+from gan_infer.reading import Reading, Setting
 from gan_infer.session import AnySession
 from gan_infer.space import Space, as_latents, truncated
 
@@ -67,6 +67,8 @@ class Generator(Model[Metadata]):
         output: str | None = None,
         class_names: Sequence[str] | None = None,
         value_range: tuple[float, float] | None = None,
+        image_shape: Sequence[int] | None = None,
+        set_inputs: Mapping[str, Setting] | None = None,
         trust: bool = False,
     ) -> Generator:
         """Load a model file.
@@ -75,7 +77,7 @@ class Generator(Model[Metadata]):
         a moment; what was found is kept by the file's hash (SECURITY.md says what that holds off).
 
         An ONNX generator of other tools loads as well where its inputs and output can be recognised
-        (`gan_infer.foreign` says which) or are named, by the arguments before the last.
+        (`gan_infer.foreign` says which) or are named, by the seven arguments before the last.
 
         Args:
             source: a path, a folder that holds one .onnx file, the name of a shipped model,
@@ -93,6 +95,10 @@ class Generator(Model[Metadata]):
             output: a foreign file's output that is the picture.
             class_names: a foreign file's classes, in the order of their indices.
             value_range: (-1, 1), (0, 1) or (0, 255): what a foreign file gives for black and white.
+            image_shape: (28, 28), (32, 32, 3) or (3, 32, 32): how a foreign file's values of a
+                picture lie, in their order, where its output does not say.
+            set_inputs: a foreign file's inputs that stay constant, and the value of each: a number
+                or a flag, or several.
             trust: open a file that is not known without running it first in a process with limits, and
                 whatever its golden pictures are; for files of your own.
 
@@ -106,7 +112,7 @@ class Generator(Model[Metadata]):
                 argument for foreign files does not fit the file, or is given for one of ours.
         """
         names = tuple(class_names) if class_names is not None else None
-        reading = Reading(latent_input, label_input, output, names, value_range)
+        reading = Reading(latent_input, label_input, output, names, value_range, image_shape, set_inputs)
         opened = loading.opened(
             source, GENERATOR, device, providers, session_options, threads, reading, trust=trust
         )

@@ -19,6 +19,8 @@ from gan_infer.session import AnySession, Session
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+    from gan_infer.vet import Summary
+
 Signature = Mapping[str, tuple[str, tuple[int | None, ...]]]
 
 _CALLED: Final = {GENERATOR: "a generator", CRITIC: "a critic"}
@@ -78,9 +80,7 @@ def opened(
     file = catalog.read(source)
     verdict, metadata = admission.known(file.sha256), None
     if verdict is None:
-        from gan_infer import vet  # a file that is known needs none
-
-        vetted = vet.check(file.body, file.source)  # of the very bytes that the runtime gets
+        vetted = _vet(file.body, file.source)
         metadata = _described(vetted.metadata.get(KEY), kind, file.source, reading)
         verdict = (
             admission.trusted(vetted)
@@ -111,6 +111,18 @@ def opened(
     except BaseException:
         session.close()
         raise
+
+
+def _vet(body: bytes, source: str) -> Summary:
+    """Vet the very bytes that the runtime gets; what is refused is told with what would make it load."""
+    from gan_infer import vet  # a file that is known needs none
+
+    try:
+        return vet.check(body, source)
+    except ModelError as error:
+        from gan_infer import foreign  # most files pass
+
+        raise ModelError(foreign.advise(str(error), source)) from None
 
 
 def _described(

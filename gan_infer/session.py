@@ -219,9 +219,9 @@ class Session:
             options.enable_mem_pattern = False  # that provider's own demand
         if choice.wanted not in (None, devices.CPU):
             options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        # A failed try of a GPU is told by `note`, and of inputs that may be left out the runtime
-        # warns at each start; its log would say again what we know.
-        options.log_severity_level = 3
+        # A failed try of a GPU is told by `note`, a failed run by an error of ours, and of inputs that
+        # may be left out the runtime warns at each start; its log would say again what we know.
+        options.log_severity_level = 4
         return options
 
     def _running_on(self, opened: ort.InferenceSession) -> str:

@@ -20,7 +20,7 @@ from gan_infer.errors import OptionError
 from gan_infer.generator import Generator
 from gan_infer.metadata import Direction
 from gan_train import attributes
-from gan_train.export.amend import rounded
+from gan_train.graphs.amend import rounded
 
 Doubles = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from gan_infer import catalog, console
+from gan_infer.errors import OptionError
 
 if TYPE_CHECKING:
     from gan_infer.generator import Generator
@@ -73,6 +74,12 @@ sign = click.option(
     help="Sign by C2PA, with PEM files (needs the extra c2pa).",
 )
 
+
+def _join(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Return what was given to an option that may stand many times as lines of one text, for click."""
+    return "\n".join(values) or None
+
+
 _FOREIGN: Final = (
     click.option("--latent-input", help="Of a foreign model file: the input that takes latents."),
     click.option("--label-input", help="Of a foreign model file: the input that takes labels."),
@@ -82,6 +89,19 @@ _FOREIGN: Final = (
         "--value-range",
         type=click.Choice(["-1:1", "0:1", "0:255"]),
         help="Of a foreign model file: what it gives for black and white.",
+    ),
+    click.option(
+        "--image-shape",
+        metavar="28x28x1",
+        help="Of a foreign model file: how the values of a picture lie, 28x28x1 or 3x32x32.",
+    ),
+    click.option(
+        "--set",
+        "set_inputs",
+        multiple=True,
+        callback=_join,
+        metavar="NAME=VALUE",
+        help="Of a foreign model file: an input that stays constant, psi=0.7 or c=1,0,0; may be repeated.",
     ),
 )
 
@@ -106,13 +126,54 @@ def load(model: str, device: str, **foreign: str | None) -> Generator:
     """Load a model for a command; `foreign` are the options of that decorator."""
     from gan_infer.generator import Generator
 
-    given: dict[str, Any] = {name: value for name, value in foreign.items() if value is not None}
+    generator = Generator.load(model, device=device, trust=trusted(), **parse_foreign(foreign))
+    if generator.file_note:
+        console.say(f"note: {generator.file_note}")
+    return generator
+
+
+def parse_foreign(options: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return the options of `foreign` that were given, as `Generator.load` takes them.
+
+    Raises:
+        OptionError: one is not written as it should be.
+    """
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if "class_names" in given:
         given["class_names"] = [name.strip() for name in given["class_names"].split(",")]
     if "value_range" in given:
         low, high = given["value_range"].split(":")
         given["value_range"] = (float(low), float(high))
-    generator = Generator.load(model, device=device, trust=trusted(), **given)
-    if generator.file_note:
-        console.say(f"note: {generator.file_note}")
-    return generator
+    if "image_shape" in given:
+        given["image_shape"] = _parse_sides(given["image_shape"])
+    if "set_inputs" in given:
+        given["set_inputs"] = _parse_settings(given["set_inputs"])
+    return given
+
+
+def _parse_sides(text: str) -> tuple[int, ...]:
+    parts = text.lower().split("x")
+    if len(parts) not in (2, 3) or not all(part.isascii() and part.isdigit() for part in parts):
+        raise OptionError(f"--image-shape was {text!r}; write it like 28x28, 32x32x3 or 3x32x32")
+    return tuple(map(int, parts))
+
+
+def _parse_settings(lines: str) -> dict[str, list[float]]:
+    settings: dict[str, list[float]] = {}
+    for line in lines.split("\n"):
+        name, equals, value = line.rpartition("=")
+        if not equals or not name or name in settings:
+            raise OptionError(f"--set was {line!r}; write it like psi=0.7, each name once")
+        settings[name] = [_parse_number(part.strip(), line) for part in value.split(",") if value.strip()]
+    return settings
+
+
+def _parse_number(text: str, line: str) -> float:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return float(text)
+    except ValueError:
+        raise OptionError(
+            f"--set was {line!r}; write a number, true or false, or several parted by commas, like psi=0.7"
+        ) from None

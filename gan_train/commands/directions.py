@@ -67,7 +67,7 @@ def directions(
     files.check_writable(to)
     from gan_infer.generator import Generator
     from gan_train import directions as finder
-    from gan_train.export import amend
+    from gan_train.graphs import amend
 
     generator = Generator.load(model, device="cpu", trust=trusted())
     amend.own(Path(generator.source))  # a file of another tool is refused before the work

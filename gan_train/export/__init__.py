@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,14 +14,15 @@ import onnx
 import torch
 from torch import nn
 
-from gan_infer import __version__, files, golden
+from gan_infer import __version__, files
 from gan_infer.critic import Critic
 from gan_infer.errors import ModelError
 from gan_infer.generator import Generator
-from gan_infer.metadata import KEY, Golden, Metadata
+from gan_infer.metadata import KEY, Metadata
 from gan_infer.session import Session
 from gan_train import config, trained
-from gan_train.export import amend, graph, half, mixing
+from gan_train.export import graph, half
+from gan_train.graphs import amend, contract, mixing
 from gan_train.networks.pixels import PixelGenerator
 from gan_train.saying import Say, silent
 
@@ -35,7 +35,6 @@ TRUNCATION: Final = 0.9
 # How many of 256 levels a file may be off PyTorch's float32.
 # In float16, 1 was measured on four networks with random weights and 2 on 1,000 pictures of `fashion`.
 MOST_LEVELS: Final = {"float32": 1, "float16": 4}
-_GOLDEN: Final = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +123,7 @@ def write(generator: nn.Module, metadata: Metadata, to: Path, say: Say = silent)
             half.to_half(model)
         opened = _open(model, metadata)
         metadata = dataclasses.replace(
-            metadata, golden=_golden(opened), directions=amend.unnamed(model, metadata)
+            metadata, golden=contract.draw_golden(opened), directions=amend.unnamed(model, metadata)
         )
         onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
         graph.check(model)
@@ -190,17 +189,6 @@ def make_known(part: Path, to: Path, kind: type[Generator | Critic], say: Say) -
 def _open(model: onnx.ModelProto, metadata: Metadata) -> Generator:
     session = Session(model.SerializeToString(), source="the exported graph", device="cpu")
     return Generator(session, metadata, "the exported graph")
-
-
-def _golden(opened: Generator) -> tuple[Golden, ...]:
-    classes = len(opened.class_names)
-    pairs = [(seed, seed % classes if classes else None) for seed in range(_GOLDEN)]
-    pictures = [opened.sample(1, label, seed)[0] for seed, label in pairs]
-    kept = golden.keep_pictures(pictures)
-    return tuple(
-        Golden(seed, label, hashlib.sha256(picture.tobytes()).hexdigest(), png)
-        for (seed, label), picture, png in zip(pairs, pictures, kept, strict=True)
-    )
 
 
 def recipe_of(options: config.Config) -> dict[str, Any]:

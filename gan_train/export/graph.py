@@ -13,8 +13,8 @@ import onnx
 import torch
 from torch import nn
 
-from gan_infer.errors import ModelError
-from gan_infer.metadata import KEY, CriticMetadata, Metadata
+from gan_infer.metadata import Metadata
+from gan_train.graphs.contract import check, label, strip
 from gan_train.networks.pixels import PixelGenerator
 
 # Operators of 2022 are all that is needed, and let runtimes since then take the file.
@@ -63,45 +63,9 @@ def traced(network: nn.Module, inputs: Mapping[str, torch.Tensor], output: str, 
             verbose=False,
         )
     model: onnx.ModelProto = program.model_proto
-    _strip(model, name)
+    strip(model, name)
     model.ir_version = IR_VERSION
     return model
 
 
-def label(model: onnx.ModelProto, metadata: Metadata | CriticMetadata) -> None:
-    """Write into a model what it says of itself."""
-    model.producer_name, model.producer_version = "ganforge", metadata.versions.get("ganforge", "")
-    onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
-
-
-def check(model: onnx.ModelProto) -> None:
-    """Hold a model to the contract.
-
-    Raises:
-        ModelError: names the rule that is broken.
-    """
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"the exported graph fails the ONNX checker: {error}") from None
-    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
-    if domains or model.functions:
-        raise ModelError(f"the exported graph uses operators of other domains: {sorted(domains)}")
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
-        raise ModelError("the exported graph keeps tensors in other files")
-    if any(item.domain in ("", "ai.onnx") and item.version > 21 for item in model.opset_import):
-        raise ModelError("the exported graph needs operators newer than opset 21")
-
-
-def _strip(model: onnx.ModelProto, name: str) -> None:
-    """Drop what the exporter notes about this machine: stack traces, paths, module names."""
-    graph = model.graph
-    model.doc_string = graph.doc_string = ""
-    del model.metadata_props[:], graph.metadata_props[:]
-    graph.name = name
-    for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
-        item.doc_string = ""
-        del item.metadata_props[:]
-    del graph.value_info[:]  # shapes inside follow from the inputs
-    for tensor in graph.initializer:
-        del tensor.external_data[:]
+__all__ = ["check", "label", "to_onnx", "traced"]

@@ -14,7 +14,7 @@ import pytest
 from gan_infer import Generator, ModelError, OptionError
 from gan_infer.metadata import KEY
 from gan_train import cli, directions
-from gan_train.export import amend, factors, mixing
+from gan_train.graphs import amend, factors, mixing
 from tests.conftest import (
     BY_NORM,
     CONDITIONAL,

@@ -14,7 +14,7 @@ from gan_infer import files
 from gan_infer.errors import ModelError
 from gan_infer.generator import Generator
 from gan_infer.metadata import KEY, Direction, Metadata
-from gan_train.export import factors, graph, mixing
+from gan_train.graphs import contract, factors, mixing
 
 _BATCHES = (1, 7, 64)
 
@@ -77,7 +77,7 @@ def amend(source: Path, to: Path, directions: Sequence[Direction] = (), *, trust
     data = {**json.loads(described[KEY]), "directions": [dataclasses.asdict(each) for each in known.values()]}
     described[KEY] = json.dumps(data, ensure_ascii=False, sort_keys=True)
     onnx.helper.set_model_props(model, described)
-    graph.check(model)
+    contract.check(model)
     with files.replacing(to) as part:
         part.write_bytes(model.SerializeToString())
         after = Generator.load(part, device="cpu", trust=trust)

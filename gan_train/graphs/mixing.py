@@ -51,15 +51,18 @@ def add_label_weights(model: onnx.ModelProto, classes: int) -> bool:
         extra.append(helper.make_node("Where", [used, mixed, last.output[0]], [value], f"{value}_choose"))
         at = next(index for index, node in enumerate(nodes) if node.output[0] == last.output[0]) + 1
         nodes[at:at] = extra
-    axes = numpy_helper.from_array(np.array([1], np.int64), f"{NAME}_axis")
+    axes = [numpy_helper.from_array(np.array([1], np.int64), f"{NAME}_axis")]
+    most = helper.make_node("ReduceMax", [NAME, axes[0].name], [f"{NAME}_most"], f"{NAME}_reduce")
+    if any(item.domain == "" and item.version < 18 for item in model.opset_import):  # axes as they were then
+        most, axes = helper.make_node("ReduceMax", [NAME], [f"{NAME}_most"], f"{NAME}_reduce", axes=[1]), []
     first = [
-        helper.make_node("ReduceMax", [NAME, axes.name], [f"{NAME}_most"], f"{NAME}_reduce"),
+        most,
         helper.make_node("Cast", [f"{NAME}_most"], [used], f"{NAME}_cast", to=onnx.TensorProto.BOOL),
     ]
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in (*first, *nodes)]
     del graph.node[:]
     graph.node.extend(copies)
-    graph.initializer.extend([axes, numpy_helper.from_array(np.zeros((1, classes), np.float32), NAME)])
+    graph.initializer.extend([*axes, numpy_helper.from_array(np.zeros((1, classes), np.float32), NAME)])
     graph.input.append(helper.make_tensor_value_info(NAME, onnx.TensorProto.FLOAT, ["batch_or_1", classes]))
     return True
 

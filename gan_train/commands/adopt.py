@@ -1,0 +1,79 @@
+"""`gan-infer adopt`: a generator of another tool to one checked model file; needs the training extra."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gan_infer import console
+from gan_infer.commands import shared
+from gan_infer.errors import OptionError
+
+if TYPE_CHECKING:
+    from gan_train.graphs.adopt import Adopted
+
+
+@click.command()
+@click.argument("source", metavar="MODEL")
+@click.option("--to", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option("--name", help="The model's name.  [default: the file's]")
+@click.option("--licence", default="", help="Of the model, for its metadata.")
+@click.option("--intended-use", default="", help="For its metadata.")
+@shared.foreign
+def adopt(
+    source: str,
+    to: Path,
+    name: str | None,
+    licence: str,
+    intended_use: str,
+    **foreign: str | None,
+) -> None:
+    """Make one file of ours of another tool's generator, with the data beside it (x.onnx.data).
+
+    What it takes and gives is recognised, or told by the options; the new file draws the same
+    pictures. Needs the extra train.
+    """
+    if to.suffix.lower() != ".onnx":
+        raise OptionError(f"{to} does not end in .onnx; give a name that does")
+    given = shared.parse_foreign(foreign)
+    if importlib.util.find_spec("onnx") is None:
+        raise OptionError('adopt needs onnx, not installed here; install it: pip install "ganforge[train]"')
+    from gan_infer.reading import Reading
+    from gan_train.graphs.adopt import adopt as write
+
+    if "class_names" in given:
+        given["class_names"] = tuple(given["class_names"])
+    _tell(
+        write(
+            source,
+            to,
+            Reading(**given),
+            name=name,
+            licence=licence,
+            intended_use=intended_use,
+            say=console.say,
+        )
+    )
+
+
+def _tell(written: Adopted) -> None:
+    metadata = written.metadata
+    label = ", label int64 [batch]" if metadata.conditional else ""
+    mixes = f", label_weights float32 [batch, {len(metadata.class_names)}]" if written.mixes else ""
+    facts = {
+        "file": f"{written.path}, {written.size_bytes / 1e6:.2f} MB",
+        "inputs": f"latent float32 [batch, {metadata.latent_dim}]{label}{mixes}",
+        "output": f"image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]",
+    }
+    if metadata.class_names:
+        names = metadata.class_names
+        facts["classes"] = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    facts["read as"] = metadata.preparation.partition("read as: ")[2]
+    batches = ", ".join(map(str, written.batches))
+    apart = f"at most {written.difference} of 256 levels" if written.difference else "none"
+    facts["difference"] = f"{apart} from the foreign file, at batches {batches}"
+    for word, fact in facts.items():
+        click.echo(console.plain(f"{word:<11} {fact}"))

@@ -1,0 +1,262 @@
+"""From a generator of another tool to one checked file of ours, which draws the same pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import hashlib
+import re
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+
+from gan_infer import __version__, catalog, files, foreign, loading, vet
+from gan_infer.devices import runtime_version
+from gan_infer.errors import ModelError, OptionError
+from gan_infer.foreign.plan import AdaptedSession, run_file
+from gan_infer.generator import Generator
+from gan_infer.metadata import GENERATOR, KEY, Metadata
+from gan_infer.reading import Reading
+from gan_infer.session import Session
+from gan_train.graphs import amend, contract, mixing, outside, versions
+from gan_train.graphs.rebuild import keep_needed, rebuild
+from gan_train.saying import Say, silent
+
+COMPARED_BATCHES: Final = (1, 2, 7, 64)
+# Large generators are compared at smaller batches, in about so many seconds each.
+_PATIENCE_S: Final = 10.0
+_PROBES: Final = 4
+_RIGHT: Final = "in eval mode (network.eval()) and with a free batch (dynamic_shapes, or dynamic_axes)"
+_PLAIN: Final = re.compile(r"[\w.: -]{1,64}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Adopted:
+    """What was written.
+
+    Attributes:
+        difference: the largest from the foreign file's pictures, in levels of 256.
+        batches: at which batches they were compared.
+        mixes: whether labels can be mixed.
+    """
+
+    path: Path
+    size_bytes: int
+    difference: int
+    batches: tuple[int, ...]
+    mixes: bool
+    metadata: Metadata
+
+
+def adopt(
+    source: str,
+    to: Path,
+    reading: Reading | None = None,
+    *,
+    name: str | None = None,
+    licence: str = "",
+    intended_use: str = "",
+    say: Say = silent,
+) -> Adopted:
+    """Write a foreign generator, with the data that lie beside it, as a model file of ours.
+
+    The file takes its name only after it gave the foreign file's pictures at several batch sizes, to
+    one level of 256; else nothing is left behind.
+
+    Args:
+        source: as `catalog.find` takes it.
+        reading: how the foreign file is to be read, where that cannot be recognised.
+        name: of the model; by default the foreign file's.
+        say: told what had to be changed.
+
+    Raises:
+        ModelError: the file or its data are refused, cannot be recognised, or cannot be written so.
+        OptionError: `reading` does not fit the file, or `to` cannot be written.
+    """
+    path = catalog.find(source)
+    _check_target(path, to)
+    read_as = reading or Reading()
+    model = _read(path, read_as)
+    found = versions.opset_of(model)
+    converted = versions.convert(model, str(path))
+    if converted is not model:
+        say(f"note: converted from operator set {found} to {versions.opset_of(converted)}")
+    # What the vetting takes is compared as it came, and else as it was converted.
+    taken = _within(found, vet.OPSETS) and _within(model.ir_version, vet.IR_VERSIONS)
+    original = _open(model if taken else _with_ir_version(converted), path, read_as)
+    session = original._session
+    assert isinstance(session, AdaptedSession)
+    described = _describe(original.metadata, session, path, name, licence, intended_use)
+    try:
+        return _write(converted, session, described, to, original, str(path))
+    except ModelError:
+        if session.plan.batch is None:
+            raise
+        raise ModelError(
+            f"{path} draws {session.plan.batch} at a time, and cannot be made to draw the same in any "
+            f"number; export it {_RIGHT}, then adopt it again"
+        ) from None
+
+
+def _write(
+    model: onnx.ModelProto,
+    session: AdaptedSession,
+    described: Metadata,
+    to: Path,
+    original: Generator,
+    source: str,
+) -> Adopted:
+    """Write the foreign model by the contract; it takes its name once it draws the same pictures."""
+    adopted = rebuild(model, session.plan)
+    _finish(adopted, described, source)
+    with files.replacing(to) as part:
+        body = adopted.SerializeToString()
+        part.write_bytes(body)
+        opened = Generator.load(part, device="cpu")
+        difference, batches = compare(original, opened, source)
+    return Adopted(to, len(body), difference, batches, opened.mixes_labels, opened.metadata)
+
+
+def _check_target(path: Path, to: Path) -> None:
+    if to.exists() and to.resolve() == path.resolve():
+        raise OptionError(f"{to} is the file that is read; give another name with --to")
+    files.check_writable(to)
+
+
+def _read(path: Path, reading: Reading) -> onnx.ModelProto:
+    """Return the foreign model in one piece, vetted."""
+    model = outside.read_whole(path)
+    if any(entry.key == KEY for entry in model.metadata_props):
+        raise ModelError(f"{path} is a file of ours already; use it as it is")
+    versions.drop_unused_domains(model, str(path))
+    if reading.output in [item.name for item in model.graph.output]:
+        keep_needed(model.graph, [str(reading.output)])
+    try:
+        versions.vet_before(model, str(path))
+    except ModelError as error:
+        raise ModelError(foreign.advise(str(error), str(path))) from None
+    return model
+
+
+def _within(version_: int, ends: tuple[int, int]) -> bool:
+    return ends[0] <= version_ <= ends[1]
+
+
+def _with_ir_version(model: onnx.ModelProto) -> onnx.ModelProto:
+    versions.set_ir_version(model)
+    return model
+
+
+def _open(model: onnx.ModelProto, path: Path, reading: Reading) -> Generator:
+    """Return the foreign model, now in one piece, as the SDK opens foreign files."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / path.name
+        whole.write_bytes(model.SerializeToString())
+        try:
+            opened = loading.opened(whole, GENERATOR, "cpu", reading=reading)
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(whole), str(path))) from None
+        except OptionError as error:
+            raise OptionError(str(error).replace(str(whole), str(path))) from None
+    assert isinstance(opened.metadata, Metadata)
+    return Generator(opened.session, opened.metadata, str(path), opened.batch)
+
+
+def _describe(
+    found: Metadata, session: AdaptedSession, path: Path, name: str | None, licence: str, intended_use: str
+) -> Metadata:
+    """Return what the file will say of itself, golden pictures and directions aside."""
+    plan = session.plan
+    preparation = f"adopted from {found.preparation}"
+    for each in (plan.latent_input, plan.label_input, plan.output, *plan.constants):
+        if each and not _PLAIN.fullmatch(each):  # the names in a file may be paths
+            preparation = preparation.replace(repr(each), "(of another name)")
+    body = path.read_bytes()
+    return dataclasses.replace(
+        found,
+        name=name or path.stem,
+        preparation=preparation,
+        recipe={"adopted": {"sha256": hashlib.sha256(body).hexdigest(), "bytes": len(body)}},
+        licence=licence,
+        intended_use=intended_use,
+        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        versions={"ganforge": __version__, "onnx": version("onnx"), "onnxruntime": runtime_version()},
+    )
+
+
+def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> None:
+    """Make a rebuilt graph a file of ours: versions, mixes, what it says of itself.
+
+    Raises:
+        ModelError: it breaks the contract, or gives what is no number.
+    """
+    versions.set_ir_version(model)
+    mixing.add_label_weights(model, len(described.class_names))
+    half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
+    described = dataclasses.replace(described, precision="float16" if half else "float32")
+    contract.label(model, described)
+    contract.check(model)
+    body = model.SerializeToString()
+    vet.check(body, source)
+    opened = Generator(Session(body, source=source, device="cpu"), described, source)
+    described = dataclasses.replace(
+        described, golden=contract.draw_golden(opened), directions=amend.unnamed(model, described)
+    )
+    contract.label(model, described)
+
+
+def compare(original: Generator, adopted: Generator, source: str) -> tuple[int, tuple[int, ...]]:
+    """Hold the pictures of the new file to those of the foreign one.
+
+    Returns:
+        the largest difference in levels, and the batches at which they were compared.
+
+    Raises:
+        ModelError: a level differs by more than 1, or a picture depends on its batch.
+    """
+    _check_finite(original, source)
+    first: np.ndarray[Any, Any] | None = None
+    largest, compared, spent = 0, [], 0.0
+    for count in COMPARED_BATCHES:
+        if compared and spent * count / compared[-1] > _PATIENCE_S:
+            break
+        started = time.monotonic()
+        latent = original.latents(range(count))
+        labels = np.arange(count) % len(original.class_names) if original.conditional else None
+        got = adopted(latent, labels)
+        largest = max(largest, _apart(got, original(latent, labels)))
+        if first is None:
+            first = got
+        if largest > 1 or _apart(first, got[: len(first)]) > 1:
+            raise ModelError(
+                f"{source} draws other pictures in a batch of {count} than alone, so that no seed would name "
+                f"one; export it {_RIGHT}, then adopt it again"
+            )
+        spent = time.monotonic() - started
+        compared.append(count)
+    if original.mixes_labels and adopted.mixes_labels and len(original.class_names) > 1:
+        weights = np.zeros((1, len(original.class_names)), np.float32)
+        weights[0, :2] = 0.25, 0.75
+        latent = original.latents([0])
+        largest = max(largest, _apart(adopted(latent, weights), original(latent, weights)))
+    return largest, tuple(compared)
+
+
+def _apart(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> int:
+    return int(np.abs(left.astype(np.int16) - right.astype(np.int16)).max(initial=0))
+
+
+def _check_finite(original: Generator, source: str) -> None:
+    session = original._session
+    assert isinstance(session, AdaptedSession)
+    labels = np.arange(_PROBES) % len(original.class_names) if original.conditional else None
+    values = run_file(session._session, session.plan, original.latents(range(_PROBES)), labels)
+    if not np.isfinite(values.astype(np.float32)).all():
+        raise ModelError(
+            f"{source} gives values that are no numbers (NaN); export a network that was trained"
+        )

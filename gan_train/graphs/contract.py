@@ -1,0 +1,68 @@
+"""Holds an ONNX graph to the contract of model files, strips and labels it; it writes no files."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import onnx
+
+from gan_infer import golden
+from gan_infer.errors import ModelError
+from gan_infer.generator import Generator
+from gan_infer.metadata import KEY, CriticMetadata, Golden, Metadata
+
+MAX_OPSET: Final = 21
+MAX_IR_VERSION: Final = 10
+_GOLDEN: Final = 4
+
+
+def label(model: onnx.ModelProto, metadata: Metadata | CriticMetadata) -> None:
+    """Write into a model what it says of itself."""
+    model.producer_name, model.producer_version = "ganforge", metadata.versions.get("ganforge", "")
+    onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
+
+
+def check(model: onnx.ModelProto) -> None:
+    """Hold a model to the contract.
+
+    Raises:
+        ModelError: names the rule that is broken.
+    """
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(f"the exported graph fails the ONNX checker: {error}") from None
+    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
+    if domains or model.functions:
+        raise ModelError(f"the exported graph uses operators of other domains: {sorted(domains)}")
+    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in model.graph.initializer):
+        raise ModelError("the exported graph keeps tensors in other files")
+    if any(item.domain in ("", "ai.onnx") and item.version > MAX_OPSET for item in model.opset_import):
+        raise ModelError(f"the exported graph needs operators newer than opset {MAX_OPSET}")
+
+
+def strip(model: onnx.ModelProto, name: str) -> None:
+    """Drop what the exporter notes about this machine: stack traces, paths, module names."""
+    graph = model.graph
+    model.doc_string = graph.doc_string = ""
+    del model.metadata_props[:], graph.metadata_props[:]
+    graph.name = name
+    for item in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    del graph.value_info[:]  # shapes inside follow from the inputs
+    for tensor in graph.initializer:
+        del tensor.external_data[:]
+
+
+def draw_golden(opened: Generator) -> tuple[Golden, ...]:
+    """Return the first few seeds, each of another class, with their pictures and the hashes of these."""
+    classes = len(opened.class_names)
+    pairs = [(seed, seed % classes if classes else None) for seed in range(_GOLDEN)]
+    pictures = [opened.sample(1, label, seed)[0] for seed, label in pairs]
+    kept = golden.keep_pictures(pictures)
+    return tuple(
+        Golden(seed, label, hashlib.sha256(picture.tobytes()).hexdigest(), png)
+        for (seed, label), picture, png in zip(pairs, pictures, kept, strict=True)
+    )
