@@ -115,8 +115,9 @@ def _chosen(
         yield batch, seeds.tolist()
 
 
-def _classes(generator: Generator, label: str | None, asked: Sequence[int]) -> list[int | str | None]:
+def _classes(generator: Generator, label: str | None, asked: Sequence[int]) -> list[str | None]:
     """Give the label of each seed that was asked for: a candidate keeps it, whatever its own seed."""
     if label is not None or not generator.conditional:
         return [label] * len(asked)
-    return [seed % len(generator.class_names) for seed in asked]
+    names = generator.class_names
+    return [names[seed % len(names)] for seed in asked]

@@ -183,7 +183,7 @@ def _golden(opened: Generator) -> tuple[Golden, ...]:
     classes = len(opened.class_names)
     pairs = [(seed, seed % classes if classes else None) for seed in range(_GOLDEN)]
     return tuple(
-        Golden(seed, label, hashlib.sha256(opened.sample(1, label, seed).tobytes()).hexdigest())
+        Golden(seed, label, hashlib.sha256(opened.sample(1, seed=seed).tobytes()).hexdigest())
         for seed, label in pairs
     )
 
