@@ -93,4 +93,4 @@ def edit(
     if len(names) > 1:
         named = (edits.find(generator.directions, name).name for name in names)
         console.say(f"rows, from the top: {', '.join(named)}")
-    click.echo(to)
+    console.echo(to)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gan_infer import console
 from gan_infer.commands import shared
 
 
@@ -53,4 +54,4 @@ def grid(
     factor = scale or images.factor_for(*generator.image_shape[:2])
     told = generator.grid_provenance(label, chosen, rows, cols, psi=psi, scale=factor) if provenance else None
     images.save(images.enlarge(sheet, factor), to, told, signer)
-    click.echo(to)
+    console.echo(to)

@@ -51,16 +51,16 @@ def models(to: Path | None, provenance: bool, as_json: bool) -> None:
     if to is not None:
         _write_sheet([row.name for row in rows if not row.problem], to, provenance)
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        console.echo_json([dataclasses.asdict(row) for row in rows], indent=2)
         return
     width = max((len(row.name) for row in rows), default=0)
     for row in rows:
         classes = f"{len(row.classes)} classes" if row.classes else "no classes"
         about = row.problem or f"{row.image:<10} {classes:<12} {row.licence or '(no licence given)'}"
         line = f"{row.name:<{width}}  {row.bytes / 1e6:7.2f} MB  {about}  {row.folder}"
-        click.echo(console.plain(line).rstrip())
+        console.echo(line.rstrip())
     if to is not None:
-        click.echo(to)
+        console.echo(to)
 
 
 def _row(name: str, path: Path) -> Row:

@@ -113,7 +113,7 @@ def write(
         animation.write((images.enlarge(frame, factor) for frame in frames), to, rate, told)
     else:
         images.save(images.enlarge(images.tile(frames, columns), factor), to, told)
-    click.echo(to)
+    console.echo(to)
 
 
 def _count(seconds: float, rate: int) -> int:

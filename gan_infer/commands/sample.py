@@ -95,7 +95,7 @@ def sample(
                 shown = spent
                 left = spent / done * (n - done)
                 console.say(f"{done:,} of {n:,} pictures, {left:.0f} s left")
-    click.echo(to)
+    console.echo(to)
 
 
 def _drawn(generator: Generator, n: int, label: str | None, first: int, psi: float) -> Drawn:
