@@ -62,7 +62,7 @@ def edit(
     from gan_infer import edits, images
     from gan_infer.errors import OptionError
 
-    images.format_of(to)  # a bad name is told before the work, not after
+    kind = images.format_of(to)  # a bad name is told before the work, not after
     if seed is not None and latent is not None:
         raise OptionError("both --seed and --latent were given; give one")
     start: Any = seed or 0
@@ -76,9 +76,10 @@ def edit(
         known = generator.class_names
         of = known[found] if 0 <= found < len(known) else f"index:{found}"
     names = chosen or tuple(generator.directions) or ("1",)  # the last is refused, with what to do
+    factor = scale or images.factor_for(*generator.image_shape[:2])
+    images.check_sheet(len(names), steps, generator.image_shape, factor, kind)
     rows = [generator.edit(start, of, {name: amounts}, psi=psi) for name in names]
     sheet = images.tile(np.concatenate(rows), steps)
-    factor = scale or images.factor_for(*generator.image_shape[:2])
     told = None
     if provenance:
         told = dataclasses.replace(

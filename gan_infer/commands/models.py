@@ -90,7 +90,9 @@ def _write_sheet(names: list[str], to: Path, provenance: bool) -> None:
 
     if not names:
         raise ModelError("there are no models to draw; leave --to out, or install ganforge again")
-    drawn = [_strip(name) for name in names]
+    drawn = _strips(names)
+    if len(drawn) < len(names):
+        console.say(f"{to} shows the first {len(drawn):,} of {len(names):,} models")
     strips = [strip for strip, _ in drawn]
     width = max(strip.width for strip in strips)
     from PIL import Image
@@ -101,6 +103,21 @@ def _write_sheet(names: list[str], to: Path, provenance: bool) -> None:
         sheet.paste(strip, (0, top))
         top += strip.height
     images.save(np.asarray(sheet), to, _told([told for _, told in drawn]) if provenance else None)
+
+
+def _strips(names: list[str]) -> list[tuple[Image.Image, Provenance]]:
+    """Draw the strips of the first models, as many as make a sheet that viewers open."""
+    from gan_infer import images
+
+    drawn: list[tuple[Image.Image, Provenance]] = []
+    height = 0
+    for name in names:
+        strip, told = _strip(name)
+        height += strip.height
+        if drawn and height > images.VIEWABLE_SIDE:
+            break
+        drawn.append((strip, told))
+    return drawn
 
 
 def _told(strips: list[Provenance]) -> Provenance:

@@ -131,8 +131,7 @@ def _best(run: Path, measured: Lines) -> Mapping[str, Any] | None:
 
 def _events(events: Lines) -> str:
     items = "".join(
-        f"<li><b>{escape(event['kind'])}</b> at {event['images_seen']:,} images: "
-        f"{escape(event['text'])}</li>"
+        f"<li><b>{escape(event['kind'])}</b> at {event['images_seen']:,} images: {escape(event['text'])}</li>"
         for event in events
     )
     return _section("What happened", f'<ol class="events">{items}</ol>') if items else ""
@@ -363,8 +362,7 @@ def _written(value: Any) -> str:
 
 def _table(rows: Mapping[str, str]) -> str:
     cells = "".join(
-        f"<tr><th scope=row>{escape(name)}</th><td>{escape(value)}</td></tr>"
-        for name, value in rows.items()
+        f"<tr><th scope=row>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows.items()
     )
     return f"<table>{cells}</table>"
 
