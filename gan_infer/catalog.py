@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
 
-from gan_infer import files
+from gan_infer import files, strict
 from gan_infer.errors import ModelError
 
 DEFAULT: Final = "digits"
@@ -198,7 +198,7 @@ def _root() -> Path:
 def _catalog() -> dict[str, Any]:
     path = _root() / CATALOG_FILE
     try:
-        catalog = json.loads(path.read_text())
+        catalog = strict.read(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({error}); install ganforge again") from None
     return catalog if isinstance(catalog, dict) else {}

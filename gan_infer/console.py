@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import json
 import math
-import re
 import sys
 from typing import Any, NoReturn
 
 import click
 
 from gan_infer.errors import GanError
+from gan_infer.escaping import plain
 
 
 class Commands(click.Group):
@@ -96,10 +97,10 @@ def run(command: click.Command, name: str) -> NoReturn:
         say(f"{name}: {error}")
         sys.exit(1)
     except click.UsageError as error:
-        error.show()
+        _show(error)
         sys.exit(2)
     except click.ClickException as error:
-        error.show()
+        _show(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         say(f"{name}: interrupted")
@@ -127,6 +128,18 @@ def say(text: str) -> None:
     print(plain(" ".join(text.split("\n"))), file=sys.stderr, flush=True)
 
 
-def plain(text: str) -> str:
-    """Write out what would steer a terminal; a model file's texts are its writer's."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], text)
+def echo(result: object) -> None:
+    """Write a line of results to stdout; what would steer a terminal is written out."""
+    click.echo(plain(str(result)))
+
+
+def echo_json(result: object, indent: int | None = None) -> None:
+    """Write a result to stdout as JSON, in ASCII, for the same reason."""
+    click.echo(json.dumps(result, indent=indent).replace("\x7f", "\\u007f"))
+
+
+def _show(error: click.ClickException) -> None:
+    """Show a wrong use of the command line as click does, with the words that were typed written out."""
+    lines = error.message.expandtabs(4).split("\n")
+    error.message = "\n".join(map(plain, lines))
+    error.show()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from gan_infer import strict
 from gan_infer.errors import DataError, OptionError
 from gan_infer.metadata import Direction
 
@@ -144,7 +144,7 @@ def read_latent(path: Path) -> tuple[npt.NDArray[np.float32], int | None]:
     label = None
     try:
         if path.suffix.lower() == ".json":
-            held = json.loads(path.read_text(encoding="utf-8"))
+            held = strict.read(path.read_text(encoding="utf-8"))
             values, label = held["latent"], held.get("label_index")
         else:
             values = np.load(path, allow_pickle=False)

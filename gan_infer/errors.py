@@ -8,12 +8,18 @@
     +-- DataError            training pictures cannot be read or used
     +-- TrainingError        a run cannot go on (its numbers stopped being finite)
 
-Each message says what was given, what was expected and what to do.
+Each message says what was given, what was expected and what to do, in one line that is safe to print
+whatever file its words were taken from.
 """
+
+from gan_infer.escaping import plain
 
 
 class GanError(Exception):
     """Base of every error that ganforge raises on purpose."""
+
+    def __init__(self, *arguments: object) -> None:
+        super().__init__(*(plain(each) if isinstance(each, str) else each for each in arguments))
 
 
 class ModelError(GanError):

@@ -335,7 +335,9 @@ class Generator(Model[Metadata]):
         """Lay pictures out on one sheet.
 
         On a conditional model without `label`, and without `rows`, each row is a class and each
-        column a seed. Otherwise the seeds fill the sheet row by row.
+        column a seed; of very many classes the first are shown, as many as make a sheet that viewers
+        open (16,383 pixels at 64 a picture). Otherwise the seeds fill the sheet row by row: give `label`
+        a list of classes, one a seed, to choose which.
 
         Args:
             label: as in `sample`; one for all, or one a seed.

@@ -29,6 +29,8 @@ _MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 # Pixels between and around the pictures of a sheet; records of provenance count on it.
 GAP: Final = 2
 MAX_SHEET_BYTES: Final = 512 * 1024**2
+# Pixels of a side up to which a sheet that nobody asked to be larger stays: viewers and WebP take it.
+VIEWABLE_SIDE: Final = 16_383
 # How many pixels a side of a file of a format can have.
 LONGEST_SIDE: Final = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535, "MP4": 16_384}
 FORMATS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
@@ -148,6 +150,34 @@ def check_side(height: int, width: int, kind: str) -> None:
             f"{width}x{height} pixels are too many for {kind}, whose files hold at most {longest:,} a side; "
             "ask for fewer pictures or a smaller scale, or give a name that ends in .png"
         )
+
+
+def check_sheet(rows: int, columns: int, shape: tuple[int, int, int], factor: int, kind: str) -> None:
+    """Refuse, before it is drawn, a sheet that could not be held or written.
+
+    Args:
+        rows, columns: of pictures, laid out as `tile` does.
+        shape: (height, width, channels) of a picture.
+        factor: how often pixels are to be repeated, as by `enlarge`.
+        kind: a format that FORMATS names.
+
+    Raises:
+        OptionError: it would fill more than 512 MiB, or a side is too long for the format.
+    """
+    height, width = (
+        factor * (count * (side + GAP) + GAP) for count, side in zip((rows, columns), shape, strict=False)
+    )
+    if height * width * shape[2] > MAX_SHEET_BYTES:
+        raise OptionError(
+            f"a sheet of {rows:,} by {columns:,} pictures, enlarged {factor} times, is too large: "
+            f"{width:,}x{height:,} pixels; ask for fewer pictures or a smaller scale"
+        )
+    check_side(height, width, kind)
+
+
+def rows_that_fit(height: int, width: int) -> int:
+    """Give how many rows of pictures, enlarged as people are shown them, make a sheet that viewers open."""
+    return max(1, (VIEWABLE_SIDE // factor_for(height, width) - GAP) // (height + GAP))
 
 
 class _Named(io.BytesIO):

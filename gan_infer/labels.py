@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -10,13 +9,15 @@ import numpy as np
 
 from gan_infer import mixes
 from gan_infer.errors import LabelError
+from gan_infer.names import Names
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Labels = npt.NDArray[np.int64]
     Weights = npt.NDArray[np.float32]
-    Label = int | str
+    from gan_infer.names import Label
+
     Mix = Mapping[Label, float]
     LabelSpec = Label | Mix | Sequence[Label | Mix] | npt.NDArray[np.integer[Any]] | None
 
@@ -37,33 +38,19 @@ class Classes:
         self.model = model
         self.mixes = mixes
         self._indices = range(len(names))
-        self._index = {name: index for index, name in enumerate(names)}
+        self._known = Names(names, model)
 
     def index(self, label: Label) -> int:
-        """Give the index of a class named by index, by name, or by an index written as text.
-
-        A text is first looked up as a name, then read as an index.
+        """Return the index of the class that a label names, by the rule of `names.Names`.
 
         Raises:
-            LabelError: no such class, or the model is unconditional.
+            LabelError: no such class, a number that could name two, or the model is unconditional.
         """
         if not self.names:
             raise LabelError(
                 f"label {label!r} was given, but model {self.model!r} is unconditional; leave it out"
             )
-        if isinstance(label, str):
-            if label in self._index:
-                return self._index[label]
-            if label.isascii() and label.isdigit() and len(label) < 10:
-                return self.index(int(label))
-            raise self.no_such(label)
-        try:
-            index = operator.index(label)
-        except TypeError:
-            raise self.no_such(label) from None
-        if isinstance(label, bool) or index not in self._indices:
-            raise self.no_such(label)
-        return index
+        return self._known.index(label)
 
     def each(self, label: LabelSpec, count: int) -> Labels | Weights | int | None:
         """Give one for all of `count` pictures, one each, or None where no label is given.
@@ -76,9 +63,10 @@ class Classes:
         """
         if label is None:
             return None
-        if isinstance(label, (int, str, Mapping)) or np.ndim(label) == 0:  # type: ignore[arg-type]
+        listed = isinstance(label, Sequence) and not isinstance(label, (str, bytes, bytearray))
+        if not listed and not getattr(label, "ndim", 0):
             return self.one(label)  # type: ignore[arg-type]
-        each = [self.one(item) for item in label]
+        each = [self.one(item) for item in label]  # type: ignore[union-attr,arg-type]
         if len(each) != count:
             raise LabelError(f"{len(each)} labels were given for {count} pictures; give one, or one each")
         if all(isinstance(item, int) for item in each):
@@ -91,10 +79,11 @@ class Classes:
         Raises:
             LabelError: as `each`.
         """
-        if isinstance(label, str) and ":" in label and label not in self._index and self.names:
-            label = mixes.parse(label)  # type: ignore[assignment]
         if not isinstance(label, Mapping):
-            return self.index(label)
+            if not isinstance(label, str) or not self.names or not self._known.may_be_mix(label):
+                return self.index(label)
+            label = mixes.parse(label, self._known)  # type: ignore[assignment]
+            assert isinstance(label, Mapping)
         mix: dict[int, float] = {}
         for key, weight in label.items():
             index = self.index(key)
@@ -145,15 +134,20 @@ class Classes:
         # A single label of the graph's own type: of a small model's picture the rest would be 1 % or 2 %.
         if count == 1 and isinstance(labels, np.ndarray) and labels.dtype is _INT64 and labels.shape == (1,):
             if labels.item() not in self._indices:
-                raise self.no_such(labels.item())
+                raise self._known.no_such(labels.item())
             return labels
-        array = np.asarray(labels)
+        try:
+            array = np.asarray(labels)
+        except (TypeError, ValueError):
+            raise LabelError(
+                f"labels were given that are no array; give {count} integers, {wanted}"
+            ) from None
         if array.dtype.kind not in "iu" or array.shape != (count,):
             return self._other(labels, array, count, wanted)
         array = np.ascontiguousarray(array, np.int64)
         # As unsigned numbers negative labels are huge, so the largest tells of both ends.
         if array.view(np.uint64).max() not in self._indices:
-            raise self.no_such(int(array[(array < 0) | (array >= len(self.names))][0]))
+            raise self._known.no_such(int(array[(array < 0) | (array >= len(self.names))][0]))
         return array
 
     def as_weights(self, labels: Labels | Weights | int) -> Weights:
@@ -204,15 +198,6 @@ class Classes:
                 f"{what} were given, but the file of model {self.model!r} cannot mix labels; give one class, "
                 "or mend a file that gan-train wrote by: gan-train directions --model MODEL --to MODEL"
             )
-
-    def no_such(self, label: object) -> LabelError:
-        """Give the error for a label that is no class."""
-        count = len(self.names)
-        shown = ", ".join(self.names[:20]) + (", ..." if count > 20 else "")
-        return LabelError(
-            f"label {label!r} is no class of model {self.model!r}; "
-            f"give a name ({shown}) or an index from 0 to {count - 1}"
-        )
 
     def _other(
         self, labels: npt.ArrayLike | Mix, array: npt.NDArray[Any], count: int, wanted: str

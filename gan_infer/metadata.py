@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
+from gan_infer import strict
 from gan_infer.errors import ModelError
 from gan_infer.latents import ALGORITHM, DISTRIBUTIONS, SEED_LIMIT
 
@@ -26,8 +28,9 @@ MAX_SIDE: Final = 8_192
 MAX_CLASSES: Final = 100_000
 CHANNELS: Final = (1, 3, 4)
 MAX_DIRECTIONS: Final = 256
-# Halves of a character that JSON can write alone, and that nothing can print.
-_LONE: Final = re.compile("[\ud800-\udfff]")
+# Characters: of names of models and classes, and of any other text.
+MAX_NAME: Final = 1_024
+MAX_TEXT: Final = 65_536
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,8 +91,9 @@ class Described:
         return self.height, self.width, self.channels
 
     def to_json(self) -> str:
-        """Give the text that stands under `KEY` in the file."""
-        return json.dumps(dataclasses.asdict(cast(Any, self)), ensure_ascii=False, sort_keys=True)
+        """Return the text that stands under `KEY` in the file; a measure that is no number is null there."""
+        told = _finite_or_none(dataclasses.asdict(cast(Any, self)))
+        return json.dumps(told, ensure_ascii=False, sort_keys=True, allow_nan=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,31 +140,9 @@ class Metadata(Described):
                 file is of a newer major format version.
         """
         known = _known(cls, text, GENERATOR)
-        for needed in ("name", "latent_dim", "height", "width", "channels"):
-            if needed not in known:
-                raise _bad(needed, "nothing", "a value")
-        _expect_int(known, "latent_dim", 1, MAX_LATENT_DIM)
-        _check_shared(known)
-        truncation = known.get("truncation", 1.0)
-        _expect(
-            type(truncation) in (int, float) and 0 < truncation <= 2,
-            "truncation",
-            truncation,
-            "a number over 0, at most 2",
-        )
-        distribution = known.get("latent_distribution", "normal")
-        _expect(distribution in DISTRIBUTIONS, "latent_distribution", distribution, f"one of {DISTRIBUTIONS}")
-        algorithm = known.get("latent_algorithm", ALGORITHM)
-        _expect(algorithm == ALGORITHM, "latent_algorithm", algorithm, repr(ALGORITHM))
-        known["metrics"] = _objects("metrics", known.get("metrics", []))
-        known["golden"] = tuple(
-            _golden(item, len(known["class_names"])) for item in _objects("golden", known.get("golden", []))
-        )
-        known["directions"] = _directions(
-            _objects("directions", known.get("directions", [])),
-            known["latent_dim"],
-            len(known["class_names"]),
-        )
+        classes = len(known["class_names"])
+        known["golden"] = tuple(_golden(item, classes) for item in known.get("golden", ()))
+        known["directions"] = _directions(known.get("directions", ()), known["latent_dim"], classes)
         return cls(**known)
 
 
@@ -215,17 +197,17 @@ class CriticMetadata(Described):
             ModelError: as `Metadata.from_json`.
         """
         known = _known(cls, text, CRITIC)
-        for needed in ("name", "height", "width", "channels"):
-            if needed not in known:
-                raise _bad(needed, "nothing", "a value")
-        _check_shared(known)
-        fit = known.get("fit", "crop")
-        _expect(fit in ("crop", "pad"), "fit", fit, "'crop' or 'pad'")
-        known["golden"] = tuple(
-            _golden_score(item, len(known["class_names"]))
-            for item in _objects("golden", known.get("golden", []))
-        )
+        classes = len(known["class_names"])
+        known["golden"] = tuple(_golden_score(item, classes) for item in known.get("golden", ()))
         return cls(**known)
+
+
+def _finite_or_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite_or_none(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite_or_none(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def kind_of(text: str) -> str:
@@ -241,38 +223,32 @@ def kind_of(text: str) -> str:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"the model's {KEY!r} metadata is no JSON ({error}); export it again") from None
+        data = strict.read(text)
+    except ValueError as error:
+        raise ModelError(
+            f"the model's {KEY!r} metadata cannot be read as JSON ({error}); export it again"
+        ) from None
     if not isinstance(data, dict):
         raise ModelError(f"the model's {KEY!r} metadata is no JSON object; export it again")
-    if "\\u" in text and _LONE.search(json.dumps(data, ensure_ascii=False)):
-        raise ModelError(f"the model's {KEY!r} metadata holds what is no Unicode text; export it again")
     _check_version(data.get("format_version"))
     return data
 
 
 def _known(cls: type[Metadata | CriticMetadata], text: str, kind: str) -> dict[str, Any]:
-    """Give the keys that a class has; texts, objects and the file's kind are checked."""
+    """Return the keys that a class has, each held to its rule."""
     data = _parsed(text)
-    fields = dataclasses.fields(cls)
-    known = {field.name: data[field.name] for field in fields if field.name in data}
-    for field in fields:
-        type_ = str(field.type)  # a text, annotations being postponed
-        if type_ == "str" and field.name in known:
-            _expect(isinstance(known[field.name], str), field.name, known[field.name], "a text")
-        if type_.startswith("Mapping") and field.name in known:
-            _expect(isinstance(known[field.name], dict), field.name, known[field.name], "an object")
-    _expect(known.get("kind", GENERATOR) == kind, "kind", known.get("kind", GENERATOR), repr(kind))
+    _expect(data.get("kind", GENERATOR) == kind, "kind", data.get("kind", GENERATOR), repr(kind))
+    known: dict[str, Any] = {"class_names": ()}
+    for field in dataclasses.fields(cls):
+        if field.name not in data:
+            if field.default is field.default_factory is dataclasses.MISSING:
+                raise _bad(field.name, "nothing", "a value")
+            continue
+        value = data[field.name]
+        right, wanted = _RULES.get(field.name, _text(MAX_TEXT))
+        _expect(right(value), field.name, value, wanted)
+        known[field.name] = tuple(value) if isinstance(value, list) else value
     return known
-
-
-def _check_shared(known: dict[str, Any]) -> None:
-    _expect_int(known, "height", 1, MAX_SIDE)
-    _expect_int(known, "width", 1, MAX_SIDE)
-    _expect_int(known, "images_seen", 0, 2**63)
-    _expect(known["channels"] in CHANNELS, "channels", known["channels"], f"one of {CHANNELS}")
-    known["class_names"] = _class_names(known.get("class_names", []))
 
 
 def _check_version(version: object) -> None:
@@ -286,23 +262,81 @@ def _check_version(version: object) -> None:
         )
 
 
-def _class_names(value: object) -> tuple[str, ...]:
-    right = (
+# Whether a value is right, and in words what is.
+Rule = tuple[Callable[[Any], bool], str]
+
+
+def _text(most: int) -> Rule:
+    return lambda value: type(value) is str and len(value) <= most, f"a text of at most {most:,} characters"
+
+
+def _whole(low: int, high: int) -> Rule:
+    return lambda value: type(value) is int and low <= value <= high, f"an integer from {low} to {high}"
+
+
+def _one_of(*values: object) -> Rule:
+    return lambda value: any(type(value) is type(each) and value == each for each in values), (
+        f"one of {', '.join(map(repr, values))}"
+    )
+
+
+def _number(low: float, high: float, wanted: str) -> Rule:
+    return lambda value: type(value) in (int, float) and low < value <= high, wanted
+
+
+def _is_class_names(value: Any) -> bool:
+    return (
         isinstance(value, list)
         and len(value) <= MAX_CLASSES
-        and all(isinstance(name, str) and name for name in value)
+        and all(isinstance(name, str) and 0 < len(name) <= MAX_NAME for name in value)
         and len(set(value)) == len(value)
     )
-    _expect(right, "class_names", value, "a list of different, non-empty texts")
-    assert isinstance(value, list)
-    return tuple(value)
 
 
-def _objects(field: str, value: object) -> tuple[dict[str, Any], ...]:
-    right = isinstance(value, list) and all(isinstance(item, dict) for item in value)
-    _expect(right, field, value, "a list of objects")
-    assert isinstance(value, list)
-    return tuple(value)
+def _is_measurement(value: Any) -> bool:
+    """Say whether a value is as a run measures: images seen, numbers by name, and how they came about."""
+    return (
+        isinstance(value, dict)
+        and _whole(0, 2**63)[0](value.get("images_seen", 0))
+        and isinstance(values := value.get("values", {}), dict)
+        and all(each is None or type(each) in (int, float) for each in values.values())
+    )
+
+
+def _is_list_of(right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(right, value))
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+# What each key holds; those that are not listed are texts.
+_RULES: Final[Mapping[str, Rule]] = {
+    "name": _text(MAX_NAME),
+    "latent_dim": _whole(1, MAX_LATENT_DIM),
+    "height": _whole(1, MAX_SIDE),
+    "width": _whole(1, MAX_SIDE),
+    "channels": _one_of(*CHANNELS),
+    "images_seen": _whole(0, 2**63),
+    "class_names": (
+        _is_class_names,
+        f"a list of different, non-empty texts of at most {MAX_NAME:,} characters",
+    ),
+    "truncation": _number(0, 2, "a number over 0, at most 2"),
+    "latent_distribution": _one_of(*DISTRIBUTIONS),
+    "latent_algorithm": _one_of(ALGORITHM),
+    "fit": _one_of("crop", "pad"),
+    "recipe": (_is_object, "an object"),
+    "calibration": (_is_object, "an object"),
+    "versions": (
+        lambda value: isinstance(value, dict) and all(map(_text(MAX_NAME)[0], value.values())),
+        "an object of texts",
+    ),
+    "metrics": (_is_list_of(_is_measurement), "a list of measurements"),
+    "golden": (_is_list_of(_is_object), "a list of objects"),
+    "directions": (_is_list_of(_is_object), "a list of objects"),
+}
 
 
 def _golden(item: dict[str, Any], classes: int) -> Golden:
@@ -319,7 +353,7 @@ def _golden(item: dict[str, Any], classes: int) -> Golden:
     return Golden(int(seed or 0), label, str(digest), str(png))
 
 
-def _directions(items: tuple[dict[str, Any], ...], dim: int, classes: int) -> tuple[Direction, ...]:
+def _directions(items: Sequence[dict[str, Any]], dim: int, classes: int) -> tuple[Direction, ...]:
     directions = tuple(_direction(item, dim, classes) for item in items)
     names = [direction.name for direction in directions]
     right = len(set(names)) == len(names) <= MAX_DIRECTIONS
@@ -333,7 +367,7 @@ def _direction(item: dict[str, Any], dim: int, classes: int) -> Direction:
     right = (
         isinstance(name, str)
         and 0 < len(name) <= 64
-        and isinstance(source, str)
+        and _text(MAX_TEXT)[0](source)
         and _finite([scale])
         and _finite(vector, dim)
         and isinstance(own, list)
@@ -360,14 +394,10 @@ def _golden_score(item: dict[str, Any], classes: int) -> GoldenScore:
         isinstance(png, str)
         and (label is None if classes == 0 else type(label) is int and 0 <= label < classes)
         and type(realness) in (int, float)
+        and 0 <= realness <= 1
     )
-    _expect(right, "golden", item, "a png, a label of the model and a realness")
+    _expect(right, "golden", item, "a png, a label of the model and a realness from 0 to 1")
     return GoldenScore(str(png), label, float(realness or 0.0))
-
-
-def _expect_int(known: dict[str, Any], field: str, low: int, high: int) -> None:
-    value = known.get(field, low)
-    _expect(type(value) is int and low <= value <= high, field, value, f"an integer from {low} to {high}")
 
 
 def _expect(right: bool, field: str, value: object, wanted: str) -> None:

@@ -1,10 +1,10 @@
-"""Mixes of labels, as people write them, to weights; it knows no models and no class names."""
+"""Mixes of labels, as people write them, to weights."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -13,27 +13,77 @@ from gan_infer.errors import LabelError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_EXAMPLE = "write it like 4:0.7,9:0.3"
+    from gan_infer.names import Names
+
+    Part = tuple[str, float]
+
+_EXAMPLE: Final = "write it like 4:0.7,9:0.3"
+_CLEAR: Final = "give indices, like index:4:0.7,index:9:0.3"
+# A mix of more classes is no mix that anybody types, and reading it would take long.
+_MOST_PIECES: Final = 1000
 
 
-def parse(text: str) -> dict[str, float]:
-    """Read "4:0.7,9:0.3" as {"4": 0.7, "9": 0.3}; names may hold colons, but no commas.
+def parse(text: str, names: Names) -> dict[str, float]:
+    """Read "4:0.7,9:0.3" as {"4": 0.7, "9": 0.3}.
+
+    Each part is a label, as `names` reads it, a colon and a weight; commas stand between parts. Names
+    may hold colons and commas: of all the ways to cut the text, the one is taken by which every part
+    is a class of the model.
 
     Raises:
-        LabelError: a part is no name, colon and number, or a name stands there twice.
+        LabelError: a part is no label, colon and number, a label stands there twice, or two ways to
+            cut it are right.
     """
-    mix: dict[str, float] = {}
-    for part in text.split(","):
-        name, colon, weight = part.rpartition(":")
-        try:
-            value = float(weight) if colon and weight.isascii() and "_" not in weight else math.nan
-        except ValueError:
-            value = math.nan
-        if not name.strip() or math.isnan(value):
-            raise LabelError(f"the label mix {text!r} does not parse at {part.strip()!r}; {_EXAMPLE}")
-        if name.strip() in mix:
-            raise LabelError(f"the label mix {text!r} has {name.strip()!r} twice; give each class once")
-        mix[name.strip()] = value
+    pieces = text.split(",")
+    if len(pieces) > _MOST_PIECES:
+        raise LabelError(f"the label mix {text[:40]!r}... has {len(pieces):,} parts; give fewer")
+    commas = max(name.count(",") for name in names.names)
+    ways = _ways(pieces, names, commas + 1) if commas else []
+    if len(ways) > 1:
+        raise LabelError(f"the label mix {text!r} can be read in two ways: {ways[0]} or {ways[1]}; {_CLEAR}")
+    if ways:
+        return _joined(ways[0], text)
+    parts = []
+    for piece in pieces:
+        part = _part(piece, names)
+        if part is None:
+            raise LabelError(f"the label mix {text!r} does not parse at {piece.strip()!r}; {_EXAMPLE}")
+        parts.append(part)
+    return _joined(parts, text)
+
+
+def _ways(pieces: list[str], names: Names, most: int) -> list[list[Part]]:
+    """Return up to two ways to join pieces, up to `most` at once, to parts that are all classes."""
+    # From the last piece back: the ways to read all from a place on, two of them at most.
+    ways: list[list[list[Part]]] = [[] for _ in pieces] + [[[]]]
+    for first in range(len(pieces) - 1, -1, -1):
+        for last in range(first, min(first + most, len(pieces))):
+            if not ways[last + 1] or len(ways[first]) == 2:
+                continue
+            part = _part(",".join(pieces[first : last + 1]), names)
+            if part is not None and names.is_class(part[0]):
+                ways[first] += [[part, *rest] for rest in ways[last + 1]]
+        del ways[first][2:]
+    return ways[0]
+
+
+def _part(piece: str, names: Names) -> Part | None:
+    """Return the label and the weight of one part, None where it is none."""
+    label, colon, weight = piece.rpartition(":")
+    try:
+        value = float(weight) if colon and weight.isascii() and "_" not in weight else math.nan
+    except ValueError:
+        value = math.nan
+    if names.chosen(label) is None:  # spaces may belong to a name
+        label = label.strip()
+    return None if not label or math.isnan(value) else (label, value)
+
+
+def _joined(parts: list[Part], text: str) -> dict[str, float]:
+    mix = dict(parts)
+    if len(mix) != len(parts):
+        twice = next(label for label, _ in parts if [part[0] for part in parts].count(label) > 1)
+        raise LabelError(f"the label mix {text!r} has {twice!r} twice; give each class once")
     return mix
 
 

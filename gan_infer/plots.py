@@ -12,6 +12,7 @@ import numpy as np
 
 from gan_infer import files
 from gan_infer.errors import OptionError
+from gan_infer.escaping import plain
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -164,7 +165,7 @@ def _painted(shapes: Sequence[Shape]) -> Any:
 
 
 def _frame(title: str, below: str, heights: Sequence[tuple[float, str]], most: float) -> list[Shape]:
-    shapes: list[Shape] = [Words(_WIDTH / 2, 20, title)]
+    shapes: list[Shape] = [Words(_WIDTH / 2, 20, plain(title))]
     for value, text in heights:
         y = _y(value / most)
         shapes.append(Stroke([(_x(0), y), (_x(1), y)], _FAINT))

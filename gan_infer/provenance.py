@@ -38,7 +38,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from gan_infer import files, packets
+from gan_infer import files, packets, strict
 from gan_infer.errors import DataError
 from gan_infer.latents import parse_seeds
 from gan_infer.version import __version__
@@ -148,10 +148,9 @@ class Provenance:
                 name of the picture.
         """
         try:
-            data = json.loads(text)
-            json.dumps(data, ensure_ascii=False, allow_nan=False).encode()  # text and numbers throughout
-        except (ValueError, RecursionError):
-            raise DataError("carries a record of provenance that is no JSON") from None
+            data = strict.read(text)
+        except ValueError as error:
+            raise DataError(f"carries a record of provenance that is no JSON: {str(error)[:200]}") from None
         if not isinstance(data, dict):
             raise DataError("carries a record of provenance that is no JSON object")
         version = _field(data, "provenance", str, "")
@@ -285,7 +284,9 @@ def _labels(items: list[Any], count: int) -> tuple[Label, ...]:
     if len(items) not in {0, 1, count}:
         raise DataError(f"carries provenance with {len(items)} labels for {count} seeds")
     for item in items:
-        mix = isinstance(item, dict) and all(type(weight) in (int, float) for weight in item.values())
+        mix = isinstance(item, dict) and all(
+            type(weight) in (int, float) and weight >= 0 for weight in item.values()
+        )
         if not mix and not isinstance(item, str):
             raise DataError(f"carries provenance with the label {str(item)[:40]!r}, which is none")
     return tuple(items * count if len(items) == 1 else items)

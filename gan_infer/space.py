@@ -41,6 +41,7 @@ class Space:
         self._latent_dim = metadata.latent_dim
         self._distribution = metadata.latent_distribution
         self._classes = classes
+        self._rows = images.rows_that_fit(metadata.height, metadata.width)  # of a sheet with a row a class
         self._levels = metadata.height * metadata.width * metadata.channels  # of one picture
 
     def count(self, n: object, name: str = "n") -> int:
@@ -137,20 +138,22 @@ class Space:
     ) -> tuple[npt.NDArray[np.uint64], Labels | Weights | None, int]:
         """Give the seeds and labels of a sheet, in layout order, and its columns.
 
+        Of more classes than make a sheet that viewers open, the first are laid out.
+
         Raises:
             OptionError, LabelError: as `Generator.grid`.
         """
         by_class = label is None and rows is None and bool(self._classes.names)
         chosen = None if seeds is None else latents.seed_array(seeds)
         count = None if chosen is None else len(chosen)
-        down, across = sheets.layout(count, rows, columns, len(self._classes.names) if by_class else 0)
+        shown = min(len(self._classes.names), self._rows) if by_class else 0
+        down, across = sheets.layout(count, rows, columns, shown)
         if down * across * self._levels > images.MAX_SHEET_BYTES:
             raise OptionError(f"a sheet of {down:,} by {across:,} pictures is too large; ask for fewer")
         if chosen is None:
             chosen = np.arange(across if by_class else down * across, dtype=np.uint64)
         if by_class:
-            classes = np.repeat(np.arange(len(self._classes.names)), len(chosen))
-            return np.tile(chosen, len(self._classes.names)), classes, across
+            return np.tile(chosen, shown), np.repeat(np.arange(shown), len(chosen)), across
         return chosen, self._classes.of_seeds(self._classes.each(label, len(chosen)), chosen), across
 
     def _mode(self, mode: str | None) -> str:

@@ -215,7 +215,13 @@ def _expected_size(record: Provenance, generator: Generator) -> tuple[int, int, 
                 raise ValueError
             pictures = len(directions) * len(amounts)
         elif record.kind in ("walk", "morph"):
-            pictures = int(record.more["steps"])
+            pictures, rate = record.more["steps"], record.more.get("rate", 25)
+            if (
+                type(pictures) is not int
+                or type(rate) not in (int, float)
+                or not 0 < rate <= animation.MAX_RATE
+            ):
+                raise ValueError
             frames = 1 if record.columns else pictures
         elif record.kind == PICTURE and pictures != 1:
             raise ValueError

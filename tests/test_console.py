@@ -52,7 +52,7 @@ def test_a_command_does_not_wait_for_the_others() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the names of files are text")
-def test_names_of_files_that_are_no_text_are_printed_as_they_are(tmp_path: Path) -> None:
+def test_names_of_files_that_are_no_text_are_printed_escaped(tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff.png")
     (tmp_path / name).write_text("no picture")
     done = subprocess.run(
@@ -67,7 +67,7 @@ def test_names_of_files_that_are_no_text_are_printed_as_they_are(tmp_path: Path)
         check=False,
     )
     assert (done.returncode, done.stderr) == (1, b"")
-    assert done.stdout == b"no provenance: \xff.png: carries no provenance\n"
+    assert done.stdout == b"no provenance: \\udcff.png: carries no provenance\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

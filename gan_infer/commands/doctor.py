@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import click
+
+from gan_infer import console
 
 
 @click.command()
@@ -19,13 +20,13 @@ def doctor(context: click.Context, as_json: bool) -> None:
     for finding in examination.examine():
         found.append(finding)
         if not as_json:
-            click.echo(f"{finding.state:<8} {finding.name:<19} {' '.join(finding.text.split())}")
+            console.echo(f"{finding.state:<8} {finding.name:<19} {' '.join(finding.text.split())}")
             if finding.mend:
-                click.echo(f"{'':<8} {'':<19} type: {finding.mend}")
+                console.echo(f"{'':<8} {'':<19} type: {finding.mend}")
     problems = sum(finding.state == "problem" for finding in found)
     if as_json:
         facts = {"problems": problems, "findings": [dataclasses.asdict(finding) for finding in found]}
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        console.echo_json(facts, indent=2)
     else:
-        click.echo(f"{problems or 'no'} problem{'' if problems == 1 else 's'} found")
+        console.echo(f"{problems or 'no'} problem{'' if problems == 1 else 's'} found")
     context.exit(1 if problems else 0)

@@ -62,20 +62,24 @@ def edit(
     from gan_infer import edits, images
     from gan_infer.errors import OptionError
 
-    images.format_of(to)  # a bad name is told before the work, not after
+    kind = images.format_of(to)  # a bad name is told before the work, not after
     if seed is not None and latent is not None:
         raise OptionError("both --seed and --latent were given; give one")
     start: Any = seed or 0
     of: Any = label
+    found = None
     if latent is not None:
         start, found = edits.read_latent(latent)
-        of = found if label is None else label
     amounts = np.linspace(*edits.parse_range(ends), steps)
     generator = shared.load(model, device, **foreign)
+    if label is None and found is not None:
+        known = generator.class_names
+        of = known[found] if 0 <= found < len(known) else f"index:{found}"
     names = chosen or tuple(generator.directions) or ("1",)  # the last is refused, with what to do
+    factor = scale or images.factor_for(*generator.image_shape[:2])
+    images.check_sheet(len(names), steps, generator.image_shape, factor, kind)
     rows = [generator.edit(start, of, {name: amounts}, psi=psi) for name in names]
     sheet = images.tile(np.concatenate(rows), steps)
-    factor = scale or images.factor_for(*generator.image_shape[:2])
     told = None
     if provenance:
         told = dataclasses.replace(
@@ -88,6 +92,6 @@ def edit(
             told = dataclasses.replace(told.without_lists(), kind="edited latent")
     images.save(images.enlarge(sheet, factor), to, told)
     if len(names) > 1:
-        known = generator.directions
-        console.say(f"rows, from the top: {', '.join(edits.find(known, name).name for name in names)}")
-    click.echo(to)
+        named = (edits.find(generator.directions, name).name for name in names)
+        console.say(f"rows, from the top: {', '.join(named)}")
+    console.echo(to)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from gan_infer import console
 from gan_infer.commands import shared
 
 
@@ -42,15 +43,22 @@ def grid(
     to: Path,
     **foreign: str | None,
 ) -> None:
-    """Write one sheet of pictures; without --label, a row a class."""
+    """Write one sheet of pictures; without --label and --rows, a row a class."""
     from gan_infer import images, latents
 
-    images.format_of(to)  # a bad name is told before the work, not after
+    kind = images.format_of(to)  # a bad name is told before the work, not after
     signer = shared.signer(sign)
     chosen = None if seeds is None else latents.parse_seeds(seeds)
     generator = shared.load(model, device, **foreign)
-    sheet = generator.grid(label, chosen, rows, cols, psi=psi)
     factor = scale or images.factor_for(*generator.image_shape[:2])
-    told = generator.grid_provenance(label, chosen, rows, cols, psi=psi, scale=factor) if provenance else None
-    images.save(images.enlarge(sheet, factor), to, told, signer)
-    click.echo(to)
+    told = generator.grid_provenance(label, chosen, rows, cols, psi=psi, scale=factor)
+    down, classes = -(-len(told.seeds) // told.columns), len(generator.class_names)
+    images.check_sheet(down, told.columns, generator.image_shape, factor, kind)
+    sheet = generator.grid(label, chosen, rows, cols, psi=psi)
+    images.save(images.enlarge(sheet, factor), to, told if provenance else None, signer)
+    if label is None and rows is None and down < classes:
+        console.say(
+            f"rows are the first {down:,} of {classes:,} classes; choose another by --label, or give --rows "
+            "and --cols, and --seeds, whose classes follow one another"
+        )
+    console.echo(to)

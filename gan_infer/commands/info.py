@@ -39,7 +39,7 @@ def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
         **metadata,
     }
     if as_json:
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        console.echo_json(facts, indent=2)
         return
     facts["golden"] = checking.detail(compared, generator.metadata.kind) if compared else ""
     del facts["golden_result"]
@@ -50,7 +50,7 @@ def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
     facts["image"] = f"{height}x{width}x{channels} (height x width x channels)"
     for name, value in facts.items():
         if value not in ("", [], {}):
-            click.echo(console.plain(f"{name.replace('_', ' '):<20} {_in_words(value)}"))
+            console.echo(f"{name.replace('_', ' '):<20} {_in_words(value)}")
 
 
 def _in_words(value: object) -> str:

@@ -51,16 +51,16 @@ def models(to: Path | None, provenance: bool, as_json: bool) -> None:
     if to is not None:
         _write_sheet([row.name for row in rows if not row.problem], to, provenance)
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        console.echo_json([dataclasses.asdict(row) for row in rows], indent=2)
         return
     width = max((len(row.name) for row in rows), default=0)
     for row in rows:
         classes = f"{len(row.classes)} classes" if row.classes else "no classes"
         about = row.problem or f"{row.image:<10} {classes:<12} {row.licence or '(no licence given)'}"
         line = f"{row.name:<{width}}  {row.bytes / 1e6:7.2f} MB  {about}  {row.folder}"
-        click.echo(console.plain(line).rstrip())
+        console.echo(line.rstrip())
     if to is not None:
-        click.echo(to)
+        console.echo(to)
 
 
 def _row(name: str, path: Path) -> Row:
@@ -90,7 +90,9 @@ def _write_sheet(names: list[str], to: Path, provenance: bool) -> None:
 
     if not names:
         raise ModelError("there are no models to draw; leave --to out, or install ganforge again")
-    drawn = [_strip(name) for name in names]
+    drawn = _strips(names)
+    if len(drawn) < len(names):
+        console.say(f"{to} shows the first {len(drawn):,} of {len(names):,} models")
     strips = [strip for strip, _ in drawn]
     width = max(strip.width for strip in strips)
     from PIL import Image
@@ -101,6 +103,21 @@ def _write_sheet(names: list[str], to: Path, provenance: bool) -> None:
         sheet.paste(strip, (0, top))
         top += strip.height
     images.save(np.asarray(sheet), to, _told([told for _, told in drawn]) if provenance else None)
+
+
+def _strips(names: list[str]) -> list[tuple[Image.Image, Provenance]]:
+    """Draw the strips of the first models, as many as make a sheet that viewers open."""
+    from gan_infer import images
+
+    drawn: list[tuple[Image.Image, Provenance]] = []
+    height = 0
+    for name in names:
+        strip, told = _strip(name)
+        height += strip.height
+        if drawn and height > images.VIEWABLE_SIDE:
+            break
+        drawn.append((strip, told))
+    return drawn
 
 
 def _told(strips: list[Provenance]) -> Provenance:

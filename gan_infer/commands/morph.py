@@ -57,4 +57,4 @@ def morph(
             kind="morph",
             more={"way": "loop" if sheet is None else "interpolate"},
         )
-    moving.write(draw, to, seconds, rate, sheet, scale, told)
+    moving.write(draw, generator.image_shape, to, seconds, rate, sheet, scale, told)

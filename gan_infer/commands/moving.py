@@ -89,6 +89,7 @@ def check(to: Path, sheet: int | None, seconds: float, rate: int) -> None:
 
 def write(
     draw: Draw,
+    shape: tuple[int, int, int],
     to: Path,
     seconds: float,
     rate: int,
@@ -96,16 +97,20 @@ def write(
     scale: int | None,
     told: Provenance | None = None,
 ) -> None:
-    """Write the frames that `draw` gives as an animation, or as a sheet of one or more rows.
+    """Write the frames that `draw` gives, of `shape`, as an animation, or as a sheet of one or more rows.
 
     `told` says how they are come by, but for what is settled here: their number, rate and size.
     """
     from gan_infer import animation, images
 
-    frames = draw(sheet or _count(seconds, rate))
     smallest = _AT_LEAST if sheet is None else 64
-    factor = scale or images.factor_for(frames.shape[1], frames.shape[2], smallest)
+    factor = scale or images.factor_for(shape[0], shape[1], smallest)
     columns = 0 if sheet is None else min(sheet, 16)
+    if sheet is None:
+        images.check_side(shape[0] * factor, shape[1] * factor, animation.format_of(to))
+    else:
+        images.check_sheet(-(-sheet // columns), columns, shape, factor, images.format_of(to))
+    frames = draw(sheet or _count(seconds, rate))
     if told is not None:
         more = {**told.more, "steps": len(frames), **({"rate": rate} if sheet is None else {})}
         told = dataclasses.replace(told, columns=columns, scale=factor, more=more)
@@ -113,7 +118,7 @@ def write(
         animation.write((images.enlarge(frame, factor) for frame in frames), to, rate, told)
     else:
         images.save(images.enlarge(images.tile(frames, columns), factor), to, told)
-    click.echo(to)
+    console.echo(to)
 
 
 def _count(seconds: float, rate: int) -> int:

@@ -96,7 +96,7 @@ def sample(
                 shown = spent
                 left = spent / done * (n - done)
                 console.say(f"{done:,} of {n:,} pictures, {left:.0f} s left")
-    click.echo(to)
+    console.echo(to)
 
 
 def _drawn(generator: Generator, n: int, label: str | None, first: int, psi: float) -> Drawn:
@@ -116,8 +116,9 @@ def _chosen(
         yield batch, seeds.tolist()
 
 
-def _classes(generator: Generator, label: str | None, asked: Sequence[int]) -> list[int | str | None]:
+def _classes(generator: Generator, label: str | None, asked: Sequence[int]) -> list[str | None]:
     """Give the label of each seed that was asked for: a candidate keeps it, whatever its own seed."""
     if label is not None or not generator.conditional:
         return [label] * len(asked)
-    return [seed % len(generator.class_names) for seed in asked]
+    names = generator.class_names
+    return [names[seed % len(names)] for seed in asked]

@@ -59,14 +59,17 @@ def verify(
             good = False
             continue
         good = good and verdict.result == SAME
-        click.echo(_as_json(path, verdict) if as_json else f"{verdict.result}: {path}: {verdict.detail}")
+        if as_json:
+            console.echo_json(_facts(path, verdict))
+        else:
+            console.echo(f"{verdict.result}: {path}: {verdict.detail}")
     return 0 if good else 1
 
 
-def _as_json(path: Path, verdict: Verdict) -> str:
+def _facts(path: Path, verdict: Verdict) -> dict[str, Any]:
     told: dict[str, Any] = {"picture": str(path)}
     for field in dataclasses.fields(verdict):
         if field.name != "record":
             told[field.name] = getattr(verdict, field.name)
     told["provenance"] = None if verdict.record is None else json.loads(verdict.record.to_json())
-    return json.dumps(told, ensure_ascii=False)
+    return told

@@ -47,6 +47,7 @@ def walk(
         )
     moving.write(
         lambda count: generator.loop(chosen, count, mode, label, psi=psi),  # type: ignore[arg-type]
+        generator.image_shape,
         to,
         seconds,
         rate,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from gan_infer import console
 from gan_train import config as options
 from gan_train.commands.shared import decoding
 from gan_train.commands.shared import size as size_option
@@ -61,7 +62,7 @@ def check(
         click.echo(json.dumps(dataclasses.asdict(found)))
     else:
         for line in lines(found):
-            click.echo(_encodable(line))
+            console.echo(_encodable(line))
     return 0 if found.accepted else 1
 
 

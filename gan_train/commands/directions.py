@@ -78,14 +78,14 @@ def directions(
     if examples and name:
         found.append(finder.by_examples(generator, *examples, name))
     written = amend.amend(Path(generator.source), to, [each.direction for each in found], trust=trusted())
-    click.echo(f"file        {to}, {to.stat().st_size / 1e6:.2f} MB")
-    click.echo(f"directions  {', '.join(written.directions) or '-'}")
+    console.echo(f"file        {to}, {to.stat().st_size / 1e6:.2f} MB")
+    console.echo(f"directions  {', '.join(written.directions) or '-'}")
     for each in found:
         if each.explained is not None:
             share = f"{each.explained:.0%} of its variance within a class explained"
-            click.echo(f"{each.direction.name:<11} {share}")
+            console.echo(f"{each.direction.name:<11} {share}")
     if written.conditional:
-        click.echo(f"label mixes {'yes' if written.mixes_labels else 'no'}")
+        console.echo(f"label mixes {'yes' if written.mixes_labels else 'no'}")
 
 
 def _seeds(text: str) -> list[int]:

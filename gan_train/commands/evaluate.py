@@ -98,7 +98,7 @@ def evaluate(
     if to is not None:
         _write_sheet(evaluator, subject, conditional, to)
     for line in _json(subject, scores, evaluator) if as_json else _table(subject, scores, evaluator):
-        click.echo(line)
+        console.echo(line)
 
 
 def matched(pictures: PictureSet, class_names: tuple[str, ...]) -> tuple[PictureSet, bool]:

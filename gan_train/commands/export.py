@@ -101,19 +101,19 @@ def export(
         if curve is not None:
             title = f"{made.metadata.name}: {made.metadata.calibration['origin']}"
             plots.save(plots.calibration(made.metadata.calibration["curve"], title), curve)
-            click.echo(f"curve       {curve}")
+            console.echo(f"curve       {curve}")
 
 
 def _tell(written: Exported, batches: tuple[int, ...]) -> None:
     metadata = written.metadata
     label = ", label int64 [batch]" if metadata.conditional else ""
-    click.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
-    click.echo(f"inputs      latent float32 [batch, {metadata.latent_dim}]{label}")
-    click.echo(f"output      image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]")
+    console.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
+    console.echo(f"inputs      latent float32 [batch, {metadata.latent_dim}]{label}")
+    console.echo(f"output      image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]")
     _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
-    click.echo(f"precision   {metadata.precision}")
-    click.echo(f"truncation  {metadata.truncation:g} of every latent")
-    click.echo(
+    console.echo(f"precision   {metadata.precision}")
+    console.echo(f"truncation  {metadata.truncation:g} of every latent")
+    console.echo(
         f"difference  at most {written.difference} of 256 levels from PyTorch, in "
         f"{written.differing:.4%} of values, at batches {', '.join(map(str, batches))}"
     )
@@ -122,23 +122,23 @@ def _tell(written: Exported, batches: tuple[int, ...]) -> None:
 def _tell_critic(written: ExportedCritic) -> None:
     metadata, told = written.metadata, written.metadata.calibration
     label = ", label int64 [batch]" if metadata.conditional else ""
-    click.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
-    click.echo(
+    console.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
+    console.echo(
         f"inputs      image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]{label}"
     )
-    click.echo("output      realness float32 [batch]")
+    console.echo("output      realness float32 [batch]")
     _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
-    click.echo(f"difference  at most {written.difference:.2g} from PyTorch")
+    console.echo(f"difference  at most {written.difference:.2g} from PyTorch")
     seen = ", which training saw" if told["seen_in_training"] else ""
-    click.echo(
+    console.echo(
         f"calibrated  on {told['origin']}{seen}, and as many generated at truncation {told['truncation']:g}"
     )
-    click.echo(
+    console.echo(
         f"error       {told['expected_error']:.3f} expected on the half not used "
         f"({told['expected_error_by_chance']:.3f} by chance alone on so many pictures; "
         f"uncalibrated {told['expected_error_uncalibrated']:.3f})"
     )
-    click.echo(
+    console.echo(
         f"separation  a real picture looks more real than a generated one in {told['separation']:.0%} of "
         "pairs (50%: it cannot tell)"
     )
@@ -147,5 +147,5 @@ def _tell_critic(written: ExportedCritic) -> None:
 def _tell_origin(class_names: tuple[str, ...], data_name: str, images_seen: int) -> None:
     if class_names:
         names = ", ".join(class_names[:10]) + (", ..." if len(class_names) > 10 else "")
-        click.echo(f"classes     {names}")
-    click.echo(f"trained on  {data_name}, {images_seen:,} images seen")
+        console.echo(f"classes     {names}")
+    console.echo(f"trained on  {data_name}, {images_seen:,} images seen")

@@ -231,7 +231,7 @@ def _train(settled: options.Config, pictures: Any, run: Path, wishes: Wishes) ->
         return 130
     _say(f"complete; look at {run / checkpoint.REPORT}")
     _say(f"export it with: gan-train export --to gen.onnx --run {run}")
-    click.echo(run)
+    console.echo(run)
     return 0
 
 
@@ -254,7 +254,9 @@ def _print_plan(settled: options.Config, pictures: Any) -> None:
     click.echo(f"                {told.generator_flops / 1e6:,.1f} MFLOP to draw an image")
     click.echo(f"discriminator   {told.discriminator_parameters:,} parameters")
     click.echo(f"training        {told.training_flops / 1e6:,.0f} MFLOP an image, penalties included")
-    click.echo(f"speed           about {speed:,.0f} images/s on {settled.machine.device} here, for a moment")
+    console.echo(
+        f"speed           about {speed:,.0f} images/s on {settled.machine.device} here, for a moment"
+    )
     if settled.budget.images is not None:
         click.echo(f"time            about {settled.budget.images / speed / 60:,.1f} minutes")
     elif settled.budget.minutes is not None:

@@ -91,13 +91,13 @@ def invert(
     facts = _facts(photo, subject.name, subject.class_names, found)
     _write_latent(kept, own, {**facts, "truncation": subject.truncation})
     if as_json:
-        click.echo(json.dumps({**facts, "sheet": str(to), "latent_file": str(kept)}, ensure_ascii=False))
+        console.echo_json({**facts, "sheet": str(to), "latent_file": str(kept)})
         return
     named = "" if found.label is None else f" of class {subject.class_names[found.label]}"
-    click.echo(f"sheet    {to}: photo, nearest{named}, difference")
-    click.echo(f"latent   {kept}, for model files of truncation {subject.truncation:g}")
+    console.echo(f"sheet    {to}: photo, nearest{named}, difference")
+    console.echo(f"latent   {kept}, for model files of truncation {subject.truncation:g}")
     near = "equal" if math.isinf(found.psnr) else f"{found.psnr:.1f} dB"
-    click.echo(f"near     PSNR {near}, mean difference {found.difference:.1f} of 255 levels")
+    console.echo(f"near     PSNR {near}, mean difference {found.difference:.1f} of 255 levels")
 
 
 def _labels(class_names: tuple[str, ...], label: str, name: str) -> list[int] | None:

@@ -60,7 +60,7 @@ def draw_golden(opened: Generator) -> tuple[Golden, ...]:
     """Return the first few seeds, each of another class, with their pictures and the hashes of these."""
     classes = len(opened.class_names)
     pairs = [(seed, seed % classes if classes else None) for seed in range(_GOLDEN)]
-    pictures = [opened.sample(1, label, seed)[0] for seed, label in pairs]
+    pictures = [opened.sample(1, seed=seed)[0] for seed, _ in pairs]
     kept = golden.keep_pictures(pictures)
     return tuple(
         Golden(seed, label, hashlib.sha256(picture.tobytes()).hexdigest(), png)

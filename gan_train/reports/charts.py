@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from gan_infer.escaping import plain
+
 # Units of the drawing are about pixels on a phone, so that its text can be read there.
 WIDTH: Final = 400
 HEIGHT: Final = 214
@@ -55,6 +57,11 @@ class Chart:
     logarithmic: bool = False
 
 
+def escape(text: str) -> str:
+    """Return a text as HTML that shows it and nothing else, in its order of writing."""
+    return html.escape(plain(text))
+
+
 def draw(chart: Chart) -> str:
     """Give a figure with an SVG chart and its legend, "" where no line has two finite points.
 
@@ -81,7 +88,7 @@ def draw(chart: Chart) -> str:
         ]
     return (
         f'<figure class="chart" data-scale="{scale.told()}">'
-        f"<figcaption><b>{html.escape(chart.title)}</b> {'log scale ' if chart.logarithmic else ''}"
+        f"<figcaption><b>{escape(chart.title)}</b> {'log scale ' if chart.logarithmic else ''}"
         f"{_legend(whole)}</figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0" aria-label="{_spoken(chart, whole)}">'
         f"{''.join(body)}</svg></figure>"
@@ -225,7 +232,7 @@ def _marks(scale: _Scale, marks: Sequence[Mark]) -> list[str]:
         x = f"{scale.x(mark.x):.1f}"
         named = f'<text x="{x}" y="{_TOP - 4}" text-anchor="middle">{index}</text>'
         parts.append(
-            f'<g class="mark"><title>{html.escape(mark.text)}</title>'
+            f'<g class="mark"><title>{escape(mark.text)}</title>'
             f'<line x1="{x}" x2="{x}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>'
             f"{named if len(marks) <= _MOST_NUMBERED else ''}</g>"
         )
@@ -234,7 +241,7 @@ def _marks(scale: _Scale, marks: Sequence[Mark]) -> list[str]:
 
 def _legend(lines: Sequence[Line]) -> str:
     keys = (
-        f'<span class="key c{index}">{html.escape(line.name)} <output>{number(line.points[-1][1])}</output>'
+        f'<span class="key c{index}">{escape(line.name)} <output>{number(line.points[-1][1])}</output>'
         f"{'' if line.level is None else f' (real {number(line.level)})'}</span>"
         for index, line in enumerate(lines)
     )
@@ -245,7 +252,7 @@ def _spoken(chart: Chart, lines: Sequence[Line]) -> str:
     ends = ", ".join(
         f"{line.name} from {number(line.points[0][1])} to {number(line.points[-1][1])}" for line in lines
     )
-    return html.escape(f"{chart.title} over images seen: {ends}")
+    return escape(f"{chart.title} over images seen: {ends}")
 
 
 def _finite(points: Sequence[Point]) -> list[Point]:

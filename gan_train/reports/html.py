@@ -14,7 +14,7 @@ from gan_train import checkpoint, config
 from gan_train.config import Config
 from gan_train.metrics.scores import MEANINGS
 from gan_train.reports import charts, embed, sheet, walk
-from gan_train.reports.charts import Chart, Line, Mark
+from gan_train.reports.charts import Chart, Line, Mark, escape
 from gan_train.reports.embed import Embedded
 
 _SHEETS: Final = 24
@@ -71,7 +71,7 @@ def render(run: Path, options: Config) -> str:
     best = _best(run, measured)
     title = f"{run.resolve().name}: {options.network.family} on {Path(options.data.source).name}"
     parts = [
-        f"<header><h1>{html.escape(title)}</h1>{_tiles(log, best)}</header>",
+        f"<header><h1>{escape(title)}</h1>{_tiles(log, best)}</header>",
         _events(events),
         f'<div class="pictures">{_samples(run, facts, options)}'
         f"<div>{_walk(run, facts, options)}{_neighbours(run, options)}</div></div>",
@@ -86,14 +86,14 @@ def render(run: Path, options: Config) -> str:
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{css}</style></head>"
+        f"<title>{escape(title)}</title><style>{css}</style></head>"
         f'<body><main class="{"small" if _factor(options) > 1 else "large"}">{"".join(parts)}</main>'
         f"<script>{script}</script></body></html>\n"
     )
 
 
 def _section(title: str, body: str) -> str:
-    return f"<section><h2>{html.escape(title)}</h2>{body}</section>" if body else ""
+    return f"<section><h2>{escape(title)}</h2>{body}</section>" if body else ""
 
 
 # The head.
@@ -131,8 +131,7 @@ def _best(run: Path, measured: Lines) -> Mapping[str, Any] | None:
 
 def _events(events: Lines) -> str:
     items = "".join(
-        f"<li><b>{html.escape(event['kind'])}</b> at {event['images_seen']:,} images: "
-        f"{html.escape(event['text'])}</li>"
+        f"<li><b>{escape(event['kind'])}</b> at {event['images_seen']:,} images: {escape(event['text'])}</li>"
         for event in events
     )
     return _section("What happened", f'<ol class="events">{items}</ol>') if items else ""
@@ -242,7 +241,7 @@ def _factor(options: Config, capped: bool = True) -> int:
 def _class_names(facts: Mapping[str, Any], options: Config) -> list[str]:
     """Give the classes' names, escaped; none where the generator is told none."""
     known = facts.get("data", {}).get("class_names", [])
-    return [] if options.condition.generator == "none" else [html.escape(str(name)) for name in known]
+    return [] if options.condition.generator == "none" else [escape(str(name)) for name in known]
 
 
 # Curves.
@@ -357,23 +356,21 @@ def _options(options: Config) -> str:
 def _written(value: Any) -> str:
     """Write an option's value as the command line takes it."""
     if isinstance(value, str):
-        return html.escape(value) or "empty"
+        return escape(value) or "empty"
     return f"{value:,}" if type(value) is int and value > 9999 else str(value).lower()
 
 
 def _table(rows: Mapping[str, str]) -> str:
     cells = "".join(
-        f"<tr><th scope=row>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-        for name, value in rows.items()
+        f"<tr><th scope=row>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows.items()
     )
     return f"<table>{cells}</table>"
 
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f"<th scope=col>{html.escape(title)}</th>" if title else "<td></td>" for title in head)
+    top = "".join(f"<th scope=col>{escape(title)}</th>" if title else "<td></td>" for title in head)
     body = "".join(
-        f"<tr><th scope=row>{html.escape(first)}</th>"
-        f"{''.join(f'<td>{html.escape(cell)}</td>' for cell in rest)}</tr>"
+        f"<tr><th scope=row>{escape(first)}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in rest)}</tr>"
         for first, *rest in rows
     )
     return f'<div class="wide"><table class="scores"><tr>{top}</tr>{body}</table></div>'

@@ -13,7 +13,9 @@ from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
+from gan_infer.escaping import plain
 from gan_train.reports.status import Status
 
 _LINE_EVERY_S: Final = 20.0
@@ -44,7 +46,7 @@ class Screen:
 
     def note(self, text: str) -> None:
         """Show a line that stays."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(plain(text), markup=False, soft_wrap=True)
 
     def status(self, status: Status) -> None:
         """Show how the run stands."""
@@ -85,7 +87,7 @@ class Screen:
         if 0 < status.augment_strength < 1:
             table.add_row("augmentation", f"{status.augment_strength:.2f}", "of the pictures")
         body = self._with_notes(table)
-        return Panel(body, title=self._title, subtitle="Ctrl-C saves and stops", expand=False)
+        return Panel(body, title=Text(plain(self._title)), subtitle="Ctrl-C saves and stops", expand=False)
 
     def _with_notes(self, table: Table) -> Group:
         """Put the lines that need the whole width below the table."""

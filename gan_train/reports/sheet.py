@@ -41,9 +41,13 @@ def layout(height: int, width: int, classes: int) -> tuple[int, int]:
     """Give the rows and columns of a sheet of pictures of a size.
 
     16 classes (or all, if fewer) by 8 seeds, or 8 by 8 without classes; halved one way or the other
-    until about two million pixels are enough.
+    until about two million pixels are enough, and each side is one that viewers open.
     """
     rows, columns = min(classes, _MOST_ROWS) or 8, _COLUMNS
+    while rows > 1 and rows * (height + images.GAP) * factor(height, width) > images.VIEWABLE_SIDE:
+        rows = -(-rows // 2)
+    while columns > 1 and columns * (width + images.GAP) * factor(height, width) > images.VIEWABLE_SIDE:
+        columns = -(-columns // 2)
     area = height * width * factor(height, width) ** 2
     while rows * columns * area > _MOST_PIXELS and rows * columns > 4:
         if rows > columns or (rows == columns and not classes):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import shutil
@@ -115,11 +116,51 @@ def test_addresses_have_an_owner_a_repository_a_revision_and_a_file(
         "hf://ann/digits@a%2F..%2Fb",
         "hf://ann/digits/a\\b",
         "hf://ann/digits/\n",
+        "hf://ann/digits@%00",
+        "hf://ann/digits@%2Ftmp%2Fx",
+        "hf://ann/digits@..%5C..%5Cx",
+        "hf://ann/digits@a%5Cb",
+        "hf://ann/digits@C%3A%2Fx",
+        "hf://ann/digits@C:",
+        "hf://ann/digits@%252e%252e",
+        "hf://ann/digits@%",
+        "hf://ann/digits@%FF",
+        "hf://ann/digits@%0A",
+        "hf://ann/digits@ x",
+        "hf://ann/digits@x.",
+        "hf://ann/digits@nul",
+        "hf://ann/digits@\uff0e\uff0e",
+        "hf://ann/digits@a\u2215b",
+        "hf://ann/digits@x\u202ey",
+        "hf://ann/digits@~root",
+        "hf://ann/digits@" + "x" * 300,
+        "hf://ann/digits@" + "a%2F" * 40 + "b",
+        "hf://ann/digits/" + "d/" * 40 + "x.onnx",
+        "hf://ann/digits/" + "x" * 5000,
+        "hf://ann/digits/con.onnx",
+        "hf://ann/digits/a/LPT1.onnx",
+        "hf://ann/digits/com\u00b9.onnx",
+        "hf://ann/digits/C:x.onnx",
+        "hf://ann/digits/x.onnx:stream",
+        "hf://ann/digits/%2e%2e/x.onnx",
+        "hf://ann/digits/.hidden.onnx",
+        "hf://ann/digits/x.onnx ",
+        "hf://ann/digits/\x00.onnx",
+        "hf://ann/digits/\ud800.onnx",
+        "hf://ann/digits/cafe\u0301.onnx",
+        "hf://nul/digits",
+        "hf://ann/aux.x",
+        "hf://ann/a--b",
+        "hf://a--b/c",
+        "hf://ann/digits.",
+        "hf://\u0430nn/digits",
     ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(ModelError, match="is no address of a model"):
+    with pytest.raises(ModelError, match="is no address of a model") as caught:
         catalog.find(text)
+    assert len(str(caught.value)) < 400
+    assert str(caught.value).isprintable()
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +179,12 @@ class Hub(ThreadingHTTPServer):
         self.repositories: dict[str, dict[str, dict[str, bytes]]] = {}
         self.asked: list[str] = []
         self.claimed: int | None = None  # a size to claim for every file
+        self.commit: object = COMMIT  # to claim for "main"
+        self.etag = ""
+        self.points_to: str | None = None  # where files are said to lie
+        self.endless = False  # sends a body without an end
+        self.sent = 0
+        self.authorised: list[bool] = []  # of each file asked for
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -165,26 +212,37 @@ class _Handler(BaseHTTPRequestHandler):
                     {"rfilename": file, "size": self.server.claimed or len(body)}
                     for file, body in files.items()
                 ]
-                commit = COMMIT if revision == "main" else OLDER
+                commit = self.server.commit if revision == "main" else OLDER
                 return self._send(
                     json.dumps({"_id": "1", "id": name, "sha": commit, "siblings": siblings}).encode(),
                     "application/json",
                 )
             if path.startswith(f"/{name}/resolve/"):
-                revision, _, file = path.removeprefix(f"/{name}/resolve/").partition("/")
-                files = revisions.get(revision) or revisions["main"]
-                return self._send(files[file], "application/octet-stream", revision == "main")
+                commit, _, file = path.removeprefix(f"/{name}/resolve/").partition("/")
+                self.server.authorised.append("Authorization" in self.headers)
+                if self.server.points_to is not None:
+                    return self._point(self.server.points_to)
+                return self._send(revisions[{COMMIT: "main", OLDER: "v1"}[commit]][file], "model/onnx")
         return self._fail("RepoNotFound")
 
-    def _send(self, body: bytes, kind: str, newest: bool = True) -> None:
+    def _send(self, body: bytes, kind: str) -> None:
+        endless = self.server.endless and kind == "model/onnx"
         self.send_response(200)
         self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", f'"{hash(body) & 0xFFFFFFFF:040x}"')
-        self.send_header("X-Repo-Commit", COMMIT if newest else OLDER)
+        if not endless:
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", self.server.etag or f'"{hash(body) & 0xFFFFFFFF:040x}"')
         self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
+        self.wfile.write(body)
+        with contextlib.suppress(OSError):
+            while endless and self.server.sent < 64 * 1024**2:
+                self.server.sent += self.wfile.write(bytes(2**16))
+
+    def _point(self, place: str) -> None:
+        self.send_response(302)
+        self.send_header("Location", place)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _fail(self, code: str) -> None:
         self.send_response(404)
@@ -275,6 +333,113 @@ def test_a_file_that_is_too_large_is_not_fetched(server: Hub) -> None:
     with pytest.raises(ModelError, match="512 MiB are taken"):
         Generator.load("hf://ann/digits")
     assert not [line for line in server.asked if "/resolve/" in line]
+
+
+def stored(folder: Path) -> set[str]:
+    """Give the files below a folder, but for the library's own."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {path.as_posix() for path in paths if path.parts[0] != "hf"}
+
+
+def test_of_an_endless_file_no_more_is_stored_than_was_said(server: Hub, tmp_path: Path) -> None:
+    server.endless = True
+    with pytest.raises(ModelError, match=f"more than the {len(MODEL):,} bytes"):
+        catalog.find("hf://ann/digits")
+    assert server.sent < 16 * 1024**2
+    assert stored(tmp_path) == set()
+
+
+def test_a_file_that_breaks_off_is_not_kept(server: Hub, tmp_path: Path) -> None:
+    server.claimed = len(MODEL) + 1
+    with pytest.raises(ModelError, match=f"broke off after {len(MODEL):,} of {len(MODEL) + 1:,} bytes"):
+        catalog.find("hf://ann/digits")
+    assert stored(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "commit", ["../../../x", "/tmp/x", "", "main", "a" * 39, "A" * 40, "0" * 40 + "\n", None, 3, ["x"]]
+)
+def test_a_commit_that_is_none_becomes_no_path(server: Hub, tmp_path: Path, commit: object) -> None:
+    server.commit = commit
+    with pytest.raises(ModelError, match="answer is no listing"):
+        catalog.find("hf://ann/digits")
+    assert stored(tmp_path) == set()
+
+
+@pytest.mark.parametrize("etag", ["../../../../x", "/tmp/x", '"..%2f..%2fx"', "x" * 5000])
+def test_no_header_becomes_a_path(server: Hub, tmp_path: Path, etag: str) -> None:
+    server.etag = etag
+    assert catalog.find("hf://ann/digits").read_bytes() == MODEL
+    home = "ganforge-home/hub/models--ann--digits"
+    assert stored(tmp_path) == {f"{home}/snapshots/{COMMIT}/gen.onnx", f"{home}/refs/main"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "../x.onnx",
+            "/tmp/x.onnx",
+            "a/../../x.onnx",
+            "a\\..\\x.onnx",
+            "C:x.onnx",
+            "nul.onnx",
+            "%2e%2e/x.onnx",
+        ),
+        *("x\u202e.onnx", "\x1b[2J.onnx", "a//b.onnx", "d/" * 30 + "x.onnx", "x" * 300 + ".onnx", ".x.onnx"),
+    ],
+)
+def test_a_repositorys_file_of_another_than_a_plain_name_is_refused(
+    server: Hub, tmp_path: Path, name: str
+) -> None:
+    server.repositories["ann/digits"]["main"] = {name: MODEL}
+    with pytest.raises(ModelError, match="no plain name") as caught:
+        catalog.find("hf://ann/digits")
+    assert str(caught.value).isprintable()
+    assert stored(tmp_path) == set()
+
+
+def test_a_listing_that_is_none_counts_as_not_reached(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = catalog.find("hf://ann/digits")
+    for body in (b"", b"[]", b'{"sha": "x", "sha": "y"}', b"\xff", b"[" * 10_000, b'{"sha": NaN}'):
+        with monkeypatch.context() as patch:
+            patch.setattr(hub, "_chunks", lambda *_, body=body: iter([body]))
+            assert catalog.find("hf://ann/digits") == path
+            with pytest.raises(ModelError, match=r"no listing of a repository.*not in the cache"):
+                catalog.find("hf://ann/faces")
+    with monkeypatch.context() as patch:
+        patch.setattr(hub, "_chunks", lambda *_: iter([bytes(2**20)] * 17))
+        with pytest.raises(ModelError, match="listing is too long"):
+            catalog.find("hf://ann/faces")
+
+
+def test_files_may_lie_elsewhere_and_the_login_stays_with_the_hub(
+    server: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    with Hub() as other:
+        other.repositories["x/y"] = {"main": {"z": MODEL}}
+        thread = threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        server.points_to = f"http://127.0.0.1:{other.server_address[1]}/x/y/resolve/{COMMIT}/z"
+        try:
+            assert catalog.find("hf://ann/digits").read_bytes() == MODEL
+        finally:
+            other.shutdown()
+            thread.join()
+    assert (server.authorised, other.authorised) == ([True], [False])
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "http://", f"/ann/digits/resolve/{COMMIT}/x"],
+)
+def test_redirects_lead_to_no_other_scheme_and_not_in_a_ring(server: Hub, tmp_path: Path, place: str) -> None:
+    server.points_to = place
+    with pytest.raises(ModelError, match=r"the hub points (to|from)"):
+        catalog.find("hf://ann/digits")
+    assert len(server.authorised) <= 6
+    assert stored(tmp_path) == set()
 
 
 def test_offline_mode_is_one_line_too(

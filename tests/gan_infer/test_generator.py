@@ -129,7 +129,9 @@ def test_a_name_goes_before_an_index(tmp_path: Path, model_file: Models) -> None
     onnx.save(model, tmp_path / "turned.onnx")
     turned = Generator.load(tmp_path / "turned.onnx", device="cpu")
     assert turned.label_index("2") == 7
-    assert turned.label_index(2) == 2
+    assert turned.label_index("index:2") == 2
+    with pytest.raises(LabelError, match=r"write 'index:2' or 'name:2'"):
+        turned.label_index(2)
 
 
 @pytest.mark.parametrize("label", [-1, 10, "class 10", "cat", "", "99", 1.5, True, "٣"])

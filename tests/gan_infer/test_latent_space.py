@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gan_infer import Generator, LabelError, OptionError, edits, mixes, paths
 from gan_infer.metadata import Direction
+from gan_infer.names import Names
 from gan_train.export import write
 from tests.conftest import (
     BY_NORM,
@@ -230,7 +231,9 @@ def test_weights_sum_to_one(mix: dict[int, float]) -> None:
 @given(st.text(max_size=30))
 def test_any_text_is_a_mix_or_refused(text: str) -> None:
     with contextlib.suppress(LabelError):
-        assert all(isinstance(weight, float) for weight in mixes.parse(text).values())
+        assert all(
+            isinstance(weight, float) for weight in mixes.parse(text, Names(("4", "a,b"), "toy")).values()
+        )
 
 
 # Truncation.

@@ -36,7 +36,11 @@ def records(draw: st.DrawFn) -> Provenance:
         columns=draw(st.integers(0, 100)),
         scale=draw(st.integers(1, 1024)),
         more=draw(
-            st.dictionaries(NAMES, st.one_of(NAMES, st.integers(), st.lists(WEIGHTS, max_size=3)), max_size=3)
+            st.dictionaries(
+                NAMES,
+                st.one_of(NAMES, st.integers(-(2**63), 2**63), st.lists(WEIGHTS, max_size=3)),
+                max_size=3,
+            )
         ),
     )
 
@@ -101,6 +105,11 @@ def test_sheets_without_end_are_named_by_their_number(tmp_path: Path) -> None:
         ({"psi": float("nan")}, "no JSON"),
         ({"more": {"a": [float("inf")]}}, "no JSON"),
         ({"more": {"a": "\ud800"}}, "no JSON"),
+        ({"more": {"a": 10**400}}, "no JSON"),
+        ({"labels": [{"a": 10**400}]}, "no JSON"),
+        ({"labels": [{"a": -1}]}, "which is none"),
+        ({"scale": 1.0}, "scale 1.0"),
+        ({"columns": True}, "columns True"),
         ({"model": "m" * 2000}, "2,000 characters for model"),
         ({"columns": -1}, "columns -1"),
         ({"scale": 10**9}, "scale 1000000000"),
@@ -116,7 +125,10 @@ def test_records_that_are_none_are_refused(change: dict[str, object], said: str,
     assert said in str(raised.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "3", "[" * 100_000, '{"provenance":"1.0"}'])
+TWICE = Provenance("m", SHA, (1,)).to_json().replace('"seeds"', '"seeds":"2","seeds"')
+
+
+@pytest.mark.parametrize("text", ["", "{", "3", "[" * 100_000, '{"provenance":"1.0"}', TWICE])
 def test_texts_that_are_no_records_are_refused(text: str, tmp_path: Path) -> None:
     with pytest.raises(DataError):
         provenance.read(written(tmp_path, text))

@@ -555,3 +555,12 @@ def test_a_line_says_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
     err = capsys.readouterr().err
     assert "400 images  Frechet distance 4.567, label accuracy 98.7%, coverage 0.50, the best so far" in err
     assert checkpoint.name_of(400) == "000000000400"
+
+
+@pytest.mark.parametrize(("height", "width", "classes"), [(8192, 8, 0), (8, 8192, 5000), (4096, 4, 100)])
+def test_sample_sheets_of_long_pictures_stay_within_what_viewers_open(
+    height: int, width: int, classes: int
+) -> None:
+    rows, columns = sheet.layout(height, width, classes)
+    assert rows * (height + images.GAP) * sheet.factor(height, width) <= images.VIEWABLE_SIDE
+    assert columns * (width + images.GAP) * sheet.factor(height, width) <= images.VIEWABLE_SIDE
