@@ -12,9 +12,10 @@ import numpy as np
 from gan_infer import arguments, catalog, edits, images, latents, loading, paths
 from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, OptionError
+from gan_infer.escaping import abridge
 from gan_infer.metadata import GENERATOR, Direction, Metadata
 from gan_infer.model import BATCH, Model
-from gan_infer.reading import Reading
+from gan_infer.reading import read_by
 from gan_infer.session import AnySession
 from gan_infer.space import Space, as_latents, truncated
 
@@ -98,8 +99,7 @@ class Generator(Model[Metadata]):
                 `session_options`, an hf:// address was given without the extra `hub`, or an
                 argument for foreign files does not fit the file, or is given for one of ours.
         """
-        names = tuple(class_names) if class_names is not None else None
-        reading = Reading(latent_input, label_input, output, names, value_range)
+        reading = read_by(latent_input, label_input, output, class_names, value_range)
         opened = loading.opened(source, GENERATOR, device, providers, session_options, threads, reading)
         metadata = opened.metadata
         assert isinstance(metadata, Metadata)
@@ -220,8 +220,9 @@ class Generator(Model[Metadata]):
         """
         arguments.check_output(output)
         count = self._space.count(n)
-        if best_of != 1 or critic is not None:
-            pictures = self.choose(count, label, seed, best_of=best_of, critic=critic, psi=psi)[0]
+        candidates = arguments.whole_number(best_of, "best_of")
+        if candidates != 1 or critic is not None:
+            pictures = self.choose(count, label, seed, best_of=candidates, critic=critic, psi=psi)[0]
         else:
             pictures = self._joined(self.iter_batches(count, label, seed, psi=psi), count)
         return pictures if output == "np" else [images.to_pil(picture) for picture in pictures]
@@ -492,7 +493,9 @@ class Generator(Model[Metadata]):
             LabelError: as `sample`.
         """
         if amounts is not None and not isinstance(amounts, Mapping):
-            raise OptionError(f"amounts were {amounts!r}; give direction -> amount, as {{'thickness': 2}}")
+            raise OptionError(
+                f"amounts were {abridge(amounts)}; give direction -> amount, as {{'thickness': 2}}"
+            )
         moves: dict[str | int, edits.Amount] = dict(amounts or {})
         moves.update(named)
         return self(*self._space.edited(seed, label, moves, psi))
@@ -553,7 +556,7 @@ class Generator(Model[Metadata]):
         scale: int,
         columns: int = 0,
     ) -> Provenance:
-        from gan_infer.provenance import PICTURE, SHEET, Provenance
+        from gan_infer.provenance import MAX_SCALE, PICTURE, SHEET, Provenance
 
         return Provenance(
             model=self.name,
@@ -563,7 +566,7 @@ class Generator(Model[Metadata]):
             psi=float(psi),
             kind=SHEET if columns else PICTURE,
             columns=columns,
-            scale=scale,
+            scale=arguments.whole_number(scale, "scale", most=MAX_SCALE),
         )
 
 

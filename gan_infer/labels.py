@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_infer import mixes
 from gan_infer.errors import LabelError
+from gan_infer.escaping import abridge
 from gan_infer.names import Names
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Classes:
         """
         if not self.names:
             raise LabelError(
-                f"label {label!r} was given, but model {self.model!r} is unconditional; leave it out"
+                f"label {abridge(label)} was given, but model {self.model!r} is unconditional; leave it out"
             )
         return self._known.index(label)
 

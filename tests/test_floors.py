@@ -15,9 +15,10 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "gan_infer": [
         ["escaping", "strict"],
-        ["errors", "cores", "packets", "reading", "version"],
+        ["errors", "cores", "packets", "version"],
+        ["arguments", "reading"],
         ["files", "latents", "devices", "buckets", "paths", "names", "vet.wire", "decode"],
-        ["provenance", "arguments", "mixes"],
+        ["provenance", "mixes"],
         ["metadata", "images", "session", "hub", "labels", "sheets", "vet.graph"],
         ["catalog", "vet.call", "edits", "animation", "plots"],
         ["vet.arithmetic", "vet.places", "model"],
