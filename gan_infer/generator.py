@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from gan_infer.critic import Critic
-    from gan_infer.labels import Label, Labels, LabelSpec, Mix, Weights
+    from gan_infer.labels import Labels, LabelSpec, Mix, Weights
+    from gan_infer.names import Label
     from gan_infer.provenance import Provenance
     from gan_infer.space import Latents, Point
 
@@ -136,9 +137,9 @@ class Generator(Model[Metadata]):
         Args:
             latents: float [n, latent_dim], n >= 1, or a single one, [latent_dim]; finite, which is not
                 checked here.
-            labels: integer [n], class indices; or one class or mix for all, as in `sample`; or
-                float [n, classes], weights of classes, where the model mixes labels. Needed by a
-                conditional model, refused by others.
+            labels: integer [n], always class indices, whatever the names are; or one class or mix for
+                all, as in `sample`; or float [n, classes], weights of classes, where the model mixes
+                labels. Needed by a conditional model, refused by others.
 
         Returns:
             uint8 [n, height, width, channels].
@@ -198,9 +199,11 @@ class Generator(Model[Metadata]):
 
         Args:
             n: how many, at least 1.
-            label: a class by index or by name, one for all or one each (n of them). None lets
-                the seed choose: class seed % number of classes. Where the model mixes labels, a
-                class may be a mix: {4: 0.7, 9: 0.3} or "4:0.7,9:0.3", weighed to a sum of 1.
+            label: a class by name or by index, one for all or one each (n of them). A text is a
+                name first; a number is an index, and is refused where another class has it for a
+                name, unless "index:7" or "name:7" says which. None lets the seed choose: class
+                seed % number of classes. Where the model mixes labels, a class may be a mix:
+                {4: 0.7, 9: 0.3} or "4:0.7,9:0.3", weighed to a sum of 1.
             seed: 0 <= seed < 2**63; None takes a fresh one each time.
             output: "np" or "pil".
             psi: truncation, 0 to 2, a factor on latents on top of the graph's own: below 1 gives

@@ -67,7 +67,7 @@ class Classes:
         listed = isinstance(label, Sequence) and not isinstance(label, (str, bytes, bytearray))
         if not listed and not getattr(label, "ndim", 0):
             return self.one(label)  # type: ignore[arg-type]
-        each = [self.one(item) for item in label]  # type: ignore[union-attr,arg-type]
+        each = [self.one(item) for item in label]  # type: ignore[union-attr]
         if len(each) != count:
             raise LabelError(f"{len(each)} labels were given for {count} pictures; give one, or one each")
         if all(isinstance(item, int) for item in each):

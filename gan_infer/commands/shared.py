@@ -20,7 +20,9 @@ model = click.option(
     help="A model file, or the name of a shipped model.",
 )
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-label = click.option("--label", help="A class, by name or index, or a mix: 4:0.7,9:0.3.")
+label = click.option(
+    "--label", help="A class, by name or index (name:7 and index:7 say which), or a mix: 4:0.7,9:0.3."
+)
 psi = click.option(
     "--psi",
     type=float,
