@@ -104,9 +104,9 @@ class Names:
         count = len(self.names)
         known = ", ".join(plain(name)[:60] for name in self.names[:_SHOWN])
         close = self._close(label) if isinstance(label, str) else None
-        meant = f"; did you mean {close!r}?" if close else ""
+        meant = f"; did you mean {close!r}? Else" if close else ";"
         return LabelError(
-            f"label {abridge(label)} is no class of model {self.model!r}{meant}; give a name "
+            f"label {abridge(label)} is no class of model {self.model!r}{meant} give a name "
             f"({known}{', ...' if count > _SHOWN else ''}) or an index from 0 to {count - 1}"
         )
 
