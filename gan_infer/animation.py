@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gan_infer import files, images
+from gan_infer import arguments, files, images
 from gan_infer.errors import OptionError
+from gan_infer.escaping import abridge
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -51,29 +52,37 @@ def write(
             too many, they are too large for the format, the path cannot be written, or an MP4 is
             asked for where its writer is missing or fails.
     """
-    path = Path(target)
+    path = arguments.path(target, "target")
     kind = format_of(path)
-    if not 0 < rate <= MAX_RATE:
-        raise OptionError(f"a rate of {rate} frames a second was given; give one over 0, at most {MAX_RATE}")
-    rest = iter(frames)
+    number = isinstance(rate, (int, float, np.integer, np.floating)) and not isinstance(rate, bool)
+    if not number or not 0 < rate <= MAX_RATE:
+        raise OptionError(
+            f"a rate of {abridge(rate)} frames a second was given; give one over 0, at most {MAX_RATE}"
+        )
+    try:
+        rest = iter(frames)
+    except TypeError:
+        raise OptionError(f"frames were {abridge(frames)}; give pictures, uint8 arrays") from None
     first = next(rest, None)
     if first is None:
         raise OptionError("no frames were given; give at least one")
+    arguments.picture(first, "a frame")
     images.check_side(first.shape[0], first.shape[1], kind)
     with files.replacing(path) as part:
-        _WRITERS[kind](_counted(itertools.chain([first], rest)), first.shape, part, rate)
+        _WRITERS[kind](_counted(itertools.chain([first], rest), first.shape), first.shape, part, rate)
         if provenance is not None and kind != "MP4":
             from gan_infer.provenance import embed
 
             part.write_bytes(embed(part.read_bytes(), provenance))
 
 
-def format_of(path: Path) -> str:
+def format_of(path: str | os.PathLike[str]) -> str:
     """Name the format of an animation that a path's ending stands for.
 
     Raises:
         OptionError: the ending is none of FORMATS, or stands for MP4 and its writer is missing.
     """
+    path = arguments.path(path)
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise OptionError(f"{path} has no ending of a known animation; give one of {', '.join(FORMATS)}")
@@ -82,10 +91,12 @@ def format_of(path: Path) -> str:
     return kind
 
 
-def _counted(frames: Iterable[Frame]) -> Iterator[Frame]:
+def _counted(frames: Iterable[Frame], shape: tuple[int, ...]) -> Iterator[Frame]:
     for index, frame in enumerate(frames):
         if index == MAX_FRAMES:
             raise OptionError(f"more than {MAX_FRAMES:,} frames were given; give fewer")
+        if arguments.picture(frame, "a frame").shape != shape:
+            raise OptionError(f"frames of shapes {shape} and {frame.shape} were given; give one shape")
         yield frame
 
 

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import operator
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from gan_infer.errors import OptionError
-from gan_infer.latents import SEED_LIMIT
+from gan_infer.escaping import abridge
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_MOST: Final = 2**63 - 1
+_CHANNELS: Final = (1, 3, 4)
 
 
-def whole_number(value: object, name: str = "n") -> int:
-    """Give a count as an int.
+def whole_number(value: object, name: str = "n", least: int = 1, most: int = _MOST) -> int:
+    """Return a count as an int.
 
     Raises:
-        OptionError: it is no whole number of at least 1.
+        OptionError: it is no whole number from `least` to `most`.
     """
     try:
         count = operator.index(value)  # type: ignore[arg-type]
-    except TypeError:
-        count = 0
-    if isinstance(value, bool) or not 1 <= count < SEED_LIMIT:
-        raise OptionError(f"{name} was {value!r}; give a whole number of at least 1")
+    except Exception:  # whatever an object of the caller's raises, it is no number
+        count = least - 1
+    if isinstance(value, bool) or not least <= count <= most:
+        above = "" if most == _MOST else f", at most {most:,}"
+        raise OptionError(f"{name} was {abridge(value)}; give a whole number of at least {least}{above}")
     return count
 
 
@@ -29,5 +41,60 @@ def check_output(output: object) -> None:
     Raises:
         OptionError: it is neither "np" nor "pil".
     """
-    if output not in ("np", "pil"):
-        raise OptionError(f"output {output!r} is unknown; give 'np' or 'pil'")
+    if not isinstance(output, str) or output not in ("np", "pil"):
+        raise OptionError(f"output {abridge(output)} is unknown; give 'np' or 'pil'")
+
+
+def numbers(values: object, name: str) -> npt.NDArray[np.float64]:
+    """Return an array of float64, of any shape.
+
+    Raises:
+        OptionError: it holds anything but whole and real numbers.
+    """
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "fiu":
+            return array.astype(np.float64)
+    except Exception:  # whatever an object of the caller's raises, it is no array
+        pass
+    raise OptionError(f"{name} was {abridge(values)}; give numbers")
+
+
+def picture(value: Any, name: str = "a picture", *, batch: bool = False) -> npt.NDArray[np.uint8]:
+    """Return an array that is a picture, or with `batch` several; refuse others.
+
+    Raises:
+        OptionError: it is no uint8 [height, width, 1, 3 or 4], or [n, height, width, 1, 3 or 4].
+    """
+    wanted = "[n, height, width, 1, 3 or 4] with n >= 1" if batch else "[height, width, 1, 3 or 4]"
+    if not isinstance(value, np.ndarray):
+        raise OptionError(f"{name} was {abridge(value)}; give an array, uint8 {wanted}")
+    if (
+        value.dtype != np.uint8
+        or value.ndim != 3 + batch
+        or value.shape[-1] not in _CHANNELS
+        or not value.size
+    ):
+        raise OptionError(
+            f"{name} of shape {value.shape} and type {abridge(value.dtype)} was given; "
+            f"expected uint8 {wanted}"
+        )
+    return value
+
+
+def path(value: object, name: str = "a path") -> Path:
+    """Return the path of a file.
+
+    Raises:
+        OptionError: it is no path that any system takes.
+    """
+    if not isinstance(value, (str, os.PathLike)):
+        raise OptionError(f"{name} was {abridge(value)}; give the path of a file, as a text")
+    try:
+        text = os.fspath(value)
+        os.fsencode(text)
+    except Exception:  # of a caller's object, or of half a character
+        text = ""
+    if not isinstance(text, str) or not text or "\0" in text or len(text) > 4096:
+        raise OptionError(f"{name} was {abridge(value)}; give the path of a file")
+    return Path(text)

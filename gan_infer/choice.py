@@ -14,6 +14,7 @@ import numpy as np
 
 from gan_infer import latents
 from gan_infer.errors import OptionError
+from gan_infer.escaping import abridge
 from gan_infer.model import BATCH
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def check(
         OptionError: it is missing, judges pictures of another shape or other classes, or `best_of`
             is over MOST.
     """
+    from gan_infer.critic import Critic as Judge  # most callers have none
+
+    if critic is not None and not isinstance(critic, Judge):
+        raise OptionError(f"critic was {abridge(critic)}; give critic=Critic.load(...)")
     if critic is None:
         raise OptionError(f"best_of={best_of} needs a critic to choose by; give critic=Critic.load(...)")
     if best_of > MOST:

@@ -141,5 +141,5 @@ def echo_json(result: object, indent: int | None = None) -> None:
 def _show(error: click.ClickException) -> None:
     """Show a wrong use of the command line as click does, with the words that were typed written out."""
     lines = error.message.expandtabs(4).split("\n")
-    error.message = "\n".join(map(plain, lines))
+    error.message = "\n".join(map(plain, lines))  # type: ignore[misc]  # which click itself sets again
     error.show()

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gan_infer import catalog, loading
+from gan_infer import arguments, catalog, loading
 from gan_infer.devices import Providers
 from gan_infer.errors import DataError, ModelError, OptionError
+from gan_infer.escaping import abridge
 from gan_infer.metadata import CRITIC, CriticMetadata
 from gan_infer.model import Model
 from gan_infer.session import AnySession
@@ -169,11 +169,19 @@ class Critic(Model[CriticMetadata]):
 
         shape, fit = self.image_shape, self.metadata.fit
         if isinstance(picture, (str, os.PathLike)):
-            return decode.read(Path(picture), shape, fit)
+            try:
+                path = arguments.path(picture, "a picture")
+            except OptionError as error:
+                raise DataError(str(error)) from None
+            return decode.read(path, shape, fit)
         if isinstance(picture, np.ndarray):
             if picture.dtype == np.uint8 and picture.shape == shape:
                 return picture
             return decode.prepare(_as_image(picture), shape, fit)
+        from PIL import Image
+
+        if not isinstance(picture, Image.Image):
+            raise DataError(f"{abridge(picture)} was given; give a path, a Pillow image or a uint8 array")
         return decode.prepare(picture, shape, fit)
 
     # Inside.
@@ -186,8 +194,11 @@ class Critic(Model[CriticMetadata]):
         return result
 
     def _check_images(self, images: npt.ArrayLike) -> Pictures:
-        array = np.asarray(images)
-        if array.dtype != np.uint8 or array.shape[1:] != self.image_shape or not len(array):
+        try:
+            array = np.asarray(images)
+        except (TypeError, ValueError):
+            array = np.array(None)
+        if array.dtype != np.uint8 or array.shape[1:] != self.image_shape or not array.size:
             height, width, channels = self.image_shape
             raise OptionError(
                 f"images of shape {list(array.shape)} and type {array.dtype} were given; expected uint8 "
@@ -206,7 +217,9 @@ def _each(pictures: Picture | Iterable[Picture]) -> list[Picture]:
     try:
         found = list(pictures)
     except TypeError:
-        raise DataError(f"{pictures!r} was given; give pictures: paths, Pillow images or arrays") from None
+        raise DataError(
+            f"{abridge(pictures)} was given; give pictures: paths, Pillow images or arrays"
+        ) from None
     if not found:
         raise DataError("no pictures were given; give at least one")
     return found

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gan_infer.errors import DeviceError, OptionError
+from gan_infer.escaping import abridge
 
 Providers = Sequence[str | tuple[str, Mapping[str, Any]]]
 
@@ -62,7 +63,7 @@ def choose(device: str, providers: Providers | None, available: Sequence[str]) -
     match = _ASKED.fullmatch(device) if isinstance(device, str) else None
     if not match:
         raise OptionError(
-            f"device {device!r} is unknown; give 'auto', 'cpu', 'cuda', 'cuda:1', 'coreml' or 'dml'"
+            f"device {abridge(device)} is unknown; give 'auto', 'cpu', 'cuda', 'cuda:1', 'coreml' or 'dml'"
         )
     plain, kind, index = match.groups()
     if plain == "cpu":
@@ -159,7 +160,7 @@ def _cuda_major() -> int:
 def _given(providers: Providers, available: Sequence[str]) -> Choice:
     if not isinstance(providers, (list, tuple)) or not all(map(_is_provider, providers)):
         raise OptionError(
-            f"providers was {str(providers)[:60]!r}; give a list of names, or of pairs (name, options)"
+            f"providers was {abridge(providers)}; give a list of names, or of pairs (name, options)"
         )
     if not providers:
         raise OptionError("providers is empty; name one, or leave it out")

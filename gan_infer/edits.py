@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gan_infer import strict
+from gan_infer import arguments, strict
 from gan_infer.errors import DataError, OptionError
+from gan_infer.escaping import abridge
 from gan_infer.metadata import Direction
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ def find(directions: Mapping[str, Direction], key: object) -> Direction:
     """
     if isinstance(key, str) and key in directions:
         return directions[key]
-    number = str(key) if isinstance(key, (int, np.integer, str)) and not isinstance(key, bool) else ""
+    number = key if isinstance(key, str) else ""
+    if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+        number = abridge(int(key))
     numbered = directions.get(f"direction{number}") if number.isascii() and number.isdigit() else None
     if numbered is None:
         known = f"give one of: {', '.join(directions)}" if directions else _HOW_TO_ADD
-        raise OptionError(f"the model has no direction {key!r}; {known}")
+        raise OptionError(f"the model has no direction {abridge(key)}; {known}")
     return numbered
 
 
@@ -53,6 +56,8 @@ def amounts_of(
         OptionError: an unknown direction, one asked for twice, an amount that is no finite number
             from -100 to 100, or lists of amounts of different lengths.
     """
+    if not isinstance(asked, Mapping):
+        raise OptionError(f"amounts were {abridge(asked)}; give direction -> amount, as {{'thickness': 2}}")
     checked: dict[str, npt.NDArray[np.float64]] = {}
     count = 1
     for key, amount in asked.items():
@@ -108,6 +113,8 @@ def parse_range(text: str) -> tuple[float, float]:
     Raises:
         OptionError: it is no two numbers from -100 to 100 with a colon between.
     """
+    if not isinstance(text, str):
+        raise OptionError(f"range was {abridge(text)}; write it like -3:3")
     first, colon, last = text.partition(":")
     try:
         ends = float(first), float(last)
@@ -115,19 +122,21 @@ def parse_range(text: str) -> tuple[float, float]:
         ends = math.nan, math.nan
     if not colon or not all(abs(end) <= MAX_AMOUNT for end in ends):
         raise OptionError(
-            f"range {text!r} does not parse; write it like -3:3, within -{MAX_AMOUNT:g} to {MAX_AMOUNT:g}"
+            f"range {abridge(text)} does not parse; write it like -3:3, "
+            f"within -{MAX_AMOUNT:g} to {MAX_AMOUNT:g}"
         )
     return ends
 
 
 def _numbers(name: str, amount: Amount) -> npt.NDArray[np.float64]:
     try:
-        values = np.array(amount, np.float64).reshape(-1) if not isinstance(amount, (str, bool)) else None
-    except (TypeError, ValueError):
+        values = arguments.numbers(amount, name).reshape(-1)
+    except OptionError:
         values = None
     if values is None or len(values) == 0 or not (np.abs(values) <= MAX_AMOUNT).all():
         raise OptionError(
-            f"direction {name!r} was given {amount!r}; give numbers from -{MAX_AMOUNT:g} to {MAX_AMOUNT:g}"
+            f"direction {name!r} was given {abridge(amount)}; "
+            f"give numbers from -{MAX_AMOUNT:g} to {MAX_AMOUNT:g}"
         )
     return values
 
@@ -141,17 +150,18 @@ def read_latent(path: Path) -> tuple[npt.NDArray[np.float32], int | None]:
     Raises:
         DataError: the file cannot be read, or holds no single latent.
     """
-    label = None
+    label, path = None, arguments.path(path, "a latent's file")
     try:
         if path.suffix.lower() == ".json":
             held = strict.read(path.read_text(encoding="utf-8"))
             values, label = held["latent"], held.get("label_index")
         else:
             values = np.load(path, allow_pickle=False)
-        latent = np.asarray(values, np.float32)
+        with np.errstate(over="ignore"):
+            latent = arguments.numbers(values, "a latent").astype(np.float32)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}; give a latent's file") from None
-    except (ValueError, TypeError, KeyError, AttributeError, EOFError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, EOFError, RecursionError, OptionError):
         raise DataError(
             f"{path} holds no latent; give the .npy or .json that gan-train invert wrote"
         ) from None

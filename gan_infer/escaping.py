@@ -33,6 +33,16 @@ def plain(text: str) -> str:
     return "".join(shown)
 
 
+def abridge(value: object, most: int = 80) -> str:
+    """Return what an argument was, for a message: its repr, in one line and cut where it is long."""
+    try:
+        text = repr(value)
+    except Exception:  # an object of the caller's, or an int of more digits than Python writes
+        text = f"of type {type(value).__name__}"
+    text = " ".join(text.split())
+    return plain(text if len(text) <= most else text[: most - 3] + "...")
+
+
 def _written_out(character: str) -> str:
     code = ord(character)
     if character in "\n\r\t":

@@ -94,9 +94,9 @@ def is_part(path: Path) -> bool:
 
 
 def _open_beside(target: Path) -> Path:
-    if target.is_dir():
-        raise OptionError(f"cannot write {target}: it is a directory; give the name of a file")
     try:
+        if target.is_dir():
+            raise OptionError(f"cannot write {target}: it is a directory; give the name of a file")
         target.parent.mkdir(parents=True, exist_ok=True)
         token = os.urandom(_TOKEN_BYTES).hex()
         part = target.with_name(f".{target.stem[:64]}.{token}.part{target.suffix[:16]}")

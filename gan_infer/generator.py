@@ -11,9 +11,10 @@ import numpy as np
 from gan_infer import arguments, catalog, edits, images, latents, loading, paths
 from gan_infer.devices import Providers
 from gan_infer.errors import LabelError, OptionError
+from gan_infer.escaping import abridge
 from gan_infer.metadata import GENERATOR, Direction, Metadata
 from gan_infer.model import BATCH, Model
-from gan_infer.reading import Reading, Setting
+from gan_infer.reading import Setting, read_by
 from gan_infer.session import AnySession
 from gan_infer.space import Space, as_latents, truncated
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from gan_infer.critic import Critic
-    from gan_infer.labels import Label, Labels, LabelSpec, Mix, Weights
+    from gan_infer.labels import Labels, LabelSpec, Mix, Weights
+    from gan_infer.names import Label
     from gan_infer.provenance import Provenance
     from gan_infer.space import Latents, Point
 
@@ -111,8 +113,9 @@ class Generator(Model[Metadata]):
                 `session_options`, an hf:// address was given without the extra `hub`, or an
                 argument for foreign files does not fit the file, or is given for one of ours.
         """
-        names = tuple(class_names) if class_names is not None else None
-        reading = Reading(latent_input, label_input, output, names, value_range, image_shape, set_inputs)
+        reading = read_by(
+            latent_input, label_input, output, class_names, value_range, image_shape, set_inputs
+        )
         opened = loading.opened(
             source, GENERATOR, device, providers, session_options, threads, reading, trust=trust
         )
@@ -151,9 +154,9 @@ class Generator(Model[Metadata]):
         Args:
             latents: float [n, latent_dim], n >= 1, or a single one, [latent_dim]; finite, which is not
                 checked here.
-            labels: integer [n], class indices; or one class or mix for all, as in `sample`; or
-                float [n, classes], weights of classes, where the model mixes labels. Needed by a
-                conditional model, refused by others.
+            labels: integer [n], always class indices, whatever the names are; or one class or mix for
+                all, as in `sample`; or float [n, classes], weights of classes, where the model mixes
+                labels. Needed by a conditional model, refused by others.
 
         Returns:
             uint8 [n, height, width, channels].
@@ -213,9 +216,11 @@ class Generator(Model[Metadata]):
 
         Args:
             n: how many, at least 1.
-            label: a class by index or by name, one for all or one each (n of them). None lets
-                the seed choose: class seed % number of classes. Where the model mixes labels, a
-                class may be a mix: {4: 0.7, 9: 0.3} or "4:0.7,9:0.3", weighed to a sum of 1.
+            label: a class by name or by index, one for all or one each (n of them). A text is a
+                name first; a number is an index, and is refused where another class has it for a
+                name, unless "index:7" or "name:7" says which. None lets the seed choose: class
+                seed % number of classes. Where the model mixes labels, a class may be a mix:
+                {4: 0.7, 9: 0.3} or "4:0.7,9:0.3", weighed to a sum of 1.
             seed: 0 <= seed < 2**63; None takes a fresh one each time.
             output: "np" or "pil".
             psi: truncation, 0 to 2, a factor on latents on top of the graph's own: below 1 gives
@@ -235,8 +240,9 @@ class Generator(Model[Metadata]):
         """
         arguments.check_output(output)
         count = self._space.count(n)
-        if best_of != 1 or critic is not None:
-            pictures = self.choose(count, label, seed, best_of=best_of, critic=critic, psi=psi)[0]
+        candidates = arguments.whole_number(best_of, "best_of")
+        if candidates != 1 or critic is not None:
+            pictures = self.choose(count, label, seed, best_of=candidates, critic=critic, psi=psi)[0]
         else:
             pictures = self._joined(self.iter_batches(count, label, seed, psi=psi), count)
         return pictures if output == "np" else [images.to_pil(picture) for picture in pictures]
@@ -507,7 +513,9 @@ class Generator(Model[Metadata]):
             LabelError: as `sample`.
         """
         if amounts is not None and not isinstance(amounts, Mapping):
-            raise OptionError(f"amounts were {amounts!r}; give direction -> amount, as {{'thickness': 2}}")
+            raise OptionError(
+                f"amounts were {abridge(amounts)}; give direction -> amount, as {{'thickness': 2}}"
+            )
         moves: dict[str | int, edits.Amount] = dict(amounts or {})
         moves.update(named)
         return self(*self._space.edited(seed, label, moves, psi))
@@ -568,7 +576,7 @@ class Generator(Model[Metadata]):
         scale: int,
         columns: int = 0,
     ) -> Provenance:
-        from gan_infer.provenance import PICTURE, SHEET, Provenance
+        from gan_infer.provenance import MAX_SCALE, PICTURE, SHEET, Provenance
 
         return Provenance(
             model=self.name,
@@ -578,7 +586,7 @@ class Generator(Model[Metadata]):
             psi=float(psi),
             kind=SHEET if columns else PICTURE,
             columns=columns,
-            scale=scale,
+            scale=arguments.whole_number(scale, "scale", most=MAX_SCALE),
         )
 
 

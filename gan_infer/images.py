@@ -9,13 +9,13 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gan_infer import files
+from gan_infer import arguments, files
 from gan_infer.errors import OptionError
+from gan_infer.escaping import abridge
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,6 +29,7 @@ _MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 # Pixels between and around the pictures of a sheet; records of provenance count on it.
 GAP: Final = 2
 MAX_SHEET_BYTES: Final = 512 * 1024**2
+_MOST_BYTES: Final = 4 * 1024**3
 # Pixels of a side up to which a sheet that nobody asked to be larger stays: viewers and WebP take it.
 VIEWABLE_SIDE: Final = 16_383
 # How many pixels a side of a file of a format can have.
@@ -51,15 +52,14 @@ def tile(pictures: Array, columns: int, *, gap: int = GAP, background: int = 32)
     Raises:
         OptionError: the batch is of another shape, or `columns` is under 1.
     """
-    if pictures.ndim != 4 or len(pictures) == 0 or pictures.shape[3] not in _MODES:
-        raise OptionError(
-            f"pictures of shape {pictures.shape} were given; "
-            "expected [n, height, width, 1, 3 or 4] with n >= 1"
-        )
-    if columns < 1:
-        raise OptionError(f"{columns} columns were asked for; give at least 1")
+    arguments.picture(pictures, "pictures", batch=True)
+    columns = arguments.whole_number(columns, "columns")
+    gap = arguments.whole_number(gap, "gap", 0, 4096)
+    background = arguments.whole_number(background, "background", 0, 255)
     n, height, width, channels = pictures.shape
     rows = -(-n // columns)
+    if (rows * (height + gap) + gap) * (columns * (width + gap) + gap) * channels > _MOST_BYTES:
+        raise OptionError(f"a sheet of {rows:,} by {columns:,} pictures is too large; give fewer columns")
     sheet = np.full(
         (rows * (height + gap) + gap, columns * (width + gap) + gap, channels), background, np.uint8
     )
@@ -74,6 +74,7 @@ def to_pil(picture: Array) -> Image.Image:
     """Give a Pillow image (mode L, RGB or RGBA) of uint8 [height, width, channels]."""
     from PIL import Image
 
+    arguments.picture(picture)
     if picture.shape[2] == 1:
         picture = picture[:, :, 0]
     return Image.fromarray(np.ascontiguousarray(picture))
@@ -85,6 +86,8 @@ def enlarge(picture: Array, factor: int) -> Array:
     Raises:
         OptionError: the result would fill more than 512 MiB.
     """
+    arguments.picture(picture)
+    factor = arguments.whole_number(factor, "factor")
     if picture.size * factor**2 > MAX_SHEET_BYTES:
         raise OptionError(
             f"a sheet of {picture.shape[1]}x{picture.shape[0]} pixels enlarged {factor} times is too large; "
@@ -110,7 +113,9 @@ def save(
         OptionError: the ending is none of FORMATS, the picture is too large for the format, or the
             path cannot be written.
     """
-    path = Path(target)
+    path = arguments.path(target, "target")
+    if sign is not None and not callable(sign):
+        raise OptionError(f"sign was {abridge(sign)}; give a signing.Signer")
     kind = format_of(path)
     body = encode(picture, kind)
     if provenance is not None:
@@ -126,6 +131,7 @@ def encode(picture: Array, kind: str) -> bytes:
     Raises:
         OptionError: the picture is too large for the format.
     """
+    arguments.picture(picture)
     check_side(picture.shape[0], picture.shape[1], kind)
     image = to_pil(picture)
     if kind == "JPEG" and image.mode == "RGBA":
@@ -144,6 +150,9 @@ def check_side(height: int, width: int, kind: str) -> None:
     Raises:
         OptionError: a side is too long.
     """
+    height, width = (arguments.whole_number(side, "a side") for side in (height, width))
+    if not isinstance(kind, str) or kind not in {*FORMATS.values(), *LONGEST_SIDE}:
+        raise OptionError(f"format {abridge(kind)} is unknown; give one of {', '.join({*FORMATS.values()})}")
     longest = LONGEST_SIDE.get(kind)
     if longest is not None and max(height, width) > longest:
         raise OptionError(
@@ -186,12 +195,13 @@ class _Named(io.BytesIO):
     name: str
 
 
-def format_of(path: Path) -> str:
+def format_of(path: str | os.PathLike[str]) -> str:
     """Name the picture format that a path's ending stands for.
 
     Raises:
         OptionError: the ending is none of FORMATS.
     """
+    path = arguments.path(path)
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise OptionError(f"{path} has no ending of a known picture format; give one of {', '.join(FORMATS)}")
@@ -200,4 +210,6 @@ def format_of(path: Path) -> str:
 
 def factor_for(height: int, width: int, at_least: int = 64) -> int:
     """Give the whole factor that brings the shorter side to `at_least` pixels or just over."""
+    height, width = (arguments.whole_number(side, "a side") for side in (height, width))
+    at_least = arguments.whole_number(at_least, "at_least")
     return max(1, -(-at_least // min(height, width)))

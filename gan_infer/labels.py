@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_infer import mixes
 from gan_infer.errors import LabelError
+from gan_infer.escaping import abridge
 from gan_infer.names import Names
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Classes:
         """
         if not self.names:
             raise LabelError(
-                f"label {label!r} was given, but model {self.model!r} is unconditional; leave it out"
+                f"label {abridge(label)} was given, but model {self.model!r} is unconditional; leave it out"
             )
         return self._known.index(label)
 
@@ -66,7 +67,7 @@ class Classes:
         listed = isinstance(label, Sequence) and not isinstance(label, (str, bytes, bytearray))
         if not listed and not getattr(label, "ndim", 0):
             return self.one(label)  # type: ignore[arg-type]
-        each = [self.one(item) for item in label]  # type: ignore[union-attr,arg-type]
+        each = [self.one(item) for item in label]  # type: ignore[union-attr]
         if len(each) != count:
             raise LabelError(f"{len(each)} labels were given for {count} pictures; give one, or one each")
         if all(isinstance(item, int) for item in each):

@@ -32,11 +32,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from gan_infer import arguments
 from gan_infer.errors import OptionError
+from gan_infer.escaping import abridge
 
 ALGORITHM: Final = "splitmix64-counter/box-muller/1"
 DISTRIBUTIONS: Final = ("normal", "uniform")
 SEED_LIMIT: Final = 2**63
+# Elements of a latent, and candidates of a seed; seeds in one array.
+_MOST_ELEMENTS: Final = 2**20
+_MOST_SEEDS: Final = 10_000_000
 
 # Counters of latents stay far below it, so that no candidate's seed is made of a latent's words.
 _CANDIDATES: Final = 2**32
@@ -67,10 +72,11 @@ def latents(seeds: Seeds, dim: int, distribution: str = "normal") -> npt.NDArray
     Raises:
         OptionError: a seed is no integer or out of range, or the distribution is unknown.
     """
-    if distribution not in DISTRIBUTIONS:
+    if not isinstance(distribution, str) or distribution not in DISTRIBUTIONS:
         raise OptionError(
-            f"latent distribution {distribution!r} is unknown; give one of {', '.join(DISTRIBUTIONS)}"
+            f"latent distribution {abridge(distribution)} is unknown; give one of {', '.join(DISTRIBUTIONS)}"
         )
+    dim = arguments.whole_number(dim, "dim", most=_MOST_ELEMENTS)
     words = _words(seed_array(seeds), dim + dim % 2)
     unit = (words >> _11) * _TO_UNIT
     if distribution == "uniform":
@@ -88,11 +94,13 @@ def candidate_seeds(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np
 
     Args:
         seeds: uint64 [n], checked.
-        count: candidates a seed, at least 1.
+        count: candidates a seed, at least 1 and at most 2**20.
 
     Returns:
         uint64 [n, count], each below 2**63; the first column is `seeds`.
     """
+    seeds = seed_array(seeds)
+    count = arguments.whole_number(count, "count", most=_MOST_ELEMENTS)
     counters = np.array([((_CANDIDATES + j + 1) * _GAMMA) & _MASK for j in range(1, count)], np.uint64)
     others = _mix(_mix(seeds + np.uint64(_GAMMA))[:, None] + counters) >> np.uint64(1)
     return np.concatenate([seeds[:, None], others], axis=1)
@@ -104,6 +112,8 @@ def seed_array(seeds: Seeds) -> npt.NDArray[np.uint64]:
     Raises:
         OptionError: there are none, or one is no integer or not in 0 <= seed < 2**63.
     """
+    if isinstance(seeds, range) and seeds[_MOST_SEEDS:]:
+        raise OptionError(f"seeds were {abridge(seeds)}; give at most {_MOST_SEEDS:,} at once")
     if isinstance(seeds, np.ndarray) and seeds.dtype.kind in "iu":
         flat = seeds.reshape(-1)
         if flat.size and (flat.min() < 0 or flat.max() >= SEED_LIMIT):
@@ -111,7 +121,8 @@ def seed_array(seeds: Seeds) -> npt.NDArray[np.uint64]:
             raise OptionError(_bad_seed(bad))
         array = flat.astype(np.uint64)
     elif isinstance(seeds, (list, tuple, range, np.ndarray)):
-        array = np.array([check_seed(seed) for seed in seeds], np.uint64)
+        each = seeds.reshape(-1) if isinstance(seeds, np.ndarray) else seeds
+        array = np.array([check_seed(seed) for seed in each], np.uint64)
     else:
         array = np.array([check_seed(seeds)], np.uint64)
     if array.size == 0:
@@ -127,7 +138,7 @@ def check_seed(seed: object) -> int:
     """
     try:
         number = operator.index(seed)  # type: ignore[arg-type]
-    except TypeError:
+    except Exception:  # whatever an object of the caller's raises, it is no number
         raise OptionError(_bad_seed(seed)) from None
     if not 0 <= number < SEED_LIMIT or isinstance(seed, bool):
         raise OptionError(_bad_seed(seed))
@@ -139,6 +150,7 @@ def fresh_seed(count: int = 1) -> int:
 
     Short enough to be read out, typed and held exactly by a JavaScript number.
     """
+    count = arguments.whole_number(count, "count")
     return int.from_bytes(os.urandom(6), "little") % (2**48 - min(count, 2**47))
 
 
@@ -149,23 +161,28 @@ def parse_seeds(text: str, limit: int = 1_000_000) -> list[int]:
         OptionError: a part is no integer or range, a range runs backwards, a seed is out of
             range, or there would be more than `limit` seeds.
     """
+    if not isinstance(text, str):
+        raise OptionError(f"seeds were {abridge(text)}; write them like 0,1,4-6")
+    limit = arguments.whole_number(limit, "limit")
     seeds: list[int] = []
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{1,19})\s*(?:-\s*(\d{1,19})\s*)?", part, re.ASCII)
         if not match:
-            raise OptionError(f"seeds {text!r} do not parse at {part.strip()!r}; write them like 0,1,4-6")
+            raise OptionError(
+                f"seeds {abridge(text)} do not parse at {abridge(part.strip())}; write them like 0,1,4-6"
+            )
         first = check_seed(int(match[1]))
         last = check_seed(int(match[2])) if match[2] else first
         if last < first:
             raise OptionError(f"seeds {part.strip()!r} run backwards; write {last}-{first}")
         if len(seeds) + last - first + 1 > limit:
-            raise OptionError(f"seeds {text!r} are too many; at most {limit:,} fit in one call")
+            raise OptionError(f"seeds {abridge(text)} are too many; at most {limit:,} fit in one call")
         seeds.extend(range(first, last + 1))
     return seeds
 
 
 def _bad_seed(seed: object) -> str:
-    return f"seed {seed!r} is not usable; give an integer from 0 to {SEED_LIMIT - 1} (2**63 - 1)"
+    return f"seed {abridge(seed)} is not usable; give an integer from 0 to {SEED_LIMIT - 1} (2**63 - 1)"
 
 
 def _words(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:

@@ -393,7 +393,8 @@ def _golden_score(item: dict[str, Any], classes: int) -> GoldenScore:
     right = (
         isinstance(png, str)
         and (label is None if classes == 0 else type(label) is int and 0 <= label < classes)
-        and type(realness) in (int, float)
+        and isinstance(realness, (int, float))
+        and not isinstance(realness, bool)
         and 0 <= realness <= 1
     )
     _expect(right, "golden", item, "a png, a label of the model and a realness from 0 to 1")

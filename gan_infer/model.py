@@ -15,7 +15,7 @@ from gan_infer.metadata import CriticMetadata, Metadata
 from gan_infer.session import AnySession
 
 if TYPE_CHECKING:
-    from gan_infer.labels import Label
+    from gan_infer.names import Label
 
 # Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
 BATCH: Final = 64
@@ -140,12 +140,13 @@ class Model(Generic[Described]):
         return "; ".join(filter(None, (self.file_note, self.device_note)))
 
     def label_index(self, label: Label) -> int:
-        """Give the index of a class named by index, by name, or by an index written as text.
+        """Return the index of the class that a label names, by the rule of `names.Names`.
 
-        A text is first looked up as a name, then read as an index.
+        A text that is a class's name is that class; a number, or a text of digits, is an index, and is
+        refused where it is another class's name; "index:1" and "name:1" say which.
 
         Raises:
-            LabelError: no such class, or the model is unconditional.
+            LabelError: no such class, a number that could name two, or the model is unconditional.
         """
         return self._known.index(label)
 

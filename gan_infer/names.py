@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from gan_infer.errors import LabelError
-from gan_infer.escaping import plain
+from gan_infer.escaping import abridge, plain
 
 Label = int | str
 
@@ -102,12 +102,12 @@ class Names:
     def no_such(self, label: object) -> LabelError:
         """Return the error for a label that is no class."""
         count = len(self.names)
-        shown = ", ".join(plain(name)[:60] for name in self.names[:_SHOWN])
+        known = ", ".join(plain(name)[:60] for name in self.names[:_SHOWN])
         close = self._close(label) if isinstance(label, str) else None
-        meant = f"; did you mean {close!r}?" if close else ""
+        meant = f"; did you mean {close!r}? Else" if close else ";"
         return LabelError(
-            f"label {_shown(label)} is no class of model {self.model!r}{meant}; give a name "
-            f"({shown}{', ...' if count > _SHOWN else ''}) or an index from 0 to {count - 1}"
+            f"label {abridge(label)} is no class of model {self.model!r}{meant} give a name "
+            f"({known}{', ...' if count > _SHOWN else ''}) or an index from 0 to {count - 1}"
         )
 
     def _of_text(self, text: str) -> int:
@@ -133,7 +133,7 @@ class Names:
         by_name = self.names[named[0]]
         ways = f"'index:{number}' or 'name:{plain(by_name)}'" if known else f"'name:{plain(by_name)}'"
         raise LabelError(
-            f"label {_shown(label)} could be an index or a name of model {self.model!r}: index {number} is "
+            f"label {abridge(label)} could be an index or a name of model {self.model!r}: index {number} is "
             f"{first}, and that number is the name of {others}; write {ways}"
         )
 
@@ -177,11 +177,3 @@ def _value(name: str) -> int | None:
     if not value.is_finite() or value.adjusted() >= _MOST_DIGITS or value != value.to_integral_value():
         return None
     return int(value)
-
-
-def _shown(label: object) -> str:
-    try:
-        text = repr(label)
-    except Exception:  # an object of the caller's, or an int of more digits than Python writes
-        text = f"of type {type(label).__name__}"
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from gan_infer import arguments
 from gan_infer.errors import OptionError
+from gan_infer.escaping import abridge
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     Latents = npt.NDArray[np.float32]
     Doubles = npt.NDArray[np.float64]
 
+# Latents in one array, as much as any sheet or animation shows.
+_MOST_STEPS: Final = 10_000_000
 MODES: Final = ("slerp", "lerp")
 MAX_PSI: Final = 2.0
 
@@ -79,8 +83,7 @@ def between(a: npt.ArrayLike, b: npt.ArrayLike, steps: int, mode: str = "slerp")
     Raises:
         OptionError: `steps` is under 2, `mode` is unknown, or as `slerp`.
     """
-    if steps < 2:
-        raise OptionError(f"{steps} steps were asked for between two latents; give at least 2")
+    steps = arguments.whole_number(steps, "steps", 2, _MOST_STEPS)
     way: Latents = _way(mode)(a, b, np.linspace(0.0, 1.0, steps))
     return way
 
@@ -100,7 +103,8 @@ def loop(points: npt.ArrayLike, steps: int, mode: str = "slerp") -> Latents:
     Raises:
         OptionError: `steps` is under 1, `mode` is unknown, or `points` is of another shape.
     """
-    corners = np.asarray(points)
+    corners = arguments.numbers(points, "points")
+    steps = arguments.whole_number(steps, "steps", most=_MOST_STEPS)
     if corners.ndim != 2 or len(corners) == 0:
         raise OptionError(f"points of shape {corners.shape} were given; expected [n, dim] with n >= 1")
     legs, rest = loop_positions(len(corners), steps)
@@ -122,8 +126,8 @@ def loop_positions(points: int, steps: int) -> tuple[npt.NDArray[np.int64], Doub
     Raises:
         OptionError: `steps` is under 1.
     """
-    if steps < 1:
-        raise OptionError(f"{steps} steps were asked for; give at least 1")
+    points = arguments.whole_number(points, "points", most=_MOST_STEPS)
+    steps = arguments.whole_number(steps, "steps", most=_MOST_STEPS)
     # In whole numbers, so that a frame that falls on a point falls on it exactly.
     whole = np.arange(steps, dtype=np.int64) * points
     return whole // steps, (whole % steps) / steps
@@ -138,32 +142,37 @@ def check_psi(psi: object) -> float:
     number = isinstance(psi, (int, float, np.integer, np.floating)) and not isinstance(psi, bool)
     if not number or not 0.0 <= psi <= MAX_PSI:  # type: ignore[operator]
         raise OptionError(
-            f"psi was {psi!r}; give a number from 0 (the mean picture) to {MAX_PSI:g}, 1 for no truncation"
+            f"psi was {abridge(psi)}; "
+            f"give a number from 0 (the mean picture) to {MAX_PSI:g}, 1 for no truncation"
         )
     return float(psi)  # type: ignore[arg-type]
 
 
 def _way(mode: str) -> Any:
-    if mode not in MODES:
-        raise OptionError(f"mode {mode!r} is unknown; give one of {', '.join(MODES)}")
+    if not isinstance(mode, str) or mode not in MODES:
+        raise OptionError(f"mode {abridge(mode)} is unknown; give one of {', '.join(MODES)}")
     return slerp if mode == "slerp" else lerp
 
 
 def _checked(
     a: npt.ArrayLike, b: npt.ArrayLike, positions: npt.ArrayLike
 ) -> tuple[Doubles, Doubles, Doubles]:
-    start, end = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    start, end = arguments.numbers(a, "a latent"), arguments.numbers(b, "a latent")
     if start.ndim != 1 or start.shape != end.shape or start.size == 0:
         raise OptionError(
             f"latents of shapes {start.shape} and {end.shape} were given; expected two of the same [dim]"
         )
     if not (np.isfinite(start).all() and np.isfinite(end).all()):
         raise OptionError("a latent holds numbers that are not finite; give finite ones")
-    return start, end, np.asarray(positions, np.float64).reshape(-1, 1)
+    places = arguments.numbers(positions, "positions").reshape(-1, 1)
+    if not np.isfinite(places).all():
+        raise OptionError(f"positions were {abridge(positions)}; give finite numbers, 0 to 1 from end to end")
+    return start, end, places
 
 
 def _rounded(way: Doubles, start: Doubles, end: Doubles, t: Doubles) -> Latents:
-    result = way.astype(np.float32)
+    with np.errstate(over="ignore"):
+        result = way.astype(np.float32)
     result[t[:, 0] == 0.0] = start
     result[t[:, 0] == 1.0] = end
     return result

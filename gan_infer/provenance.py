@@ -38,8 +38,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from gan_infer import files, packets, strict
-from gan_infer.errors import DataError
+from gan_infer import arguments, files, packets, strict
+from gan_infer.errors import DataError, OptionError
 from gan_infer.latents import parse_seeds
 from gan_infer.version import __version__
 
@@ -182,24 +182,33 @@ def embed(body: bytes, provenance: Provenance) -> bytes:
         body: a PNG, WebP, GIF or JPEG file without XMP, still or moving.
 
     Raises:
-        ValueError: it is none of them.
+        OptionError: it is none of them.
     """
+    if not isinstance(body, bytes) or not isinstance(provenance, Provenance):
+        raise OptionError("no bytes of a picture, or no Provenance, were given; give both")
     if len(provenance.seeds) > MAX_PICTURES:
         provenance = provenance.without_lists()
     try:
-        return _embedded(body, provenance)
-    except packets.NoRoomError:
-        return _embedded(body, provenance.without_lists())
+        try:
+            return _embedded(body, provenance)
+        except packets.NoRoomError:
+            return _embedded(body, provenance.without_lists())
+    except ValueError as error:
+        raise OptionError(f"provenance cannot stand in these bytes: {error}") from None
 
 
 def attach(target: Path, provenance: Provenance) -> None:
     """Put the record into a picture file that is there already, whole or not at all.
 
     Raises:
-        OptionError: the file cannot be written.
-        ValueError: it is no PNG, WebP, GIF or JPEG.
+        OptionError: the file cannot be read or written, or is no PNG, WebP, GIF or JPEG.
     """
-    files.write(target, embed(target.read_bytes(), provenance))
+    target = arguments.path(target, "a picture")
+    try:
+        body = target.read_bytes()
+    except OSError as error:
+        raise OptionError(f"{target} cannot be read: {error.strerror}; give a picture's file") from None
+    files.write(target, embed(body, provenance))
 
 
 def read(path: Path) -> Provenance | None:
@@ -208,6 +217,7 @@ def read(path: Path) -> Provenance | None:
     Raises:
         DataError: the file cannot be read, or what stands in it as a record is none.
     """
+    path = arguments.path(path, "a picture")
     try:
         if not path.is_file():  # to open a pipe would wait for ever
             raise DataError("is no file" if path.exists() else "is not there")

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from gan_infer.errors import OptionError
+from gan_infer.escaping import abridge
+
+# Characters that an input or output is called by, far more than any tool gives.
+_LONGEST_NAME: Final = 1_024
 
 # What an input that stays constant can be set to: a number or a flag, or several.
 Setting = float | bool | Sequence[float] | Sequence[bool]
@@ -33,3 +40,48 @@ class Reading:
     def given(self) -> list[str]:
         """Return the names of the fields that are not left to be recognised."""
         return [field.name for field in dataclasses.fields(self) if getattr(self, field.name) is not None]
+
+
+def read_by(
+    latent_input: object,
+    label_input: object,
+    output: object,
+    class_names: Any,
+    value_range: Any,
+    image_shape: Any = None,
+    set_inputs: Any = None,
+) -> Reading:
+    """Return how a foreign file is to be read, of arguments as people give them.
+
+    Raises:
+        OptionError: a name is no text, the class names are no list of texts, or the range is none.
+    """
+    named = {"latent_input": latent_input, "label_input": label_input, "output": output}
+    for field, name in named.items():
+        if name is not None and (not isinstance(name, str) or len(name) > _LONGEST_NAME):
+            raise OptionError(f"{field} was {abridge(name)}; give the name of an input or output, a text")
+    classes = None
+    if class_names is not None:
+        listed = hasattr(class_names, "__iter__") and not isinstance(class_names, (str, bytes, dict))
+        classes = tuple(class_names) if listed else ()
+        if not classes or not all(isinstance(name, str) for name in classes):
+            raise OptionError(
+                f"class_names was {abridge(class_names)}; give a list of names, as ['cat', 'dog'], by index"
+            )
+    reading = Reading(
+        latent_input,  # type: ignore[arg-type]
+        label_input,  # type: ignore[arg-type]
+        output,  # type: ignore[arg-type]
+        classes,
+        image_shape=image_shape,
+        set_inputs=set_inputs,
+    )
+    if value_range is None:
+        return reading
+    try:
+        low, high = map(float, value_range)
+    except Exception:  # whatever an object of the caller's raises, it is no pair of numbers
+        low = high = 0.0
+    if isinstance(value_range, (str, bytes)) or (low, high) not in ((-1, 1), (0, 1), (0, 255)):
+        raise OptionError(f"value_range was {abridge(value_range)}; give (-1, 1), (0, 1) or (0, 255)")
+    return dataclasses.replace(reading, value_range=(low, high))

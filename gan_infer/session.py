@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from gan_infer import buckets, cores, devices
 from gan_infer.devices import Providers
 from gan_infer.errors import DeviceError, ModelError, OptionError
+from gan_infer.escaping import abridge
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -98,7 +99,7 @@ class Session:
             raise OptionError("threads and session_options were both given; set the threads in the options")
         if session_options is not None and not isinstance(session_options, _runtime().SessionOptions):
             raise OptionError(
-                f"session_options was {str(session_options)[:60]!r}; give onnxruntime.SessionOptions"
+                f"session_options was {abridge(session_options)}; give onnxruntime.SessionOptions"
             )
         self.source = source
         self.threads = None if session_options is not None else _thread_count(threads)
@@ -306,7 +307,7 @@ def _thread_count(threads: int | None) -> int:
     if threads is None:
         return min(cores.usable(), MAX_THREADS)
     if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
-        raise OptionError(f"threads was {threads!r}; give a whole number from 1 to {MAX_THREADS:,}")
+        raise OptionError(f"threads was {abridge(threads)}; give a whole number from 1 to {MAX_THREADS:,}")
     return threads
 
 

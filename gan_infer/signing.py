@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+from gan_infer import arguments
 from gan_infer.errors import OptionError
 from gan_infer.provenance import DIGITAL_SOURCE_TYPE
 from gan_infer.version import __version__
@@ -108,6 +109,7 @@ def _algorithm(key: bytes, path: Path) -> str:
 
 
 def _read(path: Path, what: str) -> bytes:
+    path = arguments.path(path, f"the {what}")
     try:
         return path.read_bytes()
     except OSError as error:

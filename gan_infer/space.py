@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_infer import arguments, edits, images, latents, paths, sheets
 from gan_infer.errors import LabelError, OptionError
+from gan_infer.escaping import abridge
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -95,7 +96,7 @@ class Space:
         try:
             given = list(points)
         except TypeError:
-            raise OptionError(f"points were {points!r}; give a list of seeds or latents") from None
+            raise OptionError(f"points were {abridge(points)}; give a list of seeds or latents") from None
         if not given:
             raise OptionError("no points were given; give at least one seed or latent")
         way = paths.loop(np.stack([self._point(point) for point in given]), count, self._mode(mode))
@@ -165,7 +166,10 @@ class Space:
         self, given: Seeds | npt.NDArray[np.floating[Any]]
     ) -> tuple[Latents, npt.NDArray[np.uint64] | None]:
         """Give latents [n, latent_dim] of seeds or latents, and the seeds, where they were seeds."""
-        array = np.asarray(given)
+        try:
+            array = np.asarray(given)
+        except (TypeError, ValueError, OverflowError):
+            raise OptionError(f"{abridge(given)} is no seed and no latent; give one") from None
         if array.dtype.kind != "f" or array.ndim == 0:
             seeds = latents.seed_array(given)  # type: ignore[arg-type]
             return self.latents(seeds), seeds
@@ -173,9 +177,10 @@ class Space:
             raise OptionError(
                 f"a latent of shape {array.shape} was given; expected [{self._latent_dim}], or a seed"
             )
-        if not np.isfinite(array).all():
-            raise OptionError("latents hold numbers that are not finite; give finite ones")
-        return as_latents(np.atleast_2d(array)), None
+        found = as_latents(np.atleast_2d(array))
+        if not np.isfinite(found).all():
+            raise OptionError("latents hold numbers that are not finite as float32; give finite ones")
+        return found, None
 
     def _point(self, given: Point) -> Latents:
         found = self._points(given)[0]
@@ -207,12 +212,16 @@ def as_latents(values: npt.ArrayLike) -> Latents:
     Raises:
         OptionError: it is no array of numbers.
     """
+    if isinstance(values, np.ndarray) and values.dtype == np.float32:
+        return np.ascontiguousarray(values)
     try:
-        return np.ascontiguousarray(values, np.float32)
-    except (TypeError, ValueError):
-        raise OptionError(
-            "latents were given that are no array of numbers; give float [n, latent_dim]"
-        ) from None
+        array = np.asarray(values)
+    except Exception:  # whatever an object of the caller's raises, it is no array
+        array = np.array(None)
+    if array.dtype.kind not in "fiu":
+        raise OptionError("latents were given that are no array of numbers; give float [n, latent_dim]")
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, np.float32)
 
 
 def truncated(array: Latents, psi: float) -> Latents:

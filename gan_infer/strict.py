@@ -22,6 +22,8 @@ def read(text: str) -> Any:
         ValueError: it is no JSON, an object has a key twice, a number is not finite or beyond 64 bits, a
             text holds half a character, or it is nested too deeply. The message is a clause.
     """
+    if not isinstance(text, str):
+        raise ValueError("it is no text")
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
     except RecursionError:

@@ -1,8 +1,9 @@
-"""Imports run downhill only: this is the map of the code, and what holds it."""
+"""What may import what: no circles, no training in the SDK, the runtime in few hands."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,137 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-# A file may import from floors below its own, never from its own floor or above.
-FLOORS = {
-    "gan_infer": [
-        ["escaping", "strict"],
-        ["errors", "cores", "packets", "reading", "version", "trial", "trial.child"],
-        ["files", "latents", "devices", "buckets", "paths", "names", "vet.wire", "decode"],
-        ["provenance", "arguments", "mixes"],
-        ["metadata", "images", "session", "hub", "labels", "sheets", "vet.graph"],
-        ["catalog", "vet.call", "edits", "animation", "plots", "trial.host", "trial.verdicts"],
-        ["vet.arithmetic", "vet.places", "model", "golden"],
-        ["vet.values"],
-        ["vet"],
-        ["admission", "foreign.unclear", "foreign.plan"],
-        ["foreign.inputs"],
-        ["foreign.output"],
-        ["foreign"],
-        ["loading", "space"],
-        ["critic"],
-        ["choice"],
-        ["generator", "signing"],
-        ["verification", "checking"],
-        ["__init__", "doctor"],
-        ["console"],
-        ["commands", "commands.shared"],
-        ["commands.moving"],
-        [
-            "commands.grid",
-            "commands.info",
-            "commands.check",
-            "commands.sample",
-            "commands.edit",
-            "commands.walk",
-            "commands.morph",
-            "commands.score",
-            "commands.verify",
-            "commands.models",
-            "commands.doctor",
-        ],
-        ["cli"],
-        ["__main__"],
-    ],
-    "gan_train": [
-        [
-            "__init__",
-            "config",
-            "seeding",
-            "saying",
-            "distributed",
-            "losses",
-            "augment",
-            "ema",
-            "watchdog",
-            "metrics",
-            "metrics.store",
-            "metrics.scores",
-            "metrics.split",
-            "metrics.network",
-            "metrics.distance",
-            "metrics.neighbours",
-            "attributes",
-            "graphs",
-            "graphs.mixing",
-            "graphs.factors",
-            "graphs.contract",
-            "export.calibration",
-            "export.interpreter",
-            "inversion",
-        ],
-        ["graphs.amend", "graphs.outside", "graphs.versions"],
-        ["graphs.rebuild"],
-        ["graphs.adopt"],
-        ["presets", "checkpoint", "networks.normalization", "networks.pyramid"],
-        ["networks.condition"],
-        ["data.pictures", "data.listing", "data.cache"],
-        [
-            "networks.mlp",
-            "networks.dcgan",
-            "networks.resnet",
-            "networks.sngan",
-            "networks.r3",
-            "networks.pixels",
-            "data.folder",
-            "data.archive",
-            "data.npz",
-            "data.idx",
-            "data.layout",
-            "data.labels",
-            "data.gather",
-            "metrics.classifier",
-            "metrics.efficientnet",
-            "metrics.inception",
-            "metrics.pixels",
-            "metrics.randomised",
-        ],
-        ["metrics.choice", "data.source", "data.held_out", "data.matching"],
-        ["metrics.evaluator", "data.report"],
-        ["networks", "data", "reports", "reports.status", "reports.charts", "reports.embed"],
-        ["reports.sheet", "reports.trackers"],
-        ["reports.walk"],
-        ["penalties", "reports.html", "reports.live"],
-        ["step", "export.graph", "export.half"],
-        ["batches", "state"],
-        ["machine", "trained", "stepper"],
-        ["budget", "cost"],
-        ["export", "directions", "export.reference"],
-        ["recorder", "export.critic", "subjects"],
-        ["loop"],
-        ["commands", "commands.shared"],
-        [
-            "commands.fit",
-            "commands.data",
-            "commands.evaluate",
-            "commands.export",
-            "commands.presets",
-            "commands.directions",
-            "commands.invert",
-            "commands.adopt",
-        ],
-        ["cli"],
-        ["__main__"],
-    ],
-}
-
-
-def floor_of(package: str) -> dict[str, int]:
-    return {name: height for height, names in enumerate(FLOORS[package]) for name in names}
-
-
-def module_name(path: Path, package: str) -> str:
-    parts = path.relative_to(ROOT / package).with_suffix("").parts
-    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+PACKAGES = ["gan_infer", "gan_train"]
 
 
 def imports(path: Path) -> set[str]:
@@ -157,25 +28,38 @@ def imports(path: Path) -> set[str]:
     return names
 
 
-def uphill(package: str, path: Path, found: set[str]) -> list[str]:
-    floors = floor_of(package)
-    own = module_name(path, package)
-    wrong = []
-    for name in found:
-        target = name.removeprefix(f"{package}.") if name.startswith(f"{package}.") else None
-        inside = target == own or own.startswith(f"{target}.")  # a package and its own files
-        if target in floors and floors[target] >= floors[own] and not inside:
-            wrong.append(f"{own} (floor {floors[own]}) imports {target} (floor {floors[target]})")
-    return wrong
+def modules(package: str) -> dict[str, Path]:
+    """Return dotted name -> file of a package's modules, without the package's own name."""
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT / package).with_suffix("").parts
+        found[".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)] = path
+    return found
 
 
-FILES = [(package, path) for package in FLOORS for path in sorted((ROOT / package).rglob("*.py"))]
+def imported_modules(package: str, module: str, known: dict[str, Path]) -> set[str]:
+    """Return the modules of the same package that one imports; of a folder and a file in it, the file."""
+    start = f"{package}."
+    names = {name.removeprefix(start) for name in imports(known[module]) if name.startswith(start)}
+    names &= known.keys()
+    folders = {name for name in names if any(other.startswith(f"{name}.") for other in names)}
+    own = {name for name in names if module.startswith(f"{name}.")}
+    return names - folders - own - {module}
 
 
-@pytest.mark.parametrize(("package", "path"), FILES, ids=lambda value: getattr(value, "stem", value))
-def test_a_file_imports_from_lower_floors_alone(package: str, path: Path) -> None:
-    assert module_name(path, package) in floor_of(package), f"give {path} a floor in FLOORS"
-    assert not uphill(package, path, imports(path))
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    known = modules(package)
+    graph = {module: imported_modules(package, module, known) for module in known}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError with the circle's names
+
+
+def test_a_circle_would_be_found() -> None:
+    with pytest.raises(graphlib.CycleError):
+        graphlib.TopologicalSorter({"latents": {"errors"}, "errors": {"latents"}}).prepare()
+
+
+FILES = [(package, path) for package in PACKAGES for path in modules(package).values()]
 
 
 @pytest.mark.parametrize(
@@ -184,13 +68,6 @@ def test_a_file_imports_from_lower_floors_alone(package: str, path: Path) -> Non
 def test_the_sdk_knows_neither_training_nor_torch(path: Path) -> None:
     tops = {name.split(".")[0] for name in imports(path)}
     assert not tops & {"gan_train", "torch", "onnx", "safetensors", "rich"}
-
-
-def test_an_uphill_import_would_be_found() -> None:
-    path = ROOT / "gan_infer" / "latents.py"
-    assert uphill("gan_infer", path, {"gan_infer.generator"})
-    assert uphill("gan_infer", path, {"gan_infer.files"})
-    assert not uphill("gan_infer", path, {"gan_infer.errors"})
 
 
 def test_only_session_buckets_and_the_trial_touch_the_runtime() -> None:

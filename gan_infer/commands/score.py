@@ -12,6 +12,7 @@ import click
 
 from gan_infer import console
 from gan_infer.commands import shared
+from gan_infer.escaping import plain
 
 if TYPE_CHECKING:
     from gan_infer.critic import Critic
@@ -115,7 +116,7 @@ def _scored(
                 prepared.append(critic.prepare(path))
                 good.append(path)
             except DataError as error:
-                _name_bad(bad, str(path), str(error).removeprefix(f"{path} "))
+                _name_bad(bad, str(path), str(error).removeprefix(f"{plain(str(path))} "))
         if not good:
             continue
         images, labels = np.stack(prepared), _labels(critic, good, given)

@@ -50,7 +50,9 @@ def device(command: Callable[..., Any]) -> Callable[..., Any]:
     return _DEVICE(trust(command))
 
 
-label = click.option("--label", help="A class, by name or index, or a mix: 4:0.7,9:0.3.")
+label = click.option(
+    "--label", help="A class, by name or index (name:7 and index:7 say which), or a mix: 4:0.7,9:0.3."
+)
 psi = click.option(
     "--psi",
     type=float,

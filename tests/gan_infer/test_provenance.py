@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan_infer import DataError, Generator, images, packets, provenance
+from gan_infer import DataError, Generator, OptionError, images, packets, provenance
 from gan_infer.provenance import DIGITAL_SOURCE_TYPE, Provenance
 
 SHA = "0123456789abcdef" * 4
@@ -191,7 +191,7 @@ def test_attach_goes_into_a_file_that_is_there_or_leaves_it(conditional: Generat
     other = tmp_path / "x.bmp"
     Image.new("L", (4, 4)).save(other)
     before = other.read_bytes()
-    with pytest.raises(ValueError, match="PNG"):
+    with pytest.raises(OptionError, match="PNG"):
         provenance.attach(other, conditional.provenance(2, 1))
     assert other.read_bytes() == before
 

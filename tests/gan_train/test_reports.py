@@ -564,3 +564,11 @@ def test_sample_sheets_of_long_pictures_stay_within_what_viewers_open(
     rows, columns = sheet.layout(height, width, classes)
     assert rows * (height + images.GAP) * sheet.factor(height, width) <= images.VIEWABLE_SIDE
     assert columns * (width + images.GAP) * sheet.factor(height, width) <= images.VIEWABLE_SIDE
+
+
+def test_names_in_a_report_and_on_the_screen_steer_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    config = replace(Config(), {"condition.generator": "embedding"})
+    names = html._class_names({"data": {"class_names": ["<b>\u202ecat", "d\u200bog\x1b[2J"]}}, config)
+    assert names == ["&lt;b&gt;\\u202ecat", "d\\u200bog\\x1b[2J"]
+    live.Screen("[bold]\u202erun").event("data", "[red]a\u2028b\x1b[2J")
+    assert capsys.readouterr().err == "data: [red]a\\u2028b\\x1b[2J\n"
