@@ -123,12 +123,13 @@ def _write(
 ) -> Adopted:
     """Write the foreign model by the contract; it takes its name once it draws the same pictures."""
     adopted = rebuild(model, session.plan)
-    _finish(adopted, described, source)
+    drawing = _finish(adopted, described, source)
     with files.replacing(to) as part:
         body = adopted.SerializeToString()
         part.write_bytes(body)
         opened = Generator.load(part, device="cpu")
-        compared = compare(original, opened, source)
+        # By the session itself, for what is opened by its file may be run in parts of a batch.
+        compared = compare(original, drawing, source)
     return Adopted(to, len(body), compared, opened.mixes_labels, opened.metadata)
 
 
@@ -200,8 +201,8 @@ def _describe(
     )
 
 
-def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> None:
-    """Make a rebuilt graph a file of ours: versions, mixes, what it says of itself.
+def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> Generator:
+    """Make a rebuilt graph a file of ours: versions, mixes, what it says of itself; return it opened.
 
     Raises:
         ModelError: it breaks the contract, or gives what is no number.
@@ -219,6 +220,7 @@ def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> None:
         described, golden=contract.draw_golden(opened), directions=amend.unnamed(model, described)
     )
     contract.label(model, described)
+    return opened
 
 
 def compare(original: Generator, adopted: Generator, source: str) -> Compared:
