@@ -78,6 +78,17 @@ FORMS: dict[str, tuple[Made, dict[str, Any]]] = {
     "double": (Made({"z": (DOUBLE, Z)}, kind=DOUBLE), {}),
     "half": (Made({"z": (HALF, Z)}, kind=HALF), {}),
     "fixed batch": (Made({"z": (FLOAT, (1, 8))}, batch=1), {}),
+    "fixed batch of three": (Made({"z": (FLOAT, (3, 8))}, batch=3), {}),
+    "fixed batch, label": (Made({"z": (FLOAT, (1, 8)), "y": (INT64, (1,))}, {"y": 5}, batch=1), {}),
+    "fixed batch, setting": (
+        Made({"z": (FLOAT, (1, 8)), "psi": (FLOAT, (1, 1))}, batch=1),
+        {"set_inputs": {"psi": 0.5}},
+    ),
+    "noise": (
+        Made({"z": (FLOAT, Z), "noise_0": (FLOAT, (1, 1, 4, 4)), "noise_1": (FLOAT, ("n", 1, 8, 8))}),
+        {"set_inputs": {"noise_0": 0.5, "noise_1": 0}},
+    ),
+    "label set": (Made({"z": (FLOAT, Z), "y": (INT64, ("n",))}, {"y": 5}), {"set_inputs": {"y": 3}}),
     "sigmoid": (Made({"z": (FLOAT, Z)}, last="Sigmoid"), {}),
     "told range": (PLAIN, {"value_range": (0, 1)}),
     "channels last": (Made({"z": (FLOAT, Z)}, output=(6, 5, 3)), {}),
