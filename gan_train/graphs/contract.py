@@ -56,10 +56,10 @@ def strip(model: onnx.ModelProto, name: str) -> None:
 
 
 def draw_golden(opened: Generator) -> tuple[Golden, ...]:
-    """Return the first few seeds, each of another class, with the hashes of their pictures."""
+    """Return the first few seeds, each of the class that it chooses, with the hashes of their pictures."""
     classes = len(opened.class_names)
     pairs = [(seed, seed % classes if classes else None) for seed in range(_GOLDEN)]
     return tuple(
-        Golden(seed, label, hashlib.sha256(opened.sample(1, label, seed).tobytes()).hexdigest())
+        Golden(seed, label, hashlib.sha256(opened.sample(1, seed=seed).tobytes()).hexdigest())
         for seed, label in pairs
     )
