@@ -98,6 +98,7 @@ FORMS: dict[str, tuple[Made, dict[str, Any]]] = {
     "looked up": (Made({"z": (FLOAT, Z), "y": (INT64, ("n",))}, {"y": 5}), {}),
     "looked up, float": (Made({"z": (FLOAT, Z), "y": (FLOAT, ("n", 1))}, {"y": 5}), {"label_input": "y"}),
     "one-hot": (Made({"z": (FLOAT, Z), "y": (FLOAT, ("n", 5))}), {"class_names": list("abcde")}),
+    "numbers as names": (Made({"z": (FLOAT, Z), "y": (FLOAT, ("n", 5))}), {"class_names": list("12345")}),
     "one-hot, four sides": (Made({"z": (FLOAT, Z), "y": (HALF, ("n", 5, 1, 1))}), {}),
     "one-hot, whole": (Made({"z": (FLOAT, Z), "y": (INT32, ("n", 5))}), {}),
     "one-hot, flags": (Made({"z": (FLOAT, Z), "y": (BOOL, ("n", 5))}), {"label_input": "y"}),
