@@ -38,7 +38,10 @@ class Commands(click.Group):
         """Return a command, None if there is none of the name."""
         if cmd_name not in self._names:
             added = self._added().get(cmd_name)
-            return added.load() if added is not None else None
+            try:
+                return added.load() if added is not None else None
+            except ImportError:  # half an installation: the other commands go on
+                return None
         command: click.Command = getattr(importlib.import_module(f"{self._package}.{cmd_name}"), cmd_name)
         return command
 

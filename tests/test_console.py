@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 import gan_infer.cli
 import gan_train.cli
+from gan_infer import console
 
 PROGRAMS = {"gan-infer": gan_infer.cli.cli, "gan-train": gan_train.cli.cli}
 
@@ -86,3 +88,21 @@ def test_a_full_disk_is_one_line(module: str) -> None:
     assert done.stderr.splitlines() == [
         f"{module.replace('_', '-')}: the system refused to read or write: No space left on device"
     ]
+
+
+def test_commands_of_installed_packages_are_found_and_broken_ones_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group = "test.commands"
+    points = [
+        importlib.metadata.EntryPoint("doctor", "gan_infer.commands.grid:grid", group),
+        importlib.metadata.EntryPoint("sheet", "gan_infer.commands.grid:grid", group),
+        importlib.metadata.EntryPoint("broken", "gan_infer.no_such_module:broken", group),
+    ]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
+    command = console.Commands("x", package="gan_infer.commands", names=("doctor",), extensions=group)
+    printed = CliRunner().invoke(command, ["--help"]).output
+    assert [line.split()[0] for line in printed.split("Commands:\n")[1].splitlines()] == ["doctor", "sheet"]
+    assert CliRunner().invoke(command, ["sheet", "--help"]).exit_code == 0
+    assert CliRunner().invoke(command, ["broken"]).exit_code == 2
+    assert "Look for what will bite" in CliRunner().invoke(command, ["doctor", "--help"]).output

@@ -88,7 +88,8 @@ def run_page(page: Path, names: dict[str, Any]) -> str:
     return printed
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the tracing exporter that a page shows
+# The exporter that a page shows warns of its own parts.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("page", [page for page in PAGES if list(snippets(page))], ids=name)
 def test_snippets_run(page: Path, page_folder: Path) -> None:
     printed = run_page(page, {"__name__": "snippet"})

@@ -13,7 +13,7 @@ import numpy as np
 from gan_infer import metadata
 from gan_infer.errors import OptionError
 from gan_infer.foreign.plan import INDEX, ONE_HOT, Constant, Plan
-from gan_infer.foreign.unclear import Ends, UnclearError, show_type
+from gan_infer.foreign.unclear import Ends, UnclearError, show_name, show_type
 from gan_infer.reading import Reading, Setting
 from gan_infer.vet import graph
 
@@ -155,11 +155,11 @@ def _ask_for_a_value(name: str, end: tuple[str, tuple[int | None, ...]]) -> Uncl
     shown = f"the input {name!r} ({show_type(kind, shape)})"
     if kind not in _TYPES:
         return UnclearError(f"{shown} is of a type that is not taken", "export it without that input")
+    told = f"set_inputs={{{name!r}: VALUE}} (--set {show_name(name)}=VALUE)"
     if _is_picture(shape):
-        return UnclearError(f"{shown} takes a picture", _NO_PICTURES)
+        return UnclearError(f"{shown} takes a picture or noise", f"noise is fixed by {told}; {_NO_PICTURES}")
     return UnclearError(
-        f"{shown} is neither latent nor label",
-        f"where it stays constant, give its value: set_inputs={{{name!r}: VALUE}} (--set {name}=VALUE)",
+        f"{shown} is neither latent nor label", f"where it stays constant, give its value: {told}"
     )
 
 

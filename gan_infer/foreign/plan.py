@@ -127,6 +127,14 @@ class AdaptedSession:
         values = run_file(self._session, self.plan, feeds["latent"], labels, weights)
         return [to_levels(values, self.plan)]
 
+    def values(self, latent: Array, labels: Array | None) -> Array:
+        """Return the file's own output, of latents [n, latent_dim] and class indices [n].
+
+        Raises:
+            ModelError, DeviceError: as `Session.run`.
+        """
+        return run_file(self._session, self.plan, latent, labels)
+
     def sha256(self) -> str:
         """Return the SHA-256 of the model's bytes, in hexadecimal."""
         return self._session.sha256()

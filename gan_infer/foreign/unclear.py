@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from gan_infer.vet import graph
+
 # Name -> the runtime's type, and the sides, None where free.
 Ends = Mapping[str, tuple[str, tuple[int | None, ...]]]
 
@@ -21,8 +23,13 @@ class UnclearError(ValueError):
 
 def show(ends: Ends) -> str:
     """Write inputs or outputs as people read them: z float [n, 100]."""
-    shown = [f"{name} {show_type(*end)}" for name, end in list(ends.items())[:_MOST_SHOWN]]
+    shown = [f"{show_name(name)} {show_type(*end)}" for name, end in list(ends.items())[:_MOST_SHOWN]]
     return ", ".join([*shown, *(["..."] if len(ends) > _MOST_SHOWN else [])]) or "(none)"
+
+
+def show_name(name: str) -> str:
+    """Write a name of the file as it may stand in one line; what cannot be printed is written out."""
+    return name if name.isprintable() and 0 < len(name) <= 60 else graph.shown(name)
 
 
 def show_type(kind: str, shape: Sequence[int | None]) -> str:

@@ -72,8 +72,14 @@ def _tell(written: Adopted) -> None:
         names = metadata.class_names
         facts["classes"] = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     facts["read as"] = metadata.preparation.partition("read as: ")[2]
-    batches = ", ".join(map(str, written.batches))
-    apart = f"at most {written.difference} of 256 levels" if written.difference else "none"
-    facts["difference"] = f"{apart} from the foreign file, at batches {batches}"
+    compared = written.compared
+    batches = ", ".join(map(str, compared.batches))
+    facts["difference"] = f"{_levels(compared.difference)} from the foreign file, at batches {batches}"
+    if compared.across_batches:
+        facts["steadiness"] = f"{_levels(compared.across_batches)} from batch to batch, as the foreign file"
     for word, fact in facts.items():
         click.echo(console.plain(f"{word:<11} {fact}"))
+
+
+def _levels(difference: int) -> str:
+    return f"at most {difference} of 256 levels" if difference else "none"

@@ -10,15 +10,16 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 
 from gan_infer import __version__, catalog, files, foreign, loading, vet
 from gan_infer.devices import runtime_version
 from gan_infer.errors import ModelError, OptionError
-from gan_infer.foreign.plan import AdaptedSession, run_file
+from gan_infer.foreign.plan import AdaptedSession
 from gan_infer.generator import Generator
 from gan_infer.metadata import GENERATOR, KEY, Metadata
 from gan_infer.reading import Reading
@@ -26,6 +27,8 @@ from gan_infer.session import Session
 from gan_train.graphs import amend, contract, mixing, outside, versions
 from gan_train.graphs.rebuild import keep_needed, rebuild
 from gan_train.saying import Say, silent
+
+Pictures = npt.NDArray[np.uint8]
 
 COMPARED_BATCHES: Final = (1, 2, 7, 64)
 # Large generators are compared at smaller batches, in about so many seconds each.
@@ -36,19 +39,27 @@ _PLAIN: Final = re.compile(r"[\w.: -]{1,64}")
 
 
 @dataclasses.dataclass(frozen=True)
-class Adopted:
-    """What was written.
+class Compared:
+    """How the pictures of two files compare, in levels of 256.
 
     Attributes:
-        difference: the largest from the foreign file's pictures, in levels of 256.
-        batches: at which batches they were compared.
-        mixes: whether labels can be mixed.
+        difference: the largest from the foreign file's.
+        across_batches: the largest between pictures of one seed in batches of two sizes.
+        batches: at which they were compared.
     """
+
+    difference: int
+    across_batches: int
+    batches: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Adopted:
+    """What was written; `mixes` says whether labels can be mixed."""
 
     path: Path
     size_bytes: int
-    difference: int
-    batches: tuple[int, ...]
+    compared: Compared
     mixes: bool
     metadata: Metadata
 
@@ -88,9 +99,8 @@ def adopt(
         say(f"note: converted from operator set {found} to {versions.opset_of(converted)}")
     # What the vetting takes is compared as it came, and else as it was converted.
     taken = _within(found, vet.OPSETS) and _within(model.ir_version, vet.IR_VERSIONS)
-    original = _open(model if taken else _with_ir_version(converted), path, read_as)
-    session = original._session
-    assert isinstance(session, AdaptedSession)
+    original, session = _open(model if taken else _with_ir_version(converted), path, read_as)
+    _check_finite(original, session)
     described = _describe(original.metadata, session, path, name, licence, intended_use)
     try:
         return _write(converted, session, described, to, original, str(path))
@@ -113,13 +123,14 @@ def _write(
 ) -> Adopted:
     """Write the foreign model by the contract; it takes its name once it draws the same pictures."""
     adopted = rebuild(model, session.plan)
-    _finish(adopted, described, source)
+    drawing = _finish(adopted, described, source)
     with files.replacing(to) as part:
         body = adopted.SerializeToString()
         part.write_bytes(body)
         opened = Generator.load(part, device="cpu")
-        difference, batches = compare(original, opened, source)
-    return Adopted(to, len(body), difference, batches, opened.mixes_labels, opened.metadata)
+        # By the session itself, for what is opened by its file may be run in parts of a batch.
+        compared = compare(original, drawing, source)
+    return Adopted(to, len(body), compared, opened.mixes_labels, opened.metadata)
 
 
 def _check_target(path: Path, to: Path) -> None:
@@ -152,7 +163,7 @@ def _with_ir_version(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _open(model: onnx.ModelProto, path: Path, reading: Reading) -> Generator:
+def _open(model: onnx.ModelProto, path: Path, reading: Reading) -> tuple[Generator, AdaptedSession]:
     """Return the foreign model, now in one piece, as the SDK opens foreign files."""
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / path.name
@@ -164,7 +175,8 @@ def _open(model: onnx.ModelProto, path: Path, reading: Reading) -> Generator:
         except OptionError as error:
             raise OptionError(str(error).replace(str(whole), str(path))) from None
     assert isinstance(opened.metadata, Metadata)
-    return Generator(opened.session, opened.metadata, str(path), opened.batch)
+    assert isinstance(opened.session, AdaptedSession)
+    return Generator(opened.session, opened.metadata, str(path), opened.batch), opened.session
 
 
 def _describe(
@@ -189,8 +201,8 @@ def _describe(
     )
 
 
-def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> None:
-    """Make a rebuilt graph a file of ours: versions, mixes, what it says of itself.
+def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> Generator:
+    """Make a rebuilt graph a file of ours: versions, mixes, what it says of itself; return it opened.
 
     Raises:
         ModelError: it breaks the contract, or gives what is no number.
@@ -208,55 +220,56 @@ def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> None:
         described, golden=contract.draw_golden(opened), directions=amend.unnamed(model, described)
     )
     contract.label(model, described)
+    return opened
 
 
-def compare(original: Generator, adopted: Generator, source: str) -> tuple[int, tuple[int, ...]]:
+def compare(original: Generator, adopted: Generator, source: str) -> Compared:
     """Hold the pictures of the new file to those of the foreign one.
 
-    Returns:
-        the largest difference in levels, and the batches at which they were compared.
-
     Raises:
-        ModelError: a level differs by more than 1, or a picture depends on its batch.
+        ModelError: a level differs by more than 1, from the foreign file's or from batch to batch.
     """
-    _check_finite(original, source)
-    first: np.ndarray[Any, Any] | None = None
-    largest, compared, spent = 0, [], 0.0
+    before: Pictures | None = None
+    batches: list[int] = []
+    difference, across, spent = 0, 0, 0.0
     for count in COMPARED_BATCHES:
-        if compared and spent * count / compared[-1] > _PATIENCE_S:
+        if batches and spent * count / batches[-1] > _PATIENCE_S:
             break
         started = time.monotonic()
         latent = original.latents(range(count))
         labels = np.arange(count) % len(original.class_names) if original.conditional else None
         got = adopted(latent, labels)
-        largest = max(largest, _apart(got, original(latent, labels)))
-        if first is None:
-            first = got
-        if largest > 1 or _apart(first, got[: len(first)]) > 1:
-            raise ModelError(
-                f"{source} draws other pictures in a batch of {count} than alone, so that no seed would name "
-                f"one; export it {_RIGHT}, then adopt it again"
-            )
-        spent = time.monotonic() - started
-        compared.append(count)
-    if original.mixes_labels and adopted.mixes_labels and len(original.class_names) > 1:
-        weights = np.zeros((1, len(original.class_names)), np.float32)
-        weights[0, :2] = 0.25, 0.75
-        latent = original.latents([0])
-        largest = max(largest, _apart(adopted(latent, weights), original(latent, weights)))
-    return largest, tuple(compared)
+        difference = max(difference, _apart(got, original(latent, labels)))
+        if before is not None:
+            across = max(across, _apart(before, got[: len(before)]))
+        before, spent = got, time.monotonic() - started
+        batches.append(count)
+    difference = max(difference, _apart_of_a_mix(original, adopted))
+    if (worst := max(difference, across)) > 1:
+        raise ModelError(
+            f"{source} draws other pictures in a batch than alone, {worst} levels of 256 off, so that "
+            f"no seed would name one; export it {_RIGHT}, then adopt it again"
+        )
+    return Compared(difference, across, tuple(batches))
 
 
-def _apart(left: np.ndarray[Any, Any], right: np.ndarray[Any, Any]) -> int:
+def _apart_of_a_mix(original: Generator, adopted: Generator) -> int:
+    if not (original.mixes_labels and adopted.mixes_labels and len(original.class_names) > 1):
+        return 0
+    weights = np.zeros((1, len(original.class_names)), np.float32)
+    weights[0, :2] = 0.25, 0.75
+    latent = original.latents([0])
+    return _apart(adopted(latent, weights), original(latent, weights))
+
+
+def _apart(left: Pictures, right: Pictures) -> int:
     return int(np.abs(left.astype(np.int16) - right.astype(np.int16)).max(initial=0))
 
 
-def _check_finite(original: Generator, source: str) -> None:
-    session = original._session
-    assert isinstance(session, AdaptedSession)
+def _check_finite(original: Generator, session: AdaptedSession) -> None:
     labels = np.arange(_PROBES) % len(original.class_names) if original.conditional else None
-    values = run_file(session._session, session.plan, original.latents(range(_PROBES)), labels)
+    values = session.values(original.latents(range(_PROBES)), labels)
     if not np.isfinite(values.astype(np.float32)).all():
         raise ModelError(
-            f"{source} gives values that are no numbers (NaN); export a network that was trained"
+            f"{original.source} gives values that are no numbers (NaN); export a network that was trained"
         )

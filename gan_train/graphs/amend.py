@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,8 +50,8 @@ def own(source: Path) -> onnx.ModelProto:
     model = onnx.load_model_from_string(source.read_bytes())
     if not any(entry.key == KEY for entry in model.metadata_props):
         raise ModelError(
-            f"{source} was written by another tool and has no place for directions; "
-            "give a file that gan-train export wrote"
+            f"{source} was written by another tool and has no place for directions; make it a file of ours "
+            f"first: gan-infer adopt {shlex.quote(str(source))} --to gen.onnx"
         )
     return model
 

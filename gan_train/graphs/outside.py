@@ -51,7 +51,7 @@ def read_whole(path: Path) -> onnx.ModelProto:
     body = _read_file(path, str(path))
     try:
         _measure(body)
-        model = onnx.ModelProto.FromString(body)
+        model: onnx.ModelProto = onnx.ModelProto.FromString(body)
         tensors = [tensor for tensor in _tensors(model.graph) if _is_outside(tensor)]
         total = len(body) + sum(map(_size, tensors))
         if total > catalog.MAX_BYTES:
@@ -129,7 +129,7 @@ def _size(tensor: onnx.TensorProto) -> int:
         raise _OutsideError(f"has a tensor {name} of a type ({kind}) that is not taken")
     if len(tensor.dims) > graph.MAX_RANK or any(not 0 <= side <= graph.MAX_SIDE for side in tensor.dims):
         raise _OutsideError(f"has a tensor {name} with a side under 0 or too large")
-    return math.prod(tensor.dims) * np.dtype(graph.NUMPY[kind]).itemsize
+    return int(math.prod(tensor.dims)) * np.dtype(graph.NUMPY[kind]).itemsize
 
 
 def _merge(tensor: onnx.TensorProto, path: Path) -> None:

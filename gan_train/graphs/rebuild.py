@@ -92,7 +92,7 @@ def keep_needed(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
     graph.node.extend(nodes)
     for items in (graph.initializer, graph.output):
         for item in [item for item in items if item.name not in needed]:
-            items.remove(item)  # type: ignore[arg-type]
+            items.remove(item)
 
 
 def _free_batch(graph: onnx.GraphProto, batch: int, front: _Builder) -> None:

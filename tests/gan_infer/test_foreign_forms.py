@@ -154,6 +154,8 @@ def test_of_several_outputs_the_picture_is_found_or_named(tmp_path: Path) -> Non
 REFUSED: list[tuple[Made, dict[str, Any], type[GanError], str]] = [
     (Made({"picture in": (FLOAT, ("n", 3, 16, 16))}), {}, ModelError, "give a generator that takes latents"),
     (Made({"z": (FLOAT, Z), "a": (FLOAT, ("n", 3, 6, 6))}), {}, ModelError, "takes a picture"),
+    (Made({"z": (FLOAT, Z), "noise_0": (FLOAT, (1, 1, 4, 4))}), {}, ModelError, "--set noise_0=VALUE"),
+    (Made({"z\n\x1b[31m": (FLOAT, Z)}, output=(90,)), {}, ModelError, "inputs 'z\\n\\x1b[31m' float [n, 8]"),
     (Made({"w": (FLOAT, ("n", 6, 16))}), {}, ModelError, "export mapping and synthesis together"),
     (Made({"z": (FLOAT, (8,))}), {}, ModelError, "export it with a batch as the first side"),
     (Made({"y": (INT64, ("n",))}, {"y": 3}), {}, ModelError, "give a generator that takes latents"),
