@@ -62,8 +62,10 @@ def read_by(
             raise OptionError(f"{field} was {abridge(name)}; give the name of an input or output, a text")
     classes = None
     if class_names is not None:
-        listed = hasattr(class_names, "__iter__") and not isinstance(class_names, (str, bytes, dict))
-        classes = tuple(class_names) if listed else ()
+        try:
+            classes = () if isinstance(class_names, (str, bytes, dict)) else tuple(class_names)
+        except Exception:  # whatever an object of the caller's raises, it is no list
+            classes = ()
         if not classes or not all(isinstance(name, str) for name in classes):
             raise OptionError(
                 f"class_names was {abridge(class_names)}; give a list of names, as ['cat', 'dog'], by index"
