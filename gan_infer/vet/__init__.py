@@ -29,7 +29,7 @@ class _Bounds:
     Attributes:
         words: of one tensor, in units of 4 bytes.
         live: words that are needed at once; `total`: that are made in all.
-        work: multiplications of a matrix product, or what takes as long.
+        work: multiplications of a matrix product, or what takes as long: 40 thousand millions a second.
     """
 
     words: int
@@ -38,15 +38,15 @@ class _Bounds:
     work: int
 
 
-BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**31, work=15 * 10**10)
+BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**31, work=2 * 10**11)
 # Without limits on a process nothing is tried: all that is made counts as needed at once.
-STRICT: Final = _Bounds(words=2**25, live=2**26, total=2**26, work=10**10)
+STRICT: Final = _Bounds(words=2**25, live=2**26, total=2**26, work=4 * 10**10)
 # The largest batch of one call; all that is bounded grows at most as it does.
 MAX_BATCH: Final = 64
 # What the runtime works out on loading, from the file alone: words held, and work, each so many for a
 # byte of the file and so many besides.
 _CONSTANT_WORDS: Final = (2, 2**20)
-_CONSTANT_WORK: Final = (1000, 10**9)
+_CONSTANT_WORK: Final = (4000, 4 * 10**9)
 
 _FORMS: Final = {**arithmetic.FORMS, **places.FORMS}
 _BRANCHES: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
@@ -197,6 +197,8 @@ class Trace:
     def _check(self, node: Node, known: Known) -> None:
         if len(known.shape) > graph.MAX_RANK:
             raise RefusedError(f"has {_named(node)}, which gives {len(known.shape)} dimensions")
+        if sum(isinstance(side, PerPicture) for side in known.shape) > 1:
+            raise RefusedError(f"has {_named(node)}, which makes what grows faster than the batch")
         if known.words > self._bounds.words:
             raise RefusedError(
                 f"has {_named(node)}, which makes a tensor of {size(known.shape):.2e} elements; "

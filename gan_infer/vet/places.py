@@ -11,8 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from gan_infer.vet.arithmetic import ALL, FLOATS, PLAIN, SLOW
 from gan_infer.vet.call import (
+    ALL,
+    FLOATS,
+    PLAIN,
+    SLOW,
     Call,
     Form,
     PerPicture,
@@ -47,7 +50,7 @@ _TO_THE_START: Final = -(2**31)
 
 def _same_kind(call: Call, shape: Shape) -> Results:
     """Give the first input's elements in another shape."""
-    call.work = PLAIN * max(size(shape), size(call[0].shape))
+    call.work = 2 * PLAIN * max(size(shape), size(call[0].shape))
     return [(shape, call[0].kind)]
 
 
@@ -158,9 +161,8 @@ def _transpose(call: Call) -> Results:
     shape = call[0].shape
     order = call.numbers("perm", range(len(shape))[::-1])
     need(sorted(order) == list(range(len(shape))), f"transposes {shown(shape)} by {order}")
-    call.work = PLAIN * size(shape)
     result = _same_kind(call, tuple(shape[i] for i in order))
-    call.work *= 3
+    call.work *= 2
     return result
 
 
@@ -378,7 +380,7 @@ def _resize(call: Call) -> Results:
         result = [*shape[:2], *_scaled(call, fixed(shape[2:]), scales)]
     places = size(call[0].shape) + size(result)
     call.memory = 4 * (places + size(result[2:]))
-    call.work = SLOW * places * (4 if b"cubic" in call.attributes.get("mode", b"") else 1)
+    call.work = SLOW * places * (10 if b"cubic" in call.attributes.get("mode", b"") else 1)
     return [(tuple(result), call[0].kind)]
 
 
