@@ -75,7 +75,8 @@ class Summary:
         operators: the types of its operators.
         parameters: elements of its tensors.
         work: what one picture takes, in multiplications of a matrix product.
-        live: what one picture needs at once, in units of 4 bytes, the file's tensors aside.
+        live: what one picture needs at once, inputs and all, in units of 4 bytes; the file's tensors
+            aside.
         grows: True where every size is fixed or grows with the batch, so that the largest batch bounds
             all others; all other files are refused.
     """
@@ -164,6 +165,15 @@ class Trace:
             raise RefusedError(f"defines {shown(name)} twice")
         self.values[name] = known
 
+    def give(self, name: str, known: Known) -> None:
+        """Add an input of the model, which its caller holds until the end."""
+        self.define(name, known)
+        self._made += known.words
+        self._held += known.words
+        self.live = self._held
+        if self._held > self._bounds.words:
+            raise RefusedError(f"takes an input {shown(name)} of {known.words:,} elements for a picture")
+
     def add(self, node: Node, opset: int) -> None:
         """Add an operator: what it gives and what it costs.
 
@@ -237,7 +247,7 @@ def trace(model: Model, file_size: int, bounds: _Bounds = BOUNDS) -> Trace:
     for end in model.inputs:
         if end.kind not in graph.NUMPY:
             raise RefusedError(f"takes an input {shown(end.name)} of a type ({end.kind}) that is not taken")
-        trace.define(end.name, Known(_open(end.shape), end.kind))
+        trace.give(end.name, Known(_open(end.shape), end.kind))
         given.add(end.name)
     last_use = {name: index for index, node in enumerate(model.nodes) for name in node.inputs}
     last_use |= {end.name: len(model.nodes) for end in model.outputs}
