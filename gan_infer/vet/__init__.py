@@ -38,7 +38,7 @@ class _Bounds:
     work: int
 
 
-BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**31, work=2 * 10**11)
+BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**30, work=2 * 10**11)
 # Without limits on a process nothing is tried: all that is made counts as needed at once.
 STRICT: Final = _Bounds(words=2**25, live=2**26, total=2**26, work=4 * 10**10)
 # The largest batch of one call; all that is bounded grows at most as it does.

@@ -250,7 +250,8 @@ def _conv_transpose(call: Call) -> Results:
     columns = size(filters[1:]) * size(picture[1:])  # of one group of one picture, before they are summed
     call.memory = columns
     images = each(call[0].shape[0])
-    call.work = images * (size(picture[1:]) * size(filters) + 2 * groups * columns * PLAIN)
+    made = PLAIN * channels * size(sides)
+    call.work = images * (size(picture[1:]) * size(filters) + 2 * groups * columns * PLAIN + made)
     return [((call[0].shape[0], channels, *sides), call[0].kind)]
 
 
@@ -355,15 +356,6 @@ def _reduce(call: Call) -> Results:
     return [(sides, call[0].kind)]
 
 
-def _largest_place(call: Call) -> Results:
-    shape = call[0].shape
-    axis = axis_of(call.number("axis", 0), len(shape))
-    middle = (1,) if call.number("keepdims", 1) else ()
-    call.memory = 4 * call[0].words
-    call.work = PLAIN * size(shape)
-    return [(shape[:axis] + middle + shape[axis + 1 :], INT64)]
-
-
 _WINDOW: Final = {
     "auto_pad": texts("NOTSET"),
     "dilations": wholes(1, 64, 3),
@@ -445,8 +437,6 @@ def _linear_forms() -> dict[str, Form]:
         "ReduceMean ReduceL1 ReduceL2 ReduceLogSumExp ReduceSumSquare",
         Form(_reduce, (1, 2), _REDUCED, FLOATS),
     )
-    place = {"axis": _AXIS, "keepdims": _FLAG, "select_last_index": _FLAG}
-    take("ArgMax ArgMin", Form(_largest_place, (1, 1), place, FLOATS))
     return forms
 
 
