@@ -562,6 +562,7 @@ class Maker:
             for _ in range(length - 2)
         ]
         if op == "Upsample":
+            self.opset = 9 if self.odd(0.7) else self.opset
             return (
                 ([x], {**mode, "scales": factors})
                 if self.opset < 9
@@ -626,6 +627,11 @@ class Maker:
                 first or self.data(shape, kind),
                 self.data(small[::-1] if self.odd() else shape, kind),
             ], {}
+        if op == "ScatterElements" and self.odd(0.7):
+            small = [max(1, side // 2) for side in shape or [4]]
+            x = first or self.data(shape or [4], 1)
+            places = self.held(np.zeros(small, np.int64))
+            return [x, places, self.held(np.ones(small, np.float32))], {"axis": self.whole(0, -1)}
         if op.startswith(("Gather", "Scatter")):
             places = (
                 self.held(
@@ -676,13 +682,15 @@ class Maker:
         rng = self.rng
         groups: list[list[str]] = [
             UNARY,
+            UNARY,
+            BINARY,
             BINARY,
             REDUCTIONS,
             SIZED,
             SIZED,
             OTHERS,
             OTHERS,
-            ["Conv", "ConvTranspose", "Conv"],
+            ["Conv", "ConvTranspose", "Conv", "ConvTranspose", "MaxPool", "AveragePool"],
         ]
         last = self.add(self.operator(groups))
         if rng.random() < 0.5:

@@ -75,8 +75,8 @@ class Summary:
         operators: the types of its operators.
         parameters: elements of its tensors.
         work: what one picture takes, in multiplications of a matrix product.
-        live: what one picture needs at once, inputs and all, in units of 4 bytes; the file's tensors
-            aside.
+        live: what one picture needs at once, inputs and all, in units of 4 bytes.
+        kept: what the runtime makes of the file's tensors on loading, whatever the batch, in the same units.
         grows: True where every size is fixed or grows with the batch, so that the largest batch bounds
             all others; all other files are refused.
     """
@@ -90,6 +90,7 @@ class Summary:
     parameters: int
     work: int
     live: int
+    kept: int = 0
     grows: bool = True
 
 
@@ -135,6 +136,7 @@ def _check(body: bytes, bounds: _Bounds) -> Summary:
         parameters=sum(size(tensor.shape) for tensor in model.initializers),
         work=traced.work,
         live=traced.live,
+        kept=traced.kept,
     )
 
 
@@ -152,10 +154,10 @@ class Trace:
 
     def __init__(self, file_size: int, bounds: _Bounds) -> None:
         self.values: dict[str, Known] = {}
-        self.work = self.live = 0
+        self.work = self.live = self.kept = 0
         self._bounds = bounds
         self._file_size = file_size
-        self._held = self._made = self._constant_words = self._constant_work = 0
+        self._held = self._made = self._constant_work = 0
 
     def define(self, name: str, known: Known) -> None:
         """Add a value under a name that is not taken."""
@@ -188,18 +190,18 @@ class Trace:
             if name:
                 self.define(name, known)
         self.work += call.work
-        self._made += made + call.kept
-        self._held += made + call.kept
-        self.live = max(self.live, self._held + call.memory)
         if results[0].constant:
-            self._constant_words += made + call.memory
+            self.kept += made + call.memory
             self._constant_work += call.work
         else:
-            self._constant_words += call.kept
+            self._made += made
+            self._held += made
+            self.live = max(self.live, self._held + call.memory)
+        self.kept += call.kept
         self._check_costs(node)
 
     def end(self, names: Iterable[str]) -> None:
-        """Free values; what follows from the file alone is kept."""
+        """Free values; what follows from the file alone is kept and counted apart."""
         self._held -= sum(
             known.words for known in map(self.values.get, names) if known and not known.constant
         )
@@ -220,7 +222,7 @@ class Trace:
             ("needs {:,} elements of 4 bytes at once for a picture", self.live, self._bounds.live),
             ("makes {:,} elements of 4 bytes for a picture", self._made, self._bounds.total),
             ("takes the time of {:,} multiplications for a picture", self.work, self._bounds.work),
-            ("holds {:,} elements of the file alone", self._constant_words, self._allowed(_CONSTANT_WORDS)),
+            ("makes {:,} elements of 4 bytes of the file alone", self.kept, self._allowed(_CONSTANT_WORDS)),
             ("works {:,} multiplications on loading", self._constant_work, self._allowed(_CONSTANT_WORK)),
         ):
             if count > most:

@@ -208,8 +208,12 @@ def _filters(call: Call) -> tuple[list[int], list[int], int]:
         f"takes shapes {shown(call[0].shape)} and {shown(call[1].shape)}",
     )
     need(call.numbers("kernel_shape", filters[2:]) == filters[2:], "has filters of another kernel_shape")
-    # The runtime's own layouts hold them again, in blocks along any of the first two sides.
-    call.kept = 2 * _in_blocks(filters[0]) * _in_blocks(filters[1]) * size(filters[2:])
+    # The runtime holds them again in layouts of its own, in blocks along either of the first two sides.
+    copies = _in_blocks(filters[0]) * filters[1] + filters[0] * _in_blocks(filters[1])
+    if call[1].constant:
+        call.kept = copies * size(filters[2:])
+    else:
+        call.memory = copies * size(filters[2:])
     return picture, filters, groups
 
 
@@ -227,7 +231,7 @@ def _conv(call: Call) -> Results:
     # where these are few (1- and 2-dimensional), else all of one group.
     blocked = images * (_in_blocks(picture[0]) * size(picture[1:]) + _in_blocks(filters[0]) * size(sides))
     windows = size(filters[1:]) * size(sides)
-    call.memory = blocked + min(windows, size(filters) + 2**18)
+    call.memory += blocked + min(windows, size(filters) + 2**18)
     call.work = images * (size(sides) * size(filters) + groups * windows * PLAIN) + PLAIN * blocked
     return [(shape, call[0].kind)]
 
@@ -248,7 +252,7 @@ def _conv_transpose(call: Call) -> Results:
         sides.append(stride * (side - 1) + more + width - pad)
     need(min(sides) >= 1, "leaves no pixels")
     columns = size(filters[1:]) * size(picture[1:])  # of one group of one picture, before they are summed
-    call.memory = columns
+    call.memory += columns
     images = each(call[0].shape[0])
     made = PLAIN * channels * size(sides)
     call.work = images * (size(picture[1:]) * size(filters) + 2 * groups * columns * PLAIN + made)

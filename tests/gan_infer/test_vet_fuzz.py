@@ -39,7 +39,7 @@ def compare(body: bytes, runner: Runner, counts: Counter[str]) -> str:
     ran = runner.run(body, batch=batch, seconds=60)
     counts["accepted"] += 1
     counts["ran"] += ran.code == 0
-    stated = 2 * 4 * batch * summary.live + 8 * len(body) + 32 * MIB
+    stated = 2 * 4 * (batch * summary.live + summary.kept) + 8 * len(body) + 32 * MIB
     if ran.code not in (0, 1):
         return f"the process ended with {ran.code}"
     if ran.taken > stated:
