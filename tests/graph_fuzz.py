@@ -4,6 +4,7 @@ What an operator takes is drawn about right, and now and then at the edges: nega
 another rank or type. Operators off the vetting's list are drawn as well.
 """
 
+# ruff: noqa: E501, PLR0911, PLR0912  (a table of what operators take)
 from __future__ import annotations
 
 import dataclasses
@@ -13,12 +14,13 @@ import random
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from gan_infer.vet import arithmetic, places
 
 BATCH = 16
 MIB = 2**20
@@ -49,24 +51,141 @@ KINDS = [TensorProto.FLOAT] * 6 + [
 ]
 KINDS += [TensorProto.BOOL, TensorProto.UINT8, TensorProto.BFLOAT16]
 
-UNARY = (
-    "Abs Acos Asinh Atan BitwiseNot Ceil Celu Clip Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity "
-    "IsInf IsNaN LeakyRelu Log LogSoftmax LpNormalization MeanVarianceNormalization Mish Neg Not Reciprocal Relu "
-    "Round Selu Shrink Sigmoid Sign Sin Sinh Size Shape Softmax Softplus Softsign Sqrt Swish Tan Tanh "
-    "ThresholdedRelu Trilu Flatten Transpose GlobalAveragePool GlobalMaxPool GlobalLpPool ArgMax ArgMin Dropout "
-    "Squeeze Cast DepthToSpace SpaceToDepth MaxPool AveragePool LpPool LRN NonZero"
-).split()
-BINARY = (
-    "Add Sub Mul Div Mod Pow Max Min Mean Sum And Or Xor Equal Greater GreaterOrEqual Less LessOrEqual PRelu "
-    "BitwiseAnd BitwiseXor MatMul Concat CastLike"
-).split()
-REDUCTIONS = [f"Reduce{name}" for name in "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare".split()]
-SIZED = "ConstantOfShape Expand Reshape Tile Range Resize Pad OneHot Slice Split Unsqueeze Upsample TopK CumSum".split()
-OTHERS = (
-    "Conv ConvTranspose Gemm Einsum Where Gather GatherElements GatherND ScatterElements ScatterND "
-    "BatchNormalization InstanceNormalization GroupNormalization LayerNormalization RMSNormalization GridSample "
-    "QuantizeLinear DequantizeLinear Constant"
-).split()
+UNARY = [
+    "Abs",
+    "Acos",
+    "Asinh",
+    "Atan",
+    "BitwiseNot",
+    "Ceil",
+    "Celu",
+    "Clip",
+    "Cos",
+    "Cosh",
+    "Elu",
+    "Erf",
+    "Exp",
+    "Floor",
+    "Gelu",
+    "HardSigmoid",
+    "HardSwish",
+    "Identity",
+    "IsInf",
+    "IsNaN",
+    "LeakyRelu",
+    "Log",
+    "LogSoftmax",
+    "LpNormalization",
+    "MeanVarianceNormalization",
+    "Mish",
+    "Neg",
+    "Not",
+    "Reciprocal",
+    "Relu",
+    "Round",
+    "Selu",
+    "Shrink",
+    "Sigmoid",
+    "Sign",
+    "Sin",
+    "Sinh",
+    "Size",
+    "Shape",
+    "Softmax",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Swish",
+    "Tan",
+    "Tanh",
+    "ThresholdedRelu",
+    "Trilu",
+    "Flatten",
+    "Transpose",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "GlobalLpPool",
+    "ArgMax",
+    "ArgMin",
+    "Dropout",
+    "Squeeze",
+    "Cast",
+    "DepthToSpace",
+    "SpaceToDepth",
+    "MaxPool",
+    "AveragePool",
+    "LpPool",
+    "LRN",
+    "NonZero",
+]
+BINARY = [
+    "Add",
+    "Sub",
+    "Mul",
+    "Div",
+    "Mod",
+    "Pow",
+    "Max",
+    "Min",
+    "Mean",
+    "Sum",
+    "And",
+    "Or",
+    "Xor",
+    "Equal",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+    "PRelu",
+    "BitwiseAnd",
+    "BitwiseXor",
+    "MatMul",
+    "Concat",
+    "CastLike",
+]
+REDUCTIONS = [
+    f"Reduce{name}"
+    for name in ["L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "Sum", "SumSquare"]
+]
+SIZED = [
+    "ConstantOfShape",
+    "Expand",
+    "Reshape",
+    "Tile",
+    "Range",
+    "Resize",
+    "Pad",
+    "OneHot",
+    "Slice",
+    "Split",
+    "Unsqueeze",
+    "Upsample",
+    "TopK",
+    "CumSum",
+]
+OTHERS = [
+    "Conv",
+    "ConvTranspose",
+    "Gemm",
+    "Einsum",
+    "Where",
+    "Gather",
+    "GatherElements",
+    "GatherND",
+    "ScatterElements",
+    "ScatterND",
+    "BatchNormalization",
+    "InstanceNormalization",
+    "GroupNormalization",
+    "LayerNormalization",
+    "RMSNormalization",
+    "GridSample",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "Constant",
+]
+TAKEN = {**arithmetic.FORMS, **places.FORMS}
 EQUATIONS = [
     "ab,cd->abcd",
     "ab,ac->abc",
@@ -91,6 +210,8 @@ class Maker:
         self.inputs: list[onnx.ValueInfoProto] = []
         self.nodes: list[onnx.NodeProto] = []
         self.count = 0
+        # Half of all graphs are meant to be right.
+        self.wild = self.rng.choice([0.0, 0.0, 0.5, 1.5])
 
     def odd(self, chance: float = 0.08) -> bool:
         return self.rng.random() < chance
@@ -121,18 +242,20 @@ class Maker:
     def shape(self, rank: int | None = None) -> list[int]:
         rank = self.rng.choice([0, 1, 2, 2, 3, 4, 4, 4, 5]) if rank is None else rank
         sides = [self.side() for _ in range(rank)]
-        if self.odd() and rank:
+        if rank and self.odd(0.08 * self.wild):
             sides[self.rng.randrange(rank)] = self.rng.choice([0, 256, 2048])
         return sides
 
     def kind(self) -> int:
-        return self.rng.choice(KINDS) if self.odd(0.4) else TensorProto.FLOAT
+        return self.rng.choice(KINDS) if self.odd(0.4 * self.wild) else TensorProto.FLOAT
 
     def data(self, shape: list[int] | None = None, kind: int | None = None) -> str:
         """Give a value: an input of the model, a tensor in the file, or one that is filled on loading."""
         shape = self.shape() if shape is None else shape
         kind = self.kind() if kind is None else kind
         how = self.rng.random()
+        if 0.5 < how < 0.6 and kind == TensorProto.FLOAT and shape:
+            return self.grown(shape)
         if how < 0.5:
             name = self.name("x")
             free = shape and self.rng.random() < 0.7
@@ -152,15 +275,28 @@ class Maker:
         )
         return name
 
+    def grown(self, shape: list[int]) -> str:
+        """Give a value of a shape whose last sides are made large, all for one picture of the batch."""
+        name, large = self.name("x"), self.name("g")
+        wanted = shape[:]
+        wanted[-1] *= self.rng.choice([1, 4, 64])
+        wanted[-2:-1] = [side * self.rng.choice([1, 16, 100]) for side in wanted[-2:-1]]
+        self.inputs.append(
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *[1] * (len(shape) - 1)])
+        )
+        sizes = self.held(np.array([1, *wanted[1:]], np.int64))
+        self.nodes.append(helper.make_node("Expand", [name, sizes], [large]))
+        return large
+
     def whole(self, *sane: int) -> int:
-        return self.rng.choice(EDGES) if self.odd(0.12) else self.rng.choice(sane)
+        return self.rng.choice(EDGES) if self.odd(0.12 * self.wild) else self.rng.choice(sane)
 
     def ints(self, length: int, *sane: int) -> str:
         """Give small integers, often in the file, at times reckoned by an operator or given by the caller."""
-        if self.odd():
+        if self.odd(0.08 * self.wild):
             length = self.rng.choice([0, 1, length + 1, max(0, length - 1)])
         values = np.array([self.whole(*sane) for _ in range(length)], np.int64)
-        if self.odd(0.03):
+        if self.odd(0.03 * self.wild):
             return self.data([length], TensorProto.INT64)
         if self.odd(0.35):
             return self.reckoned(values)
@@ -173,8 +309,7 @@ class Maker:
         shape, told = self.data(self.shape(rng.randint(1, 4)), TensorProto.FLOAT), self.name("s")
         one = self.held(np.array([self.whole(0, 0, 1, -1)], np.int64))
         op = rng.choice(
-            "Add Sub Mul Div Mod Max Min Max3 Min3 Abs Neg Slice SliceBack Cast Squeeze ReduceProd ReduceSum Where "
-            "Shape ShapeMul ShapeGather Concat Expand Tile Identity CumSum Sign Pow Clip Reshape".split()
+            ["Add", "Sub", "Mul", "Div", "Mod", "Max", "Min", "Max3", "Min3", "Abs", "Neg", "Slice", "SliceBack", "Cast", "Squeeze", "ReduceProd", "ReduceSum", "Where", "Shape", "ShapeMul", "ShapeGather", "Concat", "Expand", "Tile", "Identity", "CumSum", "Sign", "Pow", "Clip", "Reshape"]
         )  # fmt: skip
         plain = {"Add": [a, b], "Sub": [a, b], "Mul": [a, b], "Div": [a, b], "Mod": [a, b], "Max": [a, b], "Min": [a, b],
                  "Abs": [a], "Neg": [a], "Identity": [a], "Sign": [a], "Pow": [a, b], "CumSum": [a, self.held(np.int64(0))]}  # fmt: skip
@@ -235,9 +370,9 @@ class Maker:
         """Add an operator, on an earlier result if there is one; give its first result."""
         shape = self.shape()
         given, attributes = self.arguments(op, first, shape)
-        if self.odd(0.03):
+        if self.odd(0.03 * self.wild):
             given = given[: self.rng.randrange(len(given) + 1)]
-        if self.odd(0.03):
+        if self.odd(0.03 * self.wild):
             attributes["surplus"] = 1
         outputs = [self.name("y") for _ in range(self.outputs(op))]
         self.nodes.append(helper.make_node(op, given, outputs, **attributes))
@@ -254,9 +389,7 @@ class Maker:
             return self.window(op, first)
         if op in SIZED or op in OTHERS:
             return getattr(self, "_sized" if op in SIZED else "_other")(op, first, shape)
-        x = first or self.data(
-            shape if op != "Not" else shape, TensorProto.BOOL if op in ("Not", "And", "Or", "Xor") else None
-        )
+        x = first or self.data(shape, TensorProto.BOOL if op in ("Not", "And", "Or", "Xor") else None)
         if op in BINARY:
             other = shape[:]
             if op == "MatMul":
@@ -429,6 +562,7 @@ class Maker:
             for _ in range(length - 2)
         ]
         if op == "Upsample":
+            self.opset = 9 if self.odd(0.7) else self.opset
             return (
                 ([x], {**mode, "scales": factors})
                 if self.opset < 9
@@ -493,6 +627,11 @@ class Maker:
                 first or self.data(shape, kind),
                 self.data(small[::-1] if self.odd() else shape, kind),
             ], {}
+        if op == "ScatterElements" and self.odd(0.7):
+            small = [max(1, side // 2) for side in shape or [4]]
+            x = first or self.data(shape or [4], 1)
+            places = self.held(np.zeros(small, np.int64))
+            return [x, places, self.held(np.ones(small, np.float32))], {"axis": self.whole(0, -1)}
         if op.startswith(("Gather", "Scatter")):
             places = (
                 self.held(
@@ -533,22 +672,29 @@ class Maker:
             self.held(np.float32(0.5)),
         ], {}
 
+    def operator(self, groups: list[list[str]]) -> str:
+        """Draw an operator, of those off the list fewer."""
+        op = self.rng.choice(self.rng.choice(groups))
+        return op if op in TAKEN or self.odd(0.3) else self.operator(groups)
+
     def model(self) -> bytes:
         """Draw a graph of one operator or two, besides what makes their integers."""
         rng = self.rng
         groups: list[list[str]] = [
             UNARY,
+            UNARY,
+            BINARY,
             BINARY,
             REDUCTIONS,
             SIZED,
             SIZED,
             OTHERS,
             OTHERS,
-            ["Conv", "ConvTranspose", "Conv"],
+            ["Conv", "ConvTranspose", "Conv", "ConvTranspose", "MaxPool", "AveragePool"],
         ]
-        last = self.add(rng.choice(rng.choice(groups)))
+        last = self.add(self.operator(groups))
         if rng.random() < 0.5:
-            last = self.add(rng.choice(rng.choice(groups)), last)
+            last = self.add(self.operator(groups), last)
         graph = helper.make_graph(
             self.nodes, "g", self.inputs, [helper.make_empty_tensor_value_info(last)], self.tensors
         )
@@ -662,6 +808,3 @@ class Runner:
     def close(self) -> None:
         """End the process."""
         self._process.communicate()
-
-
-Check = Callable[[bytes], None]

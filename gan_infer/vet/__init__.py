@@ -29,7 +29,7 @@ class _Bounds:
     Attributes:
         words: of one tensor, in units of 4 bytes.
         live: words that are needed at once; `total`: that are made in all.
-        work: multiplications of a matrix product, or what takes as long.
+        work: multiplications of a matrix product, or what takes as long: 40 thousand millions a second.
     """
 
     words: int
@@ -38,15 +38,15 @@ class _Bounds:
     work: int
 
 
-BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**31, work=15 * 10**10)
+BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**30, work=2 * 10**11)
 # Without limits on a process nothing is tried: all that is made counts as needed at once.
-STRICT: Final = _Bounds(words=2**25, live=2**26, total=2**26, work=10**10)
+STRICT: Final = _Bounds(words=2**25, live=2**26, total=2**26, work=4 * 10**10)
 # The largest batch of one call; all that is bounded grows at most as it does.
 MAX_BATCH: Final = 64
 # What the runtime works out on loading, from the file alone: words held, and work, each so many for a
 # byte of the file and so many besides.
 _CONSTANT_WORDS: Final = (2, 2**20)
-_CONSTANT_WORK: Final = (1000, 10**9)
+_CONSTANT_WORK: Final = (4000, 4 * 10**9)
 
 _FORMS: Final = {**arithmetic.FORMS, **places.FORMS}
 _BRANCHES: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
@@ -75,7 +75,8 @@ class Summary:
         operators: the types of its operators.
         parameters: elements of its tensors.
         work: what one picture takes, in multiplications of a matrix product.
-        live: what one picture needs at once, in units of 4 bytes, the file's tensors aside.
+        live: what one picture needs at once, inputs and all, in units of 4 bytes.
+        kept: what the runtime makes of the file's tensors on loading, whatever the batch, in the same units.
         grows: True where every size is fixed or grows with the batch, so that the largest batch bounds
             all others; all other files are refused.
     """
@@ -89,6 +90,7 @@ class Summary:
     parameters: int
     work: int
     live: int
+    kept: int = 0
     grows: bool = True
 
 
@@ -134,6 +136,7 @@ def _check(body: bytes, bounds: _Bounds) -> Summary:
         parameters=sum(size(tensor.shape) for tensor in model.initializers),
         work=traced.work,
         live=traced.live,
+        kept=traced.kept,
     )
 
 
@@ -151,10 +154,10 @@ class Trace:
 
     def __init__(self, file_size: int, bounds: _Bounds) -> None:
         self.values: dict[str, Known] = {}
-        self.work = self.live = 0
+        self.work = self.live = self.kept = 0
         self._bounds = bounds
         self._file_size = file_size
-        self._held = self._made = self._constant_words = self._constant_work = 0
+        self._held = self._made = self._constant_work = 0
 
     def define(self, name: str, known: Known) -> None:
         """Add a value under a name that is not taken."""
@@ -163,6 +166,15 @@ class Trace:
         if name in self.values:
             raise RefusedError(f"defines {shown(name)} twice")
         self.values[name] = known
+
+    def give(self, name: str, known: Known) -> None:
+        """Add an input of the model, which its caller holds until the end."""
+        self.define(name, known)
+        self._made += known.words
+        self._held += known.words
+        self.live = self._held
+        if self._held > self._bounds.words:
+            raise RefusedError(f"takes an input {shown(name)} of {known.words:,} elements for a picture")
 
     def add(self, node: Node, opset: int) -> None:
         """Add an operator: what it gives and what it costs.
@@ -178,18 +190,18 @@ class Trace:
             if name:
                 self.define(name, known)
         self.work += call.work
-        self._made += made + call.kept
-        self._held += made + call.kept
-        self.live = max(self.live, self._held + call.memory)
         if results[0].constant:
-            self._constant_words += made + call.memory
+            self.kept += made + call.memory
             self._constant_work += call.work
         else:
-            self._constant_words += call.kept
+            self._made += made
+            self._held += made
+            self.live = max(self.live, self._held + call.memory)
+        self.kept += call.kept
         self._check_costs(node)
 
     def end(self, names: Iterable[str]) -> None:
-        """Free values; what follows from the file alone is kept."""
+        """Free values; what follows from the file alone is kept and counted apart."""
         self._held -= sum(
             known.words for known in map(self.values.get, names) if known and not known.constant
         )
@@ -197,6 +209,8 @@ class Trace:
     def _check(self, node: Node, known: Known) -> None:
         if len(known.shape) > graph.MAX_RANK:
             raise RefusedError(f"has {_named(node)}, which gives {len(known.shape)} dimensions")
+        if sum(isinstance(side, PerPicture) for side in known.shape) > 1:
+            raise RefusedError(f"has {_named(node)}, which makes what grows faster than the batch")
         if known.words > self._bounds.words:
             raise RefusedError(
                 f"has {_named(node)}, which makes a tensor of {size(known.shape):.2e} elements; "
@@ -208,7 +222,7 @@ class Trace:
             ("needs {:,} elements of 4 bytes at once for a picture", self.live, self._bounds.live),
             ("makes {:,} elements of 4 bytes for a picture", self._made, self._bounds.total),
             ("takes the time of {:,} multiplications for a picture", self.work, self._bounds.work),
-            ("holds {:,} elements of the file alone", self._constant_words, self._allowed(_CONSTANT_WORDS)),
+            ("makes {:,} elements of 4 bytes of the file alone", self.kept, self._allowed(_CONSTANT_WORDS)),
             ("works {:,} multiplications on loading", self._constant_work, self._allowed(_CONSTANT_WORK)),
         ):
             if count > most:
@@ -235,7 +249,7 @@ def trace(model: Model, file_size: int, bounds: _Bounds = BOUNDS) -> Trace:
     for end in model.inputs:
         if end.kind not in graph.NUMPY:
             raise RefusedError(f"takes an input {shown(end.name)} of a type ({end.kind}) that is not taken")
-        trace.define(end.name, Known(_open(end.shape), end.kind))
+        trace.give(end.name, Known(_open(end.shape), end.kind))
         given.add(end.name)
     last_use = {name: index for index, node in enumerate(model.nodes) for name in node.inputs}
     last_use |= {end.name: len(model.nodes) for end in model.outputs}

@@ -9,6 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from gan_infer.vet.call import (
+    ALL,
+    FLOATS,
+    NUMBERS,
+    PLAIN,
+    SLOW,
     Call,
     Form,
     Results,
@@ -32,13 +37,6 @@ from gan_infer.vet.call import (
 )
 from gan_infer.vet.graph import BOOL, FLOAT16, FLOAT32, FLOAT64, INT32, INT64, MAX_SIDE
 
-FLOATS: Final = frozenset({FLOAT32, FLOAT16, FLOAT64})
-NUMBERS: Final = FLOATS | {INT32, INT64}
-ALL: Final = NUMBERS | {BOOL, 2, 3}
-# What an element costs, measured in multiplications of a matrix product: moved or added, and of a
-# function such as tanh or a power.
-PLAIN: Final = 20
-SLOW: Final = 300
 # The runtime lays out channels and columns in blocks of so many.
 _BLOCK: Final = 16
 
@@ -60,17 +58,23 @@ def like(call: Call) -> Results:
     return [(call[0].shape, call[0].kind)]
 
 
+def _cheap(call: Call) -> Results:
+    result = like(call)
+    call.work = PLAIN * size(call[0].shape)
+    return result
+
+
 def _clip(call: Call) -> Results:
     need(
         all(not call.has(index) or call[index].shape == () for index in (1, 2)),
         "has a bound that is no number",
     )
-    return like(call)
+    return _cheap(call)
 
 
 def _slope(call: Call) -> Results:
     need(together(call[0].shape, call[1].shape) == call[0].shape, "has more slopes than elements")
-    return like(call)
+    return _cheap(call)
 
 
 def _random_part(call: Call) -> Results:
@@ -204,8 +208,12 @@ def _filters(call: Call) -> tuple[list[int], list[int], int]:
         f"takes shapes {shown(call[0].shape)} and {shown(call[1].shape)}",
     )
     need(call.numbers("kernel_shape", filters[2:]) == filters[2:], "has filters of another kernel_shape")
-    # The runtime's own layouts hold them again, in blocks along any of the first two sides.
-    call.kept = 2 * _in_blocks(filters[0]) * _in_blocks(filters[1]) * size(filters[2:])
+    # The runtime holds them again in layouts of its own, in blocks along either of the first two sides.
+    copies = _in_blocks(filters[0]) * filters[1] + filters[0] * _in_blocks(filters[1])
+    if call[1].constant:
+        call.kept = copies * size(filters[2:])
+    else:
+        call.memory = copies * size(filters[2:])
     return picture, filters, groups
 
 
@@ -223,7 +231,7 @@ def _conv(call: Call) -> Results:
     # where these are few (1- and 2-dimensional), else all of one group.
     blocked = images * (_in_blocks(picture[0]) * size(picture[1:]) + _in_blocks(filters[0]) * size(sides))
     windows = size(filters[1:]) * size(sides)
-    call.memory = blocked + min(windows, size(filters) + 2**18)
+    call.memory += blocked + min(windows, size(filters) + 2**18)
     call.work = images * (size(sides) * size(filters) + groups * windows * PLAIN) + PLAIN * blocked
     return [(shape, call[0].kind)]
 
@@ -244,9 +252,10 @@ def _conv_transpose(call: Call) -> Results:
         sides.append(stride * (side - 1) + more + width - pad)
     need(min(sides) >= 1, "leaves no pixels")
     columns = size(filters[1:]) * size(picture[1:])  # of one group of one picture, before they are summed
-    call.memory = columns
+    call.memory += columns
     images = each(call[0].shape[0])
-    call.work = images * (size(picture[1:]) * size(filters) + groups * columns * PLAIN)
+    made = PLAIN * channels * size(sides)
+    call.work = images * (size(picture[1:]) * size(filters) + 2 * groups * columns * PLAIN + made)
     return [((call[0].shape[0], channels, *sides), call[0].kind)]
 
 
@@ -305,6 +314,7 @@ def _product(call: Call, shape: Shape, inner: Side) -> Results:
     call.memory = sum(blocks)
     call.kept = sum(part for part, known in zip(blocks, (call[0], call[1]), strict=True) if known.constant)
     call.work = size(shape) * each(inner) + PLAIN * (sum(blocks) + size(shape))
+    call.work *= 2 if call[0].kind == FLOAT64 else 1
     return [(shape, call[0].kind)]
 
 
@@ -331,7 +341,7 @@ def _einsum(call: Call) -> Results:
     shape = tuple(sides[letter] for letter in result)
     inner = count(sides[letter] for letter in shared - set(result))
     call.memory = 4 * (call[0].words + call[1].words + words(shape, call[0].kind))
-    call.work = each(times(count(shape), inner)) + 4 * PLAIN * call.memory
+    call.work = 2 * each(times(count(shape), inner)) + 8 * PLAIN * call.memory
     return [(shape, call[0].kind)]
 
 
@@ -350,15 +360,6 @@ def _reduce(call: Call) -> Results:
     return [(sides, call[0].kind)]
 
 
-def _largest_place(call: Call) -> Results:
-    shape = call[0].shape
-    axis = axis_of(call.number("axis", 0), len(shape))
-    middle = (1,) if call.number("keepdims", 1) else ()
-    call.memory = 4 * call[0].words
-    call.work = PLAIN * size(shape)
-    return [(shape[:axis] + middle + shape[axis + 1 :], INT64)]
-
-
 _WINDOW: Final = {
     "auto_pad": texts("NOTSET"),
     "dilations": wholes(1, 64, 3),
@@ -373,21 +374,21 @@ _EPSILON: Final = {"epsilon": real}
 _REDUCED: Final = {"axes": wholes(-8, 7, 8), "keepdims": _FLAG, "noop_with_empty_axes": _NO}
 
 
-def _forms() -> dict[str, Form]:
+def _forms_by_element() -> dict[str, Form]:
     forms: dict[str, Form] = {}
 
     def take(names: str, form: Form) -> None:
         forms.update(dict.fromkeys(names.split(), form))
 
-    take(
-        "Ceil Cos Erf Exp Floor Log Reciprocal Round Sigmoid Sin Softplus Softsign Sqrt Tanh",
-        Form(like, (1, 1), {}, FLOATS),
-    )
-    take("Abs Neg Relu Sign", Form(like, (1, 1), {}, NUMBERS))
+    slow = "Cos Erf Exp Log Reciprocal Sigmoid Sin Softplus Softsign Sqrt Tanh"
+    take(slow, Form(like, (1, 1), {}, FLOATS))
+    take("Ceil Floor Round", Form(_cheap, (1, 1), {}, FLOATS))
+    take("Abs Neg Relu Sign", Form(_cheap, (1, 1), {}, NUMBERS))
     take("HardSwish Mish", Form(like, (1, 1), {}, {FLOAT32}))
-    take("Identity", Form(like, (1, 1), {}, ALL))
-    take("Not", Form(like, (1, 1), {}, {BOOL}))
-    take("Celu Elu LeakyRelu ThresholdedRelu", Form(like, (1, 1), _ALPHA, FLOATS))
+    take("Identity", Form(_cheap, (1, 1), {}, ALL))
+    take("Not", Form(_cheap, (1, 1), {}, {BOOL}))
+    take("Celu Elu ThresholdedRelu", Form(like, (1, 1), _ALPHA, FLOATS))
+    take("LeakyRelu", Form(_cheap, (1, 1), _ALPHA, FLOATS))
     take("HardSigmoid", Form(like, (1, 1), {"alpha": real, "beta": real}, FLOATS))
     take("Selu", Form(like, (1, 1), {"alpha": real, "gamma": real}, FLOATS))
     take("Gelu", Form(like, (1, 1), {"approximate": texts("none", "tanh")}, FLOATS))
@@ -402,6 +403,14 @@ def _forms() -> dict[str, Form]:
     take("Equal", Form(_compare, (2, 2), {}, NUMBERS | {BOOL}, (1,)))
     take("Greater GreaterOrEqual Less LessOrEqual", Form(_compare, (2, 2), {}, NUMBERS, (1,)))
     take("Where", Form(_where, (3, 3), {}, {BOOL}))
+    return forms
+
+
+def _linear_forms() -> dict[str, Form]:
+    forms: dict[str, Form] = {}
+
+    def take(names: str, form: Form) -> None:
+        forms.update(dict.fromkeys(names.split(), form))
 
     take("Softmax LogSoftmax", Form(_softmax, (1, 1), {"axis": _AXIS}, FLOATS))
     statistics = {**_EPSILON, "momentum": real, "spatial": whole(1, 1), "training_mode": _NO}
@@ -432,9 +441,7 @@ def _forms() -> dict[str, Form]:
         "ReduceMean ReduceL1 ReduceL2 ReduceLogSumExp ReduceSumSquare",
         Form(_reduce, (1, 2), _REDUCED, FLOATS),
     )
-    place = {"axis": _AXIS, "keepdims": _FLAG, "select_last_index": _FLAG}
-    take("ArgMax ArgMin", Form(_largest_place, (1, 1), place, FLOATS))
     return forms
 
 
-FORMS: Final = _forms()
+FORMS: Final = {**_forms_by_element(), **_linear_forms()}

@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
-from gan_infer.vet.graph import FLOAT16, MAX_SIDE, WIDE
+from gan_infer.vet.graph import BOOL, FLOAT16, FLOAT32, FLOAT64, INT32, INT64, MAX_SIDE, WIDE
 from gan_infer.vet.wire import RefusedError
 
 
@@ -34,8 +34,16 @@ Shape = tuple[Side, ...]
 Values = np.ndarray[Any, Any]  # of objects: int, or PerPicture
 Results = list[tuple[Shape, int]]  # shape and type of each
 
+FLOATS: Final = frozenset({FLOAT32, FLOAT16, FLOAT64})
+NUMBERS: Final = FLOATS | {INT32, INT64}
+ALL: Final = NUMBERS | {BOOL, 2, 3}
+# What an element costs, measured in multiplications of a matrix product: moved or added, and of a
+# function such as tanh or a power.
+PLAIN: Final = 80
+SLOW: Final = 1200
+
 # Above this, integers are not reckoned with: far under the edges of int64.
-MAX_VALUE = MAX_SIDE
+MAX_VALUE: Final = MAX_SIDE
 
 
 def settled(side: Side) -> Side:
@@ -267,11 +275,13 @@ def together(left: Shape, right: Shape) -> Shape:
     """Return the shape of two broadcast to one."""
     rank = max(len(left), len(right))
     result: list[Side] = []
-    for one, two in zip((1,) * (rank - len(left)) + left, (1,) * (rank - len(right)) + right, strict=True):
-        if PerPicture(1, or_one=True) in (one, two) and PerPicture(1) in (one, two):
-            one = two = PerPicture(1)
-        need(one == two or 1 in (one, two), f"takes shapes {shown(left)} and {shown(right)} together")
-        result.append(two if one == 1 else one)
+    for place in range(-rank, 0):
+        pair = {shape[place] if place >= -len(shape) else 1 for shape in (left, right)}
+        if PerPicture(1) in pair:
+            pair.discard(PerPicture(1, or_one=True))
+        wide = pair - {1}
+        need(len(wide) <= 1, f"takes shapes {shown(left)} and {shown(right)} together")
+        result.append(wide.pop() if wide else 1)
     return tuple(result)
 
 

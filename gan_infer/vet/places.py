@@ -11,8 +11,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from gan_infer.vet.arithmetic import ALL, FLOATS, PLAIN, SLOW
 from gan_infer.vet.call import (
+    ALL,
+    FLOATS,
+    PLAIN,
+    SLOW,
     Call,
     Form,
     PerPicture,
@@ -47,7 +50,7 @@ _TO_THE_START: Final = -(2**31)
 
 def _same_kind(call: Call, shape: Shape) -> Results:
     """Give the first input's elements in another shape."""
-    call.work = PLAIN * max(size(shape), size(call[0].shape))
+    call.work = 2 * PLAIN * max(size(shape), size(call[0].shape))
     return [(shape, call[0].kind)]
 
 
@@ -158,29 +161,17 @@ def _transpose(call: Call) -> Results:
     shape = call[0].shape
     order = call.numbers("perm", range(len(shape))[::-1])
     need(sorted(order) == list(range(len(shape))), f"transposes {shown(shape)} by {order}")
-    call.work = PLAIN * size(shape)
     result = _same_kind(call, tuple(shape[i] for i in order))
-    call.work *= 3
+    call.work *= 2
     return result
 
 
 def _from_depth(call: Call) -> Results:
-    n, (channels, height, width), block = _picture(call)
+    need(len(call[0].shape) == 4 and "blocksize" in call.attributes, f"takes shape {shown(call[0].shape)}")
+    (channels, height, width), block = fixed(call[0].shape[1:]), call.number("blocksize", 1)
     need(channels % block**2 == 0, f"makes blocks of {block} from {channels} channels")
     call.memory = 2 * call[0].words
-    return _same_kind(call, (n, channels // block**2, height * block, width * block))
-
-
-def _to_depth(call: Call) -> Results:
-    n, (channels, height, width), block = _picture(call)
-    need(height % block == width % block == 0, f"takes blocks of {block} from {height}x{width}")
-    call.memory = 2 * call[0].words
-    return _same_kind(call, (n, channels * block**2, height // block, width // block))
-
-
-def _picture(call: Call) -> tuple[Side, list[int], int]:
-    need(len(call[0].shape) == 4 and "blocksize" in call.attributes, f"takes shape {shown(call[0].shape)}")
-    return call[0].shape[0], fixed(call[0].shape[1:]), call.number("blocksize", 1)
+    return _same_kind(call, (call[0].shape[0], channels // block**2, height * block, width * block))
 
 
 # Joined, cut and picked.
@@ -246,7 +237,8 @@ def taken(call: Call) -> tuple[slice, ...]:
         side = call[0].shape[place]
         if start == 0 and step == 1 and (end == side or _is_end(end)):
             continue
-        result[place] = _part(side, *fixed((start, end)), step)
+        first, last = fixed((start, end))
+        result[place] = _part(side, first, last, step)
     return tuple(result)
 
 
@@ -284,13 +276,6 @@ def _gather(call: Call) -> Results:
     axis = axis_of(call.number("axis", 0), len(shape))
     need(call[1].kind in (INT32, INT64), "looks up by what are no integers")
     return _same_kind(call, shape[:axis] + call[1].shape + shape[axis + 1 :])
-
-
-def _gather_elements(call: Call) -> Results:
-    shape, places = call[0].shape, call[1].shape
-    axis_of(call.number("axis", 0), len(shape))
-    need(call[1].kind in (INT32, INT64) and len(places) == len(shape), "looks up by another shape")
-    return _same_kind(call, places)
 
 
 def _gather_nd(call: Call) -> Results:
@@ -378,7 +363,7 @@ def _resize(call: Call) -> Results:
         result = [*shape[:2], *_scaled(call, fixed(shape[2:]), scales)]
     places = size(call[0].shape) + size(result)
     call.memory = 4 * (places + size(result[2:]))
-    call.work = SLOW * places * (4 if b"cubic" in call.attributes.get("mode", b"") else 1)
+    call.work = SLOW * places * (10 if b"cubic" in call.attributes.get("mode", b"") else 1)
     return [(tuple(result), call[0].kind)]
 
 
@@ -438,7 +423,6 @@ def _forms() -> dict[str, Form]:
     take("Transpose", Form(_transpose, (1, 1), {"perm": wholes(0, 7, 8)}, ALL))
     blocks = {"blocksize": _BLOCK, "mode": texts("DCR", "CRD")}
     take("DepthToSpace", Form(_from_depth, (1, 1), blocks, {FLOAT32}))
-    take("SpaceToDepth", Form(_to_depth, (1, 1), {"blocksize": _BLOCK}, {FLOAT32}))
 
     take("Concat", Form(_concat, (1, 64), {"axis": _AXIS}, ALL))
     parts = {"axis": _AXIS, "num_outputs": whole(1, 64), "split": wholes(0, MAX_SIDE, 64)}
@@ -446,7 +430,6 @@ def _forms() -> dict[str, Form]:
     bounds = wholes(-(2**63), 2**63 - 1, 8)
     take("Slice", Form(_slice, (1, 5), {"starts": bounds, "ends": bounds, "axes": _AXES}, ALL))
     take("Gather", Form(_gather, (2, 2), {"axis": _AXIS}, ALL))
-    take("GatherElements", Form(_gather_elements, (2, 2), {"axis": _AXIS}, ALL))
     take("GatherND", Form(_gather_nd, (2, 2), {"batch_dims": whole(0, 0)}, ALL))
     into = {"axis": _AXIS, "reduction": texts("none")}
     take("ScatterElements", Form(_scatter, (3, 3), into, FLOATS | {INT64}, (2,)))
