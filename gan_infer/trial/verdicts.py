@@ -71,6 +71,11 @@ def find(sha256: str, runtime: str) -> Verdict | None:
     return found
 
 
+def forget() -> None:
+    """Hold no verdict in memory, as a new process does."""
+    _known.clear()
+
+
 def remember(sha256: str, runtime: str, verdict: Verdict) -> None:
     """Keep a verdict for this process alone."""
     _known[sha256, runtime] = verdict

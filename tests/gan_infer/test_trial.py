@@ -86,11 +86,6 @@ def never() -> None:
     raise AssertionError("the limits do not hold here")
 
 
-def forget() -> None:
-    """Do as a new process: hold no verdict in memory."""
-    verdicts._known.clear()
-
-
 @pytest.fixture
 def unknown(model_file: Models, tmp_path: Path) -> Path:
     """Give a file of ours that no machine knows."""
@@ -200,7 +195,7 @@ def test_the_message_is_one_line_and_names_the_way_out(tmp_path: Path) -> None:
 
 def test_a_file_is_tried_once(unknown: Path, trials: list[int]) -> None:
     pictures = Generator.load(unknown, device="cpu").sample(3, seed=1)
-    forget()  # now it is the kept verdict that is found
+    verdicts.forget()  # now it is the kept verdict that is found
     assert np.array_equal(Generator.load(unknown, device="cpu").sample(3, seed=1), pictures)
     assert len(trials) == 1
     kept = json.loads((verdicts.folder() / f"{catalog.sha256_of(unknown.read_bytes())}.json").read_text())
@@ -227,7 +222,7 @@ def test_a_verdict_of_other_rules_or_a_damaged_one_is_passed_over(
     unknown: Path, trials: list[int], change: Any
 ) -> None:
     Generator.load(unknown, device="cpu")
-    forget()
+    verdicts.forget()
     path = verdicts.folder() / f"{catalog.sha256_of(unknown.read_bytes())}.json"
     kept = json.loads(path.read_text())
     path.write_text(json.dumps({**kept, **change} if isinstance(change, dict) else change))
@@ -238,7 +233,7 @@ def test_a_verdict_of_other_rules_or_a_damaged_one_is_passed_over(
 @pytest.mark.skipif(os.name != "posix", reason="files have no such owners")
 def test_a_verdict_that_anybody_may_write_is_passed_over(unknown: Path, trials: list[int]) -> None:
     Generator.load(unknown, device="cpu")
-    forget()
+    verdicts.forget()
     (verdicts.folder() / f"{catalog.sha256_of(unknown.read_bytes())}.json").chmod(0o666)
     Generator.load(unknown, device="cpu")
     assert len(trials) == 2
