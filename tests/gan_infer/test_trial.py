@@ -144,6 +144,14 @@ def test_a_slow_picture_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @linux
+def test_a_runtime_that_crashes_takes_the_child_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    crash = "import os, signal\nchild._Runner.run = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)\n"
+    monkeypatch.setattr(host, "_START", host._START.replace("child.main()", crash + "child.main()"))
+    with pytest.raises(host.FailedError, match="ended the process that tried it, by SIGSEGV, on drawing"):
+        host.run(expanding(10), ORDER, never)
+
+
+@linux
 def test_the_clock_on_the_wall_ends_a_trial_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "TRIAL_S", 0.3)
     with pytest.raises(host.FailedError, match=r"not done within|of the processor"):
