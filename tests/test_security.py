@@ -1,4 +1,4 @@
-"""SECURITY.md keeps its word: each promise names tests that exist; hashed requirements agree with the pins."""
+"""SECURITY.md keeps its word: each promise names tests that exist; hashed requirements fit the pins."""
 
 from __future__ import annotations
 
