@@ -5,7 +5,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint docs bench catalog clean
+.PHONY: demo test lint docs bench catalog hashes clean
 
 demo: .venv/train.stamp
 	$(BIN)/gan-train fit digits --minutes 3.8 --out runs/demo
@@ -28,11 +28,16 @@ docs: .venv/dev.stamp
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.sdk_overhead
 	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.trial
 	$(BIN)/python -m benchmarks.memory
 
 # After a change of a file in models/: its checksum.
 catalog: .venv/train.stamp
 	$(BIN)/python -c "from gan_infer import catalog; print(catalog.write_checksums())"
+
+# The hashes of what the base install needs, from the package index that pip is set up with.
+hashes: .venv/bin/python
+	$(BIN)/python tools/hash_requirements.py
 
 clean:
 	rm -rf .venv

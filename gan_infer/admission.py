@@ -18,13 +18,13 @@ from gan_infer import catalog, golden, session
 from gan_infer.errors import ModelError
 from gan_infer.metadata import CriticMetadata, Metadata
 from gan_infer.model import BATCH
-from gan_infer.trial import host, verdicts
+from gan_infer.trial import verdicts
 from gan_infer.trial.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gan_infer.golden import Compared
+    from gan_infer.golden import Compared, Feeds
     from gan_infer.vet import Summary
 
 Described = Metadata | CriticMetadata
@@ -67,10 +67,12 @@ def decide(model: bytes, sha256: str, source: str, vetted: Summary, metadata: De
             return found
         verdict, compared = _tried(model, source, vetted, metadata)
         _check_golden(source, compared)
-        if not verdict.golden:
+        if not verdict.tried:
+            if verdict.golden:
+                verdicts.remember(sha256, runtime, verdict)
             return verdict
         if why := verdicts.keep(sha256, runtime, verdict):
-            told = f"it was tried, and will be in each process, because the verdict cannot be kept: {why}"
+            told = f"what its trial found cannot be kept, so each process tries it anew: {why}"
             return dataclasses.replace(verdict, note="; ".join(filter(None, (verdict.note, told))))
         return verdict
 
@@ -96,6 +98,8 @@ def check_here(run: golden.Run, sha256: str, source: str, verdict: Verdict, meta
 def _tried(
     model: bytes, source: str, vetted: Summary, metadata: Described | None
 ) -> tuple[Verdict, tuple[Compared, ...]]:
+    from gan_infer.trial import host  # brings subprocess, which a file that is known does not wait for
+
     singles = _singles(vetted, metadata)
 
     def check_strictly() -> None:
@@ -115,7 +119,7 @@ def _tried(
         found = host.run(model, order, check_strictly)
     except host.CannotTryError:
         check_strictly()
-        return Verdict(order.batch, golden="" if singles else golden.NONE), ()
+        return Verdict(order.batch, golden="" if singles else golden.NONE, tried=False), ()
     except host.FailedError as error:
         raise ModelError(f"{source} is refused: it {error}; {_TRUST}") from None
     compared: tuple[Compared, ...] = ()
@@ -162,7 +166,7 @@ def _check_golden(source: str, compared: tuple[Compared, ...]) -> None:
     )
 
 
-def _singles(vetted: Summary, metadata: Described | None) -> list[host.Feeds]:
+def _singles(vetted: Summary, metadata: Described | None) -> list[Feeds]:
     """Give the golden inputs where the file takes such, else nothing."""
     if metadata is None:
         return []

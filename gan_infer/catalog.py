@@ -113,7 +113,7 @@ def read(source: Source) -> File:
         ModelError: as `find`; or it cannot be read, is too large, or is not what was shipped.
         OptionError: as `find`.
     """
-    if isinstance(source, (bytes, bytearray, memoryview)) or hasattr(source, "read"):
+    if not isinstance(source, (str, os.PathLike)):
         body = _given(source)
         return File(FROM_BYTES, body, sha256_of(body))
     path = find(source)
@@ -132,6 +132,8 @@ def read(source: Source) -> File:
 def _given(source: bytes | bytearray | memoryview | BinaryIO) -> bytes:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _bounded(FROM_BYTES, None if memoryview(source).nbytes > MAX_BYTES else bytes(source))
+    if not hasattr(source, "read"):
+        _checked(source)
     try:
         body = source.read(MAX_BYTES + 1)
     except (OSError, ValueError, EOFError, TypeError) as error:  # a closed file's error is a ValueError

@@ -62,6 +62,7 @@ def examine() -> Iterator[Finding]:
         yield from _cuda(started)
     yield from _cores()
     yield _cache()
+    yield _trials()
     yield _hub()
     for name in catalog.shipped_models():
         yield _model(name, "cpu")
@@ -254,6 +255,38 @@ def _cache() -> Finding:
             "cache", "note", f"{text}, which is little", "export GANFORGE_HOME=/a/folder/with/room"
         )
     return Finding("cache", "fine", text)
+
+
+def _trials() -> Finding:
+    """Say whether model files that are not known are run first in a process with limits."""
+    from gan_infer.trial import host
+
+    order = host.Order([("x", "<f4", (None,))], ["y"], [], batch=1, grows=True, bytes_alone=8)
+    stricter = "model files that are not known are opened within stricter bounds of size"
+    try:
+        tried = host.run(_TINY, order, lambda: None)
+    except host.CannotTryError as error:
+        return Finding("trials", "note", f"cannot be had: {error}; {stricter}")
+    except host.FailedError as error:
+        return Finding("trials", "problem", f"of a tiny model: it {error}; no file that is not known opens")
+    if not tried.limited:
+        return Finding(
+            "trials", "note", f"bound time, but this system limits no process's memory; {stricter}"
+        )
+    return Finding("trials", "fine", f"bound memory and time; {_verdicts_kept()}")
+
+
+def _verdicts_kept() -> str:
+    from gan_infer.trial import verdicts
+
+    folder = verdicts.folder()
+    try:
+        files.check_writable(folder / "probe")
+    except GanError as error:
+        return (
+            f"verdicts are kept nowhere, so each process tries anew: {str(error).split(';', maxsplit=1)[0]}"
+        )
+    return f"{sum(1 for _ in folder.glob('*.json')):,} verdicts are kept in {folder}"
 
 
 def _hub() -> Finding:

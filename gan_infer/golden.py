@@ -94,6 +94,7 @@ def compare(metadata: Metadata | CriticMetadata, drawn: Sequence[Drawn]) -> tupl
             found.append(_compare_score(golden, got))
         else:
             assert isinstance(metadata, Metadata)
+            assert isinstance(golden, Golden)
             found.append(_compare_picture(golden, got, metadata))
     return tuple(found)
 
@@ -111,7 +112,7 @@ def draw(run: Run, metadata: Metadata | CriticMetadata) -> tuple[Compared, ...]:
     found: list[Drawn] = []
     for each in feeds(metadata):
         values = np.ascontiguousarray(run([output], each)[0])
-        found.append(Drawn(hashlib.sha256(values).hexdigest(), values))
+        found.append(Drawn(hashlib.sha256(values.data).hexdigest(), values))
     return compare(metadata, found)
 
 

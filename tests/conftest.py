@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 
@@ -12,7 +13,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +137,14 @@ def without_mixing(model: onnx.ModelProto) -> onnx.ModelProto:
     return other
 
 
+@contextlib.contextmanager
+def _verdicts_in(folder: Path) -> Iterator[None]:
+    """Keep what the export of a shared file leaves behind out of the folder of the test that asks first."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("GANFORGE_HOME", str(folder / "home"))
+        yield
+
+
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
     """Give a function from a kind to its exported file, each made once a session."""
@@ -145,7 +154,8 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Pat
     def give(kind: Kind) -> Path:
         if kind not in made:
             path = folder / f"{kind}.onnx"
-            write(make_network(kind), make_metadata(kind), path)
+            with _verdicts_in(folder):
+                write(make_network(kind), make_metadata(kind), path)
             made[kind] = path
         return made[kind]
 
@@ -192,7 +202,8 @@ def critic_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Pa
     def give(kind: Kind) -> Path:
         if kind not in made:
             path = folder / f"{kind}.onnx"
-            critics.write(make_critic(kind), make_critic_metadata(kind), random_pictures(kind, 64), path)
+            with _verdicts_in(folder):
+                critics.write(make_critic(kind), make_critic_metadata(kind), random_pictures(kind, 64), path)
             made[kind] = path
         return made[kind]
 

@@ -84,7 +84,7 @@ def _draw(runner: _Runner, feeds: Feeds, limits: _Limits, tell: _Teller) -> tupl
     results, spent = _timed(lambda: runner.run(feeds))
     array = np.ascontiguousarray(results[0])
     sent = array.tobytes() if array.nbytes <= _MAX_SENT else b""
-    sha256, shape = hashlib.sha256(array).hexdigest(), list(array.shape)
+    sha256, shape = hashlib.sha256(array.data).hexdigest(), list(array.shape)
     tell(sent, picture=spent, sha256=sha256, dtype=array.dtype.str, shape=shape, bytes=len(sent))
     return spent, sum(each.nbytes for each in (*results, *feeds.values()))
 

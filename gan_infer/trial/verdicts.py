@@ -29,6 +29,7 @@ class Verdict:
         batch: pictures in one call, at most.
         limited: it was tried within a limit of memory; else the stricter static bounds held.
         golden: how its golden pictures came out, a result of `gan_infer.golden`.
+        tried: by a process of its own; else the stricter bounds of the vetting held, and that is not kept.
         note: what is to be said at each load; "" where nothing is.
         open_s, picture_s: of the processor.
         memory: bytes that the trial took at most; 0 where it is not known.
@@ -37,6 +38,7 @@ class Verdict:
     batch: int
     limited: bool = False
     golden: str = ""
+    tried: bool = True
     note: str = ""
     open_s: float = 0.0
     picture_s: float = 0.0
@@ -71,6 +73,11 @@ def find(sha256: str, runtime: str) -> Verdict | None:
     return found
 
 
+def forget() -> None:
+    """Hold no verdict in memory, as a new process does."""
+    _known.clear()
+
+
 def remember(sha256: str, runtime: str, verdict: Verdict) -> None:
     """Keep a verdict for this process alone."""
     _known[sha256, runtime] = verdict
@@ -100,7 +107,7 @@ def _fits(kept: dict[str, Any]) -> bool:
     return (
         type(kept["batch"]) is int
         and kept["batch"] >= 1
-        and type(kept["limited"]) is bool
+        and type(kept["limited"]) is type(kept["tried"]) is bool
         and all(isinstance(kept[name], str) for name in ("golden", "note"))
         and all(type(kept[name]) in (int, float) for name in ("open_s", "picture_s", "memory"))
     )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -11,8 +12,10 @@ import onnx
 import pytest
 from PIL import Image
 
-from gan_infer import catalog, cli, cores, devices, doctor, session, vet
+from gan_infer import Generator, catalog, cli, cores, devices, doctor, session, vet
 from gan_infer.doctor import Finding
+from gan_infer.trial import host, verdicts
+from tests import hostile
 from tests.conftest import CommandLine
 
 VERSIONS = {"onnxruntime": "", "onnxruntime-gpu": "9.9", "numpy": "2", "Pillow": "13", "click": "8"}
@@ -54,7 +57,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> Callab
 
 def test_here_the_cpu_works_and_the_shipped_models_are_right() -> None:
     found = {finding.name: finding for finding in doctor.examine()}
-    for name in ("Python", "numpy", "Pillow", "click", "runtime", "provider CPU", "cache"):
+    for name in ("Python", "numpy", "Pillow", "click", "runtime", "provider CPU", "cache", "trials"):
         assert found[name].state == "fine", found[name]
     for name in catalog.shipped_models():
         assert found[f"model {name}"].state == "fine"
@@ -63,6 +66,28 @@ def test_here_the_cpu_works_and_the_shipped_models_are_right() -> None:
         if "provider CUDA" in found:  # the runtime lists what does not start here
             assert found["provider CUDA"].state == "note"
             assert "does not start" in found["provider CUDA"].text
+
+
+def test_it_says_whether_trials_can_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = doctor._trials()
+    assert found.text == f"bound memory and time; 0 verdicts are kept in {verdicts.folder()}"
+    Generator.load(hostile.base().SerializeToString(), device="cpu", trust=False)
+    if verdicts.folder().exists():  # else another test had this process know the file
+        assert "verdicts are kept in" in doctor._trials().text
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GANFORGE_HOME", str(tmp_path / "file" / "x"))
+    assert "verdicts are kept nowhere" in doctor._trials().text
+    monkeypatch.setattr(host, "ALLOWANCE", -(2**40))
+    assert doctor._trials().state in ("problem", "note")
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert "cannot be had: this program is frozen; model files" in doctor._trials().text
+
+
+def test_it_says_where_memory_is_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    outcome = host.Outcome(1, False, (), 0.0, 0.0, 0)
+    monkeypatch.setattr(host, "run", lambda *given: outcome)
+    found = doctor._trials()
+    assert (found.state, "limits no process's memory; model files" in found.text) == ("note", True)
 
 
 def test_the_tiny_model_is_an_onnx_model_that_passes_the_vetting() -> None:

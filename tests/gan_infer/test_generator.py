@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan_infer import Generator, LabelError, ModelError, OptionError, loading, vet
+from gan_infer import Generator, LabelError, ModelError, OptionError, admission, vet
 from gan_infer.metadata import KEY
 from gan_infer.model import BATCH
+from gan_infer.trial import verdicts
 from tests.conftest import CONDITIONAL, EVERY_KIND, Kind
 
 Models = Callable[[Kind], Path]
@@ -53,12 +54,14 @@ def test_a_seed_names_a_picture_at_any_batch_size_position_and_thread_count(
 
 @pytest.mark.parametrize(("live", "batch"), [(1, 1), (3, 3), (70, BATCH)])
 def test_of_large_pictures_one_call_of_the_runtime_takes_fewer(
-    model_file: Models, monkeypatch: pytest.MonkeyPatch, live: int, batch: int
+    model_file: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, live: int, batch: int
 ) -> None:
     path = model_file(CONDITIONAL)
     reference = Generator.load(path, device="cpu").sample(70, seed=5)
     one = vet.check(path.read_bytes(), str(path)).live
-    monkeypatch.setattr(loading, "_MAX_LIVE", live * one)
+    monkeypatch.setattr(verdicts, "_known", {})
+    monkeypatch.setenv("GANFORGE_HOME", str(tmp_path / "elsewhere"))
+    monkeypatch.setattr(admission, "_MAX_LIVE", live * one)
     generator = Generator.load(path, device="cpu")
     sizes: list[int] = []
     run = generator._run

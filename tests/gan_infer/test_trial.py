@@ -86,11 +86,6 @@ def never() -> None:
     raise AssertionError("the limits do not hold here")
 
 
-def forget() -> None:
-    """Do as a new process: hold no verdict in memory."""
-    verdicts._known.clear()
-
-
 @pytest.fixture
 def unknown(model_file: Models, tmp_path: Path) -> Path:
     """Give a file of ours that no machine knows."""
@@ -149,6 +144,14 @@ def test_a_slow_picture_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @linux
+def test_a_runtime_that_crashes_takes_the_child_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    crash = "import os, signal\nchild._Runner.run = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)\n"
+    monkeypatch.setattr(host, "_START", host._START.replace("child.main()", crash + "child.main()"))
+    with pytest.raises(host.FailedError, match="ended the process that tried it, by SIGSEGV, on drawing"):
+        host.run(expanding(10), ORDER, never)
+
+
+@linux
 def test_the_clock_on_the_wall_ends_a_trial_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "TRIAL_S", 0.3)
     with pytest.raises(host.FailedError, match=r"not done within|of the processor"):
@@ -200,7 +203,7 @@ def test_the_message_is_one_line_and_names_the_way_out(tmp_path: Path) -> None:
 
 def test_a_file_is_tried_once(unknown: Path, trials: list[int]) -> None:
     pictures = Generator.load(unknown, device="cpu").sample(3, seed=1)
-    forget()  # now it is the kept verdict that is found
+    verdicts.forget()  # now it is the kept verdict that is found
     assert np.array_equal(Generator.load(unknown, device="cpu").sample(3, seed=1), pictures)
     assert len(trials) == 1
     kept = json.loads((verdicts.folder() / f"{catalog.sha256_of(unknown.read_bytes())}.json").read_text())
@@ -227,7 +230,7 @@ def test_a_verdict_of_other_rules_or_a_damaged_one_is_passed_over(
     unknown: Path, trials: list[int], change: Any
 ) -> None:
     Generator.load(unknown, device="cpu")
-    forget()
+    verdicts.forget()
     path = verdicts.folder() / f"{catalog.sha256_of(unknown.read_bytes())}.json"
     kept = json.loads(path.read_text())
     path.write_text(json.dumps({**kept, **change} if isinstance(change, dict) else change))
@@ -238,7 +241,7 @@ def test_a_verdict_of_other_rules_or_a_damaged_one_is_passed_over(
 @pytest.mark.skipif(os.name != "posix", reason="files have no such owners")
 def test_a_verdict_that_anybody_may_write_is_passed_over(unknown: Path, trials: list[int]) -> None:
     Generator.load(unknown, device="cpu")
-    forget()
+    verdicts.forget()
     (verdicts.folder() / f"{catalog.sha256_of(unknown.read_bytes())}.json").chmod(0o666)
     Generator.load(unknown, device="cpu")
     assert len(trials) == 2
@@ -322,6 +325,7 @@ def test_without_a_child_the_stricter_bounds_hold(
         monkeypatch.setattr(sys, "executable", paths[change])
     assert Generator.load(unknown, device="cpu").sample(1, seed=0).size
     assert strictly == [False, True]
+    assert not verdicts.folder().exists()  # where it can be tried one day, it will be
 
 
 def test_without_a_child_golden_pictures_are_compared_here(

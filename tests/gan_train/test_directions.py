@@ -156,8 +156,8 @@ def test_a_file_that_would_draw_other_pictures_is_not_written(
 
     monkeypatch.setattr(mixing, "add_label_weights", harm)
     with pytest.raises(ModelError, match="nothing was written"):
-        amend.amend(model_file(CONDITIONAL), tmp_path / "new.onnx")
-    assert not list(tmp_path.iterdir())
+        amend.amend(model_file(CONDITIONAL), tmp_path / "new" / "new.onnx")
+    assert not list((tmp_path / "new").iterdir())
 
 
 # Regression and examples.
