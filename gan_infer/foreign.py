@@ -422,7 +422,8 @@ def _describe(plan: _Plan, values: Array, source: str, reading: Reading, notes: 
         width=width,
         channels=channels,
         class_names=reading.class_names or tuple(map(str, range(plan.classes))),
-        preparation=f"a foreign file, read as: {inputs}, output {plan.output!r} {order}; {'; '.join(notes)}",
+        preparation=f"{metadata.FOREIGN}, read as: {inputs}, "
+        f"output {plan.output!r} {order}; {'; '.join(notes)}",
     )
 
 

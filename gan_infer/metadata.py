@@ -19,6 +19,8 @@ KEY: Final = "ganforge"
 GENERATOR: Final = "generator"
 CRITIC: Final = "critic"
 FORMAT_VERSION: Final = "1.0"
+# How the preparation of a file of other tools begins, which says no name of itself.
+FOREIGN: Final = "a foreign file"
 
 # Bounds that every file of this format keeps, so that a hostile one cannot ask for the moon.
 MAX_LATENT_DIM: Final = 65_536

@@ -14,9 +14,11 @@ ROOT = Path(__file__).parent.parent
 # A file may import from floors below its own, never from its own floor or above.
 FLOORS = {
     "gan_infer": [
-        ["errors", "cores", "packets", "reading", "version"],
+        ["errors", "cores", "packets", "reading", "version", "display.findings"],
         ["files", "latents", "devices", "buckets", "paths", "mixes", "vet.wire", "decode"],
-        ["provenance", "arguments"],
+        ["provenance", "arguments", "display.exif", "display.icc", "display.xmp"],
+        ["display.png", "display.gif", "display.jpeg", "display.webp"],
+        ["display"],
         ["metadata", "images", "session", "hub", "labels", "sheets", "vet.graph"],
         ["catalog", "vet.call", "edits", "animation", "plots"],
         ["vet.arithmetic", "vet.places", "model"],

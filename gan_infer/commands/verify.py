@@ -30,7 +30,7 @@ def verify(
 ) -> int:
     """Draw PICTURES anew from the model, seeds and labels that their files name, and compare.
 
-    Exits with 0 where all are the same, else with 1.
+    The same is what any viewer shows the same. Exits with 0 where all are, else with 1.
     """
     from gan_infer import provenance
     from gan_infer.verification import NOTHING, SAME, UNKNOWN, Verdict
@@ -59,7 +59,8 @@ def verify(
             good = False
             continue
         good = good and verdict.result == SAME
-        click.echo(_as_json(path, verdict) if as_json else f"{verdict.result}: {path}: {verdict.detail}")
+        line = f"{verdict.result}: {path}: {verdict.detail}"
+        click.echo(_as_json(path, verdict) if as_json else console.plain(line))
     return 0 if good else 1
 
 
