@@ -116,7 +116,7 @@ def _root() -> Path:
 def _catalog() -> dict[str, Any]:
     path = _root() / CATALOG_FILE
     try:
-        catalog = json.loads(path.read_text())
+        catalog = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read ({error}); install ganforge again") from None
     return catalog if isinstance(catalog, dict) else {}

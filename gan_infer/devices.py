@@ -148,7 +148,7 @@ def _cuda_major() -> int:
     spec = importlib.util.find_spec("onnxruntime")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         try:
-            text = Path(folder, "capi", "build_and_package_info.py").read_text()
+            text = Path(folder, "capi", "build_and_package_info.py").read_text(encoding="utf-8")
         except OSError:
             continue
         if match := re.search(r"cuda_version\s*=\s*['\"](\d+)", text):

@@ -127,7 +127,8 @@ def try_provider(provider: str) -> str:
         done = subprocess.run(
             [sys.executable, "-c", code, provider],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_TRY_S,
             check=False,
             env={**os.environ, "PYTHONPATH": path},

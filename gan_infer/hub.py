@@ -170,7 +170,7 @@ def _snapshot(address: Address) -> Path | None:
     folder = directory() / f"models--{address.repository.replace('/', '--')}"
     revision = address.revision or "main"
     try:
-        commit = (folder / "refs" / revision).read_text().strip()
+        commit = (folder / "refs" / revision).read_text(encoding="utf-8").strip()
     except OSError:
         commit = revision
     snapshot = folder / "snapshots" / commit

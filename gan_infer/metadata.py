@@ -88,7 +88,9 @@ class Described:
 
     def to_json(self) -> str:
         """Give the text that stands under `KEY` in the file."""
-        return json.dumps(dataclasses.asdict(cast(Any, self)), ensure_ascii=False, sort_keys=True)
+        text = json.dumps(dataclasses.asdict(cast(Any, self)), ensure_ascii=False, sort_keys=True)
+        # Names of folders, which need not be text; a model file holds nothing else.
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 @dataclasses.dataclass(frozen=True)

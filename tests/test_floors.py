@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # A file may import from floors below its own, never from its own floor or above.
 FLOORS = {
     "gan_infer": [
-        ["errors", "cores", "packets", "reading", "version", "display.findings"],
+        ["errors", "cores", "packets", "reading", "version", "streams", "display.findings"],
         ["files", "latents", "devices", "buckets", "paths", "mixes", "vet.wire", "decode"],
         ["provenance", "arguments", "display.exif", "display.icc", "display.xmp"],
         ["display.png", "display.gif", "display.jpeg", "display.webp"],

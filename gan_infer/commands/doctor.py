@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import click
+
+from gan_infer import console
 
 
 @click.command()
@@ -25,7 +26,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
     problems = sum(finding.state == "problem" for finding in found)
     if as_json:
         facts = {"problems": problems, "findings": [dataclasses.asdict(finding) for finding in found]}
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        click.echo(console.to_json(facts, indent=2))
     else:
         click.echo(f"{problems or 'no'} problem{'' if problems == 1 else 's'} found")
     context.exit(1 if problems else 0)

@@ -33,7 +33,7 @@ def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
         **metadata,
     }
     if as_json:
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        click.echo(console.to_json(facts, indent=2))
         return
     facts["golden"] = f"{len(generator.metadata.golden)} pictures"
     facts["directions"] = ", ".join(generator.directions)

@@ -51,7 +51,7 @@ def models(to: Path | None, provenance: bool, as_json: bool) -> None:
     if to is not None:
         _write_sheet([row.name for row in rows if not row.problem], to, provenance)
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(row) for row in rows], indent=2, ensure_ascii=False))
+        click.echo(console.to_json([dataclasses.asdict(row) for row in rows], indent=2))
         return
     width = max((len(row.name) for row in rows), default=0)
     for row in rows:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -69,7 +68,7 @@ def score(
     if judge.conditional and any(not item.label for item in scored):
         console.say("note: pictures of no known class are judged as of any; --label tells more")
     if as_json:
-        click.echo(json.dumps(_told(judge, scored, bad), ensure_ascii=False))
+        click.echo(console.to_json(_told(judge, scored, bad)))
     else:
         for line in _lines(judge, scored, any(path.is_dir() for path in pictures)):
             click.echo(line)

@@ -70,4 +70,4 @@ def _as_json(path: Path, verdict: Verdict) -> str:
         if field.name != "record":
             told[field.name] = getattr(verdict, field.name)
     told["provenance"] = None if verdict.record is None else json.loads(verdict.record.to_json())
-    return json.dumps(told, ensure_ascii=False)
+    return console.to_json(told)

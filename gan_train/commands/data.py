@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -61,7 +60,7 @@ def check(
         click.echo(json.dumps(dataclasses.asdict(found)))
     else:
         for line in lines(found):
-            click.echo(_encodable(line))
+            click.echo(line)
     return 0 if found.accepted else 1
 
 
@@ -106,9 +105,3 @@ def _items(title: str, items: Sequence[str], most: int = _MOST_LINES) -> Iterato
 def _group(names: Sequence[str]) -> str:
     more = f" and {len(names) - _MOST_ALIKE:,} more" if len(names) > _MOST_ALIKE else ""
     return " = ".join(names[:_MOST_ALIKE]) + more
-
-
-def _encodable(line: str) -> str:
-    """Give a line as the terminal's encoding can show it: names may hold letters that it lacks."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return line.encode(encoding, "backslashreplace").decode(encoding)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -89,7 +88,7 @@ def invert(
     facts = _facts(photo, subject.name, subject.class_names, found)
     _write_latent(kept, own, {**facts, "truncation": subject.truncation})
     if as_json:
-        click.echo(json.dumps({**facts, "sheet": str(to), "latent_file": str(kept)}, ensure_ascii=False))
+        click.echo(console.to_json({**facts, "sheet": str(to), "latent_file": str(kept)}))
         return
     named = "" if found.label is None else f" of class {subject.class_names[found.label]}"
     click.echo(f"sheet    {to}: photo, nearest{named}, difference")
@@ -143,7 +142,7 @@ def _write_latent(target: Path, latent: Latent, facts: dict[str, Any]) -> None:
     import numpy as np
 
     if target.suffix.lower() == ".json":
-        text = json.dumps({**facts, "latent": latent.tolist()}, ensure_ascii=False)
+        text = console.to_json({**facts, "latent": latent.tolist()})
         files.write(target, text.encode())
         return
     body = io.BytesIO()

@@ -74,7 +74,7 @@ def directory() -> Path:
 def load(place: Path, fingerprint: str, fit: str, asked: Asked, count: int) -> tuple[Record, Pixels] | None:
     """Give what is kept of a source of `count` pictures, or None; what is damaged counts as none."""
     try:
-        tree = json.loads(_note(place).read_text())
+        tree = json.loads(_note(place).read_text(encoding="utf-8"))
         record = _record(tree)
         if not record.answers(fingerprint, fit, asked):
             return None
@@ -167,7 +167,7 @@ def _record(tree: Any) -> Record:
 
 def _array_of(place: Path) -> Path | None:
     try:
-        return directory() / Path(json.loads(_note(place).read_text())["array"]).name
+        return directory() / Path(json.loads(_note(place).read_text(encoding="utf-8"))["array"]).name
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
