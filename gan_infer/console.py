@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
 import re
 import sys
+from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import click
 
-from gan_infer import streams
+from gan_infer import files, streams
 from gan_infer.errors import GanError
 
 # Halves of letters: what stands for bytes that are no text.
@@ -51,6 +53,26 @@ class Commands(click.Group):
             if close := difflib.get_close_matches(args[0], self._names, 1):
                 raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) from None
             raise
+
+
+class FilePath(click.Path):
+    """A path that may begin with "~" or "~user", also where no shell has read it, as in --to=~/x."""
+
+    def __init__(self, kind: type[str | Path] = Path) -> None:
+        super().__init__(path_type=kind)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Give the path of a text; refuse the home of a user that there is not."""
+        try:
+            value = files.expand(value) if isinstance(value, str) else value
+        except GanError as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class FloatRange(click.FloatRange):

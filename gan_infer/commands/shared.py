@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gan_infer import catalog
+from gan_infer import catalog, console
 
 if TYPE_CHECKING:
     from gan_infer.generator import Generator
@@ -39,7 +39,7 @@ provenance = click.option(
 sign = click.option(
     "--sign",
     nargs=2,
-    type=click.Path(path_type=Path),
+    type=console.FilePath(),
     metavar="CERTIFICATES KEY",
     help="Sign by C2PA, with PEM files (needs the extra c2pa).",
 )

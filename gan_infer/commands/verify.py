@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True, type=console.FilePath())
 @click.option("--model", help="The model file, where it is no shipped one.  [default: the one it names]")
 @shared.device
 @shared.foreign

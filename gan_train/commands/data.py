@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from gan_infer import console
 from gan_train import config as options
 from gan_train.commands.shared import decoding
 from gan_train.commands.shared import size as size_option
@@ -26,8 +27,12 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("source", metavar="PATH")
-@click.option("--labels", help="A CSV or JSON file of labels.  [default: as the layout tells]")
+@click.argument("source", metavar="PATH", type=console.FilePath(str))
+@click.option(
+    "--labels",
+    type=console.FilePath(str),
+    help="A CSV or JSON file of labels.  [default: as the layout tells]",
+)
 @click.option("--size", callback=size_option, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 for colour with transparency.")
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="How to get the shape.  [default: crop]")

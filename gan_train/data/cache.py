@@ -64,11 +64,8 @@ class Record:
 
 
 def directory() -> Path:
-    """Give the cache's directory: $GANFORGE_HOME, or ganforge in the user's cache directory."""
-    if home := os.environ.get("GANFORGE_HOME"):
-        return Path(home) / "pictures"
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ganforge" / "pictures"
+    """Give the cache's directory, in the folder of all that is kept between runs."""
+    return files.home() / "pictures"
 
 
 def load(place: Path, fingerprint: str, fit: str, asked: Asked, count: int) -> tuple[Record, Pixels] | None:
