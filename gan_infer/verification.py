@@ -132,7 +132,7 @@ def _verdict(path: Path, record: Provenance, generator: Generator) -> Verdict:
         drawn = _DRAWN[record.kind](generator, record)
     except GanError as error:
         return Verdict(UNKNOWN, f"names what the model cannot draw: {str(error)[:_MAX_REASON]}", record)
-    return _judged(_compared(shown, drawn, record), shown, drawn, found)
+    return _judged(_compared(shown, drawn, record), _other_pace(shown, drawn, record), shown, found)
 
 
 def _other_model(record: Provenance, generator: Generator) -> str:
@@ -182,13 +182,12 @@ def _says(text: bytes, record: Provenance) -> bool:
         return False
 
 
-def _judged(verdict: Verdict, shown: _Shown, drawn: Frames, found: display.Findings) -> Verdict:
+def _judged(verdict: Verdict, pace: str, shown: _Shown, found: display.Findings) -> Verdict:
     """Lower a verdict of SAME where what the file holds beside its pixels changes its look."""
-    assert verdict.record is not None
     verdict = dataclasses.replace(verdict, notes=tuple(found.more))
     if verdict.result != SAME:
         return verdict
-    if pace := _other_pace(shown, drawn, verdict.record):
+    if pace:
         found.change(pace)
     if found.behind and shown.frames.shape[-1] == 4 and (shown.frames[..., 3] < _OPAQUE).any():
         found.doubt("names a colour to show behind it")

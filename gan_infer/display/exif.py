@@ -27,7 +27,7 @@ _COLOURS: Final = {
 class _Field(NamedTuple):
     tag: int
     type: int
-    count: int
+    number: int
     value: bytes  # the four bytes in place
 
 
@@ -75,7 +75,7 @@ def _check_further(data: bytes, order: str, field: _Field, found: Findings) -> N
 
 def _check_orientation(field: _Field, order: str, found: Findings) -> None:
     value = _whole(order, "H", field.value, 0)
-    if (field.type, field.count, value) != (_SHORT, 1, 1):
+    if (field.type, field.number, value) != (_SHORT, 1, 1):
         found.change(f"is turned by its EXIF (orientation {value})")
 
 

@@ -112,8 +112,8 @@ def _parametric(tag: bytes, levels: Doubles) -> Doubles:
     kind = struct.unpack_from(">H", tag, 8)[0]
     if kind > 4:
         raise _OtherError
-    g, *rest = _fixed(tag, 12, (1, 3, 4, 5, 7)[kind])
-    a, b, c, d, e, f = (*rest, *[0.0] * (6 - len(rest)))
+    given = _fixed(tag, 12, (1, 3, 4, 5, 7)[kind])
+    g, a, b, c, d, e, f = np.concatenate([given, np.zeros(7 - len(given))]).tolist()
     if kind == 0:
         return levels**g  # type: ignore[no-any-return]
     if kind in (1, 2):
@@ -121,10 +121,12 @@ def _parametric(tag: bytes, levels: Doubles) -> Doubles:
             raise _OtherError
         c, d, e, f = 0.0, -b / a, (c if kind == 2 else 0.0), (c if kind == 2 else 0.0)
     power = np.maximum(a * levels + b, 0) ** g + e
-    return np.where(levels >= d, power, c * levels + f)
+    shown: Doubles = np.where(levels >= d, power, c * levels + f)
+    return shown
 
 
 def _encoded(linear: Any) -> Doubles:
     """Give the levels of sRGB, 0 to 1, of light from 0 to 1."""
     light = np.clip(linear, 0, 1)
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    shown: Doubles = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return shown

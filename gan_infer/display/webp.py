@@ -44,7 +44,7 @@ def check(body: bytes, found: Findings) -> int:
         found.doubt("holds more than one still picture, or none")
     if kinds.count(b"VP8X") > 1 or (b"VP8X" in kinds and kinds[0] != b"VP8X"):
         found.doubt("holds its header in a wrong place")
-    return end + end % 2
+    return int(end + end % 2)
 
 
 def with_transparency(body: bytes) -> bytes:
