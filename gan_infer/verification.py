@@ -256,12 +256,13 @@ def _with_channels(frames: Frames, channels: int) -> Frames:
 
 def _other_pace(shown: _Shown, drawn: Frames, record: Provenance) -> str:
     """Say how an animation's frames are shown for another time than the record names."""
-    rate = record.more.get("rate")
-    if len(shown.milliseconds) < 2 or rate is None:
+    if len(shown.milliseconds) < 2:
         return ""
-    each = animation.milliseconds(shown.kind, rate)
     starts = [*np.flatnonzero(_changes(drawn)), len(drawn)]
     runs = [after - before for before, after in itertools.pairwise(starts)]
+    rate = record.more.get("rate")  # without it the pace has to be even, whatever it is
+    even = shown.milliseconds[0] / (runs[0] if len(runs) == len(shown.milliseconds) else 1)
+    each = round(even) if rate is None else animation.milliseconds(shown.kind, rate)
     expected = [each * run for run in (runs if len(runs) == len(shown.milliseconds) else [1] * len(drawn))]
     if all(abs(got - right) < 1 for got, right in zip(shown.milliseconds, expected, strict=False)):
         return ""

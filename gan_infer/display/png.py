@@ -78,6 +78,8 @@ def check(body: bytes, found: Findings) -> int:
         _check_chunk(png, kind, data)
         if kind == b"IEND":
             break
+    else:
+        found.doubt("holds more pieces than are looked at")
     if b"IEND" not in png.seen:
         found.add("no end")
     _check_rows(png)
@@ -208,7 +210,7 @@ def _international_text(png: _Png, data: bytes) -> None:
 
 
 def _note_text(png: _Png, keyword: bytes, text: bytes | None) -> None:
-    if keyword.lower().startswith(b"raw profile type"):
+    if keyword.lower().startswith(b"raw profile type") or b"orientation" in keyword.lower():
         png.found.doubt("holds a raw profile, which some readers turn or colour it by")
     elif keyword == b"XML:com.adobe.xmp":
         if text is None:

@@ -28,6 +28,8 @@ def check(body: bytes, found: Findings) -> int:
     kinds = []
     for kind, data, place in _chunks(body, 12, end):
         kinds.append(kind)
+        if kind == b"VP8 " and any(side >> 14 for side in struct.unpack_from("<HH", data.ljust(10), 6)):
+            found.doubt("asks to be shown larger than it is")
         if place + len(data) > end:
             found.doubt("ends before its end")
         if kind == b"ICCP":
@@ -42,6 +44,8 @@ def check(body: bytes, found: Findings) -> int:
     found.frames = kinds.count(b"ANMF") or 1
     if (still > 0) == (b"ANMF" in kinds) or still > 1 or kinds.count(b"ALPH") > 1:
         found.doubt("holds more than one still picture, or none")
+    if len(kinds) == _MAX_CHUNKS:
+        found.doubt("holds more pieces than are looked at")
     if kinds.count(b"VP8X") > 1 or (b"VP8X" in kinds and kinds[0] != b"VP8X"):
         found.doubt("holds its header in a wrong place")
     return int(end + end % 2)

@@ -257,6 +257,7 @@ PNG_FORGERIES: dict[str, Forge] = {
     "points_hlg": before_pixels("cICP", "09120001"),
     "points_narrow": before_pixels("cICP", "010d0000"),
     "significant_bits": before_pixels("sBIT", "04"),
+    "orientation_as_text": before_pixels("tEXt", b"exif:Orientation\x006"),
     "not_square": before_pixels("pHYs", struct.pack(">IIB", 1, 2, 0)),
     "not_square_in_metres": before_pixels("pHYs", struct.pack(">IIB", 2835, 28350, 1)),
     **{f"turned_{value}": before_pixels("eXIf", turned(value)) for value in range(2, 9)},
@@ -511,6 +512,7 @@ WEBP_FORGERIES: dict[str, Forge] = {
         "VP8L", saved(Image.new("L", (28, 28)), "WEBP", lossless=True)[20:]
     )(body),
     "frames_inside": with_riff("ANMF", bytes(16)),
+    "shown_larger": lambda body: body[:45] + bytes([body[45] | 0x40]) + body[46:],
     "lossless_inverted": as_webp("RGB", lambda array: 255 - array),
 }
 WEBP_NEUTRAL: dict[str, tuple[Forge, str]] = {
@@ -765,6 +767,27 @@ def test_another_pace_is_another_animation(kind: str, conditional: Generator, tm
     verdict = verification.verify(path, conditional)
     assert verdict.result == verification.DIFFERENT
     assert "500 ms, where they were made for 50 each" in verdict.detail
+
+
+@pytest.mark.parametrize(("times", "result"), [((50, 50), "same"), ((50, 5000), "different")])
+def test_without_a_rate_the_pace_is_even(
+    conditional: Generator, tmp_path: Path, times: tuple[int, int], result: str
+) -> None:
+    frames = [images.to_pil(frame) for frame in conditional.loop([1, 2], 2, label=1)]
+    record = conditional.provenance([1, 2], 1)
+    record = dataclasses.replace(record, kind="walk", more={"way": "loop", "steps": 2})
+    body = saved(frames[0], "PNG", save_all=True, append_images=frames[1:], duration=list(times))
+    assert judged(provenance.embed(body, record), conditional, tmp_path).result == result
+
+
+def test_a_background_counts_where_something_is_transparent(
+    moving: dict[str, Generator], tmp_path: Path
+) -> None:
+    generator = moving["alpha"]
+    body = written(generator, "PNG")
+    forged = before_pixels("bKGD", bytes(6))(body)
+    assert judged(body, generator, tmp_path).result == verification.SAME
+    assert judged(forged, generator, tmp_path).result == verification.UNSURE
 
 
 @pytest.mark.parametrize("rate", ["fast", 0, -1, 1e9, None, True])
