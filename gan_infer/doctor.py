@@ -238,22 +238,20 @@ def _cores() -> Iterator[Finding]:
 
 
 def _cache() -> Finding:
-    home = files.home()
+    mend = "export GANFORGE_HOME=/a/folder/you/may/write/to"
     try:
+        home = files.home()
         files.check_writable(home / "probe")
     except GanError as error:
-        return Finding(
-            "cache",
-            "problem",
-            f"{home}: {str(error).split(';', maxsplit=1)[0]}",
-            "export GANFORGE_HOME=/a/folder/you/may/write/to",
-        )
+        return Finding("cache", "problem", str(error).split(";", maxsplit=1)[0], mend)
     free = shutil.disk_usage(home).free
     text = f"{home}, {free / 2**30:,.1f} GiB free"
     if free < _LITTLE_ROOM_BYTES:
         return Finding(
             "cache", "note", f"{text}, which is little", "export GANFORGE_HOME=/a/folder/with/room"
         )
+    if files.is_temporary(home):
+        return Finding("cache", "note", f"{text}; it may be emptied, for there is no home folder", mend)
     return Finding("cache", "fine", text)
 
 

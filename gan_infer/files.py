@@ -7,7 +7,6 @@ import errno
 import functools
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -96,6 +95,11 @@ def home() -> Path:
     return _temporary_home()
 
 
+def is_temporary(folder: Path) -> bool:
+    """Tell whether `home` gave a folder among the temporary ones, for lack of a home folder."""
+    return _temporary_home.cache_info().currsize > 0 and folder == _temporary_home()
+
+
 def user_cache() -> Path | None:
     """Give the user's folder of caches; None where the user has no home folder."""
     if named := os.environ.get("XDG_CACHE_HOME"):
@@ -155,6 +159,8 @@ def _temporary_home() -> Path:
 
 def _own_temporary_folder() -> Path:
     """Make a folder that nobody else can have planted or can look into; a new one where need be."""
+    import tempfile  # brings much along that nothing else needs
+
     user = os.getuid() if hasattr(os, "getuid") else 0
     try:
         folder = Path(tempfile.gettempdir(), f"ganforge-{user}")

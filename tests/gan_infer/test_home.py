@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 import gan_infer.cli
 import gan_train.cli
-from gan_infer import console, files
+from gan_infer import console, doctor, files
 from gan_infer.errors import OptionError
 from gan_train.data import cache
 from gan_train.metrics import inception, store
@@ -116,6 +116,15 @@ def test_where_nothing_can_be_written_nothing_is_kept(monkeypatch: pytest.Monkey
     assert store.load("kind", "key") is None
     store.keep("kind", "key", {})
     assert cache.room_for(1)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_the_doctor_says_where_things_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = doctor._cache()
+    assert (found.state, "there is no home folder" in found.text) == ("note", True)
+    monkeypatch.setenv("GANFORGE_HOME", "~nobodyofthisname/x")
+    found = doctor._cache()
+    assert (found.state, "and there is none" in found.text) == ("problem", True)
 
 
 # What "~" stands for.
