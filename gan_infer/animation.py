@@ -91,6 +91,15 @@ def format_of(path: str | os.PathLike[str]) -> str:
     return kind
 
 
+def milliseconds(kind: str, rate: float) -> int:
+    """Give for how long `write` has a file of a format show each frame."""
+    return 10 * _hundredths(rate) if kind == "GIF" else round(1000 / rate)
+
+
+def _hundredths(rate: float) -> int:
+    return max(2, round(100 / rate))
+
+
 def _counted(frames: Iterable[Frame], shape: tuple[int, ...]) -> Iterator[Frame]:
     for index, frame in enumerate(frames):
         if index == MAX_FRAMES:
@@ -110,9 +119,8 @@ def _with_pillow(frames: Iterator[Frame], part: Path, rate: float, **options: An
 
 
 def _write_gif(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:
-    hundredths = max(2, round(100 / rate))
     # Each frame is whole: Pillow would else blend a frame with what shows through it.
-    _with_pillow(frames, part, 100 / hundredths, disposal=2 if shape[2] == 4 else 0)
+    _with_pillow(frames, part, 100 / _hundredths(rate), disposal=2 if shape[2] == 4 else 0)
 
 
 def _write_webp(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:

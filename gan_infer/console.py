@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import io
 import json
 import math
+import os
+import re
 import sys
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import Any, Final, NoReturn
 
 import click
 
+from gan_infer import files, streams
 from gan_infer.errors import GanError
 from gan_infer.escaping import plain
+
+# Halves of letters: what stands for bytes that are no text.
+_NOT_TEXT: Final = re.compile("[\ud800-\udfff]+")
+_NOT_PLAIN: Final = re.compile("[^\n -~]")
 
 
 class Commands(click.Group):
@@ -68,6 +74,26 @@ class Commands(click.Group):
             raise
 
 
+class FilePath(click.Path):
+    """A path that may begin with "~" or "~user", also where no shell has read it, as in --to=~/x."""
+
+    def __init__(self, kind: type[str | Path] = Path) -> None:
+        super().__init__(path_type=kind)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """Give the path of a text; refuse the home of a user that there is not."""
+        try:
+            value = files.expand(value) if isinstance(value, str) else value
+        except GanError as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class FloatRange(click.FloatRange):
     """click's own, but for "nan", which that lets pass whatever the range."""
 
@@ -85,45 +111,72 @@ def run(command: click.Command, name: str) -> NoReturn:
     0 done, 1 an error of ours in one line on stderr, 2 a wrong use of the command line, 130 an
     interruption. With --debug anywhere among the arguments, errors come with their traceback.
     """
+    streams.prepare()
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="surrogateescape")  # a file's name need not be text
+    code = _code_of(command, name, arguments, debug)
+    try:
+        sys.stdout.flush()  # a full disk is met here, and not in the interpreter's end
+    except BrokenPipeError:
+        streams.drop(sys.stdout)
+    except OSError as error:
+        _say_refused(name, error)
+        streams.drop(sys.stdout)
+        code = code or 1
+    sys.exit(code)
+
+
+def _code_of(command: click.Command, name: str, arguments: list[str], debug: bool) -> int:
+    """Run a command; give its exit code, and say in a line what went wrong."""
     try:
         code = command.main(arguments, prog_name=name, standalone_mode=False)
-        sys.stdout.flush()  # a full disk is met here, and not in the interpreter's end
-        sys.exit(code if isinstance(code, int) else 0)
-    except GanError as error:
-        if debug:
-            raise
-        say(f"{name}: {error}")
-        sys.exit(1)
-    except click.UsageError as error:
-        _show(error)
-        sys.exit(2)
+        return code if isinstance(code, int) else 0
     except click.ClickException as error:
         _show(error)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say(f"{name}: interrupted")
-        sys.exit(130)
+        return 130
     except BrokenPipeError:  # the reader of our output went away, as `head` does
-        sys.stderr.close()
-        sys.exit(0)
-    except OSError as error:
+        streams.drop(sys.stdout)
+        return 0
+    except (GanError, OSError, MemoryError) as error:
         if debug:
             raise
-        where = f" {error.filename}" if error.filename else ""
-        say(f"{name}: the system refused to read or write{where}: {error.strerror or error}")
-        with contextlib.suppress(OSError):
-            sys.stdout.close()  # what it still holds would be tried once more
-        sys.exit(1)
-    except MemoryError:
-        if debug:
-            raise
-        say(f"{name}: out of memory; ask for fewer or smaller pictures")
-        sys.exit(1)
+        if isinstance(error, GanError):
+            say(f"{name}: {error}")
+        elif isinstance(error, OSError):
+            _say_refused(name, error)
+        else:
+            say(f"{name}: out of memory; ask for fewer or smaller pictures")
+        return 1
+
+
+def _say_refused(name: str, error: OSError) -> None:
+    where = f" {error.filename}" if error.filename else ""
+    say(f"{name}: the system refused to read or write{where}: {error.strerror or error}")
+
+
+def to_json(value: object, *, indent: int | None = None) -> str:
+    """Return JSON in ASCII, which any stream can hold and which steers no terminal.
+
+    Bytes of a file's name that the system's encoding could not read are read as UTF-8 where they are that.
+    """
+    text = _NOT_TEXT.sub(_as_text, json.dumps(value, indent=indent, ensure_ascii=False))
+    return _NOT_PLAIN.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "\\u007f" if match[0] == "\x7f" else json.dumps(match[0])[1:-1]
+
+
+def _as_text(match: re.Match[str]) -> str:
+    """Give bytes that the system's encoding could not read as UTF-8, which they may be, or escaped."""
+    try:
+        return match[0].encode("utf-8", "surrogateescape").decode()
+    except UnicodeError:
+        return "".join(f"\\u{ord(letter):04x}" for letter in match[0])
 
 
 def say(text: str) -> None:
@@ -137,8 +190,8 @@ def echo(result: object) -> None:
 
 
 def echo_json(result: object, indent: int | None = None) -> None:
-    """Write a result to stdout as JSON, in ASCII, for the same reason."""
-    click.echo(json.dumps(result, indent=indent).replace("\x7f", "\\u007f"))
+    """Write a result to stdout as JSON."""
+    click.echo(to_json(result, indent=indent))
 
 
 def _show(error: click.ClickException) -> None:

@@ -24,6 +24,13 @@ CUDA: Final = "CUDAExecutionProvider"
 COREML: Final = "CoreMLExecutionProvider"
 DML: Final = "DmlExecutionProvider"
 
+# Every provider that a runtime may have been built with; what is not here is a mistake in writing.
+_ALL: Final = (
+    *("NvTensorRTRTX", "Tensorrt", "CUDA", "MIGraphX", "OpenVINO", "Dnnl", "VitisAI", "QNN", "Nnapi"),
+    *("VSINPU", "Js", "WebNN", "WebGpu", "CoreML", "ArmNN", "ACL", "Dml", "ROCM", "Rknpu", "Xnnpack"),
+    *("CANN", "Azure", "CPU"),
+)
+_ENDING: Final = "ExecutionProvider"
 _ASKED: Final = re.compile(r"(auto|cpu|coreml)|(cuda|dml)(?::([0-9]{1,3}))?")
 # Parity with the CPU asks for whole float32 products; searching cuDNN's algorithms by trial takes
 # minutes; an arena that grows by what is asked for does not double what a large batch once took.
@@ -38,7 +45,8 @@ _CUDA_OPTIONS: Final = {
 class Choice:
     """Providers to ask the runtime for, in order; the one that must be there, or None for any.
 
-    `note` says why `auto` left out a GPU that the runtime was built for; "" where it did not.
+    `note` says why `auto` left out a GPU that the runtime was built for, or which providers of a
+    list are not in the runtime; "" where nothing was left out.
     """
 
     providers: tuple[str | tuple[str, Mapping[str, Any]], ...]
@@ -51,7 +59,8 @@ def choose(device: str, providers: Providers | None, available: Sequence[str]) -
 
     Args:
         device: "auto", "cpu", "cuda", "cuda:1", "coreml", "dml" or "dml:1".
-        providers: the runtime's own list, which goes before `device`; or None.
+        providers: the runtime's own list, which goes before `device`; or None. Where the CPU is in
+            it, what cannot be had is left out, as the runtime does; else the first has to be there.
         available: the providers that the installed runtime was built with.
 
     Raises:
@@ -149,7 +158,7 @@ def _cuda_major() -> int:
     spec = importlib.util.find_spec("onnxruntime")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         try:
-            text = Path(folder, "capi", "build_and_package_info.py").read_text()
+            text = Path(folder, "capi", "build_and_package_info.py").read_text(encoding="utf-8")
         except OSError:
             continue
         if match := re.search(r"cuda_version\s*=\s*['\"](\d+)", text):
@@ -160,15 +169,44 @@ def _cuda_major() -> int:
 def _given(providers: Providers, available: Sequence[str]) -> Choice:
     if not isinstance(providers, (list, tuple)) or not all(map(_is_provider, providers)):
         raise OptionError(
-            f"providers was {abridge(providers)}; give a list of names, or of pairs (name, options)"
+            f"providers was {abridge(providers)}; give a list of names, or of pairs (name, options), "
+            f"for example [{CUDA!r}, {CPU!r}]"
         )
     if not providers:
         raise OptionError("providers is empty; name one, or leave it out")
-    names = [item if isinstance(item, str) else item[0] for item in providers]
-    for name in names:
-        if name not in available:
-            raise DeviceError(f"provider {name!r} is not in this onnxruntime; it has {', '.join(available)}")
-    return Choice(tuple(providers), names[0])
+    chosen: dict[str, str | tuple[str, Mapping[str, Any]]] = {}
+    for item in providers:
+        name = provider_name(item)
+        _check_known(name, available)
+        chosen.setdefault(name, item)  # of two the first counts, as the runtime has it
+    missing = [name for name in chosen if name not in available]
+    if CPU in chosen:
+        note = f"not in this onnxruntime: {', '.join(missing)}" if missing else ""
+        return Choice(tuple(item for name, item in chosen.items() if name in available), None, note)
+    if missing:
+        raise DeviceError(
+            f"provider {missing[0]!r} is not in this onnxruntime; it has {', '.join(available)}; "
+            f"add {CPU!r} to the list to go on without"
+        )
+    return Choice(tuple(chosen.values()), next(iter(chosen)))
+
+
+def provider_name(item: str | tuple[str, Mapping[str, Any]]) -> str:
+    """Give the name of an entry in a list of providers."""
+    return item if isinstance(item, str) else item[0]
+
+
+def _check_known(name: str, available: Sequence[str]) -> None:
+    known = {*(f"{each}{_ENDING}" for each in _ALL), *available}
+    if name not in known:
+        import difflib  # only who mistypes waits for it
+
+        close = [each for each in known if each.lower() == f"{name}{_ENDING}".lower()]
+        close = close or difflib.get_close_matches(name, known, 1)
+        meant = f"did you mean {close[0]!r}? It" if close else "it"
+        raise DeviceError(
+            f"provider {name[:60]!r} is not in this onnxruntime; {meant} has {', '.join(available)}"
+        )
 
 
 def _is_provider(item: object) -> bool:

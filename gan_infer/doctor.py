@@ -128,7 +128,8 @@ def try_provider(provider: str) -> str:
         done = subprocess.run(
             [sys.executable, "-c", code, provider],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_TRY_S,
             check=False,
             env={**os.environ, "PYTHONPATH": path},
@@ -238,22 +239,20 @@ def _cores() -> Iterator[Finding]:
 
 
 def _cache() -> Finding:
-    home = files.home()
+    mend = "export GANFORGE_HOME=/a/folder/you/may/write/to"
     try:
+        home = files.home()
         files.check_writable(home / "probe")
     except GanError as error:
-        return Finding(
-            "cache",
-            "problem",
-            f"{home}: {str(error).split(';', maxsplit=1)[0]}",
-            "export GANFORGE_HOME=/a/folder/you/may/write/to",
-        )
+        return Finding("cache", "problem", str(error).split(";", maxsplit=1)[0], mend)
     free = shutil.disk_usage(home).free
     text = f"{home}, {free / 2**30:,.1f} GiB free"
     if free < _LITTLE_ROOM_BYTES:
         return Finding(
             "cache", "note", f"{text}, which is little", "export GANFORGE_HOME=/a/folder/with/room"
         )
+    if files.is_temporary(home):
+        return Finding("cache", "note", f"{text}; it may be emptied, for there is no home folder", mend)
     return Finding("cache", "fine", text)
 
 

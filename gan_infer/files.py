@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -75,11 +77,101 @@ def append(target: Path, body: bytes) -> None:
 
 
 def home() -> Path:
-    """Give the folder of all that is kept between runs: $GANFORGE_HOME, or one in the user's cache."""
+    """Give the folder of all that is kept between runs, which need not be there yet.
+
+    $GANFORGE_HOME, or `ganforge` in the user's cache; where there is no home folder, or nothing can be
+    kept in it, a folder of this user's own among the temporary ones.
+
+    Raises:
+        OptionError: $GANFORGE_HOME begins with the home of a user that there is not.
+    """
     if named := os.environ.get("GANFORGE_HOME"):
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ganforge"
+        return Path(expand(named))
+    base = user_cache()
+    if base is not None:
+        folder = base / "ganforge"
+        if folder.is_dir() or _may_write(folder):
+            return folder
+    return _temporary_home()
+
+
+def is_temporary(folder: Path) -> bool:
+    """Tell whether `home` gave a folder among the temporary ones, for lack of a home folder."""
+    return _temporary_home.cache_info().currsize > 0 and folder == _temporary_home()
+
+
+def user_cache() -> Path | None:
+    """Give the user's folder of caches; None where the user has no home folder."""
+    if named := os.environ.get("XDG_CACHE_HOME"):
+        return Path(expand(named))
+    own = _user_home()
+    return None if own is None else own / ".cache"
+
+
+def expand(text: str) -> str:
+    """Give a path with "~" or "~user" at its start replaced by the home of that user, as a shell does.
+
+    Raises:
+        OptionError: there is no such user or home, and no file of that name.
+    """
+    if not text.startswith("~"):
+        return text
+    who, _, rest = text.replace(os.sep, "/").partition("/")
+    own = _user_home() if who == "~" else Path(os.path.expanduser(who))  # noqa: PTH111
+    if own is not None and str(own) != who:
+        return str(own / rest) if rest else str(own)
+    if os.path.lexists(text):
+        return text
+    raise OptionError(
+        f"{text} lies in the home of {who[1:] or 'this user'}, and there is none; "
+        f"give the folder's path, or ./{text} where '~' is part of the name"
+    )
+
+
+def _user_home() -> Path | None:
+    try:
+        own = Path.home()
+    except (RuntimeError, KeyError):  # no $HOME, and a user without a name
+        return None
+    blank = os.environ.get("HOME") == "" and os.name == "posix"  # read as the root of all folders
+    return own if own.is_absolute() and not blank else None
+
+
+def _may_write(folder: Path) -> bool:
+    """Tell whether a folder that is not there could be made."""
+    there = next((each for each in folder.parents if each.exists()), None)
+    return there is not None and os.access(there, os.W_OK | os.X_OK)
+
+
+@functools.cache
+def _temporary_home() -> Path:
+    """Give this user's folder among the temporary ones, and say once that it is used."""
+    import logging  # few come here
+
+    folder = _own_temporary_folder()
+    logging.getLogger("ganforge").warning(
+        "note: there is no home folder to keep anything in; what is worth keeping goes to %s, "
+        "or to a folder that GANFORGE_HOME names",
+        folder,
+    )
+    return folder
+
+
+def _own_temporary_folder() -> Path:
+    """Make a folder that nobody else can have planted or can look into; a new one where need be."""
+    import tempfile  # brings much along that nothing else needs
+
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    try:
+        folder = Path(tempfile.gettempdir(), f"ganforge-{user}")
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        found = folder.lstat()
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o077:
+            return folder
+        return Path(tempfile.mkdtemp(prefix="ganforge-"))
+    except OSError:  # nothing can be written anywhere; whoever keeps things goes on without
+        return Path(os.devnull, "ganforge")
 
 
 def sweep(folder: Path) -> None:

@@ -88,7 +88,9 @@ class Generator(Model[Metadata]):
             device: "auto" takes an NVIDIA GPU where one works and else the CPU; "cpu"; "cuda" or
                 "cuda:1" takes that GPU or raises, as do "coreml" and "dml" where the installed
                 runtime has them.
-            providers: onnxruntime's own list of execution providers, in place of `device`.
+            providers: onnxruntime's own list of execution providers, in place of `device`. Where the
+                CPU is in it, those that cannot be had are left out, and `device_note` says so; else
+                the first has to be there.
             session_options: onnxruntime's own options, handed on as they are.
             threads: 1 to 1,024, over which the CPU's work on a batch is split; by default as many
                 as the cores that affinity and control groups leave to this process.

@@ -312,7 +312,7 @@ def _snapshot(address: Address) -> Path | None:
     folder = _folder(address)
     revision = address.revision or "main"
     try:
-        commit = (folder / "refs" / revision).read_text().strip()
+        commit = (folder / "refs" / revision).read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         commit = revision
     snapshot = folder / "snapshots" / commit

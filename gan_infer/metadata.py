@@ -21,6 +21,8 @@ KEY: Final = "ganforge"
 GENERATOR: Final = "generator"
 CRITIC: Final = "critic"
 FORMAT_VERSION: Final = "1.0"
+# How the preparation of a file of other tools begins, which says no name of itself.
+FOREIGN: Final = "a foreign file"
 
 # Bounds that every file of this format keeps, so that a hostile one cannot ask for the moon.
 MAX_LATENT_DIM: Final = 65_536
@@ -93,7 +95,9 @@ class Described:
     def to_json(self) -> str:
         """Return the text that stands under `KEY` in the file; a measure that is no number is null there."""
         told = _finite_or_none(dataclasses.asdict(cast(Any, self)))
-        return json.dumps(told, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        text = json.dumps(told, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        # Names of folders, which need not be text; a model file holds nothing else.
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 @dataclasses.dataclass(frozen=True)

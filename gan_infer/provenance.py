@@ -238,6 +238,16 @@ def packet(provenance: Provenance, *, with_record: bool) -> str:
     return _XMP % (tool, _RECORD % _escaped(provenance.to_json()) if with_record else "")
 
 
+def records_in(xmp: bytes) -> list[bytes]:
+    """Give the records that an XMP packet holds, as JSON; it may hold none, and should hold one."""
+    return [_unescaped(match) for match in _RECORD_IN_XMP.finditer(xmp)]
+
+
+def without_records(xmp: bytes) -> bytes:
+    """Give what else stands in an XMP packet."""
+    return _RECORD_IN_XMP.sub(b"", xmp)
+
+
 def _embedded(body: bytes, provenance: Provenance) -> bytes:
     if body.startswith(b"\x89PNG"):
         xmp = packet(provenance, with_record=False).encode()
@@ -248,8 +258,10 @@ def _embedded(body: bytes, provenance: Provenance) -> bytes:
 def _from_xmp(packet_: bytes) -> bytes | None:
     """Find the record without reading the packet as XML, whose entities could be anything."""
     match = _RECORD_IN_XMP.search(packet_)
-    if match is None:
-        return None
+    return None if match is None else _unescaped(match)
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
     text = next(group for group in match.groups() if group is not None)
     return _ENTITY.sub(_character, _plain(text)).encode()
 

@@ -62,8 +62,9 @@ class Session:
         providers: names of the runtime's execution providers in use, first choice first.
         threads: how many threads the CPU's part of the work is split over; None where
             `session_options` settle it.
-        note: why `auto` did not take a GPU that the runtime was built for, or what of the model
-            a GPU left to the CPU; "" where nothing is to be said.
+        note: why `auto` did not take a GPU that the runtime was built for, which of a list of
+            `providers` it goes without, or what of the model a GPU left to the CPU; "" where nothing
+            is to be said.
         metadata: the texts in the file's `metadata_props`.
         inputs, outputs: name -> (type as the runtime writes it, shape with None where free).
         optional_inputs: the same, of inputs that have a value of their own where none is fed.
@@ -84,7 +85,9 @@ class Session:
 
         Args:
             device: "auto", "cpu", "cuda", "cuda:1", "coreml", "dml" or "dml:1".
-            providers: the runtime's own list of execution providers, in place of `device`.
+            providers: the runtime's own list of execution providers, in place of `device`. Where the
+                CPU is in it, those that cannot be had are left out, and `note` says so; else the
+                first has to be there.
             session_options: the runtime's own options, handed on as they are.
             threads: 1 to 1,024; by default the cores that affinity and control groups leave.
             sha256: of the bytes, where it is known already.
@@ -162,8 +165,8 @@ class Session:
             if choice.wanted == devices.CUDA:
                 reason = devices.cuda_obstacle()
             raise DeviceError(devices.lacking(choice.wanted, reason))
-        if len(choice.providers) > 1 and choice.wanted is None and devices.CUDA not in self.providers:
-            self.note = self.note or f"no GPU in use: {devices.cuda_obstacle()}"
+        if choice.wanted is None:
+            self._note_missing([name for name in _names(choice.providers) if name not in self.providers])
         self.device = self._running_on(opened)
         if self.device != "cpu":
             self.note = self.note or _left_to_the_cpu(opened)
@@ -173,8 +176,19 @@ class Session:
         self.optional_inputs = {item.name: _signature(item) for item in opened.get_overridable_initializers()}
         self._runner = runner
 
+    def _note_missing(self, missing: Sequence[str]) -> None:
+        """Say which providers the runtime was asked for, and went on without."""
+        if not missing:
+            return
+        reason = devices.cuda_obstacle() if devices.CUDA in missing else "the runtime does not start it"
+        self.note = self.note or (
+            f"no GPU in use: {reason}"
+            if self._asked[1] is None
+            else f"without {', '.join(missing)}: {reason}"
+        )
+
     def _start(self, choice: devices.Choice) -> tuple[_Runner, ort.InferenceSession]:
-        """Open the model on the chosen providers; on the CPU where `auto` fails with a GPU."""
+        """Open the model on the chosen providers; where none has to be there, without those that fail."""
         options = self._session_options or self._own_options(choice)
 
         def open_session(graphs: bool = False) -> ort.InferenceSession:
@@ -202,11 +216,13 @@ class Session:
                     f"{self.source} cannot be opened as an ONNX model ({_one_line(error)}); "
                     "give a file that gan-train export wrote"
                 ) from None
-            on_cpu = self._start(devices.Choice((devices.CPU,), None))  # says so if the model is to blame
             if choice.wanted is not None:
+                self._start(devices.Choice((devices.CPU,), None))  # says so if the model is to blame
                 raise DeviceError(devices.lacking(choice.wanted, _one_line(error))) from None
-            self.note = f"no GPU in use: {_one_line(error)}"
-            return on_cpu
+            rest = self._start(devices.Choice(choice.providers[1:], None))
+            without = "no GPU in use" if self._asked[1] is None else f"without {names[0]}"
+            self.note = f"{without}: {_one_line(error)}"
+            return rest
 
     def _own_options(self, choice: devices.Choice) -> ort.SessionOptions:
         options: ort.SessionOptions = _runtime().SessionOptions()
@@ -218,7 +234,8 @@ class Session:
         # on another, where a sleeping thread wakes slowly; batch 64 took no longer on either.
         if _names(choice.providers)[0] == devices.DML:
             options.enable_mem_pattern = False  # that provider's own demand
-        if choice.wanted not in (None, devices.CPU):
+        given = self._asked[1] is not None and len(choice.providers) > 1
+        if given or choice.wanted not in (None, devices.CPU):
             options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         # A failed try of a GPU is told by `note`, a failed run by an error of ours, and of inputs that
         # may be left out the runtime warns at each start; its log would say again what we know.
@@ -312,7 +329,7 @@ def _thread_count(threads: int | None) -> int:
 
 
 def _names(providers: Providers) -> list[str]:
-    return [item if isinstance(item, str) else item[0] for item in providers]
+    return [devices.provider_name(item) for item in providers]
 
 
 def _with_graphs(item: str | tuple[str, Mapping[str, Any]]) -> str | tuple[str, Mapping[str, Any]]:

@@ -130,7 +130,7 @@ def pointers(run: Path) -> tuple[str, str]:
 
 def _pointed_at(pointer: Path) -> str:
     try:
-        return pointer.read_text().strip()
+        return pointer.read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         return ""
 
@@ -216,7 +216,7 @@ def load_named(run: Path, which: str, say: Say = silent) -> Checkpoint:
 def facts(run: Path, name: str) -> Mapping[str, Any]:
     """Give the facts of one checkpoint without its tensors; {} where they cannot be read."""
     try:
-        found = json.loads((run / _FOLDER / f"{name}.json").read_text())
+        found = json.loads((run / _FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -230,7 +230,7 @@ def load(run: Path, name: str) -> Checkpoint:
     """
     path = run / _FOLDER / f"{Path(name).name}.safetensors"
     try:
-        facts = json.loads(path.with_suffix(".json").read_text())
+        facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         body = path.read_bytes()
         if hashlib.sha256(body).hexdigest() != facts[_OF_TENSORS]:
             raise ValueError("its hash is not the one written down")

@@ -245,7 +245,7 @@ def read(path: Path) -> Config:
         OptionError: it cannot be read, is no JSON, or has an unknown, missing or wrong option.
     """
     try:
-        tree = json.loads(path.read_text())
+        tree = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OptionError(f"{path} cannot be read: {error.strerror}; give a run's config.json") from None
     except ValueError as error:

@@ -259,7 +259,9 @@ class Recorder:
         checkpoint.keep(self._run, {best, self._newest_good_name() or best})
 
     def _write_report(self) -> None:
-        files.write(self._run / checkpoint.REPORT, html.render(self._run, self._config).encode())
+        page = html.render(self._run, self._config)
+        # The name of a folder need not be text.
+        files.write(self._run / checkpoint.REPORT, page.encode("utf-8", "surrogateescape"))
 
     def _unlogged(self) -> int:
         optimizer = self._config.optimizer

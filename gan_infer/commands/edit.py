@@ -19,9 +19,7 @@ from gan_infer.commands import shared
 @shared.label
 @shared.psi
 @click.option("--seed", type=int, help="The picture's seed.  [default: 0]")
-@click.option(
-    "--latent", type=click.Path(path_type=Path), help="The picture's latent, as gan-train invert wrote it."
-)
+@click.option("--latent", type=console.FilePath(), help="The picture's latent, as gan-train invert wrote it.")
 @click.option(
     "--direction",
     "chosen",
@@ -36,7 +34,7 @@ from gan_infer.commands import shared
 @click.option("--scale", type=click.IntRange(1, 64), help="Enlarge pixels so many times.")
 @click.option(
     "--to",
-    type=click.Path(path_type=Path),
+    type=console.FilePath(),
     default=Path("edit.png"),
     show_default=True,
     help="The file to write; its ending picks the format.",

@@ -24,7 +24,7 @@ from gan_infer.commands import shared
 @shared.sign
 @click.option(
     "--to",
-    type=click.Path(path_type=Path),
+    type=console.FilePath(),
     default=Path("grid.png"),
     show_default=True,
     help="The file to write; its ending picks the format.",

@@ -37,7 +37,7 @@ class Row:
 
 
 @click.command()
-@click.option("--to", type=click.Path(path_type=Path), help="Write a sheet of pictures of each, too.")
+@click.option("--to", type=console.FilePath(), help="Write a sheet of pictures of each, too.")
 @shared.provenance
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models(to: Path | None, provenance: bool, as_json: bool) -> None:

@@ -50,7 +50,7 @@ _OPTIONS: Final = (
     shared.provenance,
     click.option(
         "--to",
-        type=click.Path(path_type=Path),
+        type=console.FilePath(),
         required=True,
         help="The file to write: .gif, .webp, .png (animated) or .mp4.",
     ),

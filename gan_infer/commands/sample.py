@@ -38,10 +38,12 @@ _AT_ONCE: Final = 64
 @click.option(
     "--best-of", type=int, help="Of so many candidates a picture, write the one --critic likes best."
 )
-@click.option("--critic", help="A critic that gan-train export --critic wrote; for --best-of.")
 @click.option(
-    "--to", type=click.Path(path_type=Path), required=True, help="The folder to write PNG files to."
+    "--critic",
+    type=console.FilePath(str),
+    help="A critic that gan-train export --critic wrote; for --best-of.",
 )
+@click.option("--to", type=console.FilePath(), required=True, help="The folder to write PNG files to.")
 @shared.provenance
 @shared.sign
 def sample(

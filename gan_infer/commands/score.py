@@ -42,11 +42,16 @@ class Scored:
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--critic", required=True, help="A critic that gan-train export --critic wrote.")
+@click.argument("pictures", nargs=-1, required=True, type=console.FilePath())
+@click.option(
+    "--critic",
+    type=console.FilePath(str),
+    required=True,
+    help="A critic that gan-train export --critic wrote.",
+)
 @shared.device
 @click.option("--label", help="The pictures' class, by name or index.")
-@click.option("--to", type=click.Path(path_type=Path), help="Draw a histogram, .png or .svg.")
+@click.option("--to", type=console.FilePath(), help="Draw a histogram, .png or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def score(
     pictures: Sequence[Path], critic: str, device: str, label: str | None, to: Path | None, as_json: bool

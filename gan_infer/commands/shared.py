@@ -71,7 +71,7 @@ provenance = click.option(
 sign = click.option(
     "--sign",
     nargs=2,
-    type=click.Path(path_type=Path),
+    type=console.FilePath(),
     metavar="CERTIFICATES KEY",
     help="Sign by C2PA, with PEM files (needs the extra c2pa).",
 )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True, type=console.FilePath())
 @click.option("--model", help="The model file, where it is no shipped one.  [default: the one it names]")
 @shared.device
 @shared.foreign
@@ -30,7 +30,7 @@ def verify(
 ) -> int:
     """Draw PICTURES anew from the model, seeds and labels that their files name, and compare.
 
-    Exits with 0 where all are the same, else with 1.
+    The same is what any viewer shows the same. Exits with 0 where all are, else with 1.
     """
     from gan_infer import provenance
     from gan_infer.verification import NOTHING, SAME, UNKNOWN, Verdict

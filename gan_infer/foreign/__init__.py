@@ -182,7 +182,8 @@ def _describe(plan: Plan, source: str, reading: Reading, notes: Sequence[str]) -
         width=width,
         channels=channels,
         class_names=reading.class_names or tuple(map(str, range(plan.classes))),
-        preparation=f"a foreign file, read as: {inputs}, output {plan.output!r} {order}; {'; '.join(notes)}",
+        preparation=f"{metadata.FOREIGN}, read as: {inputs}, output {plan.output!r} {order}; "
+        f"{'; '.join(notes)}",
     )
 
 

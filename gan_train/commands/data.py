@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -28,8 +27,12 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("source", metavar="PATH")
-@click.option("--labels", help="A CSV or JSON file of labels.  [default: as the layout tells]")
+@click.argument("source", metavar="PATH", type=console.FilePath(str))
+@click.option(
+    "--labels",
+    type=console.FilePath(str),
+    help="A CSV or JSON file of labels.  [default: as the layout tells]",
+)
 @click.option("--size", callback=size_option, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 for colour with transparency.")
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="How to get the shape.  [default: crop]")
@@ -62,7 +65,7 @@ def check(
         click.echo(json.dumps(dataclasses.asdict(found)))
     else:
         for line in lines(found):
-            console.echo(_encodable(line))
+            console.echo(line)
     return 0 if found.accepted else 1
 
 
@@ -107,9 +110,3 @@ def _items(title: str, items: Sequence[str], most: int = _MOST_LINES) -> Iterato
 def _group(names: Sequence[str]) -> str:
     more = f" and {len(names) - _MOST_ALIKE:,} more" if len(names) > _MOST_ALIKE else ""
     return " = ".join(names[:_MOST_ALIKE]) + more
-
-
-def _encodable(line: str) -> str:
-    """Give a line as the terminal's encoding can show it: names may hold letters that it lacks."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return line.encode(encoding, "backslashreplace").decode(encoding)

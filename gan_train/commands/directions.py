@@ -19,7 +19,7 @@ _TAKEN: Final = ("seed", "label", "amounts", "psi", "output")
 
 @click.command()
 @click.option("--model", required=True, help="A model file, or the name of a shipped model.")
-@click.option("--to", type=click.Path(path_type=Path), required=True, help="The model file to write.")
+@click.option("--to", type=console.FilePath(), required=True, help="The model file to write.")
 @click.option(
     "--attribute",
     "chosen",
@@ -27,8 +27,13 @@ _TAKEN: Final = ("seed", "label", "amounts", "psi", "output")
     type=click.Choice(_ATTRIBUTES),
     help="What to measure on sampled pictures; may be given several times.",
 )
-@click.option("--with", "having", help="Seeds that have something, like 0,4-6, or a folder of seed*.png.")
-@click.option("--without", "lacking", help="Seeds, or a folder, that lack it.")
+@click.option(
+    "--with",
+    "having",
+    type=console.FilePath(str),
+    help="Seeds that have something, like 0,4-6, or a folder of seed*.png.",
+)
+@click.option("--without", "lacking", type=console.FilePath(str), help="Seeds, or a folder, that lack it.")
 @click.option("--name", help="The direction's name.  [default: the attribute's]")
 @click.option(
     "--samples",

@@ -50,14 +50,18 @@ class Subject:
 
 
 @click.command()
-@click.option("--run", type=click.Path(path_type=Path), help="The run's folder.  [default: the newest]")
+@click.option("--run", type=console.FilePath(), help="The run's folder.  [default: the newest]")
 @click.option("--model", help="An exported file, or a shipped model's name, in place of a run.")
 @click.option("--checkpoint", "which", help="best, last, or a checkpoint's name.  [default: best]")
-@click.option("--data", help="What to compare with, as for fit.  [default: the run's own data]")
+@click.option(
+    "--data",
+    type=console.FilePath(str),
+    help="What to compare with, as for fit.  [default: the run's own data]",
+)
 @click.option("--samples", type=click.IntRange(100), default=10_000, show_default=True)
 @click.option("--network", default="auto", show_default=True, help="Whose features count.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option("--to", type=click.Path(path_type=Path), help="Write a sheet of samples and their nearest.")
+@click.option("--to", type=console.FilePath(), help="Write a sheet of samples and their nearest.")
 @trust
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--to", type=click.Path(path_type=Path), help="The generator's file to write.")
-@click.option("--critic", type=click.Path(path_type=Path), help="The discriminator's file to write.")
-@click.option("--run", type=click.Path(path_type=Path), help="The run's folder.  [default: the newest]")
+@click.option("--to", type=console.FilePath(), help="The generator's file to write.")
+@click.option("--critic", type=console.FilePath(), help="The discriminator's file to write.")
+@click.option("--run", type=console.FilePath(), help="The run's folder.  [default: the newest]")
 @click.option(
     "--checkpoint", "which", default="best", show_default=True, help="best, last, or a checkpoint's name."
 )
@@ -40,10 +40,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--calibrate",
+    type=console.FilePath(str),
     default="",
     help="Real pictures that training did not see, for --critic.  [default: the test split beside the data]",
 )
-@click.option("--calibration-curve", "curve", type=click.Path(path_type=Path), help="Draw it, .png or .svg.")
+@click.option("--calibration-curve", "curve", type=console.FilePath(), help="Draw it, .png or .svg.")
 def export(
     to: Path | None,
     critic: Path | None,

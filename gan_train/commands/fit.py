@@ -53,20 +53,20 @@ class Wishes:
 
 
 @click.command()
-@click.argument("data", required=False)
-@click.option("--out", type=click.Path(path_type=Path), help="The run's folder.  [default: runs/NAME]")
+@click.argument("data", required=False, type=console.FilePath(str))
+@click.option("--out", type=console.FilePath(), help="The run's folder.  [default: runs/NAME]")
 @click.option("--preset", help="See gan-train presets.  [default: resnet]")
 @click.option(
     "--config",
     "base",
-    type=click.Path(path_type=Path),
+    type=console.FilePath(),
     help="A config.json to start from, in place of a preset.",
 )
 @click.option("--minutes", type=float, help=f"Train so long.  [default: {_DEFAULT_MINUTES:g}]")
 @click.option("--images", type=int, help="Train on so many images, in place of --minutes.")
 @click.option("--size", callback=shared.size, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 with transparency.")
-@click.option("--labels", help="A CSV or JSON file of labels.")
+@click.option("--labels", type=console.FilePath(str), help="A CSV or JSON file of labels.")
 @click.option(
     "--fit", "fit_", type=click.Choice(["crop", "pad"]), help="How other shapes are brought to size."
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,15 +26,15 @@ _SHOWN_AT_LEAST: Final = 128
 
 
 @click.command()
-@click.argument("photo", type=click.Path(path_type=Path))
-@click.option("--run", type=click.Path(path_type=Path), help="The run's folder.  [default: the newest]")
+@click.argument("photo", type=console.FilePath())
+@click.option("--run", type=console.FilePath(), help="The run's folder.  [default: the newest]")
 @click.option("--model", help="An exported file, or a shipped model's name, in place of a run.")
 @click.option("--checkpoint", "which", help="best, last, or a checkpoint's name.  [default: best]")
 @click.option("--label", default="auto", show_default=True, help="A class, by name or index; auto: try all.")
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="How the photo gets the generator's shape.")
-@click.option("--to", type=click.Path(path_type=Path), required=True, help="Photo, nearest, difference.")
+@click.option("--to", type=console.FilePath(), required=True, help="Photo, nearest, difference.")
 @click.option(
-    "--latent", type=click.Path(path_type=Path), help="Write the latent, .npy or .json.  [default: TO's .npy]"
+    "--latent", type=console.FilePath(), help="Write the latent, .npy or .json.  [default: TO's .npy]"
 )
 @click.option(
     "--truncation",
@@ -145,7 +144,7 @@ def _write_latent(target: Path, latent: Latent, facts: dict[str, Any]) -> None:
     import numpy as np
 
     if target.suffix.lower() == ".json":
-        text = json.dumps({**facts, "latent": latent.tolist()}, ensure_ascii=False)
+        text = console.to_json({**facts, "latent": latent.tolist()})
         files.write(target, text.encode())
         return
     body = io.BytesIO()

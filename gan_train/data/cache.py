@@ -64,17 +64,14 @@ class Record:
 
 
 def directory() -> Path:
-    """Give the cache's directory: $GANFORGE_HOME, or ganforge in the user's cache directory."""
-    if home := os.environ.get("GANFORGE_HOME"):
-        return Path(home) / "pictures"
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ganforge" / "pictures"
+    """Give the cache's directory, in the folder of all that is kept between runs."""
+    return files.home() / "pictures"
 
 
 def load(place: Path, fingerprint: str, fit: str, asked: Asked, count: int) -> tuple[Record, Pixels] | None:
     """Give what is kept of a source of `count` pictures, or None; what is damaged counts as none."""
     try:
-        tree = json.loads(_note(place).read_text())
+        tree = json.loads(_note(place).read_text(encoding="utf-8"))
         record = _record(tree)
         if not record.answers(fingerprint, fit, asked):
             return None
@@ -167,7 +164,7 @@ def _record(tree: Any) -> Record:
 
 def _array_of(place: Path) -> Path | None:
     try:
-        return directory() / Path(json.loads(_note(place).read_text())["array"]).name
+        return directory() / Path(json.loads(_note(place).read_text(encoding="utf-8"))["array"]).name
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

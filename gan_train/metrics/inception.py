@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_infer import files
 from gan_infer.errors import OptionError
 from gan_train.metrics.network import FeatureNetwork, as_colour
 
@@ -247,15 +248,24 @@ def find() -> Path | None:
         OptionError: $GANFORGE_INCEPTION names no file.
     """
     if named := os.environ.get(VARIABLE):
-        if not Path(named).is_file():
+        path = Path(files.expand(named))
+        if not path.is_file():
             raise OptionError(f"{VARIABLE} names {named!r}, which is no file; unset it or name the weights")
-        return Path(named)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folders = [Path(os.environ.get("TORCH_HOME") or cache / "torch") / "hub" / "checkpoints"]
+        return path
+    folders = []
     if home := os.environ.get("GANFORGE_HOME"):
-        folders.insert(0, Path(home))
+        folders.append(Path(files.expand(home)))
+    if torch_home := _torch_home():
+        folders.append(torch_home / "hub" / "checkpoints")
     candidates = (folder / name for folder in folders for name in _FILES)
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _torch_home() -> Path | None:
+    if named := os.environ.get("TORCH_HOME"):
+        return Path(files.expand(named))
+    cache = files.user_cache()
+    return None if cache is None else cache / "torch"
 
 
 def load(device: torch.device, weights: Path | None = None) -> FeatureNetwork:

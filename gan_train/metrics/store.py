@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -20,11 +19,8 @@ _KEPT: Final = 16
 
 
 def directory() -> Path:
-    """Give the store's directory: $GANFORGE_HOME/metrics, or one in the user's cache directory."""
-    if home := os.environ.get("GANFORGE_HOME"):
-        return Path(home) / "metrics"
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "ganforge" / "metrics"
+    """Give the store's directory, in the folder of all that is kept between runs."""
+    return files.home() / "metrics"
 
 
 def load(kind: str, key: str) -> dict[str, Tensor] | None:

@@ -50,7 +50,7 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text().splitlines():
+    for text in path.read_text(encoding="utf-8").splitlines():
         try:
             lines.append(json.loads(text))
         except ValueError:
@@ -81,7 +81,8 @@ def render(run: Path, options: Config) -> str:
         _section("Options", _options(options)),
     ]
     css, script = (
-        resources.files(__package__).joinpath(name).read_text() for name in ("page.css", "page.js")
+        resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+        for name in ("page.css", "page.js")
     )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -121,7 +122,7 @@ def _tiles(log: Lines, best: Mapping[str, Any] | None) -> str:
 def _best(run: Path, measured: Lines) -> Mapping[str, Any] | None:
     """Give the measurement of the best checkpoint: the one pointed at, else of the smallest distance."""
     pointer = run / "best"
-    name = pointer.read_text().strip() if pointer.exists() else ""
+    name = pointer.read_text(encoding="utf-8").strip() if pointer.exists() else ""
     for line in measured:
         if checkpoint.name_of(line["images_seen"]) == name:
             return line

@@ -69,11 +69,54 @@ def test_auto_takes_a_gpu_with_a_driver_and_says_why_it_does_not(monkeypatch: py
 def test_a_given_list_goes_before_the_device() -> None:
     given = [(devices.CUDA, {"device_id": 1, "own": "thing"}), devices.CPU]
     choice = devices.choose("cpu", given, EVERYTHING)
-    assert (list(choice.providers), choice.wanted) == (given, devices.CUDA)
-    with pytest.raises(OptionError, match="empty"):
-        devices.choose("cpu", [], EVERYTHING)
+    assert (list(choice.providers), choice.wanted, choice.note) == (given, None, "")
+    assert devices.choose("cpu", given[:1], EVERYTHING).wanted == devices.CUDA
     with pytest.raises(DeviceError, match="not in this onnxruntime"):
         devices.choose("cpu", [devices.CUDA], [devices.CPU])
+
+
+def test_with_the_cpu_in_the_list_what_the_runtime_lacks_is_left_out() -> None:
+    choice = devices.choose("auto", [devices.CUDA, (devices.DML, {}), devices.CPU], [devices.CPU])
+    assert (choice.providers, choice.wanted) == ((devices.CPU,), None)
+    assert choice.note == f"not in this onnxruntime: {devices.CUDA}, {devices.DML}"
+
+
+def test_of_a_provider_named_twice_the_first_counts() -> None:
+    given = [(devices.CUDA, {"device_id": "1"}), devices.CPU, devices.CUDA, devices.CPU]
+    assert list(devices.choose("auto", given, EVERYTHING).providers) == given[:2]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "is empty"),
+        ((), "is empty"),
+        ("CPUExecutionProvider", "give a list of names"),
+        ({"CPUExecutionProvider"}, "give a list of names"),
+        ([devices.CPU, 3], "give a list of names"),
+        ([(devices.CUDA, {}, 1)], "give a list of names"),
+    ],
+)
+def test_lists_that_are_none_are_told(given: object, said: str) -> None:
+    with pytest.raises(OptionError, match=said) as error:
+        devices.choose("cpu", given, EVERYTHING)  # type: ignore[arg-type]
+    assert len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["cpu"], "did you mean 'CPUExecutionProvider'"),
+        (["CUDA", devices.CPU], "did you mean 'CUDAExecutionProvider'"),
+        (["CUDAExecutionProvidr", devices.CPU], "did you mean 'CUDAExecutionProvider'"),
+        (["zzz" * 100, devices.CPU], "is not in this onnxruntime; it has CUDA"),
+        ([""], "is not in this onnxruntime"),
+    ],
+)
+def test_names_that_no_runtime_knows_are_never_left_out_in_silence(given: list[str], said: str) -> None:
+    with pytest.raises(DeviceError, match=said) as error:
+        devices.choose("auto", given, EVERYTHING)
+    assert len(str(error.value)) < 300
 
 
 def test_the_libraries_looked_for_are_those_that_the_provider_links() -> None:

@@ -77,6 +77,34 @@ def test_a_provider_that_does_not_start_is_never_replaced_in_silence(
     generator = Generator.load(model_file(CONDITIONAL), device="auto")
     assert generator.device == "cpu"
     assert "no GPU in use" in generator.device_note
+    with pytest.raises(DeviceError, match="cannot be had"):
+        Generator.load(model_file(CONDITIONAL), providers=["CUDAExecutionProvider"])
+    listed = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    generator = Generator.load(model_file(CONDITIONAL), providers=listed)
+    assert (generator.device, generator.providers) == ("cpu", ("CPUExecutionProvider",))
+    assert generator.device_note.startswith("without CUDAExecutionProvider: ")
+
+
+def test_of_a_list_those_that_fail_are_left_out_one_by_one(
+    model_file: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(ort, "get_available_providers", lambda: names)
+    monkeypatch.setattr(session, "_load_cuda_libraries", lambda: None)
+    real, tried = ort.InferenceSession, []
+
+    def start(model: bytes, options: object, providers: list[str], **_: object) -> object:
+        tried.append(list(providers))
+        if "TensorrtExecutionProvider" in providers:
+            raise RuntimeError("no such library")
+        return real(model, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(ort, "InferenceSession", start)
+    generator = Generator.load(model_file(CONDITIONAL), providers=names)
+    assert tried == [names, names[1:]]
+    assert generator.device_note == "without TensorrtExecutionProvider: no such library"
+    with pytest.raises(DeviceError, match="no such library"):
+        Generator.load(model_file(CONDITIONAL), providers=names[:2])
 
 
 @pytest.mark.parametrize(

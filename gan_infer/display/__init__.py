@@ -1,0 +1,38 @@
+"""What of a picture file, beside its pixels, decides how viewers show it: turns, colours, frames, more.
+
+A file of each format is read as its standard has it, piece by piece. What is known to change nothing
+passes; what changes the look, or might in some viewer, is named. No pixels are decoded.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gan_infer.display import gif, jpeg, png, webp
+from gan_infer.display.findings import Findings
+
+__all__ = ["Findings", "inspect"]
+
+_KINDS: Final = (
+    (png.SIGNATURE, png.check),
+    (gif.SIGNATURES[0], gif.check),
+    (gif.SIGNATURES[1], gif.check),
+    (jpeg.SIGNATURE, jpeg.check),
+    (b"RIFF", webp.check),
+)
+
+
+def inspect(body: bytes) -> tuple[Findings, int]:
+    """Look through a PNG, GIF, JPEG or WebP file.
+
+    Returns:
+        What was found, and the place behind the picture's last byte.
+    """
+    found = Findings()
+    for signature, check in _KINDS:
+        if body.startswith(signature):
+            end = check(body, found)
+            found.end(len(body) - end)
+            return found, end
+    found.doubt("is of no format that is looked through")
+    return found, len(body)
