@@ -74,7 +74,9 @@ FLOORS = {
         ],
         ["presets", "checkpoint", "networks.normalization", "networks.pyramid"],
         ["networks.condition"],
-        ["data.pictures", "data.listing", "data.cache"],
+        ["data.pictures", "data.listing", "data.cache", "data.encodings"],
+        ["data.splits", "data.unused", "data.tables", "data.tensors"],
+        ["data.finder"],
         [
             "networks.mlp",
             "networks.dcgan",
