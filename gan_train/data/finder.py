@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import posixpath
 import re
+import sys
 import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -22,7 +24,9 @@ _BY: Final = {
     _ENDING: "whatever the ending",
     _NUMBER: "by their numbers, whatever zeros lead them",
 }
+_ENDINGS: Final = frozenset(SUFFIXES)
 _MOST_ALIKE: Final = 1000
+_PLAIN: Final = re.compile(r"(?:\w[\w\-]*/)*\w[\w\-]*(?:\.\w+)?")
 _WHOLE: Final = re.compile(r"0*([0-9]+)(\.0+)?")
 
 
@@ -74,15 +78,15 @@ class Finder:
         # A name without a folder alone: with one, it may well mean a picture that is not there.
         if exact := self._exact.get(below) or self._exact.get(tidy) or self._last.get(tidy):
             return Found(exact, 0)
-        if not tidy:
-            return None
         self._index()
-        found = (
-            self._loosely(below)
-            or self._loosely(tidy)
-            or self._ending_in(tidy)
-            or self._without_folders(tidy)
-        )
+        found = None
+        if _loose(tidy.rpartition("/")[2]) in self._ends:  # of what was loosened, the last part stays
+            found = (
+                (self._loosely(below) if self._folder else None)
+                or self._loosely(tidy)
+                or self._ending_in(tidy)
+                or self._without_folders(tidy)
+            )
         if found is None and "%" in tidy and (plain := _composed(unquote(tidy))) != tidy:
             return self(plain)
         return found
@@ -110,18 +114,18 @@ class Finder:
 
     def _without_folders(self, path: str) -> Found | None:
         """Find a picture by what is left of a path when its first folders are taken off."""
-        parts = path.split("/")
-        for start in range(1, len(parts)):
-            rest = "/".join(parts[start:])
-            names = [(self._exact[rest], rest)] if rest in self._exact else []
-            names = names or [(name, _composed(name)) for name in self._whole.get(_loose(rest), ())]
+        loose = _loose(path)
+        at, loosely_at = path.find("/") + 1, loose.find("/") + 1
+        while at:
+            names = self._whole.get(loose[loosely_at:], ())
             if not names:
+                at, loosely_at = path.find("/", at) + 1, loose.find("/", loosely_at) + 1
                 continue
-            taken = parts[:start]
+            rest, taken = path[at:], path[: at - 1].split("/")
             own = taken[-1].casefold() == self._root
             other = {kind for part in taken if (kind := _split(part))} - self._splits if not own else set()
             how = f"without {_shortened('/'.join(taken))}/"
-            found = _closest(rest, names, 3 if own else 4, how)
+            found = _closest(rest, [(name, _composed(name)) for name in names], 3 if own else 4, how)
             return found and dataclasses.replace(found, split=min(other, default=""))
         return None
 
@@ -135,7 +139,7 @@ def _closest(path: str, names: Sequence[tuple[str, str]], form: int, how: str) -
     if not levels or len(levels[best := min(levels)]) > 1:
         return None
     told = ", ".join(filter(None, (how, _BY[best])))
-    return Found(levels[best][0], 4 * form + best, told)
+    return Found(levels[best][0], 4 * form + best, sys.intern(told))
 
 
 def _level(path: str, name: str) -> int | None:
@@ -155,10 +159,8 @@ def _loose(path: str) -> str:
 
 
 def _without_ending(path: str) -> str:
-    for ending in SUFFIXES:
-        if path.endswith(ending):
-            return path[: -len(ending)]
-    return path
+    stem, dot, ending = path.rpartition(".")
+    return stem if dot and f".{ending}" in _ENDINGS else path
 
 
 def _plain_number(path: str) -> str:
@@ -169,7 +171,10 @@ def _plain_number(path: str) -> str:
 
 def _tidied(file: str) -> str:
     """Return a path as of a system with slashes, without what says nothing."""
-    file = _composed(file).strip().strip("\"'").strip().replace("\\", "/")
+    file = _composed(file).strip()
+    if _PLAIN.fullmatch(file):
+        return file
+    file = file.strip("\"'").strip().replace("\\", "/")
     if file.lower().startswith(("file:", "http:", "https:", "s3:", "gs:")):
         file = unquote(urlsplit(file.split("?")[0].split("#")[0]).path)
     path = posixpath.normpath(file) if file else ""
@@ -178,6 +183,7 @@ def _tidied(file: str) -> str:
     return "" if path in (".", "..") else path.lstrip("/")
 
 
+@functools.lru_cache(maxsize=4096)
 def _split(folder: str) -> str:
     known = splits.part(folder)
     return known.kind if known and not known.shape else ""
@@ -195,4 +201,4 @@ def _shortened(text: str) -> str:
 
 
 def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    return name if name.isascii() else unicodedata.normalize("NFC", name)

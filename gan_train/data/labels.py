@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
@@ -229,7 +230,7 @@ class _Matches:
             label = ""
         taken = self.doubtful.setdefault(found.split, {}) if found.split else self.given
         before = taken.get(found.name)
-        new = _Given(label, found, file)
+        new = _Given(sys.intern(label), found, file)
         if before is None or found.rank < before.found.rank:
             taken[found.name] = new
         elif before.label != label and found.rank == before.found.rank:
