@@ -22,7 +22,7 @@ _BY: Final = {
     _SAME: "",
     _CASE: "in another case",
     _ENDING: "whatever the ending",
-    _NUMBER: "by their numbers, whatever zeros lead them",
+    _NUMBER: "by their numbers, whatever zeros lead",
 }
 _ENDINGS: Final = frozenset(SUFFIXES)
 _MOST_ALIKE: Final = 1000
@@ -54,10 +54,12 @@ class Finder:
         known: the names of all pictures.
         table: the table's place in the source; its names are taken from its folder first.
         root: the source's own path, which a table may put before its names.
+        base: the folder of the pictures that are learnt, "" or ending in "/"; they come first.
     """
 
-    def __init__(self, known: Sequence[str], table: str, root: str = "") -> None:
+    def __init__(self, known: Sequence[str], table: str, root: str = "", base: str = "") -> None:
         self._known = known
+        self._base = base
         self._exact = {_composed(name): name for name in known}
         self._folder = _composed(table).rpartition("/")[0]
         by_last: Mapping[str, list[str]] = defaultdict(list)
@@ -76,7 +78,9 @@ class Finder:
         tidy = _tidied(file)
         below = f"{self._folder}/{tidy}" if self._folder else tidy
         # A name without a folder alone: with one, it may well mean a picture that is not there.
-        if exact := self._exact.get(below) or self._exact.get(tidy) or self._last.get(tidy):
+        based = _composed(self._base) + tidy
+        exact = self._exact.get(below) or self._exact.get(tidy) or self._exact.get(based)
+        if exact := exact or self._last.get(tidy):
             return Found(exact, 0)
         self._index()
         found = None
@@ -84,6 +88,7 @@ class Finder:
             found = (
                 (self._loosely(below) if self._folder else None)
                 or self._loosely(tidy)
+                or (self._loosely(based) if self._base else None)
                 or self._ending_in(tidy)
                 or self._without_folders(tidy)
             )
@@ -106,6 +111,8 @@ class Finder:
     def _ending_in(self, path: str) -> Found | None:
         """Find the one picture whose name ends in this one."""
         near = self._ends.get(_loose(path.rpartition("/")[2]), [])
+        if self._base and len(near) > 1:
+            near = [name for name in near if name.startswith(self._base)]
         if len(near) > (1 if "/" not in path else _MOST_ALIKE):
             return None
         depth = path.count("/") + 1

@@ -256,10 +256,10 @@ class _Matches:
     def how(self) -> str:
         """Say how rows were matched, where more was done than to compare names."""
         counts = Counter(given.found.how for given in self.given.values() if given.found.rank)
-        told = [f"{count:,} {how}" for how, count in counts.most_common(3)]
+        told = [f"{count:,} pictures are found {how}" for how, count in counts.most_common(3)]
         more = sum(counts.values()) - sum(count for _, count in counts.most_common(3))
         told += [f"{more:,} in other ways"] if more else []
-        return f"pictures are found by it {', '.join(told)}" if told else ""
+        return ", ".join(told)
 
     def _two_labels(self, one: _Given, other: _Given) -> str:
         both = f"{shown(one.label)!r} and {shown(other.label)!r}"
@@ -269,25 +269,22 @@ class _Matches:
 
 
 def assign(
-    rows: Iterable[tuple[str, str]], table: str, names: Sequence[str], known: Sequence[str], root: str = ""
+    rows: Iterable[tuple[str, str]], table: str, names: Sequence[str], known: Finder | Sequence[str]
 ) -> tuple[list[str], str]:
     """Give each name the label that a table has for it, "" for none, and a note ("" for none).
 
     Args:
         rows: of the table, as (file, label).
-        table: the table's place in the source; its file names are taken from its folder, else
-            from the root, else in whatever folder where only one picture has such a name, else
-            as `Finder` does.
+        table: the table's place in the source.
         names: of the pictures to label.
-        known: the names of all pictures there are, so that files of another split do not count
-            as missing.
-        root: the source's own path.
+        known: finds a picture by what the table calls it, among all pictures there are, so that files
+            of another split do not count as missing; or the names of all of them.
 
     Raises:
         DataError: two labels for one picture, or fewer than half of the pictures have one.
     """
     matches = _Matches(table)
-    find = Finder(known, table, root)
+    find = known if isinstance(known, Finder) else Finder(known, table)
     for file, label in rows:
         matches.add(file, label, find(file))
     matches.settle()

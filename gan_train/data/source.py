@@ -248,7 +248,9 @@ def _labels(
     known = [member.name for member in files.members]
     try:
         with stream as opened_table:
-            return _by_table(tables.Table(opened_table, name), files, names, known, options, notes)
+            table = tables.Table(opened_table, name)
+            finder = Finder(known, name, _root(files), found.base)
+            return _by_table(table, finder, names, options, notes)
     except labels.OtherTableError as error:
         if options.labels or options.file_column or options.label_column or found.beside:
             raise
@@ -257,21 +259,18 @@ def _labels(
 
 def _by_table(
     table: tables.Table,
-    files: Files,
+    finder: Finder,
     names: Sequence[str],
-    known: Sequence[str],
     options: DataOptions,
     notes: list[str],
 ) -> tuple[Sequence[str] | None, str, list[str]]:
-    root = _root(files)
-    finder = Finder(known, table.name, root)
     columns = labels.Columns(options.file_column, options.label_column)
     rows, told = labels.pairs(table, columns, lambda file: finder(file) is not None, bool(options.labels))
     first = next(rows, None)
     if first is None and not table.columns:
         return None, table.name, [*notes, f"{shown(table.name)} says that there are no classes"]
     every = rows if first is None else itertools.chain([first], rows)
-    given, note = labels.assign(every, table.name, names, known, root)
+    given, note = labels.assign(every, table.name, names, finder)
     if not any(given):  # of no pictures at all
         return None, table.name, notes
     read = "; ".join((f"classes are read from {shown(table.name)}", *table.notes, *told))
@@ -327,7 +326,7 @@ def tables_beside(files: Files, found: layout.Layout, used: str, known: Sequence
     for name in [name for name in near if name.lower().endswith(tables.ENDINGS)][:_MOST_TABLES]:
         if name.rpartition("/")[2] in labels.FOUND_BY_NAME:
             continue
-        finder = Finder(known, name, _root(files))
+        finder = Finder(known, name, _root(files), found.base)
         knows = functools.cache(lambda file, finder=finder: finder(file) is not None)
         with contextlib.suppress(DataError), files.stream(name) as stream:
             table = tables.Table(stream, name)

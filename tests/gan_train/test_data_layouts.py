@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import struct
 import unicodedata
@@ -17,10 +18,12 @@ import pytest
 from PIL import Image
 
 from gan_infer.errors import DataError, GanError
-from gan_train import data
+from gan_train import config, data
+from gan_train.cli import main
 from gan_train.config import DataOptions
 from gan_train.data import encodings, held_out
 from gan_train.data.pictures import PictureSet
+from tests.conftest import CommandLine
 
 CLASSES = ("apple", "bird", "cat")
 PICTURES = np.random.default_rng(0).integers(0, 256, (24, 12, 12, 3), dtype=np.uint8)
@@ -267,22 +270,25 @@ def test_a_folder_of_what_systems_leave_behind_says_so(tmp_path: Path) -> None:
     ("name", "how"),
     [
         (lambda i: f"{i:03}.png", ""),
-        (lambda i: f"{i:03}", "24 whatever the ending"),
-        (lambda i: f"{i}", "24 by their numbers"),
-        (lambda i: f"{i:06}.0", "24 by their numbers"),
-        (lambda i: f"{i:03}.jpeg", "24 whatever the ending"),
-        (lambda i: f"{i:03}.PNG", "24 in another case"),
+        (lambda i: f"{i:03}", "24 pictures are found whatever the ending"),
+        (lambda i: f"{i}", "24 pictures are found by their numbers"),
+        (lambda i: f"{i:06}.0", "24 pictures are found by their numbers"),
+        (lambda i: f"{i:03}.jpeg", "24 pictures are found whatever the ending"),
+        (lambda i: f"{i:03}.PNG", "24 pictures are found in another case"),
         (lambda i: f" ./{i:03}.png ", ""),
-        (lambda i: f"photos/{i:03}.png", "24 without photos/"),
-        (lambda i: f"Photos/{i:03}.PNG", "24 without Photos/, in another case"),
-        (lambda i: f"../photos/{i:03}.png", "24 without photos/"),
-        (lambda i: f"C:\\Users\\me\\photos\\{i:03}.png", "24 without C:/Users/me/photos/"),
-        (lambda i: f"/home/me/photos/{i:03}.png", "24 without home/me/photos/"),
-        (lambda i: f"/home/me/elsewhere/{i:03}", "24 without home/me/elsewhere/, whatever the ending"),
-        (lambda i: f"file:///home/me/photos/{i:03}.png", "24 without home/me/photos/"),
-        (lambda i: f"https://host/photos/{i:03}.png?size=1", "24 without photos/"),
+        (lambda i: f"photos/{i:03}.png", "24 pictures are found without photos/"),
+        (lambda i: f"Photos/{i:03}.PNG", "24 pictures are found without Photos/, in another case"),
+        (lambda i: f"../photos/{i:03}.png", "24 pictures are found without photos/"),
+        (lambda i: f"C:\\Users\\me\\photos\\{i:03}.png", "24 pictures are found without C:/Users/me/photos/"),
+        (lambda i: f"/home/me/photos/{i:03}.png", "24 pictures are found without home/me/photos/"),
+        (
+            lambda i: f"/home/me/elsewhere/{i:03}",
+            "24 pictures are found without home/me/elsewhere/, whatever the ending",
+        ),
+        (lambda i: f"file:///home/me/photos/{i:03}.png", "24 pictures are found without home/me/photos/"),
+        (lambda i: f"https://host/photos/{i:03}.png?size=1", "24 pictures are found without photos/"),
         (lambda i: f"%2E/{i:03}%2Epng", ""),
-        (lambda i: f"train/{i:03}.png", "24 without train/"),
+        (lambda i: f"train/{i:03}.png", "24 pictures are found without train/"),
     ],
 )
 def test_pictures_are_found_however_a_table_names_them(
@@ -292,9 +298,9 @@ def test_pictures_are_found_however_a_table_names_them(
     table(root / "labels.csv", name)
     pictures = load(root, labels="labels.csv")
     same(pictures)
-    said(pictures, "classes are read from labels.csv", *([f"pictures are found by it {how}"] if how else []))
+    said(pictures, "classes are read from labels.csv", *([how] if how else []))
     if not how:
-        assert not any("are found by it" in warning for warning in pictures.warnings)
+        assert not any("are found" in warning for warning in pictures.warnings)
 
 
 def test_absolute_paths_of_the_folder_itself(tmp_path: Path) -> None:
@@ -349,6 +355,15 @@ def test_the_ways_in_which_tables_are_written(
         content = content.replace(f"{{rows{sign}}}", rows)
     (root / "labels.csv").write_bytes(content.encode(encoding))
     same(load(root, labels="labels.csv", **options))
+
+
+def test_a_table_of_ids_beside_splits_means_the_pictures_that_are_learnt(tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    flat(root / "train")
+    flat(root / "test")
+    table(root / "labels.csv", lambda i: f"{i:03}", "id,breed")
+    said(load(root), "--labels labels.csv learns by it")
+    same(load(root, labels="labels.csv"))
 
 
 def test_columns_are_named_and_said(tmp_path: Path) -> None:
@@ -701,3 +716,39 @@ def test_an_image_folder_of_hugging_face(tmp_path: Path) -> None:
 def test_a_missing_folder_is_a_data_error(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         load(tmp_path / "gone")
+
+
+# On the command line.
+
+SMALL = (*("--dry-run", "--images", 80, "--width", 2, "--batch-size", 8, "--precision", "fp32", "--size", 8),)
+
+
+def test_the_options_of_data_check_and_fit(tmp_path: Path, command_line: CommandLine) -> None:
+    root = flat(tmp_path / "photos")
+    table(root / "t.csv", lambda i: f"{i:03}", "number,kind")
+    run = command_line("gan-train", main)
+    named = ("--labels", "t.csv", "--column", "label=kind", "--column", "file=number")
+    code, out, _ = run("data", "check", root, *named)
+    assert code == 0
+    assert "3 classes" in out
+    assert run("data", "check", root, "--labels", "t.csv", "--column", "kind")[0] == 0
+    assert run("data", "check", root, "--column", "label=a", "--column", "b")[0] == 2
+    code, out, _ = run("data", "check", root, "--labels", "t.csv", "--column", "label=colour")
+    assert code == 1
+    assert "has no column 'colour'" in out
+    packed = pack(tmp_path / "set.zip", ("猫", "狗", "鸟"), "gbk")
+    code, out, _ = run("data", "check", packed, "--zip-encoding", "gbk", "--split", "none", "--follow-links")
+    assert code == 0
+    assert "猫: 8" in out
+    write(root, "x.tga", b"x")
+    code, out, err = run("fit", root, *named, *SMALL)
+    assert code == 0
+    assert "note: passed over 1 file that is not read as pictures: 1 .tga" in err
+    assert '"label_column": "kind"' in out
+
+
+def test_configs_from_before_these_options_are_read(tmp_path: Path) -> None:
+    tree = json.loads(config.Config().to_json())
+    for name in ("file_column", "label_column", "split", "zip_encoding", "follow_links"):
+        del tree["data"][name]
+    assert config.from_tree(tree) == config.Config()
