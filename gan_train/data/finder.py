@@ -200,7 +200,7 @@ def _shared_folders(names: Sequence[str]) -> list[str]:
     """Return the folders that all names have in common."""
     if not names:
         return []
-    return posixpath.commonprefix([name.split("/")[:-1] for name in (min(names), max(names))])  # type: ignore[list-item, return-value]
+    return posixpath.commonprefix([name.split("/")[:-1] for name in (min(names), max(names))])  # type: ignore[return-value]
 
 
 def _shortened(text: str) -> str:

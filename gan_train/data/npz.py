@@ -100,7 +100,7 @@ def read(archive: zipfile.ZipFile, place: Path, key: str = "") -> Arrays:
 
 def _image_key(archive: zipfile.ZipFile, known: _Known, place: Path) -> tuple[str, list[str]]:
     """Choose the array of pictures: by its usual names, else the one that has a shape of pictures."""
-    lower = {name.lower(): name for name in reversed(known)}
+    lower = {name.lower(): name for name in reversed(list(known))}
     usual = [name for name in IMAGE_KEYS if name in known]
     usual += [lower[name] for name in _MORE_IMAGE_KEYS if name in lower and lower[name] not in usual]
     shapes = {name: shape for name, info in known.items() if (shape := _shape(archive, info))}
@@ -129,7 +129,7 @@ def _label_key(
     """Choose the array of labels: by its usual names, else the one with a label a picture."""
     if image_key in IMAGE_KEYS and (found := next((name for name in LABEL_KEYS if name in known), None)):
         return found
-    lower = {name.lower(): name for name in reversed(known) if name != image_key}
+    lower = {name.lower(): name for name in reversed(list(known)) if name != image_key}
     own = image_key.lower()
     partners = [own.replace(one, other) for one, other in _PARTNERS if one in own]
     others = [*partners, *_MORE_LABEL_KEYS]
