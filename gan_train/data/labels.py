@@ -146,7 +146,8 @@ def _choose(table: Table, columns: Columns, knows: Knows, asked_for: bool) -> _C
     has_header = table.is_csv and (
         file_named or label_named or (any(hits) and not knows(cell(first, file, table.name)))
     )
-    if has_header and (more or not (file_named and label_named)):
+    usual = file_named and label_named and _is_usual(table.columns[file], table.columns[label])
+    if has_header and not usual:
         notes.append(
             f"its columns {shown(table.columns[file])!r} and {shown(table.columns[label])!r} are taken"
         )
@@ -159,6 +160,10 @@ def _choose(table: Table, columns: Columns, knows: Knows, asked_for: bool) -> _C
     if table.is_csv:
         return _Choice(file, label, has_header, tuple(notes))
     return _Choice(table.columns[file], table.columns[label], False, tuple(notes))
+
+
+def _is_usual(file: str, label: str) -> bool:
+    return _tidy(file) in FILE_COLUMNS and _tidy(label) in LABEL_COLUMNS
 
 
 def _column(table: Table, at: int) -> Iterator[str]:

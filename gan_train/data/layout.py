@@ -106,16 +106,16 @@ def _pick(found: set[str], base: str, place: str) -> str:
         DataError: none of them can be told to be.
     """
     seen = splits.of(found)
+    seen = seen if seen.take or seen.why else splits.images_among(found)
     if seen.why:
         above = "/".join(filter(None, (place, shown(base).rstrip("/"))))
-        one = next(
-            (name for name in sorted(found) if (it := splits.part(name)) and it.kind == splits.TRAIN), ""
-        )
-        one = one or min(found - {""})
+        names = sorted(found - {""})
+        known = {name: part.kind for name in names if (part := splits.part(name))}
+        one = next((name for name in names if known.get(name) == splits.TRAIN), names[0])
         raise DataError(
             f"{above} {seen.why}; name the one to train on, such as {above}/{shown(one)} ({_AS_CLASSES})"
         )
-    return seen.take or splits.images_among(found)
+    return seen.take
 
 
 def _splits_in_classes(

@@ -97,7 +97,8 @@ def _kind(path: Path, source: str) -> str:
         raise DataError(f"{shown(source)} cannot be read: {plain(error)}; {_WANTED}") from None
     if idx.pair(path) or beginning[:4] in _IDX_BEGINNINGS:
         return "idx"
-    if beginning[:2] == b"PK" or path.suffix.lower() in (".zip", ".npz"):
+    named_so = path.suffix.lower() in (".zip", ".npz")
+    if beginning[:2] == b"PK" or (named_so and not unused.advice_on("", beginning)):
         return "zip"
     what = "a single picture" if path.name.lower().endswith(SUFFIXES) else "a file of no kind that is read"
     todo = unused.advice_on(path.name, beginning)

@@ -15,7 +15,9 @@ REST: Final = "rest"
 ANNOTATIONS: Final = "annotations"
 
 _WORDS: Final = {
-    **dict.fromkeys(("train", "training", "trainset", "traindata", "trainval", "trn"), TRAIN),
+    **dict.fromkeys(
+        ("train", "training", "trainset", "traindata", "trainval", "trn", "labeled", "labelled"), TRAIN
+    ),
     **dict.fromkeys(("test", "testing", "testset", "testdata", "val", "valid", "validation"), HELD_OUT),
     **dict.fromkeys(("valset", "validset", "dev", "eval", "evaluation", "holdout", "heldout"), HELD_OUT),
     **dict.fromkeys(("unlabeled", "unlabelled", "unsup", "unsupervised", "extra", "pred", "predict"), REST),
@@ -29,7 +31,9 @@ _FILLERS: Final = frozenset(
     }
     | {"pictures", "photos", "x"}
 )
-_IMAGES: Final = frozenset({"images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "rgb"})
+_IMAGES: Final = frozenset(
+    {"images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "rgb", "leftimg8bit"}
+)
 _ANNOTATIONS: Final = frozenset(
     {
         *(
@@ -45,9 +49,11 @@ _ANNOTATIONS: Final = frozenset(
             "groundtruth",
         ),
         *("segmentation", "segmentations", "segmentationclass", "segmentationobject", "seg", "semantic"),
-        *("depth", "depths", "edges", "bboxes", "boxes", "keypoints", "trimaps"),
+        *("depth", "depths", "edges", "bboxes", "boxes", "keypoints", "trimaps", "gtfine", "gtcoarse"),
     }
 )
+# Only behind a word for pictures or labels, as in imagesTr.
+_SHORT: Final = {"tr": TRAIN, "ts": HELD_OUT, "va": HELD_OUT}
 _PAIRS: Final = (
     *({"day", "night"}, {"before", "after"}, {"input", "target"}, {"input", "output"}, {"inputs", "targets"}),
     *({"source", "target"}, {"a", "b"}, {"lr", "hr"}, {"low", "high"}, {"blur", "sharp"}, {"noisy", "clean"}),
@@ -81,6 +87,8 @@ class Splits:
 def part(name: str) -> Part | None:
     """Return the part of a data set that a folder's name stands for, or None."""
     tokens = [token.lower() for token in _TOKEN.findall(name)]
+    if len(tokens) == 2 and tokens[0] in _IMAGES | _ANNOTATIONS and tokens[1] in _SHORT:
+        return Part(ANNOTATIONS if tokens[0] in _ANNOTATIONS else _SHORT[tokens[1]], ())
     kinds = {_WORDS[token] for token in tokens if token in _WORDS}
     if len(kinds) != 1:
         return None
@@ -138,12 +146,19 @@ def held_out(names: Iterable[str], train: str) -> list[str]:
     return sorted((name for name in names if part(name) == wanted), key=str.lower)
 
 
-def images_among(found: Iterable[str]) -> str:
-    """Return the folder of pictures among folders of their masks or labels, "" where they are no such."""
-    names = sorted(set(found) - {""})
-    images = [name for name in names if "".join(_TOKEN.findall(name)).lower() in _IMAGES]
-    rest = [name for name in names if "".join(_TOKEN.findall(name)).lower() in _ANNOTATIONS]
-    return images[0] if len(images) == 1 and rest and len(images) + len(rest) == len(names) else ""
+def images_among(found: Iterable[str]) -> Splits:
+    """Decide what folders with pictures are as pictures and their masks or labels."""
+    words = {name: "".join(_TOKEN.findall(name)).lower() for name in sorted(set(found) - {""})}
+    images = [name for name, word in words.items() if word in _IMAGES]
+    annotations = [name for name, word in words.items() if word in _ANNOTATIONS]
+    if not images or not annotations:
+        return Splits()
+    if len(images) == 1 and len(images) + len(annotations) == len(words):
+        return Splits(take=images[0])
+    others = [name for name in words if name not in annotations]
+    return Splits(
+        why=f"holds {examples(annotations)}, as masks and labels are named, beside {examples(others)}"
+    )
 
 
 def are_pair_names(names: Iterable[str]) -> bool:

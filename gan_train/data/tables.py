@@ -91,6 +91,8 @@ class Table:
         delimiter = max(",;\t", key=first.count)
         if "|" in first and not first.count(delimiter):
             delimiter = "|"
+        if self.name.lower().endswith(".txt") and not first.count(delimiter) and len(first.split()) == 2:
+            delimiter = " "
         for row in csv.reader(chain([first], lines), delimiter=delimiter):
             if len(row) > MAX_COLUMNS:
                 raise DataError(
@@ -164,6 +166,8 @@ class _Joined(io.RawIOBase):
 
 
 def _of_tree(tree: object, name: str) -> Iterable[Row]:
+    if isinstance(tree, dict) and {"images", "annotations"} <= set(tree):
+        raise DataError(f"{shown(name)} tells where things lie in pictures, as COCO's do; {EXPECTED}")
     if isinstance(tree, dict) and "labels" in tree:
         tree = tree["labels"]
         if tree is None:  # how StyleGAN's tools say that there are no classes
