@@ -20,7 +20,7 @@ from PIL import Image
 from gan_infer import decode
 from gan_infer.errors import DataError
 from gan_train.data import encodings, unused
-from gan_train.data.listing import Files, Member, examples, is_picture, order, shown, stamp
+from gan_train.data.listing import Files, Member, examples, is_picture, order, shown, stamp, unread
 
 MAX_MEMBER_BYTES: Final = 512 * 1024**2
 MAX_RATIO: Final = 200
@@ -114,7 +114,9 @@ def _sorted_out(
     for name in sorted(known, key=order):
         info = known[name]
         reason = _refused(info, name)
-        if is_picture(name, functools.partial(_beginning, archive, info, bool(reason))):
+        beginning = functools.partial(_beginning, archive, info, bool(reason))
+        if is_picture(name, beginning):
+            reason = reason or unread(name, beginning)
             members.append(Member(name, info.file_size, f"{info.CRC:08x}"))
             bad.update({name: reason} if reason else {})
         else:

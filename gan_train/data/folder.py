@@ -16,7 +16,7 @@ from PIL import Image
 from gan_infer import decode
 from gan_infer.errors import DataError
 from gan_train.data import unused
-from gan_train.data.listing import Files, Member, examples, is_picture, order, stamp
+from gan_train.data.listing import Files, Member, examples, is_picture, order, stamp, unread
 
 
 def read(root: Path, follow_links: bool = False) -> Files:
@@ -44,7 +44,9 @@ def read(root: Path, follow_links: bool = False) -> Files:
             folders.append(name.removesuffix("/"))
         else:
             member, reason = _member(name, found)
-            if is_picture(name, functools.partial(_beginning, found.path, bool(reason))):
+            beginning = functools.partial(_beginning, found.path, bool(reason) or not member.size)
+            if is_picture(name, beginning):
+                reason = reason or unread(name, beginning)
                 members.append(member)
                 bad.update({name: reason} if reason else {})
             else:

@@ -27,7 +27,9 @@ def beside(options: DataOptions) -> DataOptions | None:
     if options.split == "auto":
         found += [_folders(path), _zipped(path, options)]
     for place in itertools.chain(*found):
-        return dataclasses.replace(options, source=str(place), labels="", sha256="")
+        return dataclasses.replace(
+            options, source=str(place), labels="", file_column="", label_column="", sha256=""
+        )
     return None
 
 

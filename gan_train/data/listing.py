@@ -23,11 +23,22 @@ from PIL import Image
 # Called with (pictures done, pictures in all).
 Progress = Callable[[int, int], None]
 
+UNREAD: Final = (".heic", ".heif", ".avif", ".jxl", ".jp2")
 SUFFIXES: Final = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
     # Pictures too, of kinds that are not read: to pass them over in silence would lose them.
-    *(".heic", ".heif", ".avif", ".jxl", ".jp2"),
+    *UNREAD,
+)
+_UNREAD: Final = (
+    (4, b"ftyphe", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypmsf1", "HEIC"),
+    (4, b"ftypavi", "AVIF"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL \r\n", "JPEG XL"),
+    (4, b"jP  \r\n", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
 )
 # Plain enough to be meant as one; longer ones are identifiers.
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
@@ -122,6 +133,15 @@ def is_picture(name: str, beginning: Callable[[], bytes]) -> bool:
         return True
     first = beginning()
     return first.startswith(_BEGINNINGS) or (first[:4] == b"RIFF" and first[8:12] == b"WEBP")
+
+
+def unread(name: str, beginning: Callable[[], bytes]) -> str:
+    """Return why a picture of a known kind cannot be read, "" where its ending and bytes do not say so."""
+    if not name.lower().endswith(UNREAD):
+        return ""
+    first = beginning()
+    kind = next((kind for at, magic, kind in _UNREAD if first[at:].startswith(magic)), "")
+    return f"is no picture of a known format, but {kind}; convert it to PNG or JPEG" if kind else ""
 
 
 def order(name: str) -> tuple[tuple[bool, str], ...]:

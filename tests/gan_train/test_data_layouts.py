@@ -7,6 +7,7 @@ import io
 import json
 import os
 import struct
+import tracemalloc
 import unicodedata
 import zipfile
 import zlib
@@ -21,7 +22,7 @@ from gan_infer.errors import DataError, GanError
 from gan_train import config, data
 from gan_train.cli import main
 from gan_train.config import DataOptions
-from gan_train.data import encodings, held_out
+from gan_train.data import encodings, held_out, labels, tables
 from gan_train.data.pictures import PictureSet
 from tests.conftest import CommandLine
 
@@ -204,6 +205,15 @@ def test_guesses_are_the_same_whatever_the_order() -> None:
     assert encodings.guess([b"plain"]) == "utf-8"
     assert encodings.guess([]) == "utf-8"
     assert encodings.guess([bytes([0x81]), bytes([0xFF])])  # of nothing in particular
+
+
+def test_names_that_are_there_twice_are_said(tmp_path: Path) -> None:
+    packed = pack(tmp_path / "set.zip", CLASSES, "ascii")
+    with zipfile.ZipFile(packed, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("cat/023.png", PNGS[23])
+    pictures = load(packed)
+    same(pictures)
+    said(pictures, "1 names are there more than once in the archive; the last of each counts")
 
 
 def test_archives_that_are_encrypted_say_so_in_one_line(tmp_path: Path) -> None:
@@ -428,6 +438,36 @@ def test_long_lines_and_large_trees_are_refused_before_they_fill_memory(tmp_path
     assert "Excel workbook; save it as CSV" in refusal(root, labels="t.csv")
 
 
+class Endless(io.RawIOBase):
+    """A table of pictures that are not there, written while it is read."""
+
+    def __init__(self, rows: int) -> None:
+        self.left, self.row = rows, b"file_name,label,text\n"
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self.row and self.left:
+            self.left -= 1
+            self.row = f"{self.left}.gone,label {self.left},{'x' * 200}\n".encode()
+        part, self.row = self.row[: len(buffer)], self.row[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def test_the_rows_of_a_table_are_not_held_in_memory() -> None:
+    known = [f"{index}.png" for index in range(10)]
+    tracemalloc.start()
+    table = tables.Table(io.BufferedReader(Endless(20_000)), "t.csv")
+    rows, _ = labels.pairs(table, labels.Columns(), lambda file: False, asked_for=True)
+    with pytest.raises(DataError, match="labels only 0 of 10"):
+        labels.assign(rows, "t.csv", known, known)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_500_000  # of over 4 MB
+
+
 # Splits.
 
 
@@ -549,6 +589,17 @@ def test_files_of_other_kinds_are_told_by_kind(tmp_path: Path) -> None:
         "convert pictures to PNG",
         "ffmpeg",
     )
+
+
+def test_pictures_of_kinds_that_are_not_read_say_what_to_do(tmp_path: Path) -> None:
+    root = folders(tmp_path / "set")
+    write(root, "cat/a.heic", b"\0\0\0\x18ftypheic")
+    write(root, "cat/b.avif", b"\0\0\0\x18ftypavif")
+    write(root, "cat/c.HEIC", PNGS[0])  # a name proves nothing
+    error = refusal(root)
+    assert "2 of 27 pictures cannot be used" in error
+    assert "a.heic is no picture of a known format, but HEIC; convert it to PNG or JPEG" in error
+    assert len(load(root, on_bad="skip")) == 25
 
 
 @pytest.mark.parametrize(
