@@ -62,10 +62,10 @@ def classes(
         notes.append(f"`{key}` {list(values.shape)} is one-hot: of each row the place of its 1 is the class")
         values = values.argmax(1)
     kind = values.dtype.kind
-    whole = kind in "iub" or (kind == "f" and np.array_equal(values, np.nan_to_num(np.round(values))))
+    whole = kind in "iub" or (kind == "f" and _is_whole(values))
     if values.shape != (count,) or not (whole or kind in "US"):
         raise DataError(
-            f"`{key}` is {values.dtype} {list(values.shape)} for {count} pictures; "
+            f"`{key}` is {values.dtype} {list(values.shape)} for {count} pictures{_strange(values)}; "
             "expected one whole number or text a picture"
         )
     found, places = np.unique(values, return_inverse=True)
@@ -76,6 +76,19 @@ def classes(
         told = [_text(name) for name in names[found.astype(np.int64)].tolist()]
     numbers, class_names = encode(told)
     return numbers[places.reshape(-1)], class_names
+
+
+def _is_whole(values: npt.NDArray[Any]) -> bool:
+    """Tell whether all floats are whole numbers that they hold exactly."""
+    exact = values.astype(np.float64)
+    return bool(np.isfinite(exact).all() and (np.abs(exact) < 2**53).all() and (exact == exact.round()).all())
+
+
+def _strange(values: npt.NDArray[Any]) -> str:
+    """Return the first float that is no whole number, for a message; "" of other values."""
+    if values.dtype.kind != "f":
+        return ""
+    return next((f" with {value:g} among them" for value in values.reshape(-1) if not _is_whole(value)), "")
 
 
 def _text(value: str | bytes) -> str:
