@@ -202,12 +202,12 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
         notes=(*found.notes, *notes),
         passed_over=others,
         left_behind=tuple(files.left_behind),
-        remarks=(
-            *files.notes,
-            *tables_beside(files, found, table, good),
-            *unused.notes(others, files.left_behind),
-        ),
+        remarks=(*files.notes, *_tables_beside(files, found, table, good), *_unused(files, others)),
     )
+
+
+def _unused(files: Files, others: Sequence[str]) -> list[str]:
+    return unused.notes(others, files.left_behind)
 
 
 def _place(files: Files) -> str:
@@ -319,7 +319,7 @@ def _above(base: str) -> list[str]:
     return above
 
 
-def tables_beside(files: Files, found: layout.Layout, used: str, known: Sequence[str]) -> list[str]:
+def _tables_beside(files: Files, found: layout.Layout, used: str, known: Sequence[str]) -> list[str]:
     """Say which files beside the pictures look like tables of their labels, and are not used."""
     above = _above(found.base)
     near = [name for name in files.others if name[: name.rfind("/") + 1] in above and name != used]

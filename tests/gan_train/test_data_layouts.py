@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def pack(
     classes: Sequence[str],
     encoding: str,
     below: str = "",
-    form: str = "NFC",
+    form: Literal["NFC", "NFD"] = "NFC",
     junk: Sequence[str] = (),
 ) -> Path:
     """Zip the set with names in a code page, and no word on which it is."""
@@ -159,7 +160,9 @@ def test_names_in_a_code_page_are_read_and_said(
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_names_of_macos_are_utf_8_though_it_does_not_say_so(tmp_path: Path, form: str) -> None:
+def test_names_of_macos_are_utf_8_though_it_does_not_say_so(
+    tmp_path: Path, form: Literal["NFC", "NFD"]
+) -> None:
     classes = ("Äpfel", "日本", "naïve")
     junk = ("__MACOSX/._set", "__MACOSX/cat/._000.png")
     packed = pack(tmp_path / "set.zip", classes, "utf-8", form=form, junk=junk)
@@ -682,7 +685,7 @@ PLANES = np.moveaxis(PICTURES, 3, 1)
 def test_arrays_as_people_save_them(tmp_path: Path, arrays: dict[str, np.ndarray], words: list[str]) -> None:
     if arrays.get("labels", LABELS).dtype.kind != "S":
         arrays = {**arrays, "class_names": NAMES}
-    np.savez(tmp_path / "set.npz", **arrays)
+    np.savez(tmp_path / "set.npz", **arrays)  # type: ignore[arg-type]
     pictures = load(tmp_path / "set.npz")
     same(pictures)
     said(pictures, *words)
