@@ -202,12 +202,11 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
         notes=(*found.notes, *notes),
         passed_over=others,
         left_behind=tuple(files.left_behind),
-        remarks=(*files.notes, *_tables_beside(files, found, table, good), *_unused(files, others)),
+        remarks=(
+            *(*files.notes, *_tables_beside(files, found, table, good)),
+            *unused.notes(others, files.left_behind),
+        ),
     )
-
-
-def _unused(files: Files, others: Sequence[str]) -> list[str]:
-    return unused.notes(others, files.left_behind)
 
 
 def _place(files: Files) -> str:
