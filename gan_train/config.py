@@ -33,6 +33,10 @@ class DataOptions:
     `labels` is a CSV or JSON file of labels, "" where the layout tells; `class_names` are names in
     place of the data's own, in its order, with commas between them; `fit` says how a picture of
     another shape gets the wanted one.
+
+    `file_column` and `label_column` are columns of the table, by name or number, "" to find them;
+    `split` "none" takes folders such as test as classes; `zip_encoding` is of names in a zip file that
+    do not say it; `follow_links` follows links to folders elsewhere.
     """
 
     source: str = "digits"
@@ -44,6 +48,11 @@ class DataOptions:
     fit: str = _option("crop", one_of=("crop", "pad"))
     on_bad: str = _option("refuse", one_of=("refuse", "skip"))
     sha256: str = ""
+    file_column: str = dataclasses.field(default="", metadata={"added": True})
+    label_column: str = dataclasses.field(default="", metadata={"added": True})
+    split: str = dataclasses.field(default="auto", metadata={"added": True, "one_of": ("auto", "none")})
+    zip_encoding: str = dataclasses.field(default="", metadata={"added": True})
+    follow_links: bool = dataclasses.field(default=False, metadata={"added": True})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -342,6 +351,9 @@ def _build(kind: Any, tree: object, place: str) -> Any:
             raise OptionError(f"option {place}{name} is unknown; options here are {', '.join(known)}")
     values: dict[str, Any] = {}
     for name, field in known.items():
+        if name not in tree and field.metadata.get("added"):  # by a version after the file's
+            values[name] = field.default
+            continue
         if name not in tree:
             raise OptionError(f"option {place}{name} is missing")
         if dataclasses.is_dataclass(hints[name]):

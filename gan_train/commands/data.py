@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from gan_infer import console
 from gan_train import config as options
-from gan_train.commands.shared import decoding
+from gan_train.commands.shared import decoding, layout_changes, layout_options
 from gan_train.commands.shared import size as size_option
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def data() -> None:
 @click.option("--size", callback=size_option, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 for colour with transparency.")
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="How to get the shape.  [default: crop]")
+@layout_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def check(
     source: str,
@@ -44,6 +45,7 @@ def check(
     channels: int | None,
     fit: str | None,
     as_json: bool,
+    **layout: Any,
 ) -> int:
     """Report on PATH as `fit` would take it; exit with 0 where it would accept, 1 where it would refuse."""
     from gan_train.data import report
@@ -56,6 +58,7 @@ def check(
         "data.width": width,
         "data.channels": channels,
         "data.fit": fit,
+        **layout_changes(layout),
     }
     wanted = options.replace(
         options.Config(), {key: value for key, value in named.items() if value is not None}
@@ -81,6 +84,7 @@ def lines(report: Report) -> Iterator[str]:
         yield from _items("bad", [f"{name} {reason}" for name, reason in report.bad.items()], len(report.bad))
         yield from _items("duplicates", [_group(names) for names in report.duplicates])
         yield from _items("passed over", report.passed_over)
+        yield from _items("left behind", report.left_behind)
         yield from _items("notes", report.notes, len(report.notes))
         classes = f"{len(report.classes):,} classes" if report.classes else "no classes"
         yield (

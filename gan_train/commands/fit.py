@@ -67,6 +67,7 @@ class Wishes:
 @click.option("--size", callback=shared.size, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 with transparency.")
 @click.option("--labels", type=console.FilePath(str), help="A CSV or JSON file of labels.")
+@shared.layout_options
 @click.option(
     "--fit", "fit_", type=click.Choice(["crop", "pad"]), help="How other shapes are brought to size."
 )
@@ -120,6 +121,7 @@ def fit(
         "budget.minutes": minutes,
         "budget.images": images,
         **{place: given[name] for name, place in _PLACES.items()},
+        **shared.layout_changes(given),
     }
     changes = {place: value for place, value in named.items() if value is not None}
     changes.update(options.parse(text) for text in assignments)
@@ -142,7 +144,8 @@ def _wanted(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -
     for one, other in (("budget.minutes", "budget.images"), ("budget.images", "budget.minutes")):
         if changes.get(one) is not None:
             changes.setdefault(other, None)
-    if {"data.source", "data.labels", "data.height", "data.channels"} & set(changes):
+    picked = {"data.labels", "data.label_column", "data.split"}
+    if {"data.source", "data.height", "data.channels", *picked} & set(changes):
         changes.setdefault("data.sha256", "")
     return options.replace(options.read(base), changes)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from gan_infer import console
 
 RUNS: Final = Path("runs")
+
+_COLUMNS: Final = {"file": "data.file_column", "label": "data.label_column"}
 
 
 def size(context: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -26,3 +29,62 @@ def decoding(done: int, total: int) -> None:
     """Say how far the decoding of pictures is."""
     if done == total or done % max(1000, total // 10) == 0:
         console.say(f"decoded {done:,} of {total:,} pictures")
+
+
+def layout_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say how folders, archives and tables are to be read; see `layout_changes`."""
+    for option in reversed(
+        (
+            click.option(
+                "--column",
+                "columns",
+                multiple=True,
+                metavar="label=NAME",
+                help="The table's column of labels (label=NAME) or of files (file=NAME), by name or number.",
+            ),
+            click.option(
+                "--split",
+                type=click.Choice(["auto", "none"]),
+                help="none: folders such as train and test are classes.  [default: auto]",
+            ),
+            click.option(
+                "--zip-encoding",
+                metavar="NAME",
+                help="Of names in a zip file, such as gbk.  [default: guessed]",
+            ),
+            click.option(
+                "--follow-links",
+                is_flag=True,
+                default=None,
+                help="Follow links to folders that lie outside of the source.",
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def layout_changes(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of config that `layout_options` were given for, None where they were not."""
+    changes: dict[str, Any] = {
+        "data.split": given["split"],
+        "data.zip_encoding": given["zip_encoding"],
+        "data.follow_links": given["follow_links"],
+    }
+    return {**changes, **_columns(given["columns"])}
+
+
+def _columns(texts: Sequence[str]) -> dict[str, str]:
+    """Read "label=age" or "file=id", or the name of the label column alone."""
+    changes: dict[str, str] = {}
+    for text in texts:
+        kind, equals, name = text.partition("=")
+        place = _COLUMNS.get(kind.strip().lower()) if equals else None
+        if place is None:
+            place, name = _COLUMNS["label"], text
+        if not name.strip() or place in changes:
+            raise click.BadParameter(
+                f"{text!r}; give --column label=NAME and --column file=NAME, each at most once"
+            )
+        changes[place] = name.strip()
+    return changes

@@ -6,23 +6,29 @@ import contextlib
 import dataclasses
 import functools
 import io
+import struct
 import threading
+import unicodedata
 import zipfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PureWindowsPath
-from typing import Final
+from typing import BinaryIO, Final, cast
 
 from PIL import Image
 
 from gan_infer import decode
 from gan_infer.errors import DataError
-from gan_train.data.listing import Files, Member, examples, is_hidden, is_picture, order, shown, stamp
+from gan_train.data import encodings, unused
+from gan_train.data.listing import Files, Member, examples, is_picture, order, shown, stamp, unread
 
 MAX_MEMBER_BYTES: Final = 512 * 1024**2
 MAX_RATIO: Final = 200
 # Small files may shrink as much as they like: an empty page does.
 _RATIO_MATTERS_BYTES: Final = 8 * 1024**2
 _ENCRYPTED: Final = 0x1
+_UTF_8: Final = 0x800
+_UNICODE_PATH: Final = 0x7075
 _reading = threading.Lock()  # an archive counts its open members, and not for several threads
 
 
@@ -51,34 +57,34 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def read(archive: zipfile.ZipFile, place: Path) -> Files:
-    """List the files of an open archive; hidden ones are passed over.
+def read(archive: zipfile.ZipFile, place: Path, encoding: str = "") -> Files:
+    """List the files of an open archive, without what systems leave behind.
 
     Of several members of one name the last counts, as it does where an archive is unpacked.
+
+    Args:
+        encoding: of names that do not say it themselves, "" to find it out.
     """
+    names, notes = _names(archive.infolist(), encoding)
     known: dict[str, zipfile.ZipInfo] = {}
     folders: dict[str, None] = {}
-    for info in archive.infolist():
-        # Some programs on Windows write their own separator.
-        *parents, last = (part for part in info.filename.replace("\\", "/").split("/") if part != ".")
-        if any(is_hidden(part) and part != ".." for part in (*parents, last)):
+    left_behind: dict[str, None] = {}
+    repeated = 0
+    for info, whole in zip(archive.infolist(), names, strict=True):
+        *parents, last = (part for part in whole.split("/") if part != ".")
+        if (left := _left_behind(parents, last)) is not None:
+            left_behind[left] = None
             continue
         for depth in range(1, len(parents) + 1):
             folders["/".join(parents[:depth])] = None
         if last:
-            known["/".join((*parents, last))] = info
+            name = "/".join((*parents, last))
+            repeated += name in known
+            known[name] = info
+    if repeated:
+        notes.append(f"{repeated:,} names are there more than once in the archive; the last of each counts")
     status = place.stat()
-    members: list[Member] = []
-    others: list[str] = []
-    bad: dict[str, str] = {}
-    for name in sorted(known, key=order):
-        info = known[name]
-        reason = _refused(info)
-        if is_picture(name, functools.partial(_beginning, archive, info, bool(reason))):
-            members.append(Member(name, info.file_size, f"{info.CRC:08x}"))
-            bad.update({name: reason} if reason else {})
-        else:
-            others.append(name)
+    members, others, bad = _sorted_out(archive, known)
     return Files(
         kind="zip",
         place=place,
@@ -88,8 +94,90 @@ def read(archive: zipfile.ZipFile, place: Path) -> Files:
         folders=sorted(folders, key=order),
         bad=bad,
         open=lambda name: _opened(archive, known[name]),
-        read=lambda name, most: _table(archive, known[name], place, most),
+        stream=lambda name: _stream(archive, known[name], f"{place}/{name}"),
+        left_behind=sorted(left_behind, key=order),
+        notes=tuple(notes),
     )
+
+
+def _sorted_out(
+    archive: zipfile.ZipFile, known: dict[str, zipfile.ZipInfo]
+) -> tuple[list[Member], list[str], dict[str, str]]:
+    """Give the pictures, the names of other files, and why a picture cannot be used.
+
+    Raises:
+        DataError: all that is there is encrypted.
+    """
+    members: list[Member] = []
+    others: list[str] = []
+    bad: dict[str, str] = {}
+    for name in sorted(known, key=order):
+        info = known[name]
+        reason = _refused(info, name)
+        beginning = functools.partial(_beginning, archive, info, bool(reason))
+        if is_picture(name, beginning):
+            reason = reason or unread(name, beginning)
+            members.append(Member(name, info.file_size, f"{info.CRC:08x}"))
+            bad.update({name: reason} if reason else {})
+        else:
+            others.append(name)
+    if known and all(info.flag_bits & _ENCRYPTED for info in known.values()):
+        raise DataError(f"{archive.filename} is encrypted; unpack it with its password, and give the folder")
+    return members, others, bad
+
+
+def _left_behind(parents: list[str], last: str) -> str | None:
+    """Give the topmost folder (ending in "/") or the file of a member that systems leave behind, or None."""
+    for depth, folder in enumerate(parents):
+        if folder != ".." and unused.is_left_behind(folder, folder=True):
+            return "/".join(parents[: depth + 1]) + "/"
+    return "/".join((*parents, last)) if last and unused.is_left_behind(last, folder=False) else None
+
+
+def _names(infos: Sequence[zipfile.ZipInfo], encoding: str) -> tuple[list[str], list[str]]:
+    """Give the name of each member, "/" between folders, and notes on how they were read.
+
+    A name says by a flag or an extra field that it is UTF-8. Others are read as UTF-8 where all of them
+    are such (macOS), else in the code page that suits all of them together.
+    """
+    names = [_own_name(info) for info in infos]
+    unsaid = {
+        at: infos[at].orig_filename.encode("cp437")
+        for at, name in enumerate(names)
+        if name is None and not infos[at].orig_filename.isascii()
+    }
+    used = encoding or encodings.guess(unsaid.values())
+    found = [
+        name if name is not None else info.orig_filename for name, info in zip(names, infos, strict=True)
+    ]
+    for at, raw in unsaid.items():
+        found[at] = raw.decode(used, "replace")
+    taken = set(found)
+    for at in unsaid:  # macOS takes letters and their accents apart
+        composed = unicodedata.normalize("NFC", found[at])
+        found[at] = found[at] if composed in taken else composed
+    # Some programs on Windows write their own separator; what follows a zero byte is no name.
+    tidy = [name.replace("\\", "/").split("\0")[0] for name in found]
+    if not unsaid or (used == encodings.UTF_8 and not encoding):
+        return tidy, []
+    example = next(part for part in tidy[next(iter(unsaid))].split("/") if not part.isascii())
+    how = "as asked for" if encoding else "give --zip-encoding if that is wrong"
+    return tidy, [f"names in the archive are read as {used} (such as {shown(example)}); {how}"]
+
+
+def _own_name(info: zipfile.ZipInfo) -> str | None:
+    """Give a name that says itself how it is written, or None."""
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack("<HH", extra[:4])
+        field, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == _UNICODE_PATH and len(field) == size > 5 and field[0] == 1:
+            (crc,) = struct.unpack("<L", field[1:5])
+            raw = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF_8 else "cp437")
+            with contextlib.suppress(ValueError):
+                if crc == zlib.crc32(raw):  # else the name was changed since
+                    return field[5:].decode("utf-8")
+    return info.orig_filename if info.flag_bits & _UTF_8 else None
 
 
 def within(files: Files, inside: str) -> Files:
@@ -100,10 +188,13 @@ def within(files: Files, inside: str) -> Files:
     """
     if not inside:
         return files
+    composed = {unicodedata.normalize("NFC", name): name for name in files.folders}
+    inside = inside if inside in files.folders else composed.get(unicodedata.normalize("NFC", inside), inside)
     if inside not in files.folders:
         known = examples([name for name in files.folders if "/" not in name]) or "none"
         raise DataError(f"{files.place} holds no folder {shown(inside)}; its folders are: {known}")
     below = f"{inside}/"
+    left_behind = [name for name in files.left_behind if name.startswith(below)]
     return dataclasses.replace(
         files,
         members=[member for member in files.members if member.name.startswith(below)],
@@ -111,12 +202,12 @@ def within(files: Files, inside: str) -> Files:
         folders=[name for name in files.folders if name.startswith(below)],
         bad={name: reason for name, reason in files.bad.items() if name.startswith(below)},
         inside=inside,
+        left_behind=left_behind,
     )
 
 
-def _refused(info: zipfile.ZipInfo) -> str:
+def _refused(info: zipfile.ZipInfo, name: str) -> str:
     """Give the reason why a member is not to be read, or nothing."""
-    name = info.filename.replace("\\", "/")
     if name.startswith("/") or ".." in name.split("/") or PureWindowsPath(name).drive:
         return "has a name that leads out of the archive"
     if info.flag_bits & _ENCRYPTED:
@@ -153,13 +244,15 @@ def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         raise DataError(f"cannot be unpacked: {decode.plain(error)}") from None
 
 
-def _table(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path, most: int) -> bytes:
-    reason = _refused(info)
-    if not reason and info.file_size > most:
-        reason = f"is larger than {most:,} bytes; expected a table of labels"
-    if reason:
-        raise DataError(f"{place}/{info.filename} {reason}")
+@contextlib.contextmanager
+def _stream(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Iterator[BinaryIO]:
+    """Open a member to read its bytes one after the other."""
+    if reason := _refused(info, info.orig_filename):
+        raise DataError(f"{name} {reason}")
     try:
-        return _content(archive, info)
-    except DataError as error:
-        raise DataError(f"{place}/{info.filename} {error}") from None
+        with _reading:
+            member = archive.open(info)
+    except Exception as error:
+        raise DataError(f"{name} cannot be unpacked: {decode.plain(error)}") from None
+    with member:
+        yield cast(BinaryIO, member)

@@ -6,20 +6,27 @@ import contextlib
 import functools
 import os
 import stat
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
 from gan_infer import decode
 from gan_infer.errors import DataError
-from gan_train.data.listing import Files, Member, is_hidden, is_picture, order, stamp
+from gan_train.data import unused
+from gan_train.data.listing import Files, Member, examples, is_picture, order, stamp, unread
 
 
-def read(root: Path) -> Files:
-    """List the files of a folder and all below it; hidden ones are passed over.
+def read(root: Path, follow_links: bool = False) -> Files:
+    """List the files of a folder and all below it, without what systems leave behind.
 
-    Links to folders are followed, but no folder is listed twice, so that links in a circle end.
+    Links to files are followed, and links to folders inside of this one; no folder is listed twice,
+    so that links in a circle end.
+
+    Args:
+        follow_links: also follow links to folders that lie elsewhere, however much there is.
 
     Raises:
         DataError: the folder itself cannot be listed.
@@ -28,7 +35,8 @@ def read(root: Path) -> Files:
     others: list[str] = []
     folders: list[str] = []
     bad: dict[str, str] = {}
-    for name, found in _walk(root):
+    walk = _Walk(root, follow_links)
+    for name, found in walk.entries():
         if isinstance(found, OSError):  # its files are lost, so it stands among them
             members.append(Member(name, 0, ""))
             bad[name] = f"cannot be listed: {decode.plain(found)}"
@@ -36,7 +44,9 @@ def read(root: Path) -> Files:
             folders.append(name.removesuffix("/"))
         else:
             member, reason = _member(name, found)
-            if is_picture(name, functools.partial(_beginning, found.path, bool(reason))):
+            beginning = functools.partial(_beginning, found.path, bool(reason) or not member.size)
+            if is_picture(name, beginning):
+                reason = reason or unread(name, beginning)
                 members.append(member)
                 bad.update({name: reason} if reason else {})
             else:
@@ -53,32 +63,78 @@ def read(root: Path) -> Files:
         folders=sorted(folders, key=order),
         bad=bad,
         open=lambda name: _opened(root / name),
-        read=lambda name, most: content(root / name, most),
+        stream=lambda name: opened_table(root / name),
+        left_behind=walk.left_behind,
+        notes=tuple(walk.notes()),
     )
 
 
-def _walk(root: Path) -> Iterator[tuple[str, os.DirEntry[str] | OSError]]:
-    """Give names below `root`, those of folders ending in "/", real folders before linked ones."""
-    waiting, linked = [""], list[str]()
-    seen: set[tuple[int, int]] = set()
-    while waiting or linked:
-        folder = waiting.pop() if waiting else linked.pop()
-        try:
-            status = os.stat(root / folder)  # noqa: PTH116 - names may hold what Path would tidy away
-            if (status.st_dev, status.st_ino) in seen:
+class _Walk:
+    """Goes through a folder and those below it, and keeps what it passes by."""
+
+    def __init__(self, root: Path, follow_links: bool) -> None:
+        self.left_behind: list[str] = []
+        self._root = root
+        self._within = os.path.realpath(root)
+        self._follow_links = follow_links
+        self._not_followed: list[str] = []
+        self._elsewhere: list[str] = []
+
+    def entries(self) -> Iterator[tuple[str, os.DirEntry[str] | OSError]]:
+        """Give names below the root, those of folders ending in "/", real folders before linked ones."""
+        waiting, linked = deque([""]), deque[str]()
+        seen: set[tuple[int, int]] = set()
+        while waiting or linked:
+            folder = waiting.pop() if waiting else linked.pop()
+            try:
+                status = os.stat(self._root / folder)  # noqa: PTH116 - names may hold what Path would tidy away
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                with os.scandir(self._root / folder) as found:
+                    entries = sorted(found, key=_name)
+            except OSError as error:
+                yield folder, error
                 continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(root / folder) as entries:
-                found = sorted((entry for entry in entries if not is_hidden(entry.name)), key=_name)
-        except OSError as error:
-            yield folder, error
-            continue
-        for entry in found:
-            if _is_folder(entry):
-                yield f"{folder}{entry.name}/", entry
-                (linked if entry.is_symlink() else waiting).insert(0, f"{folder}{entry.name}/")
-            else:
-                yield folder + entry.name, entry
+            for entry in entries:
+                name, is_folder = folder + entry.name, _is_folder(entry)
+                if unused.is_left_behind(entry.name, is_folder):
+                    self.left_behind.append(name + "/" * is_folder)
+                elif is_folder and self._may_enter(name, entry):
+                    yield f"{name}/", entry
+                    (linked if entry.is_symlink() else waiting).appendleft(f"{name}/")
+                elif not is_folder:
+                    self._note_link(name, entry)
+                    yield name, entry
+
+    def notes(self) -> list[str]:
+        """Say which links led out of the folder."""
+        notes = []
+        if self._not_followed:
+            notes.append(
+                f"links to folders outside of {self._root} are not followed: {examples(self._not_followed)} "
+                "(--follow-links follows them)"
+            )
+        if self._elsewhere:
+            notes.append(
+                f"{len(self._elsewhere):,} files are links to files outside of {self._root}, "
+                f"and are read from there: {examples(self._elsewhere, 3)}"
+            )
+        return notes
+
+    def _may_enter(self, name: str, entry: os.DirEntry[str]) -> bool:
+        if self._follow_links or not entry.is_symlink() or self._is_within(entry):
+            return True
+        self._not_followed.append(name)
+        return False
+
+    def _note_link(self, name: str, entry: os.DirEntry[str]) -> None:
+        if entry.is_symlink() and not self._is_within(entry):
+            self._elsewhere.append(name)
+
+    def _is_within(self, entry: os.DirEntry[str]) -> bool:
+        target = os.path.realpath(entry.path)
+        return target == self._within or target.startswith(self._within.rstrip(os.sep) + os.sep)
 
 
 def _name(entry: os.DirEntry[str]) -> str:
@@ -122,19 +178,18 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         yield image
 
 
-def content(path: Path, most: int) -> bytes:
-    """Read a file of at most so many bytes.
+@contextlib.contextmanager
+def opened_table(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to read its bytes one after the other.
 
     Raises:
-        DataError: it cannot be read, or is larger; names it.
+        DataError: it cannot be read; names it.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for ever
             raise DataError(f"{path} is no regular file; expected a table of labels")
-        with path.open("rb") as file:
-            read_bytes = file.read(most + 1)
+        file = path.open("rb")
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {decode.plain(error)}") from None
-    if len(read_bytes) > most:
-        raise DataError(f"{path} is larger than {most:,} bytes; expected a table of labels")
-    return read_bytes
+    with file:
+        yield file

@@ -94,7 +94,7 @@ def pictures(listing: Listing, options: DataOptions, progress: Progress) -> Pict
         class_names=class_names,
         licence=listing.licence,
         preparation=preparation(listing, options, images.shape[3]),
-        warnings=(*listing.notes, *skipped, *dropped, *notes),
+        warnings=(*listing.notes, *skipped, *dropped, *notes, *listing.remarks),
     ).checked()
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from gan_infer.errors import DataError
 from gan_train.config import DataOptions
-from gan_train.data import archive, idx, layout
-from gan_train.data.layout import OTHER_SPLITS, TRAIN
+from gan_train.data import archive, idx, layout, splits, unused
 
 
 def beside(options: DataOptions) -> DataOptions | None:
@@ -22,8 +23,13 @@ def beside(options: DataOptions) -> DataOptions | None:
         options for the pictures held out, or None where none are found.
     """
     path = Path(options.source)
-    for found in (*_idx_files(path), *_folders(path), *_zipped(path)):
-        return dataclasses.replace(options, source=str(found), labels="", sha256="")
+    found = [_idx_files(path)]
+    if options.split == "auto":
+        found += [_folders(path), _zipped(path, options)]
+    for place in itertools.chain(*found):
+        return dataclasses.replace(
+            options, source=str(place), labels="", file_column="", label_column="", sha256=""
+        )
     return None
 
 
@@ -40,23 +46,41 @@ def _idx_files(path: Path) -> Iterator[Path]:
 def _folders(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         return
-    inside = {child.name.lower(): child for child in sorted(path.iterdir()) if child.is_dir()}
-    if not TRAIN & set(inside):
-        if path.name.lower() not in TRAIN:
-            return
-        inside = {child.name.lower(): child for child in sorted(path.absolute().parent.iterdir())}
-    yield from (inside[name] for name in sorted(OTHER_SPLITS & set(inside)) if inside[name].is_dir())
+    inside = _below(path)
+    while len(inside) == 1 and splits.part(inside[0]) is None:
+        path /= inside[0]
+        inside = _below(path)
+    if take := splits.of(inside).take:
+        yield from (path / name for name in splits.held_out(inside, take))
+        return
+    here = path.absolute()
+    for place in (here, here.parent):  # of seg_train/seg_train the outer one lies beside its tests
+        if splits.part(place.name) is not None:
+            yield from (place.parent / name for name in splits.held_out(_below(place.parent), place.name))
 
 
-def _zipped(path: Path) -> Iterator[Path]:
+def _below(folder: Path) -> list[str]:
+    try:
+        names = [child.name for child in sorted(folder.iterdir()) if child.is_dir()]
+    except OSError:
+        return []
+    return [name for name in names if not unused.is_left_behind(name, folder=True)]
+
+
+def _zipped(path: Path, options: DataOptions) -> Iterator[Path]:
     place, inside = archive.parted(path)
     if not zipfile.is_zipfile(place):
         return
     with archive.opened(place) as opened:
-        files = archive.read(opened, place)
+        files = archive.read(opened, place, options.zip_encoding)
     taken = archive.within(files, inside)
-    base = layout.of([member.name for member in taken.members], taken.folders).base.rstrip("/")
-    above, _, split = base.rpartition("/")
-    if split.lower() in TRAIN:
-        inside_above = [name for name in files.folders if name.rpartition("/")[0] == above]
-        yield from (place / name for name in inside_above if name.rpartition("/")[2].lower() in OTHER_SPLITS)
+    try:
+        found = layout.of([member.name for member in taken.members], taken.folders)
+    except DataError:  # splits, but none to train on
+        return
+    parts = found.base.rstrip("/").split("/")
+    for depth in reversed(range(len(parts))):
+        above = "/".join(parts[:depth])
+        beside = [name.rpartition("/")[2] for name in files.folders if name.rpartition("/")[0] == above]
+        held = splits.held_out(beside, parts[depth])
+        yield from (place / "/".join(filter(None, (above, name))) for name in held)

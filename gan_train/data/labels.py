@@ -2,183 +2,346 @@
 
 from __future__ import annotations
 
-import csv
+import dataclasses
 import io
-import json
-import unicodedata
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from pathlib import PurePosixPath
-from typing import Any, Final
+import re
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 from gan_infer.errors import DataError
+from gan_train.data.finder import Finder, Found
 from gan_train.data.listing import examples, shown
+from gan_train.data.tables import EXPECTED, Table, cell
 
 # Found where they lie, without being named: Hugging Face's image folders, and StyleGAN's data sets.
 FOUND_BY_NAME: Final = ("metadata.csv", "metadata.jsonl", "dataset.json")
-MAX_BYTES: Final = 512 * 1024**2
 FILE_COLUMNS: Final = ("file_name", "file", "filename", "path", "image")
 LABEL_COLUMNS: Final = ("label", "labels", "class", "category", "class_name")
+# Known where a table was asked for: a found one may mean something else by them.
+MORE_FILE_COLUMNS: Final = (
+    *("image_path", "img_path", "file_path", "filepath", "image_name", "img_name", "image_file", "image_id"),
+    *("img", "img_id", "id", "photo", "picture", "name", "images", "files", "url", "image_url"),
+)
+MORE_LABEL_COLUMNS: Final = (
+    *("target", "class_id", "label_name", "label_id", "category_id", "category_name", "classname", "classes"),
+    *("y", "species", "breed", "tag", "diagnosis", "emotion", "digit", "type"),
+)
+
+# What tables write for nothing, as pandas reads them.
+_NOTHING: Final = frozenset(
+    {
+        *(
+            "#N/A",
+            "#N/A N/A",
+            "#NA",
+            "-1.#IND",
+            "-1.#QNAN",
+            "-NaN",
+            "-nan",
+            "1.#IND",
+            "1.#QNAN",
+            "<NA>",
+            "N/A",
+        ),
+        *("NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+    }
+)
+_NUMBER: Final = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?")
+_WHOLE_AS_FRACTION: Final = re.compile(r"(-?[0-9]+)\.0*")
+_MANY: Final = 10
+_MANY_WHOLE: Final = 30
 
 Pairs = list[tuple[str, str]]
+Knows = Callable[[str], bool]
 
 
 class OtherTableError(DataError):
     """It is a table of something else than labels."""
 
 
-def parse(content: bytes, name: str) -> Pairs:
-    """Read a table of (file name, label) from its content; a file without a label has "".
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """The columns that were asked for, by name or by number from 1; "" to find them."""
 
-    A CSV (comma, semicolon or tab) has a file column and a label column, named in its first line
+    file: str = ""
+    label: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Choice:
+    file: int | str
+    label: int | str
+    has_header: bool
+    notes: tuple[str, ...] = ()
+
+
+def parse(content: bytes, name: str) -> Pairs:
+    """Read a table of (file name, label) from its content; see `pairs`."""
+    return list(pairs(Table(io.BytesIO(content), name), Columns(), lambda file: False, asked_for=False)[0])
+
+
+def pairs(
+    table: Table, columns: Columns, knows: Knows, asked_for: bool
+) -> tuple[Iterator[tuple[str, str]], tuple[str, ...]]:
+    """Give the (file name, label) of each row, "" for no label, and notes on the columns.
+
+    A CSV (comma, semicolon, tab or bar) has a file column and a label column, named in its first line
     by one of FILE_COLUMNS and of LABEL_COLUMNS; without such a line it has these two columns.
     JSON is {"labels": [[file, label], ...]}, {file: label, ...} or a list of objects with the
     columns; JSON lines is one such object a line.
 
     Args:
-        name: of the table, for messages; its ending tells the kind.
+        columns: those that were asked for.
+        knows: tells whether a text names a picture that there is.
+        asked_for: whether a person named the table: then more columns are known, and guessed at.
 
     Raises:
         OtherTableError: it is a table of something else.
-        DataError: it cannot be read as such.
+        DataError: it cannot be read as such; so may the iterator.
     """
-    try:
-        text = content.decode("utf-8-sig")
-        if name.lower().endswith(".jsonl"):
-            return _of_objects([json.loads(line) for line in text.splitlines() if line.strip()], name)
-        if name.lower().endswith(".json"):
-            return _of_json(json.loads(text), name)
-        return _of_csv(text, name)
-    except (ValueError, RecursionError, csv.Error) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{shown(name)} cannot be read as a table of labels: {reason}; {_EXPECTED}") from None
+    if not table.sample and (table.is_csv or not table.name.lower().endswith(".json")):
+        raise DataError(f"{shown(table.name)} is empty; {EXPECTED}")
+    if not table.columns:
+        return ((str(row[0]), str(row[1])) for row in table.rows if not isinstance(row, Mapping)), ()
+    chosen = _choose(table, columns, knows, asked_for)
+    return _cells(table, chosen), chosen.notes
 
 
-_EXPECTED: Final = "expected a CSV or JSON file with a file name and a label a picture, in UTF-8"
+def _cells(table: Table, chosen: _Choice) -> Iterator[tuple[str, str]]:
+    rows = iter(table.rows)
+    if chosen.has_header:
+        next(rows)
+    for number, row in enumerate(rows, 1):
+        try:
+            yield cell(row, chosen.file, table.name), cell(row, chosen.label, table.name)
+        except IndexError:
+            raise DataError(
+                f"{shown(table.name)} has a row with too few columns (row {number} of its data)"
+            ) from None
+        except KeyError:
+            raise _lacks(table.name, [str(key) for key in row]) from None
 
 
-def _of_csv(text: str, name: str) -> Pairs:
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = max(",;\t", key=first.count)
-    rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(row)]
-    if not rows:
-        raise DataError(f"{shown(name)} is empty; {_EXPECTED}")
-    header = [cell.strip().lower() for cell in rows[0]]
-    file = next((header.index(column) for column in FILE_COLUMNS if column in header), None)
-    label = next((header.index(column) for column in LABEL_COLUMNS if column in header), None)
-    if file is None and label is None and len(header) == 2:
-        file, label = 0, 1
-    elif file is None or label is None:
-        raise _lacks(name, header)
-    else:
-        rows = rows[1:]
-    if short := [number for number, row in enumerate(rows, 1) if len(row) <= max(file, label)]:
-        raise DataError(f"{shown(name)} has a row with too few columns (row {short[0]} of its data)")
-    return [(row[file].strip(), row[label].strip()) for row in rows]
+def _choose(table: Table, columns: Columns, knows: Knows, asked_for: bool) -> _Choice:
+    """Settle which columns hold the file and the label."""
+    hits = [sum(map(knows, _column(table, at))) for at in range(len(table.columns))]
+    more = asked_for or bool(columns.file or columns.label)
+    file, file_named = _named(table, columns.file, FILE_COLUMNS, MORE_FILE_COLUMNS if more else ())
+    label, label_named = _named(table, columns.label, LABEL_COLUMNS, MORE_LABEL_COLUMNS if more else ())
+    notes = []
+    if not columns.file and any(hits) and (file is None or not hits[file]):
+        better = [at for at, count in enumerate(hits) if count == max(hits) and at != label]
+        if len(better) == 1 and (more or (file is None and label is None and len(hits) == 2)):
+            file, file_named = better[0], False
+    if label is None and len(hits) == 2 and table.is_csv and file is None:
+        file = 0
+    rest = [at for at in range(len(hits)) if at != file]
+    if label is None and file is not None and len(rest) == 1 and (asked_for or not file_named):
+        label = rest[0]
+    if file is None or label is None or file == label:
+        raise _lacks(table.name, table.columns)
+    first = table.sample[0]
+    has_header = table.is_csv and (
+        file_named or label_named or (any(hits) and not knows(cell(first, file, table.name)))
+    )
+    usual = file_named and label_named and _is_usual(table.columns[file], table.columns[label])
+    if has_header and not usual:
+        notes.append(
+            f"its columns {shown(table.columns[file])!r} and {shown(table.columns[label])!r} are taken"
+        )
+    others = [at for at in rest if at != label and _tidy(table.columns[at]) in LABEL_COLUMNS]
+    if has_header and others and not columns.label:
+        named = shown(table.columns[others[0]])
+        notes.append(
+            f"of its columns {shown(table.columns[label])!r} is learnt (--column label={named} learns that)"
+        )
+    if table.is_csv:
+        return _Choice(file, label, has_header, tuple(notes))
+    return _Choice(table.columns[file], table.columns[label], False, tuple(notes))
 
 
-def _of_json(tree: object, name: str) -> Pairs:
-    if isinstance(tree, dict) and "labels" in tree:
-        tree = tree["labels"]
-        if tree is None:  # how StyleGAN's tools say that there are no classes
-            return []
-        if isinstance(tree, list) and all(isinstance(row, list) and len(row) == 2 for row in tree):
-            return [(_text(row[0], name), _text(row[1], name)) for row in tree]
-    if isinstance(tree, dict):
-        return [(file, _text(label, name)) for file, label in tree.items()]
-    if isinstance(tree, list):
-        return _of_objects(tree, name)
-    raise DataError(f"{shown(name)} holds no table of labels; {_EXPECTED}")
+def _is_usual(file: str, label: str) -> bool:
+    return _tidy(file) in FILE_COLUMNS and _tidy(label) in LABEL_COLUMNS
 
 
-def _of_objects(rows: Sequence[object], name: str) -> Pairs:
-    pairs: Pairs = []
-    for row in rows:
-        if not isinstance(row, dict):
-            raise DataError(f"{shown(name)} holds {shown(repr(row)[:50])} in place of an object; {_EXPECTED}")
-        file = next((column for column in FILE_COLUMNS if column in row), None)
-        label = next((column for column in LABEL_COLUMNS if column in row), None)
-        if file is None or label is None:
-            raise _lacks(name, list(map(str, row)))
-        pairs.append((_text(row[file], name), _text(row[label], name)))
-    if not pairs:
-        raise DataError(f"{shown(name)} is empty; {_EXPECTED}")
-    return pairs
+def _column(table: Table, at: int) -> Iterator[str]:
+    """Give what a column holds in the first rows, as far as it is text."""
+    for row in table.sample:
+        value = row.get(table.columns[at]) if isinstance(row, Mapping) else (row[at] if at < len(row) else "")
+        if isinstance(value, (str, int)) and value != "":
+            yield str(value)
+
+
+def _named(table: Table, wanted: str, usual: Sequence[str], more: Sequence[str]) -> tuple[int | None, bool]:
+    """Give the place of a column, None for none, and whether its name says so.
+
+    Raises:
+        DataError: there is no column that was asked for.
+    """
+    names = [_tidy(name) for name in table.columns]
+    if not wanted:
+        found = next((names.index(name) for name in (*usual, *more) if name in names), None)
+        return found, found is not None
+    for known, sought in ((table.columns, wanted), (names, _tidy(wanted))):
+        if sought in known:
+            return list(known).index(sought), True
+    if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(names):
+        return int(wanted) - 1, False
+    raise DataError(
+        f"{shown(table.name)} has no column {shown(wanted)!r}; its columns are {examples(table.columns, 20)}"
+    )
+
+
+def _tidy(name: str) -> str:
+    return re.sub(r"[\s\-.]+", "_", name.strip().strip("\"'").lower())
 
 
 def _lacks(name: str, columns: Sequence[str]) -> OtherTableError:
     return OtherTableError(
-        f"{shown(name)} has columns {examples(columns)}; expected one of {', '.join(FILE_COLUMNS)} "
-        f"and one of {', '.join(LABEL_COLUMNS)}"
+        f"{shown(name)} has columns {examples(columns, 12)}; expected one of {', '.join(FILE_COLUMNS)} "
+        f"and one of {', '.join(LABEL_COLUMNS)}, or --column file=NAME --column label=NAME"
     )
 
 
-def _text(value: Any, name: str) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, (str, int)) and not isinstance(value, bool):
-        return str(value).strip()
-    raise DataError(f"{shown(name)} has {shown(repr(value)[:50])} where a text or whole number is expected")
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Given:
+    """What a table gives a picture."""
+
+    label: str
+    found: Found
+    file: str
 
 
-def assign(pairs: Pairs, table: str, names: Sequence[str], known: Sequence[str]) -> tuple[list[str], str]:
+class _Matches:
+    """What a table's rows gave to pictures, and what was left."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self.given: dict[str, _Given] = {}
+        self.doubtful: dict[str, dict[str, _Given]] = {}
+        self.nothing: Counter[str] = Counter()
+        self.missing = 0
+        self.missed: list[str] = []
+
+    def add(self, file: str, label: str, found: Found | None) -> None:
+        """Take in a row and the picture that was found for it."""
+        if found is None:
+            self.miss(file)
+            return
+        if not label or label in _NOTHING:
+            self.nothing[label] += 1
+            label = ""
+        taken = self.doubtful.setdefault(found.split, {}) if found.split else self.given
+        before = taken.get(found.name)
+        new = _Given(sys.intern(label), found, file)
+        if before is None or found.rank < before.found.rank:
+            taken[found.name] = new
+        elif before.label != label and found.rank == before.found.rank:
+            raise DataError(self._two_labels(before, new))
+        elif before.label != label:
+            self.miss(file)
+
+    def miss(self, file: str) -> None:
+        """Take in a row that names no picture."""
+        self.missing += 1
+        if len(self.missed) < 4:
+            self.missed.append(file)
+
+    def settle(self) -> None:
+        """Take what was found under another split's folder only where the table knows no other."""
+        if not self.given and len(self.doubtful) == 1:
+            (self.given,) = self.doubtful.values()
+            return
+        for given in self.doubtful.values():
+            for each in given.values():
+                self.miss(each.file)
+
+    def how(self) -> str:
+        """Say how rows were matched, where more was done than to compare names."""
+        counts = Counter(given.found.how for given in self.given.values() if given.found.rank)
+        told = [f"{count:,} pictures are found {how}" for how, count in counts.most_common(3)]
+        more = sum(counts.values()) - sum(count for _, count in counts.most_common(3))
+        told += [f"{more:,} in other ways"] if more else []
+        return ", ".join(told)
+
+    def _two_labels(self, one: _Given, other: _Given) -> str:
+        both = f"{shown(one.label)!r} and {shown(other.label)!r}"
+        by = f" (by {shown(one.file)} and {shown(other.file)})" if one.found.rank else ""
+        named = f"{shown(self._table)} gives {shown(one.found.name)} two labels"
+        return f"{named}, {both}{by}; expected one a picture"
+
+
+def assign(
+    rows: Iterable[tuple[str, str]], table: str, names: Sequence[str], known: Finder | Sequence[str]
+) -> tuple[list[str], str]:
     """Give each name the label that a table has for it, "" for none, and a note ("" for none).
 
     Args:
-        table: the table's place in the source; its file names are taken from its folder, else
-            from the root, else in whatever folder where only one picture has such a name.
+        rows: of the table, as (file, label).
+        table: the table's place in the source.
         names: of the pictures to label.
-        known: the names of all pictures there are, so that files of another split do not count
-            as missing.
+        known: finds a picture by what the table calls it, among all pictures there are, so that files
+            of another split do not count as missing; or the names of all of them.
 
     Raises:
         DataError: two labels for one picture, or fewer than half of the pictures have one.
     """
-    find = _Finder(known, table)
-    labels: dict[str, str] = {}
-    missing = []
-    for file, label in pairs:
-        found = find(file)
-        if found is None:
-            missing.append(file)
-        elif labels.setdefault(found, label) != label:
-            both = f"{shown(labels[found])!r} and {shown(label)!r}"
-            raise DataError(f"{shown(table)} gives {shown(found)} two labels, {both}; expected one a picture")
-    given = [labels.get(name, "") for name in names]
+    matches = _Matches(table)
+    find = known if isinstance(known, Finder) else Finder(known, table)
+    for file, label in rows:
+        matches.add(file, label, find(file))
+    matches.settle()
+    given = [matches.given[name].label if name in matches.given else "" for name in names]
     without = [name for name, label in zip(names, given, strict=True) if not label]
+    nothing = ", ".join(f"{count:,} {word or 'empty'}" for word, count in matches.nothing.most_common(4))
     if 2 * len(without) > len(names):
-        asked = f"; it names {examples(missing, 3)}, not there" if missing else ""
+        asked = f"; it names {examples(matches.missed, 3)}, not there" if matches.missing else ""
+        asked += f"; of its labels {nothing} are none" if nothing else ""
         raise DataError(
             f"{shown(table)} labels only {len(names) - len(without):,} of {len(names):,} pictures, "
-            f"not {examples(without, 3)}{asked}; give the table of these pictures with --labels, or remove it"
+            f"not {examples(without, 3)}{asked}; give the table of these pictures with --labels "
+            "(and its column of file names with --column file=NAME), or remove it"
         )
-    notes = []
+    notes = [matches.how()]
     if without:
-        notes.append(f"{len(without):,} pictures without a label are left out ({examples(without, 3)})")
-    if missing:
-        notes.append(f"{len(missing):,} files that it names are not there ({examples(missing, 3)})")
+        none = f"; of its labels {nothing}" if nothing else ""
+        notes.append(f"{len(without):,} pictures without a label are left out ({examples(without, 3)}{none})")
+    if matches.missing:
+        count = matches.missing
+        notes.append(f"{count:,} files that it names are not there ({examples(matches.missed[:3], 3)})")
+    given, told = _numbers_alike(given)
+    notes = [note for note in (*notes, told, _no_classes([label for label in given if label])) if note]
     return given, f"by {shown(table)}, {'; '.join(notes)}" if notes else ""
 
 
-class _Finder:
-    """Finds the picture that a table means by a file name."""
-
-    def __init__(self, known: Sequence[str], table: str) -> None:
-        self._exact = {_composed(name): name for name in known}
-        self._folder = _composed(table).rpartition("/")[0]
-        by_last: Mapping[str, list[str]] = defaultdict(list)
-        for name in known:
-            by_last[_composed(name).rpartition("/")[2]].append(name)
-        self._last = {last: names[0] for last, names in by_last.items() if len(names) == 1}
-
-    def __call__(self, file: str) -> str | None:
-        tidy = _composed(str(PurePosixPath(file.replace("\\", "/"))))
-        below = f"{self._folder}/{tidy}" if self._folder else tidy
-        # A name without a folder alone: with one, it may well mean a picture that is not there.
-        return self._exact.get(below) or self._exact.get(tidy) or self._last.get(tidy)
+def _numbers_alike(given: list[str]) -> tuple[list[str], str]:
+    """Write 1.0 as 1 where all labels are numbers: they are one class."""
+    known = {label for label in given if label}
+    changed = {label: found[1] for label in known if (found := _WHOLE_AS_FRACTION.fullmatch(label))}
+    if not changed or not all(map(_NUMBER.fullmatch, known)):
+        return given, ""
+    first = min(changed)
+    return [
+        changed.get(label, label) for label in given
+    ], f"labels such as {first} are read as {changed[first]}"
 
 
-def _composed(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+def _no_classes(given: Sequence[str]) -> str:
+    """Say that labels look like something else than classes; "" where they do not."""
+    known = set(given)
+    numeric = all(map(_NUMBER.fullmatch, known))
+    whole = numeric and all(label.lstrip("+-").isdigit() for label in known)
+    if numeric and not whole and len(known) > _MANY:
+        what = "numbers with fractions"
+    elif whole and len(known) >= _MANY_WHOLE and len(given) < 20 * len(known):
+        what = "numbers with few pictures each"
+    elif len(known) > _MANY and 2 * len(known) > len(given):
+        what = "different for most pictures"
+    else:
+        return ""
+    return (
+        f"its {len(known):,} labels are {what}, as measures and names are rather than classes "
+        "(--column label=NAME takes another column)"
+    )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
+from gan_infer.errors import DataError
+from gan_train.data import splits
 from gan_train.data.listing import examples, shown
 
-TRAIN: Final = frozenset({"train", "training"})
-OTHER_SPLITS: Final = frozenset({"test", "testing", "val", "valid", "validation", "dev", "eval"})
+_AS_CLASSES: Final = "--split none takes these folders as classes"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,47 +24,148 @@ class Layout:
         classes: the subfolder of `base` that each lies in ("" for none), or None where all lie
             in `base` itself.
         notes: what was left out, and why.
+        left_out: folders below the classes that are of another split, such as cats/test.
     """
 
     chosen: tuple[int, ...]
     base: str
     classes: tuple[str, ...] | None
     notes: tuple[str, ...]
+    left_out: frozenset[str] = frozenset()
 
     @property
     def beside(self) -> int:
         """How many pictures lie beside subfolders with pictures."""
         return sum(not name for name in self.classes or ())
 
+    def holds(self, name: str) -> bool:
+        """Tell whether a file lies where the chosen pictures do."""
+        return name.startswith(self.base) and _second(name, self.base) not in self.left_out
 
-def of(names: Sequence[str], folders: Sequence[str]) -> Layout:
+
+def of(names: Sequence[str], folders: Sequence[str], place: str = "", find_splits: bool = True) -> Layout:
     """Find the folder that holds the pictures, by itself or in one subfolder a class.
 
-    Folders that only hold one other are gone through. Where there is a train folder beside test or
-    validation folders alone, it is taken.
+    Folders that only hold one other are gone through. Where there is a train folder beside those of
+    test or validation, it is taken; of images beside their masks or labels, the images.
+
+    Args:
+        place: of the source, for messages.
+        find_splits: False takes folders as classes, whatever they are called.
+
+    Raises:
+        DataError: there are splits, and none of them is the one to train on.
     """
     chosen, base, notes = tuple(range(len(names))), "", list[str]()
     while True:
-        tops = [names[place][len(base) :].partition("/") for place in chosen]
+        tops = [names[at][len(base) :].partition("/") for at in chosen]
         found = {top if slash else "" for top, slash, _ in tops}
         if len(found) == 1 and "" not in found:
             base += f"{found.pop()}/"
             continue
-        train = [top for top in found if top.lower() in TRAIN]
-        if len(train) == 1 and all(top.lower() in OTHER_SPLITS for top in found - set(train)):
-            left = [top for top, _, _ in tops if top != train[0]]
-            chosen = tuple(place for place, (top, _, _) in zip(chosen, tops, strict=True) if top == train[0])
-            notes.append(
-                f"of the splits {examples(sorted(found))} the {len(chosen):,} pictures of "
-                f"{shown(base + train[0])} are taken, {len(left):,} left out; name another to train on that"
-            )
-            base += f"{train[0]}/"
-            continue
-        break
+        take = _pick(found, base, place) if find_splits else ""
+        if not take:
+            break
+        kept = tuple(at for at, (top, slash, _) in zip(chosen, tops, strict=True) if slash and top == take)
+        what = "splits" if splits.part(take) else "folders"
+        notes.append(
+            f"of the {what} {examples(sorted(found - {''}))} the {len(kept):,} pictures of "
+            f"{shown(base + take)} are taken, {len(chosen) - len(kept):,} left out; "
+            f"name another to train on that ({_AS_CLASSES})"
+        )
+        chosen, base = kept, f"{base}{take}/"
+    if find_splits and (told := splits.named_in_files(names[at] for at in chosen)):
+        notes.append(told)
     if found <= {""}:
         return Layout(chosen, base, None, tuple(notes))
-    notes += _oddities(found - {""}, base, folders)
-    return Layout(chosen, base, tuple(top if slash else "" for top, slash, _ in tops), tuple(notes))
+    left_out: frozenset[str] = frozenset()
+    if find_splits:
+        chosen, left_out, told = _splits_in_classes(names, chosen, base)
+        notes += [told] if told else []
+    classes = tuple(_top(names[at], base) for at in chosen)
+    notes += _oddities(set(classes) - {""}, base, folders)
+    if find_splits and (told := _pairs([names[at][len(base) :] for at in chosen])):
+        notes.append(told)
+    return Layout(chosen, base, classes, tuple(notes), left_out)
+
+
+def _top(name: str, base: str) -> str:
+    top, slash, _ = name[len(base) :].partition("/")
+    return top if slash else ""
+
+
+def _second(name: str, base: str) -> str:
+    """Return the first two folders below `base` that a file lies in."""
+    return "/".join(name[len(base) :].split("/")[:-1][:2])
+
+
+def _pick(found: set[str], base: str, place: str) -> str:
+    """Return the one of several folders that alone is learnt, "" where they are classes.
+
+    Raises:
+        DataError: none of them can be told to be.
+    """
+    seen = splits.of(found)
+    seen = seen if seen.take or seen.why else splits.images_among(found)
+    if seen.why:
+        above = "/".join(filter(None, (place, shown(base).rstrip("/"))))
+        names = sorted(found - {""})
+        known = {name: part.kind for name in names if (part := splits.part(name))}
+        one = next((name for name in names if known.get(name) == splits.TRAIN), names[0])
+        raise DataError(
+            f"{above} {seen.why}; name the one to train on, such as {above}/{shown(one)} ({_AS_CLASSES})"
+        )
+    return seen.take
+
+
+def _splits_in_classes(
+    names: Sequence[str], chosen: tuple[int, ...], base: str
+) -> tuple[tuple[int, ...], frozenset[str], str]:
+    """Leave out the test pictures of classes that each have their own splits (cats/train, cats/test)."""
+    inner: dict[str, set[str]] = defaultdict(set)
+    for at in chosen:
+        parts = names[at][len(base) :].split("/")
+        inner[parts[0] if len(parts) > 1 else ""].add(parts[1] if len(parts) > 2 else "")
+    if "" in inner:
+        return chosen, frozenset(), ""
+    taken = {}
+    for name, found in inner.items():
+        if "" in found:
+            return chosen, frozenset(), ""
+        lone = next(iter(found)) if len(found) == 1 else ""
+        known = splits.part(lone) if lone else None
+        taken[name] = lone if known and known.kind == splits.TRAIN else splits.of(found).take
+        if not taken[name]:
+            return chosen, frozenset(), ""
+    left_out = frozenset(
+        f"{name}/{other}" for name, found in inner.items() for other in found - {taken[name]}
+    )
+    kept = tuple(at for at in chosen if _second(names[at], base) not in left_out)
+    if len(kept) == len(chosen):
+        return chosen, frozenset(), ""
+    every, train = sorted(set().union(*inner.values())), sorted(set(taken.values()))
+    told = (
+        f"of the splits in each class ({examples(every)}) the {len(kept):,} pictures of {examples(train)} "
+        f"are taken, {len(chosen) - len(kept):,} left out ({_AS_CLASSES})"
+    )
+    return kept, left_out, told
+
+
+def _pairs(names: Sequence[str]) -> str:
+    """Say that classes look like the two sides of pairs: folders with the same names in each."""
+    inside: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        top, _, rest = name.partition("/")
+        inside[top].append(rest.rpartition(".")[0])
+    tops = sorted(inside)
+    if len(tops) < 2 or not splits.are_pair_names(tops) or len({len(each) for each in inside.values()}) > 1:
+        return ""
+    if len({frozenset(each) for each in inside.values()}) > 1:
+        return ""
+    return (
+        f"the folders {examples(tops)} hold pictures of the same names, as pairs do; they are learnt as "
+        f"classes (name one of them, such as {shown(tops[0])}, to learn it alone)"
+    )
 
 
 def _oddities(classes: set[str], base: str, folders: Sequence[str]) -> list[str]:

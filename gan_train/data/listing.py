@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +23,25 @@ from PIL import Image
 # Called with (pictures done, pictures in all).
 Progress = Callable[[int, int], None]
 
+UNREAD: Final = (".heic", ".heif", ".avif", ".jxl", ".jp2")
 SUFFIXES: Final = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
     *(".ppm", ".pgm", ".pbm", ".pnm"),
     # Pictures too, of kinds that are not read: to pass them over in silence would lose them.
-    *(".heic", ".heif", ".avif", ".jxl", ".jp2"),
+    *UNREAD,
 )
+_UNREAD: Final = (
+    (4, b"ftyphe", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypmsf1", "HEIC"),
+    (4, b"ftypavi", "AVIF"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL \r\n", "JPEG XL"),
+    (4, b"jP  \r\n", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+)
+# Plain enough to be meant as one; longer ones are identifiers.
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _BEGINNINGS: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 
 
@@ -48,12 +63,14 @@ class Files:
         place: of the folder or archive on disk.
         stamp: of the archive, as of a member.
         members: the pictures.
-        others: names of the files that are none, and of nothing hidden.
+        others: names of the files that are none, and are not `left_behind`.
         folders: names of all folders.
         bad: of the members that cannot be used whatever they hold, the reason, as `Listing.bad`.
         open: from a member's name to an opened picture; raises DataError as `decode.opened`.
-        read: from a file's name and a limit in bytes to its content; raises DataError.
+        stream: from a file's name to its content, opened; raises DataError that names it.
         inside: the folder of the archive that alone was asked for, "" for all of it.
+        left_behind: files, and folders (ending in "/"), that systems leave behind; nothing of them is read.
+        notes: what a person should know of how the files were found.
     """
 
     kind: str
@@ -64,8 +81,10 @@ class Files:
     folders: Sequence[str]
     bad: Mapping[str, str]
     open: Callable[[str], AbstractContextManager[Image.Image]]
-    read: Callable[[str, int], bytes]
+    stream: Callable[[str], AbstractContextManager[BinaryIO]]
     inside: str = ""
+    left_behind: Sequence[str] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +104,8 @@ class Listing:
         class_names: in the order of the labels.
         notes: what a person should know of the choice that was made.
         passed_over: files of the source that are no pictures.
+        left_behind: files and folders that systems leave behind, see `Files`.
+        remarks: what a person should know of the files that are not learnt.
         licence: of the data, "" where it is not known.
         array: uint8 [n, h, w, c] where the source holds pixels ready to use.
     """
@@ -100,6 +121,8 @@ class Listing:
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     licence: str = ""
     array: npt.NDArray[np.uint8] | None = None
 
@@ -112,9 +135,13 @@ def is_picture(name: str, beginning: Callable[[], bytes]) -> bool:
     return first.startswith(_BEGINNINGS) or (first[:4] == b"RIFF" and first[8:12] == b"WEBP")
 
 
-def is_hidden(name: str) -> bool:
-    """Tell whether a file or folder is one that systems leave behind and people do not see."""
-    return name.startswith(".") or name in {"__MACOSX", "Thumbs.db", "desktop.ini"}
+def unread(name: str, beginning: Callable[[], bytes]) -> str:
+    """Return why a picture of a known kind cannot be read, "" where its ending and bytes do not say so."""
+    if not name.lower().endswith(UNREAD):
+        return ""
+    first = beginning()
+    kind = next((kind for at, magic, kind in _UNREAD if first[at:].startswith(magic)), "")
+    return f"is no picture of a known format, but {kind}; convert it to PNG or JPEG" if kind else ""
 
 
 def order(name: str) -> tuple[tuple[bool, str], ...]:
@@ -143,11 +170,11 @@ def examples(names: Sequence[str], most: int = 5) -> str:
 
 
 def encode(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Give one number a label, and the names of the numbers: sorted as whole numbers where all are such."""
+    """Give one number a label, and the names of the numbers: sorted as numbers where all are such."""
     names = [class_name(label) for label in labels]
     known = set(names)
-    whole = all(name.isascii() and name.removeprefix("-").isdigit() and len(name) < 19 for name in known)
-    ordered = sorted(known, key=(lambda name: (int(name), name)) if whole else (lambda name: (0, name)))
+    numeric = all(_NUMBER.fullmatch(name) for name in known)
+    ordered = sorted(known, key=(lambda name: (Decimal(name), name)) if numeric else (lambda name: (0, name)))
     numbers = {name: number for number, name in enumerate(ordered)}
     return np.array([numbers[name] for name in names], np.int64), tuple(ordered)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
@@ -14,20 +16,32 @@ import numpy.typing as npt
 
 from gan_infer.decode import plain
 from gan_infer.errors import DataError
-from gan_train.data import cache
-from gan_train.data.listing import encode
+from gan_train.data import cache, splits, tensors
+from gan_train.data.listing import examples, shown
+from gan_train.data.tensors import EXPECTED
 
 IMAGE_KEYS: Final = ("images", "x", "x_train", "arr_0")
 LABEL_KEYS: Final = ("labels", "y", "y_train", "arr_1")
-NAME_KEYS: Final = ("class_names", "classes")
+NAME_KEYS: Final = ("class_names", "classes", "label_names", "target_names")
+# In any case, where none of the names above is there.
+_MORE_IMAGE_KEYS: Final = (
+    *("images", "x", "x_train", "train_images", "images_train", "train_x", "xtrain", "train_data", "data"),
+    *("image", "imgs", "img", "pictures", "photos"),
+)
+_MORE_LABEL_KEYS: Final = ("labels", "y", "label", "target", "targets", "class", "category")
+# From the name of pictures to the name of their labels.
+_PARTNERS: Final = (
+    *(("images", "labels"), ("image", "label"), ("imgs", "labels"), ("img", "label"), ("x", "y")),
+    *(("data", "labels"), ("data", "label"), ("data", "targets"), ("data", "target"), ("arr_0", "arr_1")),
+)
 # Larger arrays that are stored without compression stay on disk.
 IN_MEMORY_BYTES: Final = 1024**3
 MAX_PACKED_BYTES: Final = 16 * 1024**3
 _MAX_LABEL_BYTES: Final = 1024**3
-_EXPECTED: Final = "expected `images` uint8 [n, height, width] or [n, height, width, channels]"
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
+_Known = Mapping[str, zipfile.ZipInfo]
 
 
 def holds_arrays(archive: zipfile.ZipFile) -> bool:
@@ -36,30 +50,47 @@ def holds_arrays(archive: zipfile.ZipFile) -> bool:
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
-def read(archive: zipfile.ZipFile, place: Path) -> tuple[Pixels, Labels | None, tuple[str, ...]]:
-    """Give pictures uint8 [n, height, width, channels], labels int64 [n] or None, and class names.
+@dataclasses.dataclass(frozen=True)
+class Arrays:
+    """What an .npz file holds.
+
+    Attributes:
+        images: uint8 [n, height, width, channels].
+        labels: int64 [n], or None.
+        class_names: in the order of the labels.
+        notes: how arrays were chosen and changed.
+    """
+
+    images: Pixels
+    labels: Labels | None
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def read(archive: zipfile.ZipFile, place: Path, key: str = "") -> Arrays:
+    """Read the pictures and labels of an .npz file.
+
+    Args:
+        key: of the pictures, "" to find it.
 
     Raises:
         DataError: an array is missing, damaged, or of a wrong type or shape; says which.
     """
     known = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-    image_key = next((key for key in IMAGE_KEYS if key in known), None)
-    if image_key is None:
-        raise DataError(f"{place} holds {', '.join(sorted(known)[:5])}; {_EXPECTED}")
+    if key and key not in known:
+        arrays = examples(sorted(known))
+        raise DataError(f"{place} holds no folder {shown(key)}; its folders are: none, its arrays: {arrays}")
     try:
-        images = _array(archive, known[image_key], place)
-        images = images[..., None] if images.ndim == 3 else images
-        fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[3] in (1, 3, 4)
-        if not fits or not math.prod(images.shape[1:]):
-            raise DataError(
-                f"`{image_key}` is {images.dtype} {list(images.shape)}; {_EXPECTED}, channels being 1, 3 or 4"
-            )
-        label_key = next((key for key in LABEL_KEYS if key in known), None)
+        image_key, notes = (key, []) if key else _image_key(archive, known, place)
+        images, told = tensors.pictures(_array(archive, known[image_key], place), image_key)
+        notes += told
+        label_key = _label_key(archive, known, image_key, len(images), notes)
         if label_key is None:
-            return images, None, ()
+            return Arrays(images, None, (), tuple(notes))
         values = _small(archive, known[label_key])
-        names = next((_small(archive, known[key]) for key in NAME_KEYS if key in known), None)
-        return images, *_classes(values, len(images), label_key, names)
+        names = next((_small(archive, known[each]) for each in NAME_KEYS if each in known), None)
+        labels, class_names = tensors.classes(values, len(images), label_key, names, notes)
+        return Arrays(images, labels, class_names, tuple(notes))
     except DataError as error:
         raise DataError(f"{place}: {error}") from None
     # Foreign bytes: a broken archive or header raises errors of many classes.
@@ -67,7 +98,77 @@ def read(archive: zipfile.ZipFile, place: Path) -> tuple[Pixels, Labels | None, 
         raise DataError(f"{place} is damaged: {plain(error)}; save it again with numpy.savez") from None
 
 
-def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> Pixels:
+def _image_key(archive: zipfile.ZipFile, known: _Known, place: Path) -> tuple[str, list[str]]:
+    """Choose the array of pictures: by its usual names, else the one that has a shape of pictures."""
+    lower = {name.lower(): name for name in reversed(list(known))}
+    usual = [name for name in IMAGE_KEYS if name in known]
+    usual += [lower[name] for name in _MORE_IMAGE_KEYS if name in lower and lower[name] not in usual]
+    shapes = {name: shape for name, info in known.items() if (shape := _shape(archive, info))}
+    like = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
+    if usual:
+        chosen = usual[0]
+    else:
+        train = [name for name in like if (part := splits.part(name)) and part.kind == splits.TRAIN]
+        if len(like) != 1 and len(train) != 1:
+            told = ", ".join(f"{shown(name)} {list(shapes.get(name, ()))}" for name in list(known)[:8])
+            example = f"; name one, such as {place}/{shown(like[0])}" if like else ""
+            raise DataError(f"holds {told}; {EXPECTED}{example}")
+        chosen = train[0] if len(train) == 1 else like[0]
+    others = [name for name in like if name != chosen]
+    notes = [] if chosen in IMAGE_KEYS else [f"pictures are read from the array {shown(chosen)}"]
+    if others:
+        notes.append(
+            f"the arrays {examples(others)} are left out; {place}/{shown(others[0])} names the first of them"
+        )
+    return chosen, notes
+
+
+def _label_key(
+    archive: zipfile.ZipFile, known: _Known, image_key: str, count: int, notes: list[str]
+) -> str | None:
+    """Choose the array of labels: by its usual names, else the one with a label a picture."""
+    if image_key in IMAGE_KEYS and (found := next((name for name in LABEL_KEYS if name in known), None)):
+        return found
+    lower = {name.lower(): name for name in reversed(list(known)) if name != image_key}
+    own = image_key.lower()
+    partners = [own.replace(one, other) for one, other in _PARTNERS if one in own]
+    others = [*partners, *_MORE_LABEL_KEYS]
+    found = next((lower[name] for name in others if name in lower), None)
+    if found is None:
+        fits = [name for name, info in known.items() if name != image_key and name not in NAME_KEYS]
+        fits = [name for name in fits if _holds_labels(archive, known[name], count)]
+        found = fits[0] if len(fits) == 1 else None
+        if fits[1:]:
+            notes.append(
+                f"the arrays {examples(fits)} may be labels, and are not used; call one of them labels"
+            )
+    if found is not None:
+        notes.append(f"labels are read from the array {shown(found)}")
+    return found
+
+
+def _holds_labels(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) -> bool:
+    """Tell whether an array of any name holds a class a picture."""
+    shape = _shape(archive, info)
+    if not shape or shape[0] != count or len(shape) > 2 or info.file_size > _MAX_LABEL_BYTES:
+        return False
+    try:
+        labels, names = tensors.classes(_small(archive, info), count, "labels", None, [])
+    except DataError:
+        return False
+    return 2 * len(names) <= len(labels)
+
+
+def _shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
+    """Give an array's shape, () where it cannot be read."""
+    try:
+        with archive.open(info) as stream:
+            return _header(stream, info.filename)[0]
+    except Exception:
+        return ()
+
+
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> npt.NDArray[Any]:
     """Read an array whose header and size in the archive agree; a large one stays on disk if it can."""
     with archive.open(info) as stream:
         shape, fortran, dtype = _header(stream, info.filename)
@@ -94,8 +195,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> Pixe
         if done < size:
             raise DataError(f"{info.filename} is cut short")
         stream.read(1)  # the check of the content comes with its end
-    shaped: Pixels = array.view(dtype).reshape(shape, order="F" if fortran else "C")
-    return shaped
+    return array.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -136,29 +236,3 @@ def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.NDArray[np.ge
     content.seek(0)
     array: npt.NDArray[np.generic] = np.lib.format.read_array(content, allow_pickle=False)
     return array
-
-
-def _classes(
-    values: npt.NDArray[np.generic], count: int, key: str, names: npt.NDArray[np.generic] | None
-) -> tuple[Labels, tuple[str, ...]]:
-    if values.shape == (count, 1):
-        values = values[:, 0]
-    whole = values.dtype.kind in "iu" or (
-        values.dtype.kind == "f"
-        and np.array_equal(values, np.nan_to_num(np.round(values.astype(np.float64))))
-    )
-    if values.shape != (count,) or not (whole or values.dtype.kind == "U"):
-        raise DataError(
-            f"`{key}` is {values.dtype} {list(values.shape)} for {count} pictures; "
-            "expected one whole number or text a picture"
-        )
-    if not whole:
-        return encode([str(value) for value in values])
-    numbers = values.astype(np.int64)
-    if names is not None and names.ndim == 1 and names.dtype.kind == "U" and count:
-        if numbers.min() < 0 or numbers.max() >= len(names):
-            raise DataError(
-                f"`{key}` reaches from {numbers.min()} to {numbers.max()}; {len(names)} class names"
-            )
-        return encode([str(names[number]) for number in numbers])
-    return encode([str(number) for number in numbers])

@@ -29,6 +29,7 @@ class Report:
         bad: from a picture's name to what is wrong with it.
         duplicates: groups of names of pictures that are equal as prepared.
         passed_over: names of files that are no pictures.
+        left_behind: names of files, and of folders (ending in "/"), that systems leave behind.
         notes: what a person should know.
         height, width, channels: of the prepared pictures; 0 where nothing is usable.
         preparation: what is done to the pictures, in a sentence.
@@ -48,6 +49,7 @@ class Report:
     bad: Mapping[str, str] = dataclasses.field(default_factory=dict)
     duplicates: tuple[tuple[str, ...], ...] = ()
     passed_over: tuple[str, ...] = ()
+    left_behind: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     height: int = 0
     width: int = 0
@@ -94,6 +96,7 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
         if gather.as_stored(listing, options) is None:
             notes += filter(None, [gather.size_on_disk(listing, shape)[1]])
         notes += concerns(listing.name, usable, labels, class_names)
+        notes += listing.remarks
     except DataError as error:
         refused = refused or str(error)
     names = [shown(name) for name in listing.names] if bad or groups else []
@@ -109,6 +112,7 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
         bad={names[number]: shown(bad[number]) for number in sorted(bad)},
         duplicates=tuple(tuple(names[number] for number in group) for group in groups),
         passed_over=tuple(map(shown, listing.passed_over)),
+        left_behind=tuple(map(shown, listing.left_behind)),
         notes=tuple(map(shown, notes)),
         height=shape[0],
         width=shape[1],

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +19,8 @@ from PIL import Image
 from gan_infer.decode import plain
 from gan_infer.errors import DataError
 from gan_train.config import DataOptions
-from gan_train.data import archive, folder, idx, labels, layout, npz
+from gan_train.data import archive, encodings, folder, idx, labels, layout, npz, tables, unused
+from gan_train.data.finder import Finder
 from gan_train.data.listing import (
     SUFFIXES,
     Files,
@@ -34,6 +38,7 @@ BUILT_IN: Final = "digits"
 _Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None, tuple[str, ...]]
 
 _WANTED: Final = f"give a folder or zip file of pictures, an .npz or IDX file, or {BUILT_IN!r}"
+_MOST_TABLES: Final = 5
 _IDX_BEGINNINGS: Final = (b"\0\0\x08\3", b"\0\0\x08\4")
 
 
@@ -58,15 +63,23 @@ def opened(options: DataOptions) -> Iterator[Listing]:
         raise DataError(f"{path} is a file and has no folder {shown(inside)}; {_WANTED}")
     if kind == "folder":
         pair = idx.pair_in(path)
-        yield _of_idx(path, *pair, options) if pair else _of_files(folder.read(path), options)
+        yield (
+            _of_idx(path, *pair, options)
+            if pair
+            else _of_files(folder.read(path, options.follow_links), options)
+        )
     elif kind == "idx":
         yield _of_idx(path, *(idx.pair(path) or (path, None)), options)
     else:
         with archive.opened(path) as opened_archive:
-            if not inside and npz.holds_arrays(opened_archive):
-                yield _of_arrays("npz", path, npz.read(opened_archive, path), options, path.stem, (path,))
+            if npz.holds_arrays(opened_archive):
+                found = npz.read(opened_archive, path, inside)
+                arrays = (found.images, found.labels, found.class_names)
+                yield _of_arrays("npz", path, arrays, options, path.stem, (path,), found.notes)
             else:
-                yield _of_files(archive.within(archive.read(opened_archive, path), inside), options)
+                yield _of_files(
+                    archive.within(archive.read(opened_archive, path, _encoding(options)), inside), options
+                )
 
 
 def _kind(path: Path, source: str) -> str:
@@ -79,15 +92,17 @@ def _kind(path: Path, source: str) -> str:
         if not path.is_file():
             raise DataError(f"{path} is neither a file nor a folder; {_WANTED}")
         with path.open("rb") as file:
-            beginning = file.read(4)
+            beginning = file.read(32)
     except (OSError, ValueError) as error:
         raise DataError(f"{shown(source)} cannot be read: {plain(error)}; {_WANTED}") from None
-    if idx.pair(path) or beginning in _IDX_BEGINNINGS:
+    if idx.pair(path) or beginning[:4] in _IDX_BEGINNINGS:
         return "idx"
-    if beginning[:2] == b"PK" or path.suffix.lower() in (".zip", ".npz"):
+    named_so = path.suffix.lower() in (".zip", ".npz")
+    if beginning[:2] == b"PK" or (named_so and not unused.advice_on("", beginning)):
         return "zip"
     what = "a single picture" if path.name.lower().endswith(SUFFIXES) else "a file of no kind that is read"
-    raise DataError(f"{path} is {what}; {_WANTED}")
+    todo = unused.advice_on(path.name, beginning)
+    raise DataError(f"{path} is {what}; {todo or _WANTED}")
 
 
 def _of_idx(place: Path, images: Path, table: Path | None, options: DataOptions) -> Listing:
@@ -106,6 +121,7 @@ def _of_arrays(
     options: DataOptions,
     name: str,
     paths: Sequence[Path],
+    told: Sequence[str] = (),
 ) -> Listing:
     images, numbers, class_names = arrays
     if options.labels:
@@ -130,7 +146,7 @@ def _of_arrays(
         fingerprint=digest.hexdigest()[:32],
         labels=numbers,
         class_names=class_names,
-        notes=tuple(notes),
+        notes=(*told, *notes),
         array=images,
     )
 
@@ -151,11 +167,8 @@ class _Rows(Sequence[str]):
 def _of_files(files: Files, options: DataOptions) -> Listing:
     good = [member.name for member in files.members if member.name not in files.bad]
     if not files.members:
-        raise DataError(
-            f"{files.place} holds no pictures; expected files such as .png or .jpg, "
-            "in it or in a subfolder a class"
-        )
-    found = layout.of(good, files.folders)
+        raise DataError(_nothing(files))
+    found = layout.of(good, files.folders, _place(files), options.split == "auto")
     names = [good[place] for place in found.chosen]
     given, table, notes = _labels(files, found, names, options)
     used: dict[str, str | None] = (
@@ -166,7 +179,7 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
         member
         for member in files.members
         if used.get(member.name, "") != ""
-        or (member.name in files.bad and (not split or member.name.startswith(found.base)))
+        or (member.name in files.bad and (not split or found.holds(member.name)))
     ]
     numbers, class_names = None, tuple[str, ...]()
     if given is not None:
@@ -175,6 +188,7 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
         numbers, class_names = encode([used.get(member.name) or filler for member in members])
         numbers, class_names, more = _more_than_one(numbers, class_names)
         notes += more
+    others = tuple(name for name in files.others if name != table)
     return Listing(
         kind=files.kind,
         place=files.place,
@@ -186,62 +200,145 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
         labels=numbers,
         class_names=class_names,
         notes=(*found.notes, *notes),
-        passed_over=tuple(name for name in files.others if name != table),
+        passed_over=others,
+        left_behind=tuple(files.left_behind),
+        remarks=(
+            *(*files.notes, *_tables_beside(files, found, table, good)),
+            *unused.notes(others, files.left_behind),
+        ),
     )
+
+
+def _place(files: Files) -> str:
+    return "/".join(filter(None, (str(files.place), files.inside)))
+
+
+def _nothing(files: Files) -> str:
+    """Say what a source without pictures holds in place of them."""
+    told = [f"only {unused.kinds(files.others)}"] if files.others else []
+    told += [f"what systems leave behind ({examples(files.left_behind, 3)})"] if files.left_behind else []
+    todo = unused.advice(files.others)
+    return (
+        f"{_place(files)} holds no pictures{', ' if told else ''}{' and '.join(told)}"
+        f"{''.join(f'; {note}' for note in files.notes)}; expected files such as .png or .jpg, "
+        f"in it or in a subfolder a class{f'; {todo}' if todo else ''}"
+    )
+
+
+def _encoding(options: DataOptions) -> str:
+    return encodings.check(options.zip_encoding) if options.zip_encoding else ""
 
 
 def _labels(
     files: Files, found: layout.Layout, names: Sequence[str], options: DataOptions
 ) -> tuple[Sequence[str] | None, str, list[str]]:
     """Give a label a name ("" for none) or None where there are no classes, the table's name, and notes."""
-    table, content, notes = _table(files, found, options)
-    if content is None and found.beside:
+    name, stream, notes = _table(files, found, options)
+    if stream is None and found.beside:
         raise DataError(
-            f"{files.place} holds {found.beside:,} pictures beside subfolders with pictures; "
+            f"{_place(files)} holds {found.beside:,} pictures beside subfolders with pictures; "
             "move them into a subfolder (its name is the class), or all into one folder"
         )
-    if content is None:
+    if stream is None:
+        if options.file_column or options.label_column:
+            raise DataError(
+                f"--column names a column, and {_place(files)} has no table; name it with --labels"
+            )
         return found.classes, "", notes
+    known = [member.name for member in files.members]
     try:
-        pairs = labels.parse(content, table)
+        with stream as opened_table:
+            table = tables.Table(opened_table, name)
+            finder = Finder(known, name, _root(files), found.base)
+            return _by_table(table, finder, names, options, notes)
     except labels.OtherTableError as error:
-        if options.labels or found.beside:
+        if options.labels or options.file_column or options.label_column or found.beside:
             raise
         return found.classes, "", [*notes, f"not used for labels: {error}"]
-    if not pairs:
-        return None, table, [*notes, f"{shown(table)} says that there are no classes"]
-    known = [member.name for member in files.members]
-    given, note = labels.assign(pairs, table, names, known)
+
+
+def _by_table(
+    table: tables.Table,
+    finder: Finder,
+    names: Sequence[str],
+    options: DataOptions,
+    notes: list[str],
+) -> tuple[Sequence[str] | None, str, list[str]]:
+    columns = labels.Columns(options.file_column, options.label_column)
+    rows, told = labels.pairs(table, columns, lambda file: finder(file) is not None, bool(options.labels))
+    first = next(rows, None)
+    if first is None and not table.columns:
+        return None, table.name, [*notes, f"{shown(table.name)} says that there are no classes"]
+    every = rows if first is None else itertools.chain([first], rows)
+    given, note = labels.assign(every, table.name, names, finder)
     if not any(given):  # of no pictures at all
-        return None, table, notes
-    return given, table, [*notes, f"classes are read from {shown(table)}", *([note] if note else [])]
+        return None, table.name, notes
+    read = "; ".join((f"classes are read from {shown(table.name)}", *table.notes, *told))
+    return given, table.name, [*notes, read, *([note] if note else [])]
 
 
-def _table(files: Files, found: layout.Layout, options: DataOptions) -> tuple[str, bytes | None, list[str]]:
+def _root(files: Files) -> str:
+    """Give the path that a table may put before its names."""
+    place = files.place.resolve()
+    return (place if files.kind == "folder" else place.with_suffix("")).as_posix()
+
+
+def _table(
+    files: Files, found: layout.Layout, options: DataOptions
+) -> tuple[str, AbstractContextManager[BinaryIO] | None, list[str]]:
     """Find the table of labels: its name in the source (or on disk), its content or None, and notes."""
     others = set(files.others)
-    above = [found.base]
-    while above[-1]:
-        above.append(above[-1].rstrip("/").rpartition("/")[0])
-        above[-1] += "/" if above[-1] else ""
+    above = _above(found.base)
     if not options.labels:
         inside = [base + name for base in above for name in labels.FOUND_BY_NAME if base + name in others]
         notes = [f"{examples(inside[1:])} not used for labels, {inside[0]} is"] if inside[1:] else []
-        return (inside[0], files.read(inside[0], labels.MAX_BYTES), notes) if inside else ("", None, [])
+        return (inside[0], files.stream(inside[0]), notes) if inside else ("", None, [])
     for base in above:
         if base + options.labels in others:
-            return base + options.labels, files.read(base + options.labels, labels.MAX_BYTES), []
+            return base + options.labels, files.stream(base + options.labels), []
     for path in (Path(options.labels), files.place.parent / options.labels):
         if _is_file(path):
             try:
                 name = path.resolve().relative_to(files.place.resolve()).as_posix()
             except ValueError:
                 name = path.name
-            return name, folder.content(path, labels.MAX_BYTES), []
+            return name, folder.opened_table(path), []
     raise DataError(
         f"no table of labels {shown(options.labels)!r}, in {files.place} or beside it; "
         "give a CSV or JSON file with a file name and a label a picture"
     )
+
+
+def _above(base: str) -> list[str]:
+    """Give a folder, ending in "/", and those above it, the last of them ""."""
+    above = [base]
+    while above[-1]:
+        above.append(above[-1].rstrip("/").rpartition("/")[0])
+        above[-1] += "/" if above[-1] else ""
+    return above
+
+
+def _tables_beside(files: Files, found: layout.Layout, used: str, known: Sequence[str]) -> list[str]:
+    """Say which files beside the pictures look like tables of their labels, and are not used."""
+    above = _above(found.base)
+    near = [name for name in files.others if name[: name.rfind("/") + 1] in above and name != used]
+    notes = []
+    for name in [name for name in near if name.lower().endswith(tables.ENDINGS)][:_MOST_TABLES]:
+        if name.rpartition("/")[2] in labels.FOUND_BY_NAME:
+            continue
+        finder = Finder(known, name, _root(files), found.base)
+        knows = functools.cache(lambda file, finder=finder: finder(file) is not None)
+        with contextlib.suppress(DataError), files.stream(name) as stream:
+            table = tables.Table(stream, name)
+            rows, _ = labels.pairs(table, labels.Columns(), knows, asked_for=True)
+            some = list(itertools.islice(rows, tables.SAMPLE))
+            if some and 2 * sum(knows(file) for file, _ in some) >= len(some):
+                short = name.removeprefix(found.base)
+                notes.append(
+                    f"{shown(name)} looks like a table of labels, and is not used; "
+                    f"--labels {shown(short)} learns by it"
+                )
+    return notes
 
 
 def _is_file(path: Path) -> bool:

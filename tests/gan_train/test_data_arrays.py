@@ -149,10 +149,10 @@ def test_arrays_of_the_other_memory_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "reason"),
     [
-        ({"pictures": NOISE}, "holds pictures; expected `images`"),
-        ({"images": NOISE.astype(np.float32)}, "is float32"),
+        ({"one": NOISE, "two": NOISE}, r"holds one \[30, 20, 24\], two .*expected `images`.*set.npz/one"),
+        ({"images": NOISE.astype(np.float32) / 64}, "is float32 from 0 to 3.98.* none of 0 to 1"),
         ({"images": NOISE[0]}, r"is uint8 \[20, 24\]"),
-        ({"images": NOISE[:, None]}, "channels being 1, 3 or 4"),
+        ({"images": NOISE[:, None, None]}, "channels being 1, 3 or 4"),
         ({"images": NOISE, "labels": np.arange(29)}, r"int64 \[29\] for 30 pictures"),
         ({"images": NOISE, "labels": np.full(30, np.nan)}, "one whole number or text a picture"),
         ({"images": NOISE, "labels": np.array([object()] * 30)}, "labels.npy holds Python objects"),

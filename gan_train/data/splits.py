@@ -1,0 +1,181 @@
+"""Recognises the splits of a data set (train, test ...) by the names of folders beside each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from gan_train.data.listing import examples, shown
+
+TRAIN: Final = "train"
+HELD_OUT: Final = "held out"
+REST: Final = "rest"
+ANNOTATIONS: Final = "annotations"
+
+_WORDS: Final = {
+    **dict.fromkeys(
+        ("train", "training", "trainset", "traindata", "trainval", "trn", "labeled", "labelled"), TRAIN
+    ),
+    **dict.fromkeys(("test", "testing", "testset", "testdata", "val", "valid", "validation"), HELD_OUT),
+    **dict.fromkeys(("valset", "validset", "dev", "eval", "evaluation", "holdout", "heldout"), HELD_OUT),
+    **dict.fromkeys(("unlabeled", "unlabelled", "unsup", "unsupervised", "extra", "pred", "predict"), REST),
+}
+# So clear that a lone one among other folders is not taken for a class without being asked for.
+_CLEAR: Final = frozenset({"test", "testing", "val", "valid", "validation"})
+_FILLERS: Final = frozenset(
+    {
+        *("set", "data", "dataset", "split", "samples", "folder", "dir", "files"),
+        *("images", "image", "imgs", "img"),
+    }
+    | {"pictures", "photos", "x"}
+)
+_IMAGES: Final = frozenset(
+    {"images", "image", "imgs", "img", "photos", "pictures", "jpegimages", "rgb", "leftimg8bit"}
+)
+_ANNOTATIONS: Final = frozenset(
+    {
+        *(
+            "mask",
+            "masks",
+            "label",
+            "labels",
+            "annotation",
+            "annotations",
+            "annots",
+            "anns",
+            "gt",
+            "groundtruth",
+        ),
+        *("segmentation", "segmentations", "segmentationclass", "segmentationobject", "seg", "semantic"),
+        *("depth", "depths", "edges", "bboxes", "boxes", "keypoints", "trimaps", "gtfine", "gtcoarse"),
+    }
+)
+# Only behind a word for pictures or labels, as in imagesTr.
+_SHORT: Final = {"tr": TRAIN, "ts": HELD_OUT, "va": HELD_OUT}
+_PAIRS: Final = (
+    *({"day", "night"}, {"before", "after"}, {"input", "target"}, {"input", "output"}, {"inputs", "targets"}),
+    *({"source", "target"}, {"a", "b"}, {"lr", "hr"}, {"low", "high"}, {"blur", "sharp"}, {"noisy", "clean"}),
+    *({"photo", "sketch"}, {"photos", "sketches"}, {"left", "right"}, {"rgb", "nir"}, {"real", "edges"}),
+)
+_TOKEN: Final = re.compile(r"\d+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
+_OF_A_SPLIT: Final = re.compile(r"(train|test|val|valid)(?:ing|idation)?[_\-. ]*\d", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What a folder's name says: its kind, and what stands beside the word for that (seg, A)."""
+
+    kind: str
+    shape: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """What to do about the folders of one level.
+
+    Attributes:
+        take: the folder to learn, "" where they are no splits.
+        why: why they cannot be used as they are, "" where they can.
+    """
+
+    take: str = ""
+    why: str = ""
+
+
+def part(name: str) -> Part | None:
+    """Return the part of a data set that a folder's name stands for, or None."""
+    tokens = [token.lower() for token in _TOKEN.findall(name)]
+    if len(tokens) == 2 and tokens[0] in _IMAGES | _ANNOTATIONS and tokens[1] in _SHORT:
+        return Part(ANNOTATIONS if tokens[0] in _ANNOTATIONS else _SHORT[tokens[1]], ())
+    kinds = {_WORDS[token] for token in tokens if token in _WORDS}
+    if len(kinds) != 1:
+        return None
+    others = [token for token in tokens if token not in _WORDS and not token.isdigit()]
+    if noted := _ANNOTATIONS.intersection(others):
+        # seg_train is a training split, as train_seg is of its annotations.
+        first = next(iter(noted))
+        if tokens.index(first) > tokens.index(next(token for token in tokens if token in _WORDS)):
+            return Part(ANNOTATIONS, ())
+    return Part(kinds.pop(), tuple(token for token in others if token not in _FILLERS))
+
+
+def of(found: Iterable[str]) -> Splits:
+    """Decide what folders with pictures, "" for the pictures beside them, are as splits."""
+    names = sorted(set(found) - {""})
+    parts = {name: known for name in names if (known := part(name)) is not None}
+    trains = [name for name in parts if parts[name].kind == TRAIN]
+    held = [name for name in parts if parts[name].kind == HELD_OUT]
+    if not trains:
+        return _without_train(names, parts, held)
+    shapes = {parts[name].shape for name in trains}
+    beside = [name for name in held if parts[name].shape in shapes]
+    rest = [name for name in parts if parts[name].kind in (REST, ANNOTATIONS)]
+    unknown = [name for name in names if name not in {*trains, *beside, *rest}]
+    if len(trains) > 1:
+        alike = {tuple(word for word in shape if word not in ("a", "b")) for shape in shapes}
+        if (len(alike) == 1 or beside) and not unknown:
+            return Splits(why=f"holds several training splits ({examples(trains)})")
+        return Splits()
+    if not beside and (unknown or not rest):
+        return Splits()
+    if unknown:
+        return Splits(why=f"holds the splits {examples([*trains, *beside])} beside {examples(unknown)}")
+    return Splits(take=trains[0])
+
+
+def _without_train(names: list[str], parts: dict[str, Part], held: list[str]) -> Splits:
+    if len(names) < 2:
+        return Splits()
+    if held and all(name in parts for name in names):
+        return Splits(why=f"holds the splits {examples(names)}, and none to train on")
+    clear = [name for name in held if name.lower() in _CLEAR]
+    if clear:
+        others = examples([name for name in names if name not in clear])
+        return Splits(why=f"holds {examples(clear)}, as test pictures are named, beside {others}")
+    return Splits()
+
+
+def held_out(names: Iterable[str], train: str) -> list[str]:
+    """Return the folders beside a training split that hold its pictures for tests."""
+    own = part(train)
+    if own is None or own.kind != TRAIN:
+        return []
+    wanted = Part(HELD_OUT, own.shape)
+    return sorted((name for name in names if part(name) == wanted), key=str.lower)
+
+
+def images_among(found: Iterable[str]) -> Splits:
+    """Decide what folders with pictures are as pictures and their masks or labels."""
+    words = {name: "".join(_TOKEN.findall(name)).lower() for name in sorted(set(found) - {""})}
+    images = [name for name, word in words.items() if word in _IMAGES]
+    annotations = [name for name, word in words.items() if word in _ANNOTATIONS]
+    if not images or not annotations:
+        return Splits()
+    if len(images) == 1 and len(images) + len(annotations) == len(words):
+        return Splits(take=images[0])
+    others = [name for name in words if name not in annotations]
+    return Splits(
+        why=f"holds {examples(annotations)}, as masks and labels are named, beside {examples(others)}"
+    )
+
+
+def are_pair_names(names: Iterable[str]) -> bool:
+    """Tell whether folders are named as the two sides of pairs are."""
+    lower = {name.lower() for name in names}
+    return any(pair <= lower for pair in _PAIRS)
+
+
+def named_in_files(names: Iterable[str]) -> str:
+    """Say how many files are named as of a test split, beside files named as of training; "" for none."""
+    kinds: dict[str, list[str]] = {TRAIN: [], HELD_OUT: []}
+    for name in names:
+        if found := _OF_A_SPLIT.match(name.rpartition("/")[2]):
+            kinds[TRAIN if found[1].lower() == "train" else HELD_OUT].append(name)
+    if not kinds[TRAIN] or not (held := kinds[HELD_OUT]):
+        return ""
+    return (
+        f"{len(held):,} files are named as of a test split ({shown(held[0])}), and are learnt all the same; "
+        "move them elsewhere to hold them out"
+    )

@@ -1,0 +1,163 @@
+"""Names of files that are never learnt: what systems leave behind, and files of other kinds."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Final
+
+from gan_train.data.listing import shown
+
+# In lower case; whatever begins with a dot is left out as well (.git, .Trash-1000, .@__thumb, ._1.png).
+_FOLDERS: Final = frozenset(
+    {
+        *("__macosx", "network trash folder", "temporary items"),  # macOS
+        *("$recycle.bin", "system volume information"),  # Windows
+        *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "~snapshot"),  # NAS
+        *("lost+found", "__pycache__"),
+    }
+)
+_FILES: Final = frozenset({"desktop.ini", "icon\r", "picasa.ini", "zbthumbnail.info"})
+_FILE_BEGINNINGS: Final = ("~$", "thumbs.db", "ehthumbs")
+# Half a download and the copy that an editor keeps begin like the picture that they belong to.
+_FILE_ENDINGS: Final = (
+    *("~", ".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp"),
+    *("@synoeastream", "@synoresource"),
+)
+_RECOVERED: Final = re.compile(r"found\.\d{3}")
+
+_MOST_KINDS: Final = 6
+
+_CONVERT: Final = "convert pictures to PNG to learn them, too"
+_FRAMES: Final = "draw pictures from videos first, as by ffmpeg -i film.mp4 frames/%05d.png"
+_SAVE: Final = "numpy.savez(file, images=..., labels=...)"
+# The endings of one kind, and what to do to learn what such a file holds.
+_ADVICE: Final = (
+    (
+        ".tga .exr .hdr .psd .svg .eps .ai .xcf .ico .icns .dds .pcx .sgi .jls .jpf .dcm .dicom .pdf "
+        ".nef .cr2 .cr3 .arw .dng .orf .rw2 .raf .pef .srw .fits .nii .nrrd .mha .czi .svs",
+        _CONVERT,
+    ),
+    (".mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .wmv .3gp", _FRAMES),
+    (".npz", "name the .npz file itself to learn its arrays"),
+    (".npy", 'make an .npz of it: numpy.savez("set.npz", images=numpy.load("x.npy"))'),
+    (".pkl .pickle .pt .pth .joblib", f"pickles are never opened; load them yourself, and use {_SAVE}"),
+    (
+        ".mat .h5 .hdf5 .parquet .arrow .tfrecord .tfrecords .lmdb .mdb .rec .bin",
+        f"take its arrays out by the library of that format, and use {_SAVE}",
+    ),
+    (".zip", "name a zip file itself to learn what is in it"),
+    (".tar .gz .tgz .bz2 .xz .7z .rar .zst", "unpack archives, and name the folder"),
+    (
+        ".csv .tsv .json .jsonl .xlsx .xls",
+        "a table has no pictures; give their folder, and the table as --labels",
+    ),
+)
+_TOLD_ALWAYS: Final = (_CONVERT, _FRAMES)
+# How files begin that may have any name.
+_BEGINNINGS: Final = (
+    (b"\x93NUMPY", ".npy"),
+    (b"\x89HDF\r\n", ".h5"),
+    (b"MATLAB 5.0 MAT-file", ".mat"),
+    (b"PAR1", ".parquet"),
+    (b"ARROW1", ".arrow"),
+    (b"\x80\2", ".pkl"),
+    (b"\x80\3", ".pkl"),
+    (b"\x80\4", ".pkl"),
+    (b"\x80\5", ".pkl"),
+    (b"(dp", ".pkl"),
+    (b"\x1f\x8b", ".gz"),
+    (b"BZh", ".bz2"),
+    (b"\xfd7zXZ", ".xz"),
+    (b"7z\xbc\xaf", ".7z"),
+    (b"Rar!", ".rar"),
+)
+
+
+def is_left_behind(name: str, folder: bool) -> bool:
+    """Tell whether systems or programs leave such a folder or file behind; nobody means it as data."""
+    lower = name.lower()
+    if name.startswith("."):
+        return True
+    if folder:
+        return lower in _FOLDERS or bool(_RECOVERED.fullmatch(lower))
+    return (
+        lower in _FILES
+        or lower in _FOLDERS
+        or lower.startswith(_FILE_BEGINNINGS)
+        or lower.endswith(_FILE_ENDINGS)
+    )
+
+
+def notes(others: Sequence[str], left_behind: Sequence[str]) -> list[str]:
+    """Say what was passed over, by kind: files that are no pictures, and what systems leave behind.
+
+    Args:
+        others: names of files that are not read as pictures.
+        left_behind: names of files, and of folders (ending in "/"), for which `is_left_behind` holds.
+    """
+    said = []
+    if others:
+        what = f"{len(others):,} file{'s' * (len(others) != 1)} that {'are' if len(others) > 1 else 'is'}"
+        said.append(f"passed over {what} not read as pictures: {kinds(others)}{_pictures_among(others)}")
+    if left_behind:
+        names = Counter(_group(name) for name in left_behind)
+        said.append(f"passed over what systems leave behind: {_counts(names)}")
+    return said
+
+
+def kinds(names: Sequence[str]) -> str:
+    """Return how many files there are of each kind, as "60 .tga, 3 .dcm"."""
+    return _counts(Counter(map(_kind, names)))
+
+
+def advice(names: Sequence[str]) -> str:
+    """Say what to do to learn what files of the most frequent kind hold, "" where there is nothing to say."""
+    for kind, _ in Counter(map(_kind, names)).most_common():
+        for endings, what in _ADVICE:
+            if kind in endings.split():
+                return what
+    return ""
+
+
+def advice_on(name: str, beginning: bytes) -> str:
+    """Say what to do about a file that is of no kind that is read, "" where there is nothing to say."""
+    found = next((ending for magic, ending in _BEGINNINGS if beginning.startswith(magic)), "")
+    return advice([f"x{found}"] if found else [name])
+
+
+def _pictures_among(names: Sequence[str]) -> str:
+    found = {_kind(name) for name in names}
+    told = [what for endings, what in _ADVICE if what in _TOLD_ALWAYS and found.intersection(endings.split())]
+    return f" ({'; '.join(told)})" if told else ""
+
+
+def _kind(name: str) -> str:
+    last = PurePosixPath(name).name
+    if last.startswith("data_batch_") or last == "test_batch":  # CIFAR's, as they are handed out
+        return ".pickle"
+    suffix = PurePosixPath(last).suffix.lower()
+    return suffix if suffix and len(suffix) < 10 else "without an ending"
+
+
+def _group(name: str) -> str:
+    """Return under what name a left-over file or folder is counted."""
+    last = PurePosixPath(name).name
+    lower = last.lower()
+    if lower.startswith("._"):
+        return "._*"
+    if lower.startswith("~$"):
+        return "~$*"
+    if lower.startswith(".~lock"):
+        return ".~lock*"
+    ending = next((ending for ending in _FILE_ENDINGS if lower.endswith(ending)), "")
+    return f"*{ending}" if ending and not name.endswith("/") else last
+
+
+def _counts(counts: Counter[str]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    told = [f"{count:,} {shown(name)}" for name, count in ordered[:_MOST_KINDS]]
+    more = sum(count for _, count in ordered[_MOST_KINDS:])
+    return ", ".join(told) + (f" and {more:,} more" if more else "")
