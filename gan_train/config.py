@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
-from gan_infer import files
+from gan_infer import files, ranges
 from gan_infer.errors import OptionError
 
 MIN_SIDE: Final = 8
@@ -32,7 +32,8 @@ class DataOptions:
 
     `labels` is a CSV or JSON file of labels, "" where the layout tells; `class_names` are names in
     place of the data's own, in its order, with commas between them; `fit` says how a picture of
-    another shape gets the wanted one.
+    another shape gets the wanted one; `value_range` which values of pictures with more than 8 bits are
+    black and white ("0:4095"; "auto" settles it once for the whole set).
     """
 
     source: str = "digits"
@@ -44,6 +45,7 @@ class DataOptions:
     fit: str = _option("crop", one_of=("crop", "pad"))
     on_bad: str = _option("refuse", one_of=("refuse", "skip"))
     sha256: str = ""
+    value_range: str = dataclasses.field(default="auto", metadata={"added": True})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,6 +284,10 @@ def from_tree(tree: object) -> Config:
 
 def _agree(config: Config) -> None:
     """Refuse options that are each in range but do not go together."""
+    try:
+        ranges.parse(config.data.value_range)
+    except OptionError as error:
+        raise OptionError(f"option data.value_range: {error}") from None
     network, loss, condition = config.network, config.loss, config.condition
     if network.family == "dcgan" and loss.r1_gamma + loss.r2_gamma + loss.gradient_penalty > 0:
         raise OptionError(
@@ -342,6 +348,9 @@ def _build(kind: Any, tree: object, place: str) -> Any:
             raise OptionError(f"option {place}{name} is unknown; options here are {', '.join(known)}")
     values: dict[str, Any] = {}
     for name, field in known.items():
+        if name not in tree and field.metadata.get("added"):  # by a version after the file's
+            values[name] = field.default
+            continue
         if name not in tree:
             raise OptionError(f"option {place}{name} is missing")
         if dataclasses.is_dataclass(hints[name]):

@@ -15,9 +15,9 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "gan_infer": [
         ["errors", "cores", "packets", "reading", "version"],
-        ["files", "latents", "devices", "buckets", "paths", "mixes", "vet.wire", "decode"],
-        ["provenance", "arguments"],
-        ["metadata", "images", "session", "hub", "labels", "sheets", "vet.graph"],
+        ["files", "latents", "devices", "buckets", "paths", "mixes", "vet.wire", "bounds", "colour", "ranges"],
+        ["provenance", "arguments", "deep"],
+        ["decode", "metadata", "images", "session", "hub", "labels", "sheets", "vet.graph"],
         ["catalog", "vet.call", "edits", "animation", "plots"],
         ["vet.arithmetic", "vet.places", "model"],
         ["vet.values"],
