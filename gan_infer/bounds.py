@@ -23,6 +23,9 @@ MAX_SIDE: Final = 65_535
 # A blank page shrinks as much as it likes; a large one that does is a bomb.
 _FREE_PIXELS: Final = 16_000_000
 _MAX_PIXELS_PER_BYTE: Final = 200
+# The same of pictures that are decoded slowly, and take more room.
+_FREE_DEEP_PIXELS: Final = 4_000_000
+_MAX_DEEP_PIXELS_PER_BYTE: Final = 8
 
 _HEADER_READS: Final = 20_000
 _READS: Final = 500_000
@@ -141,11 +144,15 @@ def bound(stream: BinaryIO, size: int) -> Bounded:
     return Bounded(stream, size, facts)
 
 
-def check_pixels(width: int, height: int, size: int) -> None:
+def check_pixels(width: int, height: int, size: int, deep: bool) -> None:
     """Refuse a picture of more pixels than are read.
 
+    Args:
+        size: of the file, in bytes.
+        deep: it has more than 8 bits a channel.
+
     Raises:
-        DataError: it has too many, or too many for its `size` in bytes, or none.
+        DataError: it has too many, or too many for its size, or none.
     """
     if width * height > MAX_PIXELS:
         raise DataError(f"has {width}x{height} pixels; at most {MAX_PIXELS:,} are read")
@@ -153,9 +160,11 @@ def check_pixels(width: int, height: int, size: int) -> None:
         raise DataError("has no pixels")
     if max(width, height) > MAX_SIDE:
         raise DataError(f"has {width}x{height} pixels; sides of at most {MAX_SIDE:,} are read")
-    if width * height > max(_FREE_PIXELS, _MAX_PIXELS_PER_BYTE * size):
+    free = _FREE_DEEP_PIXELS if deep else _FREE_PIXELS
+    ratio = _MAX_DEEP_PIXELS_PER_BYTE if deep else _MAX_PIXELS_PER_BYTE
+    if width * height > max(free, ratio * size):
         raise DataError(
-            f"unpacks from {size:,} bytes to {width}x{height} pixels, more than {_MAX_PIXELS_PER_BYTE} a byte; "
+            f"unpacks from {size:,} bytes to {width}x{height} pixels, more than {ratio} a byte; "
             "make it smaller if it is a true picture"
         )
 
@@ -166,8 +175,8 @@ def check_codec(codec: str, pixels: int) -> None:
     Raises:
         DataError: too many.
     """
-    if codec == "bmp_rle" and pixels > _FREE_PIXELS:
-        raise DataError(f"has {pixels:,} pixels in run lengths; at most {_FREE_PIXELS:,} are read")
+    if codec == "bmp_rle" and pixels > _FREE_DEEP_PIXELS:
+        raise DataError(f"has {pixels:,} pixels in run lengths; at most {_FREE_DEEP_PIXELS:,} are read")
 
 
 def orientation(exif: bytes) -> int:
@@ -230,7 +239,7 @@ def _chunks(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _unpacks_too_far(kind: bytes, content: bytes) -> bool:
-    name, _, rest = content.partition(b"\0")
+    rest = content.partition(b"\0")[2]
     if kind == b"iTXt":
         if len(content) > _MAX_UNPACKED:
             return True
@@ -265,6 +274,8 @@ def _walk_jpeg(content: bytes) -> bool:
         if marker in _FRAMES:
             height, width = struct.unpack(">HH", content[at + 3 : at + 7].ljust(4, b"\0"))
             pixels = height * width
+        if marker == 0xE2 and content[at + 2 : at + 6] == b"MPF\0":
+            _check_directory(_reader(io.BytesIO(content[at + 6 : at + length])), length, _MAX_EXIF_BYTES)
         if scans > (_MAX_SCANS if pixels <= _FEW_PIXELS else _SCANS_OF_LARGE):
             raise DataError(f"is a JPEG of {pixels:,} pixels in over {scans - 1} scans; {_SAVE_AGAIN}")
         if segments > _MAX_SEGMENTS:
@@ -314,7 +325,9 @@ def _check_directory(read: _Read, size: int, most: int) -> None:
             if tag in (273, 324) and count > _MAX_TILES:
                 raise DataError(f"is cut into {count:,} strips or tiles; at most {_MAX_TILES:,} are read")
             if claimed > most:
-                raise DataError(f"has a directory of tags that name {claimed:,} bytes and more; {_SAVE_AGAIN}")
+                raise DataError(
+                    f"has a directory of tags that name {claimed:,} bytes and more; {_SAVE_AGAIN}"
+                )
     except (struct.error, KeyError):
         return
 

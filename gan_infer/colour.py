@@ -26,7 +26,7 @@ PLAIN_CMYK: Final = "are CMYK JPEGs without Adobe's mark; 0 was taken for no ink
 _SAME_LEVELS: Final = 2
 _SRGB_GAMMA: Final = 1 / 2.2
 _NEAR: Final = 0.05
-_SPACES: Final = {"L": ("GRAY", "RGB"), "RGB": ("RGB",), "CMYK": ("CMYK",), "LAB": ("Lab",)}
+_SPACES: Final = {"L": ("GRAY", "RGB"), "RGB": ("RGB",), "CMYK": ("CMYK",)}
 _CLASSES: Final = ("scnr", "mntr", "prtr", "spac")
 _FLAGS: Final = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
@@ -39,11 +39,11 @@ def to_srgb(image: Image.Image, info: dict[Any, Any], remarks: list[str]) -> Ima
         info: of the file, as Pillow gives it.
         remarks: what was done is added here.
     """
+    if image.mode == "LAB":
+        return _transform_lab(image)
     profile = info.get("icc_profile")
     if isinstance(profile, bytes) and profile:
         return _by_profile(image, profile, remarks)
-    if image.mode == "LAB":
-        return _transform_lab(image)
     gamma = info.get("gamma")
     if info.get("srgb") is None and isinstance(gamma, (int, float)) and 0.1 <= gamma <= 10:
         return _by_gamma(image, float(gamma), remarks)
@@ -74,7 +74,7 @@ def _by_profile(image: Image.Image, profile: bytes, remarks: list[str]) -> Image
     # Foreign bytes: profiles fail with errors of several classes.
     except Exception:
         remarks.append(UNUSABLE)
-        return _transform_lab(image) if image.mode == "LAB" else image
+        return image
     remarks.append(CONVERTED)
     if alpha is not None:
         changed.putalpha(alpha)
@@ -82,7 +82,7 @@ def _by_profile(image: Image.Image, profile: bytes, remarks: list[str]) -> Image
 
 
 def _without_palette(image: Image.Image) -> Image.Image:
-    """Give one of the modes that profiles speak of: L, LA, RGB, RGBA, CMYK or LAB."""
+    """Give one of the modes that profiles speak of: L, LA, RGB, RGBA or CMYK."""
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.has_transparency_data and image.mode in ("L", "RGB", "1"):
@@ -107,7 +107,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
     transform = ImageCms.ImageCmsTransform(
         opened, _srgb(), taken, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags=_FLAGS
     )
-    if taken in ("CMYK", "LAB"):
+    if taken == "CMYK":
         return transform
     probe = _greys() if mode == "L" else _colours()
     before = Image.fromarray(probe)

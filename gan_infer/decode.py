@@ -15,7 +15,7 @@ import os
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
 
@@ -35,6 +35,7 @@ MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 # What is said of a picture that was taken all the same, to be read after "pictures".
 COMPLETED: Final = "are JPEGs whose end is missing, but show whole"
 UNSEEN: Final = "are transparent everywhere"
+UNSEEN_ON_WHITE: Final = "are transparent everywhere, so white is learnt of them"
 NOT_FINITE: Final = "hold values that are no finite numbers; NaN was taken for black, infinities for the ends"
 
 _LARGE_PIXELS: Final = 16_000_000
@@ -99,7 +100,7 @@ def opened(stream: BinaryIO, size: int) -> Iterator[Image.Image]:
     except Exception as error:
         raise DataError(f"cannot be opened: {plain(error)}") from None
     with image:
-        bounds.check_pixels(image.width, image.height, size)
+        bounds.check_pixels(image.width, image.height, size, deep.is_deep(image))
         bounds.check_codec(str(image.tile[0][0]) if image.tile else "", image.width * image.height)
         yield image
 
@@ -120,14 +121,35 @@ def read(
         return prepare(image, shape, fit, ranges, remarks)
 
 
-def read_levels(path: Path) -> Levels | None:
-    """Read what values a picture file holds, as `levels` gives them.
+def settle_ranges(pictures: Iterable[object]) -> Ranges | None:
+    """Return which values of deep pictures are black and white, by all of them together.
+
+    Args:
+        pictures: paths, or pictures as Pillow gives them; what is neither, or bad, does not count.
+
+    Returns:
+        None where none is deep.
 
     Raises:
-        DataError: it cannot be opened or used; names it.
+        DataError: their values are in no usual range; says what to give.
     """
-    with _of_file(path) as image:
-        return levels(image)
+    known: dict[str, Levels] = {}
+    for number, picture in enumerate(pictures):
+        found = None
+        with contextlib.suppress(DataError):  # met again, and said, when it is prepared
+            if isinstance(picture, (str, os.PathLike)):
+                with _of_file(Path(picture)) as image:
+                    found = levels(image)
+            elif isinstance(picture, Image.Image):
+                found = levels(picture)
+        if found is not None:
+            known[str(picture) if isinstance(picture, (str, os.PathLike)) else f"picture {number}"] = found
+    if not known:
+        return None
+    try:
+        return value_ranges.settle(known)
+    except DataError as error:
+        raise DataError(f"the pictures together {error}".replace("together has", "together have")) from None
 
 
 @contextlib.contextmanager
@@ -157,6 +179,7 @@ def look(image: Image.Image) -> Look:
         if _orientation(image) in (5, 6, 7, 8):  # by a quarter
             height, width = width, height
         grey = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
+        grey = grey or deep.is_grey_alpha(image)
         return Look(
             height,
             width,
@@ -180,11 +203,11 @@ def levels(image: Image.Image) -> Levels | None:
     Raises:
         DataError: it is damaged.
     """
-    if not deep.is_deep(image) or deep.is_plain_map(image):
+    if not deep.is_deep(image):
         return None
     with _decoding(image):
         bits = deep.declared_bits(image)
-        return value_ranges.levels_of(deep.values(image), bits)
+        return value_ranges.levels_of(_colours(deep.values(image)), bits)
 
 
 def prepare(
@@ -212,9 +235,7 @@ def prepare(
         shown = colour.to_srgb(shown, image.info, remarks)
         if (turn := _TURNS.get(_orientation(image))) is not None:
             shown = shown.transpose(turn)
-        if shown.mode in ("LA", "RGBA") and shown.getextrema()[-1] == (0, 0):
-            remarks.append(UNSEEN)
-        coloured = _to_mode(shown, MODES[shape[2]])
+        coloured = _to_mode(shown, MODES[shape[2]], remarks)
         fitted = (_padded if fit == "pad" else _cropped)(coloured, shape[0], shape[1])
         array = np.array(fitted, np.uint8).reshape(shape)
     if shape[2] == 4:  # what lies under full transparency is never seen, and should not be learnt
@@ -272,16 +293,15 @@ def _loaded(image: Image.Image, remarks: list[str]) -> Image.Image:
 def _completed(content: bytes) -> Image.Image | None:
     """Give a JPEG without its end marker, if no pixel is missing.
 
-    Where data are missing, what stands in their place shows: so it is decoded twice, with other bytes there.
+    Where data are missing, what stands in their place shows: so it is decoded with several endings.
     """
     body = content.removesuffix(b"\xff")
-    ends = (b"\xff\xd9", bytes(range(16, 240)) + b"\xff\xd9")
     images = []
-    for end in ends:
-        image = Image.open(io.BytesIO(body + end), formats=("JPEG",))
+    for filler in (b"", b"\xa5\x3c\x69" * 64, b"\x5a\xc3\x96" * 64):
+        image = Image.open(io.BytesIO(body + filler + b"\xff\xd9"), formats=("JPEG",))
         image.load()
         images.append(image)
-    return images[0] if images[0].tobytes() == images[1].tobytes() else None
+    return images[0] if len({image.tobytes() for image in images}) == 1 else None
 
 
 def _to_eight_bits(image: Image.Image, ranges: Ranges | None, remarks: list[str]) -> Image.Image:
@@ -290,8 +310,11 @@ def _to_eight_bits(image: Image.Image, ranges: Ranges | None, remarks: list[str]
     values = deep.values(image)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         remarks.append(NOT_FINITE)
-    settled = ranges or value_ranges.settle({"": value_ranges.levels_of(values, bits)})
-    scaled = value_ranges.to_eight_bits(values, settled)
+    colours = _colours(values)
+    settled = ranges or value_ranges.settle({"": value_ranges.levels_of(colours, bits)})
+    scaled = value_ranges.to_eight_bits(colours, settled)
+    if colours is not values:
+        scaled = np.dstack([scaled, _alpha(values[..., -1], settled)])
     clear = image.info.get("transparency")
     if isinstance(clear, (int, tuple)) and values.dtype.kind != "f":
         hidden = values == np.array(clear, values.dtype)
@@ -344,9 +367,23 @@ def _orientation(image: Image.Image) -> int:
     return int(named[1]) if named else 1
 
 
-def _to_mode(image: Image.Image, mode: str) -> Image.Image:
+def _colours(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Give values without alpha, of which the range says nothing."""
+    return values[..., :-1] if values.ndim == 3 and values.shape[2] in (2, 4) else values
+
+
+def _alpha(values: npt.NDArray[Any], settled: Ranges) -> npt.NDArray[np.uint8]:
+    """Scale alpha as the colours where it fits in, else to all 16 bits: programs differ."""
+    white = settled.whole.high if values.max() <= settled.whole.high else value_ranges.FULL
+    whole = value_ranges.Range(0, white)
+    return value_ranges.to_eight_bits(values, Ranges(whole, whole))
+
+
+def _to_mode(image: Image.Image, mode: str, remarks: list[str]) -> Image.Image:
     if image.mode == "P" or image.has_transparency_data:
         image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
+        if image.getextrema()[3] == (0, 0):
+            remarks.append(UNSEEN if mode == "RGBA" else UNSEEN_ON_WHITE)
         if mode != "RGBA":
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     # By way of RGB: not every conversion is there in one step.

@@ -27,14 +27,20 @@ _GREY_ALPHA: Final = "LA;16B"
 _WHITE_IS_ZERO: Final = 0
 _PHOTOMETRIC: Final = 262
 _BITS_PER_SAMPLE: Final = 258
-_MAX_PLAIN_VALUES: Final = 20_000_000
+_MAX_PLAIN_VALUES: Final = 10_000_000
+_NO_NUMBER: Final = re.compile(rb"[^\s\d]")
 _COMMENT: Final = re.compile(rb"#[^\r\n]*")
 
 
 def is_deep(image: Image.Image) -> bool:
     """Tell of an opened picture, not yet decoded, whether it has more than 8 bits a channel."""
     grey = image.mode in ("I", "F") or image.mode.startswith("I;16")
-    return grey or _rawmode(image) in (*_UPPER_BYTES, _GREY_ALPHA)
+    return (grey and not is_plain_map(image)) or _rawmode(image) in (*_UPPER_BYTES, _GREY_ALPHA)
+
+
+def is_grey_alpha(image: Image.Image) -> bool:
+    """Tell whether it is a PNG of grey and alpha, 16 bits each, which Pillow calls RGBA."""
+    return _rawmode(image) == _GREY_ALPHA
 
 
 def declared_bits(image: Image.Image) -> int:
@@ -65,8 +71,10 @@ def values(image: Image.Image) -> Values:
         other = _opened_again(image)
         other.tile = [tile._replace(args=_swapped(tile.args)) for tile in other.tile]
         image.load()
-        upper = np.asarray(image).astype(np.uint16)
-        return upper << 8 | np.asarray(other)
+        both = np.asarray(image).astype(np.uint16)
+        both <<= 8  # in place: it is large
+        both |= np.asarray(other)
+        return both
     image.load()
     return np.asarray(image)
 
@@ -85,19 +93,20 @@ def read_map(image: Image.Image) -> Image.Image:
     tile = image.tile[0]  # type: ignore[attr-defined]
     bands = len(image.getbands())
     count = image.width * image.height * bands
+    plain = _codec(image) == "ppm_plain"
     if image.mode == "1":
         white, found = 1, _bits(_text(image, tile.offset, count), count)
     else:
         white = int(tile.args if isinstance(tile.args, int) else tile.args[-1])
-        plain = _codec(image) == "ppm_plain"
         found = _numbers(image, tile.offset, count) if plain else _packed(image, tile.offset, count, white)
     if len(found) < count:
         raise DataError(f"is cut short: it holds {len(found):,} of {count:,} values")
-    if found.max() > white:
+    if found.max() > white and plain:
         raise DataError(f"holds {found.max()}, above the {white} that its header calls white")
-    levels = (found * (255 / white)).round().astype(np.uint8)
+    found = np.minimum(found, white)
+    levels = (np.arange(white + 1) / white * 255).round().astype(np.uint8)
     shape = (image.height, image.width) if bands == 1 else (image.height, image.width, bands)
-    return Image.fromarray(levels.reshape(shape))
+    return Image.fromarray(levels[found].reshape(shape))
 
 
 def _packed(image: Image.Image, at: int, count: int, white: int) -> Values:
@@ -107,14 +116,12 @@ def _packed(image: Image.Image, at: int, count: int, white: int) -> Values:
 
 
 def _numbers(image: Image.Image, at: int, count: int) -> Values:
-    words = _text(image, at, count).split()[:count]
-    try:
-        found = np.array(words, np.bytes_).astype(np.int64) if words else np.zeros(0, np.int64)
-    except ValueError:
-        raise DataError("holds something else than numbers") from None
-    if len(found) and found.min() < 0:
-        raise DataError(f"holds {found.min()}; expected no number below 0")
-    return found
+    text = _text(image, at, count)
+    if (strange := _NO_NUMBER.search(text)) is not None:
+        raise DataError(f"holds {strange[0]!r}; expected whole numbers")
+    if not text.strip():
+        return np.zeros(0, np.int64)
+    return np.fromstring(text.decode(), np.int64, sep=" ")[:count]
 
 
 def _bits(text: bytes, count: int) -> Values:
@@ -144,7 +151,8 @@ def _codec(image: Image.Image) -> str:
 
 def _rawmode(image: Image.Image) -> str:
     tiles = getattr(image, "tile", None)
-    if not tiles or image.format not in ("PNG", "TIFF"):
+    own = isinstance(getattr(image, "fp", None), bounds.Bounded)  # else it is a person's, as Pillow shows it
+    if not tiles or not own or image.format not in ("PNG", "TIFF"):
         return ""
     args = tiles[0][3]
     return str(args[0] if isinstance(args, tuple) else args)
@@ -155,14 +163,8 @@ def _swapped(args: Any) -> Any:
 
 
 def _content(image: Image.Image) -> bytes:
-    stream = image.fp  # type: ignore[attr-defined]
-    if isinstance(stream, bounds.Bounded):
-        return stream.content()
-    place = stream.tell()
-    stream.seek(0)
-    content: bytes = stream.read()
-    stream.seek(place)
-    return content
+    stream: bounds.Bounded = image.fp  # type: ignore[attr-defined]
+    return stream.content()
 
 
 def _opened_again(image: Image.Image) -> Any:

@@ -21,7 +21,7 @@ EXPECTED: Final = (
     'expected "auto", LOW:HIGH such as 0:4095, or one for whole numbers and one for floats, as 0:4095,0:1'
 )
 _DEPTHS: Final = (8, 10, 12, 14, 16)
-_DEEP_WHITE: Final = 65535
+FULL: Final = 65535  # white of all 16 bits
 # Resampling overshoots; what lies so little beyond a usual range is of that range, and clipped.
 _OVERSHOOT: Final = 1.25
 _OVERSHOOT_OF_LEVELS: Final = 1.05
@@ -86,6 +86,31 @@ def parse(text: str) -> Ranges | None:
     return Ranges(found[0], found[-1])
 
 
+def read(given: str | tuple[float, float] | Ranges | None) -> Ranges | None:
+    """Return the range that a caller gives as a text, a pair or itself; None for None and "auto".
+
+    Raises:
+        OptionError: it is something else.
+    """
+    if given is None or isinstance(given, Ranges):
+        return given
+    if isinstance(given, (tuple, list)) and len(given) == 2:
+        return parse(f"{given[0]}:{given[1]}")
+    if isinstance(given, str):
+        return parse(given)
+    raise OptionError(f"the value range is {given!r:.80}; {EXPECTED}, or (low, high)")
+
+
+def of_recipe(recipe: Mapping[str, Any]) -> Ranges | None:
+    """Return the range that a model was trained with, by the recipe in its file; None where it names none."""
+    data = recipe.get("data")
+    given = data.get("value_range") if isinstance(data, dict) else None
+    try:
+        return parse(given) if isinstance(given, str) else None
+    except OptionError:  # a model file is not trusted
+        return None
+
+
 def _parse_one(text: str) -> Range:
     low, high = map(float, text.split(":"))
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -123,7 +148,7 @@ def settle(pictures: Mapping[str, Levels]) -> Ranges:
     real = {name: levels for name, levels in pictures.items() if levels.real}
     one = _settle_whole(whole) if whole else None
     other = _settle_real(real) if real else None
-    first = one or other or Range(0, _DEEP_WHITE)
+    first = one or other or Range(0, FULL)
     return Ranges(one or first, other or first)
 
 
@@ -133,11 +158,11 @@ def _settle_whole(pictures: Mapping[str, Levels]) -> Range:
     for levels in pictures.values():
         used |= levels.used
     bits = max(levels.bits for levels in pictures.values())
-    if low < 0 or high > _DEEP_WHITE:
+    if low < 0 or high > FULL:
         raise _unusual(pictures, low, high, "0 to 65535")
     if bits and high < 2**bits:
         return Range(0, 2**bits - 1)
-    if used and used % 256 == 0 and high > _DEEP_WHITE // 2:  # 8 bits that were moved to the upper half
+    if used and used % 256 == 0 and high > FULL // 2:  # 8 bits that were moved to the upper half
         return Range(0, 255 * 256)
     # A file whose values are above what it says to have was scaled to 16 bits, as PNG wants it.
     depth = 16 if bits or not used else next(depth for depth in _DEPTHS if used < 2**depth)
@@ -183,7 +208,7 @@ def to_eight_bits(values: npt.NDArray[Any], wanted: Ranges) -> npt.NDArray[np.ui
     """
     chosen = wanted.real if values.dtype.kind == "f" else wanted.whole
     if values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        return _scale(np.arange(_DEEP_WHITE + 1), chosen)[values]
+        return _scale(np.arange(FULL + 1), chosen)[values]
     result = np.empty(values.shape, np.uint8)
     flat, target = values.reshape(-1), result.reshape(-1)
     for start in range(0, flat.size, _PART):

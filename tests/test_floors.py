@@ -15,7 +15,18 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "gan_infer": [
         ["errors", "cores", "packets", "reading", "version"],
-        ["files", "latents", "devices", "buckets", "paths", "mixes", "vet.wire", "bounds", "colour", "ranges"],
+        [
+            "files",
+            "latents",
+            "devices",
+            "buckets",
+            "paths",
+            "mixes",
+            "vet.wire",
+            "bounds",
+            "colour",
+            "ranges",
+        ],
         ["provenance", "arguments", "deep"],
         ["decode", "metadata", "images", "session", "hub", "labels", "sheets", "vet.graph"],
         ["catalog", "vet.call", "edits", "animation", "plots"],

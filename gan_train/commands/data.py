@@ -13,6 +13,7 @@ import click
 from gan_train import config as options
 from gan_train.commands.shared import decoding
 from gan_train.commands.shared import size as size_option
+from gan_train.commands.shared import value_range as value_range_option
 
 if TYPE_CHECKING:
     from gan_train.data.report import Report
@@ -32,6 +33,12 @@ def data() -> None:
 @click.option("--size", callback=size_option, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 for colour with transparency.")
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="How to get the shape.  [default: crop]")
+@click.option(
+    "--value-range",
+    metavar="LOW:HIGH",
+    callback=value_range_option,
+    help="Black and white of pictures of over 8 bits.  [default: by all of them together]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def check(
     source: str,
@@ -39,6 +46,7 @@ def check(
     size: tuple[int, int] | None,
     channels: int | None,
     fit: str | None,
+    value_range: str | None,
     as_json: bool,
 ) -> int:
     """Report on PATH as `fit` would take it; exit with 0 where it would accept, 1 where it would refuse."""
@@ -52,6 +60,7 @@ def check(
         "data.width": width,
         "data.channels": channels,
         "data.fit": fit,
+        "data.value_range": value_range,
     }
     wanted = options.replace(
         options.Config(), {key: value for key, value in named.items() if value is not None}

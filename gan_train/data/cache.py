@@ -62,9 +62,13 @@ class Record:
     def answers(self, fingerprint: str, fit: str, asked: Asked, asked_range: str = ranges.AUTO) -> bool:
         """Tell whether decoding what is asked for would give this again."""
         same_range = asked_range in (self.asked_range, *([self.value_range] if self.value_range else []))
-        return same_range and (self.fingerprint, self.fit) == (fingerprint, fit) and all(
-            (before is None) if now is None else (now == side)
-            for now, before, side in zip(asked, self.asked, self.shape, strict=True)
+        return (
+            same_range
+            and (self.fingerprint, self.fit) == (fingerprint, fit)
+            and all(
+                (before is None) if now is None else (now == side)
+                for now, before, side in zip(asked, self.asked, self.shape, strict=True)
+            )
         )
 
 

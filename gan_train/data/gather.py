@@ -370,7 +370,9 @@ def notes_on(
 def _range_note(options: DataOptions, found: Survey, chosen: Ranges | None) -> list[str]:
     given = options.value_range != ranges.AUTO
     if not found.deep:
-        return [f"no picture has more than 8 bits; --value-range {options.value_range} changes nothing"] * given
+        return [
+            f"no picture has more than 8 bits; --value-range {options.value_range} changes nothing"
+        ] * given
     if chosen is None:
         return []
     how = "as asked" if given else "by all of them together; --value-range LOW:HIGH says otherwise"
@@ -380,10 +382,11 @@ def _range_note(options: DataOptions, found: Survey, chosen: Ranges | None) -> l
 def _size_notes(options: DataOptions, found: Survey, shape: tuple[int, ...]) -> list[str]:
     notes = []
     if len(found.sizes) > 1 and options.height is None:
-        notes.append(
-            f"pictures are of {len(found.sizes):,} sizes; all become {shape[0]}x{shape[1]} (--size says otherwise)"
-        )
-    small = sum(n for (height, width), n in found.sizes.items() if 2 * min(height / shape[0], width / shape[1]) <= 1)
+        common = f"{shape[0]}x{shape[1]} (--size says otherwise)"
+        notes.append(f"pictures are of {len(found.sizes):,} sizes; all become {common}")
+    small = sum(
+        n for (height, width), n in found.sizes.items() if 2 * min(height / shape[0], width / shape[1]) <= 1
+    )
     if small:
         notes.append(
             f"{small:,} pictures have half of {shape[0]}x{shape[1]} pixels a side or less, and are enlarged; "
@@ -397,7 +400,9 @@ def _kind_notes(options: DataOptions, found: Survey, findings: Findings) -> list
     if found.moving:
         notes.append(f"{found.moving:,} pictures are animations or have several pages; the first is taken")
     if findings.numbers and findings.grey == len(findings.numbers) and options.channels is None:
-        notes.append("all pictures are grey, though saved in colour; --channels 1 learns the same at less cost")
+        notes.append(
+            "all pictures are grey, though saved in colour; --channels 1 learns the same at less cost"
+        )
     if findings.flat:
         notes.append(f"{findings.flat:,} pictures are of one colour all over")
     return notes

@@ -143,22 +143,35 @@ def _classes(
 ) -> tuple[Labels, tuple[str, ...]]:
     if values.shape == (count, 1):
         values = values[:, 0]
-    whole = values.dtype.kind in "iu" or (
-        values.dtype.kind == "f"
-        and np.array_equal(values, np.nan_to_num(np.round(values.astype(np.float64))))
-    )
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8")
+    whole = values.dtype.kind in "iub" or (values.dtype.kind == "f" and _is_whole(values))
     if values.shape != (count,) or not (whole or values.dtype.kind == "U"):
         raise DataError(
-            f"`{key}` is {values.dtype} {list(values.shape)} for {count} pictures; "
+            f"`{key}` is {values.dtype} {list(values.shape)} for {count} pictures{_strange(values)}; "
             "expected one whole number or text a picture"
         )
     if not whole:
         return encode([str(value) for value in values])
-    numbers = values.astype(np.int64)
+    # Numbers that unsigned integers of 64 bits hold alone stay what they are.
+    numbers = values if values.dtype.kind == "u" else values.astype(np.int64)
     if names is not None and names.ndim == 1 and names.dtype.kind == "U" and count:
         if numbers.min() < 0 or numbers.max() >= len(names):
             raise DataError(
                 f"`{key}` reaches from {numbers.min()} to {numbers.max()}; {len(names)} class names"
             )
         return encode([str(names[number]) for number in numbers])
-    return encode([str(number) for number in numbers])
+    return encode([str(number) for number in numbers.tolist()])
+
+
+def _is_whole(values: npt.NDArray[Any]) -> bool:
+    """Tell whether all floats are whole numbers that they hold exactly."""
+    exact = values.astype(np.float64)
+    return bool(np.isfinite(exact).all() and (np.abs(exact) < 2**53).all() and (exact == exact.round()).all())
+
+
+def _strange(values: npt.NDArray[Any]) -> str:
+    """Give the first float that is no whole number, for a message; "" of other values."""
+    if values.dtype.kind != "f":
+        return ""
+    return next((f" with {value:g} among them" for value in values.reshape(-1) if not _is_whole(value)), "")

@@ -14,7 +14,6 @@ from gan_train.data import gather, source
 from gan_train.data.listing import Listing, Progress, shown
 from gan_train.data.pictures import concerns
 
-
 _ANY_RANGE: Final = ranges.Ranges(ranges.Range(0, 1), ranges.Range(0, 1))
 
 
@@ -130,9 +129,7 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
     )
 
 
-def _range(
-    listing: Listing, options: DataOptions, found: gather.Survey
-) -> tuple[ranges.Ranges | None, str]:
+def _range(listing: Listing, options: DataOptions, found: gather.Survey) -> tuple[ranges.Ranges | None, str]:
     """Give the range of deep pictures, and the reason why there is none, "" where there need be none."""
     try:
         return gather.settle_ranges(listing, options, found), ""
