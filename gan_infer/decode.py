@@ -279,15 +279,17 @@ def _loaded(image: Image.Image, remarks: list[str]) -> Image.Image:
     stream = getattr(image, "fp", None)
     if image.format in ("JPEG", "MPO") and isinstance(stream, bounds.Bounded) and not stream.facts.ended:
         content = stream.content()
+    shown = image
     try:
         image.load()
-        return image
     except OSError:
         completed = _completed(content) if content else None
         if completed is None:
             raise
+        shown = completed
+    if content:
         remarks.append(COMPLETED)
-        return completed
+    return shown
 
 
 def _completed(content: bytes) -> Image.Image | None:
