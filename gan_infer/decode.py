@@ -384,7 +384,7 @@ def _alpha(values: npt.NDArray[Any], settled: Ranges) -> npt.NDArray[np.uint8]:
 def _to_mode(image: Image.Image, mode: str, remarks: list[str]) -> Image.Image:
     if image.mode == "P" or image.has_transparency_data:
         image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
-        if image.getextrema()[3] == (0, 0):
+        if image.getchannel("A").getextrema() == (0, 0):
             remarks.append(UNSEEN if mode == "RGBA" else UNSEEN_ON_WHITE)
         if mode != "RGBA":
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

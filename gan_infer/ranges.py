@@ -208,7 +208,8 @@ def to_eight_bits(values: npt.NDArray[Any], wanted: Ranges) -> npt.NDArray[np.ui
     """
     chosen = wanted.real if values.dtype.kind == "f" else wanted.whole
     if values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        return _scale(np.arange(FULL + 1), chosen)[values]
+        table = _scale(np.arange(FULL + 1), chosen)
+        return np.take(table, values)
     result = np.empty(values.shape, np.uint8)
     flat, target = values.reshape(-1), result.reshape(-1)
     for start in range(0, flat.size, _PART):
@@ -219,7 +220,8 @@ def to_eight_bits(values: npt.NDArray[Any], wanted: Ranges) -> npt.NDArray[np.ui
 def _scale(values: npt.NDArray[Any], chosen: Range) -> npt.NDArray[np.uint8]:
     levels = (values.astype(np.float64) - chosen.low) * (255 / (chosen.high - chosen.low))
     levels = np.nan_to_num(levels, nan=0.0, posinf=255.0, neginf=0.0).round().clip(0, 255)
-    return levels.astype(np.uint8)
+    scaled: npt.NDArray[np.uint8] = levels.astype(np.uint8)
+    return scaled
 
 
 def _parts(values: npt.NDArray[Any]) -> Iterable[npt.NDArray[Any]]:

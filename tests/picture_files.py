@@ -15,7 +15,7 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     """Give the content of a file that Pillow writes."""
     stream = io.BytesIO()
-    image.save(stream, kind, **options)  # type: ignore[arg-type]
+    image.save(stream, kind, **options)
     return stream.getvalue()
 
 

@@ -144,7 +144,7 @@ def _classes(
     if values.shape == (count, 1):
         values = values[:, 0]
     if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8")
+        values = np.char.decode(values.astype(np.bytes_), "utf-8")
     whole = values.dtype.kind in "iub" or (values.dtype.kind == "f" and _is_whole(values))
     if values.shape != (count,) or not (whole or values.dtype.kind == "U"):
         raise DataError(

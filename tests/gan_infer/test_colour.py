@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from gan_infer import colour, decode
+from gan_infer import DataError, colour, decode
 from tests.picture_files import ADOBE_RGB, chunk, encoded, png, profile
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -131,5 +131,5 @@ def test_a_jpeg_without_its_end_is_taken_where_it_shows_whole(progressive: bool)
         assert np.array_equal(array, expected)
         assert remarks == [decode.COMPLETED]
     for missing in (12, 60, 400):
-        with pytest.raises(decode.DataError, match="is damaged: image file is truncated"):
+        with pytest.raises(DataError, match="is damaged: image file is truncated"):
             shown(whole[:-missing])
