@@ -188,13 +188,21 @@ def look(image: Image.Image) -> Look:
             not grey,
             image.has_transparency_data,
             deep.is_deep(image),
-            # A phone's photo often holds a second picture, for depth or brightness.
-            image.format != "MPO" and bool(getattr(image, "is_animated", False)),
+            _is_moving(image),
         )
     except DataError:
         raise
     except Exception as error:
         raise DataError(f"is damaged: {plain(error)}") from None
+
+
+def _is_moving(image: Image.Image) -> bool:
+    if image.format == "MPO":  # a phone's photo often holds a second picture, for depth or brightness
+        return False
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except Exception:  # of what follows the first picture, which alone counts
+        return False
 
 
 def levels(image: Image.Image) -> Levels | None:

@@ -71,7 +71,7 @@ class Findings:
         bad: from a picture's number to what is wrong with it.
         digests, numbers: of the usable pictures.
         remarks: from what is to be said of some pictures to their numbers.
-        grey: how many of those with three channels have no colour.
+        grey: all have three channels and no colour.
         flat: how many are of one colour all over.
     """
 
@@ -79,17 +79,15 @@ class Findings:
     digests: list[int] = dataclasses.field(default_factory=list)
     numbers: list[int] = dataclasses.field(default_factory=list)
     remarks: dict[str, list[int]] = dataclasses.field(default_factory=dict)
-    grey: int = 0
+    grey: bool = True
     flat: int = 0
 
     def note(self, number: int, row: Pixels) -> None:
         """Take down what a usable picture looks like."""
         self.digests.append(digest(row))
         self.numbers.append(number)
-        if row.shape[2] == 3:
-            spread = row.max(-1) - row.min(-1)
-            self.grey += int(spread.max()) <= _GREY_LEVELS
-        self.flat += bool((row == row[0, 0]).all())
+        self.grey = self.grey and row.shape[2] == 3 and _is_grey(row)
+        self.flat += bool((row[-1, -1] == row[0, 0]).all() and (row == row[0, 0]).all())
 
     def duplicates(self) -> list[list[int]]:
         """Give the numbers of pictures that are equal as prepared, in groups."""
@@ -399,7 +397,7 @@ def _kind_notes(options: DataOptions, found: Survey, findings: Findings) -> list
     notes = []
     if found.moving:
         notes.append(f"{found.moving:,} pictures are animations or have several pages; the first is taken")
-    if findings.numbers and findings.grey == len(findings.numbers) and options.channels is None:
+    if findings.numbers and findings.grey and options.channels is None:
         notes.append(
             "all pictures are grey, though saved in colour; --channels 1 learns the same at less cost"
         )
@@ -455,6 +453,11 @@ def _noted(numbered: Iterable[tuple[int, Pixels]], findings: Findings) -> Iterat
     for number, row in numbered:
         findings.note(number, row)
         yield row
+
+
+def _is_grey(row: Pixels) -> bool:
+    wide = row.astype(np.int16)
+    return all(int(np.abs(wide[..., 0] - wide[..., other]).max()) <= _GREY_LEVELS for other in (1, 2))
 
 
 def _groups(digests: npt.NDArray[np.uint64], numbers: npt.NDArray[np.int64]) -> list[list[int]]:
