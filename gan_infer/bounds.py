@@ -144,6 +144,12 @@ def bound(stream: BinaryIO, size: int) -> Bounded:
     return Bounded(stream, size, facts)
 
 
+def is_tiff(stream: BinaryIO) -> bool:
+    """Tell whether a file begins as a TIFF does."""
+    stream.seek(0)
+    return stream.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
 def check_pixels(width: int, height: int, size: int, deep: bool) -> None:
     """Refuse a picture of more pixels than are read.
 

@@ -93,6 +93,11 @@ def opened(stream: BinaryIO, size: int) -> Iterator[Image.Image]:
     except DataError:
         raise
     except UnidentifiedImageError:
+        if bounds.is_tiff(stream):
+            raise DataError(
+                "is a TIFF that is damaged or of a kind of pixels that is not read (such as floats of 16 or "
+                "64 bits); save it with 8 or 16 bits, or floats of 32"
+            ) from None
         raise DataError(f"is no picture of a known format ({', '.join(FORMATS)})") from None
     except Image.DecompressionBombError:
         raise DataError(f"has more pixels than the {MAX_PIXELS:,} that are read at most") from None
@@ -214,8 +219,8 @@ def levels(image: Image.Image) -> Levels | None:
     if not deep.is_deep(image):
         return None
     with _decoding(image):
-        bits = deep.declared_bits(image)
-        return value_ranges.levels_of(_colours(deep.values(image)), bits)
+        bits, signed = deep.declared_bits(image), deep.is_signed(image)
+        return value_ranges.levels_of(_colours(deep.values(image)), bits, signed)
 
 
 def prepare(
@@ -273,6 +278,8 @@ def _decoded(image: Image.Image, ranges: Ranges | None, remarks: list[str]) -> I
         return deep.read_map(image)
     if deep.is_deep(image):
         return _to_eight_bits(image, ranges, remarks)
+    if deep.is_signed(image):
+        raise DataError("is a TIFF of signed bytes, which are not read; save it with unsigned ones")
     # Pillow takes the inks of every such JPEG as Adobe writes them.
     plain_inks = image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info
     shown = _loaded(image, remarks)
@@ -316,12 +323,12 @@ def _completed(content: bytes) -> Image.Image | None:
 
 def _to_eight_bits(image: Image.Image, ranges: Ranges | None, remarks: list[str]) -> Image.Image:
     """Scale a deep picture to 0..255; Pillow's own conversion would clip it, or cut the lower byte off."""
-    bits, negative = deep.declared_bits(image), deep.is_negative(image)
+    bits, signed, negative = deep.declared_bits(image), deep.is_signed(image), deep.is_negative(image)
     values = deep.values(image)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         remarks.append(NOT_FINITE)
     colours = _colours(values)
-    settled = ranges or value_ranges.settle({"": value_ranges.levels_of(colours, bits)})
+    settled = ranges or value_ranges.settle({"": value_ranges.levels_of(colours, bits, signed)})
     scaled = value_ranges.to_eight_bits(colours, settled)
     if colours is not values:
         scaled = np.dstack([scaled, _alpha(values[..., -1], settled)])

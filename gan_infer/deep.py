@@ -27,6 +27,7 @@ _GREY_ALPHA: Final = "LA;16B"
 _WHITE_IS_ZERO: Final = 0
 _PHOTOMETRIC: Final = 262
 _BITS_PER_SAMPLE: Final = 258
+_SAMPLE_FORMAT: Final = 339
 _MAX_PLAIN_VALUES: Final = 10_000_000
 _NO_NUMBER: Final = re.compile(rb"[^\s\d]")
 _COMMENT: Final = re.compile(rb"#[^\r\n]*")
@@ -52,6 +53,11 @@ def declared_bits(image: Image.Image) -> int:
     return stored[0] if isinstance(stored, tuple) and 8 < stored[0] < 16 else 0
 
 
+def is_signed(image: Image.Image) -> bool:
+    """Tell whether a TIFF says that its whole numbers are signed."""
+    return getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT) in ((2,), 2)
+
+
 def is_negative(image: Image.Image) -> bool:
     """Tell whether a TIFF of deep grey counts from white to black; Pillow turns only 8 bits around."""
     return image.mode != "L" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
@@ -75,8 +81,11 @@ def values(image: Image.Image) -> Values:
         both <<= 8  # in place: it is large
         both |= np.asarray(other)
         return both
+    unsigned = image.mode == "I" and getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, 1) in ((1,), 1)
+    long = unsigned and getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE) in ((32,), 32)
     image.load()
-    return np.asarray(image)
+    found = np.asarray(image)
+    return found.view(np.uint32) if long else found  # which Pillow takes for signed
 
 
 def is_plain_map(image: Image.Image) -> bool:

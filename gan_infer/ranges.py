@@ -60,6 +60,7 @@ class Levels:
         low, high: of those that are finite.
         used: the bits of all of them, by "or"; 0 for floats and negative numbers.
         bits: how many the file says that they have; 0 where it does not say.
+        signed: the file could hold negative numbers too.
     """
 
     real: bool
@@ -67,6 +68,7 @@ class Levels:
     high: float
     used: int = 0
     bits: int = 0
+    signed: bool = False
 
 
 def parse(text: str) -> Ranges | None:
@@ -118,7 +120,7 @@ def _parse_one(text: str) -> Range:
     return Range(low, high)
 
 
-def levels_of(values: npt.NDArray[Any], bits: int = 0) -> Levels:
+def levels_of(values: npt.NDArray[Any], bits: int = 0, signed: bool = False) -> Levels:
     """Give what the range is settled by, of the values of a picture.
 
     Raises:
@@ -135,7 +137,7 @@ def levels_of(values: npt.NDArray[Any], bits: int = 0) -> Levels:
         return Levels(True, low, high)
     low, high = float(values.min()), float(values.max())
     used = int(np.bitwise_or.reduce(values, axis=None)) if low >= 0 else 0
-    return Levels(False, low, high, used, bits)
+    return Levels(False, low, high, used, bits, signed)
 
 
 def settle(pictures: Mapping[str, Levels]) -> Ranges:
@@ -166,7 +168,8 @@ def _settle_whole(pictures: Mapping[str, Levels]) -> Range:
         return Range(0, 255 * 256)
     # A file whose values are above what it says to have was scaled to 16 bits, as PNG wants it.
     depth = 16 if bits or not used else next(depth for depth in _DEPTHS if used < 2**depth)
-    return Range(0, 2**depth - 1)
+    signed = all(levels.signed for levels in pictures.values())
+    return Range(0, 2**15 - 1 if signed and depth == 16 and high < 2**15 else 2**depth - 1)
 
 
 def _settle_real(pictures: Mapping[str, Levels]) -> Range:

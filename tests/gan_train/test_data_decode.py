@@ -19,6 +19,7 @@ from gan_infer.errors import DataError
 from gan_train import data
 from gan_train.config import DataOptions
 from gan_train.data.pictures import PictureSet
+from tests import picture_files
 
 
 def load(source: object, **options: object) -> PictureSet:
@@ -334,6 +335,11 @@ _SEEDS = [
     *(palette(), palette_transparent(), deep("TIFF"), deep("PNG"), animated("GIF"), animated("WEBP")),
     encoded(Image.new("RGBA", (20, 20), (1, 2, 3, 4))),
     encoded(Image.new("L", (20, 20)), "TIFF", compression="tiff_lzw"),
+    encoded(Image.effect_noise((24, 24), 60).convert("RGB"), icc_profile=picture_files.ADOBE_RGB),
+    encoded(Image.effect_noise((24, 24), 60).convert("CMYK"), "JPEG", progressive=True),
+    picture_files.png(np.arange(1200, dtype=np.uint16).reshape(20, 20, 3)),
+    picture_files.png(np.arange(800, dtype=np.uint16).reshape(20, 20, 2)),
+    b"P2 # plain\n4 4\n9\n" + b"1 2 3 4 " * 4,
 ]
 
 
