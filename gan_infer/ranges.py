@@ -21,6 +21,7 @@ EXPECTED: Final = (
     'expected "auto", LOW:HIGH such as 0:4095, or one for whole numbers and one for floats, as 0:4095,0:1'
 )
 _DEPTHS: Final = (8, 10, 12, 14, 16)
+_MASK: Final = 1  # of 0 and 1 alone
 FULL: Final = 65535  # white of all 16 bits
 # Resampling overshoots; what lies so little beyond a usual range is of that range, and clipped.
 _OVERSHOOT: Final = 1.25
@@ -167,7 +168,7 @@ def _settle_whole(pictures: Mapping[str, Levels]) -> Range:
     if used and used % 256 == 0 and high > FULL // 2:  # 8 bits that were moved to the upper half
         return Range(0, 255 * 256)
     # A file whose values are above what it says to have was scaled to 16 bits, as PNG wants it.
-    depth = 16 if bits or not used else next(depth for depth in _DEPTHS if used < 2**depth)
+    depth = 16 if bits or not used else next(depth for depth in (_MASK, *_DEPTHS) if used < 2**depth)
     signed = all(levels.signed for levels in pictures.values())
     return Range(0, 2**15 - 1 if signed and depth == 16 and high < 2**15 else 2**depth - 1)
 

@@ -24,6 +24,8 @@ def real(*values: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("pictures", "bits", "expected"),
     [
+        ([whole(0, 1)], 0, (0, 1)),
+        ([whole(0, 2)], 0, (0, 255)),
         ([whole(0, 200)], 0, (0, 255)),
         ([whole(0, 300)], 0, (0, 1023)),
         ([whole(0, 3000), whole(10, 20)], 0, (0, 4095)),
