@@ -97,7 +97,7 @@ class Bounded:
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
-        """Give the place."""
+        """Return the place."""
         return self._stream.tell()
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class Bounded:
         self._bytes_left = 4 * self.size + _SPARE_BYTES
 
     def content(self) -> bytes:
-        """Give the whole file; the place is the same afterwards."""
+        """Return the whole file; the place is the same afterwards."""
         place = self._stream.tell()
         self._stream.seek(0)
         content = self._stream.read()
@@ -186,7 +186,7 @@ def check_codec(codec: str, pixels: int) -> None:
 
 
 def orientation(exif: bytes) -> int:
-    """Give the orientation that an EXIF block names, 1 to 8; 0 where it names none or is broken."""
+    """Return the orientation that an EXIF block names, 1 to 8; 0 where it names none or is broken."""
     block = exif.removeprefix(b"Exif\0\0")
     try:
         for tag, kind, count, value in _entries(_reader(io.BytesIO(block))):
@@ -228,7 +228,7 @@ def _walk_png(stream: BinaryIO, size: int) -> tuple[BinaryIO, Facts]:
 
 
 def _chunks(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Give a PNG's chunks as (kind, where the content starts, its length), up to the end of the file."""
+    """Return a PNG's chunks as (kind, where the content starts, its length), up to the end of the file."""
     at = 8
     for _ in range(_READS):
         stream.seek(at)
@@ -339,7 +339,7 @@ def _check_directory(read: _Read, size: int, most: int) -> None:
 
 
 def _entries(read: _Read) -> Iterator[_Entry]:
-    """Give (tag, type, count, (value as 32 bits, as 16)) of the first directory."""
+    """Return (tag, type, count, (value as 32 bits, as 16)) of the first directory."""
     head = read(0, 16)
     order = {b"II": "<", b"MM": ">"}[head[:2]]
     (version,) = struct.unpack(order + "H", head[2:4])

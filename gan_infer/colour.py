@@ -32,7 +32,7 @@ _FLAGS: Final = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
 
 def to_srgb(image: Image.Image, info: dict[Any, Any], remarks: list[str]) -> Image.Image:
-    """Give a picture of 8 bits in sRGB; the same object where it is that already.
+    """Return a picture of 8 bits in sRGB; the same object where it is that already.
 
     Args:
         image: decoded.
@@ -51,7 +51,7 @@ def to_srgb(image: Image.Image, info: dict[Any, Any], remarks: list[str]) -> Ima
 
 
 def invert(image: Image.Image) -> Image.Image:
-    """Give a picture with every channel the other way around."""
+    """Return a picture with every channel the other way around."""
     return ImageChops.invert(image)
 
 
@@ -82,7 +82,7 @@ def _by_profile(image: Image.Image, profile: bytes, remarks: list[str]) -> Image
 
 
 def _without_palette(image: Image.Image) -> Image.Image:
-    """Give one of the modes that profiles speak of: L, LA, RGB, RGBA or CMYK."""
+    """Return one of the modes that profiles speak of: L, LA, RGB, RGBA or CMYK."""
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.has_transparency_data and image.mode in ("L", "RGB", "1"):
@@ -94,7 +94,7 @@ def _without_palette(image: Image.Image) -> Image.Image:
 
 @functools.lru_cache(maxsize=64)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Give what turns pixels of `mode` into sRGB, None where they are that already.
+    """Return what turns pixels of `mode` into sRGB, None where they are that already.
 
     Raises:
         Exception: of whatever class; the profile is broken, or of other pixels than these.

@@ -45,7 +45,7 @@ def is_grey_alpha(image: Image.Image) -> bool:
 
 
 def declared_bits(image: Image.Image) -> int:
-    """Give how many bits of the values say something, by the file; 0 where it does not say."""
+    """Return how many bits of the values say something, by the file; 0 where it does not say."""
     stream = getattr(image, "fp", None)
     if isinstance(stream, bounds.Bounded) and stream.facts.bits:
         return stream.facts.bits
@@ -181,7 +181,7 @@ def _opened_again(image: Image.Image) -> Any:
 
 
 def _grey_alpha_as_bytes(image: Image.Image) -> Image.Image:
-    """Give a PNG of grey and alpha, 16 bits each, as one of four bytes: the same filters apply."""
+    """Return a PNG of grey and alpha, 16 bits each, as one of four bytes: the same filters apply."""
     content = bytearray(_content(image))
     content[24:26] = b"\x08\x06"  # 8 bits; red, green, blue and alpha
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")

@@ -122,7 +122,7 @@ def _parse_one(text: str) -> Range:
 
 
 def levels_of(values: npt.NDArray[Any], bits: int = 0, signed: bool = False) -> Levels:
-    """Give what the range is settled by, of the values of a picture.
+    """Return what the range is settled by, of the values of a picture.
 
     Raises:
         DataError: none of them is a finite number.
@@ -142,7 +142,7 @@ def levels_of(values: npt.NDArray[Any], bits: int = 0, signed: bool = False) -> 
 
 
 def settle(pictures: Mapping[str, Levels]) -> Ranges:
-    """Give the ranges of a set of deep pictures, by name.
+    """Return the ranges of a set of deep pictures, by name.
 
     Raises:
         DataError: their values are in no usual range; says what to give.

@@ -13,19 +13,19 @@ _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    """Give the content of a file that Pillow writes."""
+    """Return the content of a file that Pillow writes."""
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
 
 
 def chunk(kind: bytes, content: bytes = b"") -> bytes:
-    """Give a chunk of a PNG."""
+    """Return a chunk of a PNG."""
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
 def png(array: np.ndarray, before: bytes = b"", after: bytes = b"") -> bytes:
-    """Give a PNG of uint8 or uint16 [height, width] or [height, width, bands], chunks around its pixels."""
+    """Return a PNG of uint8 or uint16 [height, width] or [height, width, bands], chunks around its pixels."""
     deep = array.dtype.itemsize == 2
     rows = array.astype(">u2" if deep else "u1")
     bands = rows.shape[2] if rows.ndim == 3 else 1
@@ -44,7 +44,7 @@ def png(array: np.ndarray, before: bytes = b"", after: bytes = b"") -> bytes:
 
 
 def blank_png(width: int, height: int, bits: int, colour: int, row_bytes: int) -> bytes:
-    """Give a small file of many black pixels."""
+    """Return a small file of many black pixels."""
     packing, parts = zlib.compressobj(9), []
     left = height * (row_bytes + 1)
     while left > 0:
@@ -56,14 +56,14 @@ def blank_png(width: int, height: int, bits: int, colour: int, row_bytes: int) -
 
 
 def directory(entries: list[tuple[int, int, int, int]], order: str = "<") -> bytes:
-    """Give a TIFF's header and a directory of (tag, type, count, value)."""
+    """Return a TIFF's header and a directory of (tag, type, count, value)."""
     body = b"".join(struct.pack(f"{order}HHII", *entry) for entry in entries)
     start = b"II*\0\x08\0\0\0" if order == "<" else b"MM\0*\0\0\0\x08"
     return start + struct.pack(f"{order}H", len(entries)) + body + bytes(4)
 
 
 def profile(space: bytes, gamma: float, primaries: tuple[tuple[float, ...], ...] = ()) -> bytes:
-    """Give an ICC profile: of grey, or of colours by three columns of XYZ under D50."""
+    """Return an ICC profile: of grey, or of colours by three columns of XYZ under D50."""
 
     def fixed(value: float) -> bytes:
         return struct.pack(">i", round(value * 65536))
