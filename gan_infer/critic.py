@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from gan_infer.labels import LabelSpec
+    from gan_infer.ranges import Ranges
 
     Pictures = npt.NDArray[np.uint8]
     Realness = npt.NDArray[np.float32]
     Picture = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
+    ValueRange = str | tuple[float, float] | Ranges | None
 
 _CHANNELS: Final = (1, 3, 4)
 
@@ -110,7 +112,12 @@ class Critic(Model[CriticMetadata]):
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def score(self, pictures: Picture | Iterable[Picture], labels: LabelSpec = None) -> Realness:
+    def score(
+        self,
+        pictures: Picture | Iterable[Picture],
+        labels: LabelSpec = None,
+        value_range: ValueRange = None,
+    ) -> Realness:
         """Say how real any pictures look, each brought to the critic's shape as in training.
 
         Args:
@@ -118,6 +125,7 @@ class Critic(Model[CriticMetadata]):
                 [height, width, channels], of any size.
             labels: a class by index or by name, one for all or one each; None where it is not
                 known, see `of_any_class`.
+            value_range: as `settle_range` takes it, for all pictures together.
 
         Returns:
             float32 [n], from 0 to 1.
@@ -125,8 +133,11 @@ class Critic(Model[CriticMetadata]):
         Raises:
             DataError: a picture cannot be used; names it.
             LabelError: no such class, another number of labels, or the critic takes none.
+            OptionError: `value_range` is none.
         """
-        array = np.stack([self.prepare(picture) for picture in _each(pictures)])
+        each = _each(pictures)
+        chosen = self.settle_range(each, value_range)
+        array = np.stack([self.prepare(picture, chosen) for picture in each])
         wanted = self._known.each(labels, len(array))
         if wanted is None:
             return self.of_any_class(array)
@@ -156,24 +167,51 @@ class Critic(Model[CriticMetadata]):
             total += np.log(share / (1 - share))
         return (1 / (1 + np.exp(-total / len(self.class_names)))).astype(np.float32)
 
-    def prepare(self, picture: Picture) -> Pictures:
+    def settle_range(self, pictures: Iterable[Picture], value_range: ValueRange = None) -> Ranges | None:
+        """Return which values of pictures with more than 8 bits are black and white, for all of them.
+
+        Args:
+            value_range: "LOW:HIGH" or (low, high); None or "auto" for that of the critic's training, else
+                it is settled by what is in the pictures.
+
+        Returns:
+            None where no picture has more than 8 bits.
+
+        Raises:
+            DataError: their values are in no usual range; says what to give.
+            OptionError: `value_range` is none.
+        """
+        from gan_infer import decode, ranges
+
+        known = ranges.read(value_range) or ranges.of_recipe(self.metadata.recipe)
+        return known or decode.settle_ranges(pictures)
+
+    def prepare(
+        self, picture: Picture, value_range: ValueRange = None, remarks: list[str] | None = None
+    ) -> Pictures:
         """Bring a picture to the critic's shape: decoded, turned, cropped or padded, and averaged.
+
+        Args:
+            value_range: as `settle_range` takes it.
+            remarks: what a person should know of the picture is added here, to be read after "pictures".
 
         Returns:
             uint8 [height, width, channels].
 
         Raises:
             DataError: it cannot be used; names it.
+            OptionError: `value_range` is none.
         """
-        from gan_infer import decode  # brings Pillow
+        from gan_infer import decode, ranges  # brings Pillow
 
         shape, fit = self.image_shape, self.metadata.fit
+        chosen = ranges.read(value_range) or ranges.of_recipe(self.metadata.recipe)
         if isinstance(picture, (str, os.PathLike)):
             try:
                 path = arguments.path(picture, "a picture")
             except OptionError as error:
                 raise DataError(str(error)) from None
-            return decode.read(path, shape, fit)
+            return decode.read(path, shape, fit, chosen, remarks)
         if isinstance(picture, np.ndarray):
             if picture.dtype == np.uint8 and picture.shape == shape:
                 return picture
@@ -182,7 +220,7 @@ class Critic(Model[CriticMetadata]):
 
         if not isinstance(picture, Image.Image):
             raise DataError(f"{abridge(picture)} was given; give a path, a Pillow image or a uint8 array")
-        return decode.prepare(picture, shape, fit)
+        return decode.prepare(picture, shape, fit, chosen, remarks)
 
     # Inside.
 

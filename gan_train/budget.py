@@ -33,6 +33,7 @@ SETTLED: Final = (
     "data.height",
     "data.width",
     "data.channels",
+    "data.value_range",
     "network.width",
     "optimizer.batch_size",
     "machine.device",
@@ -54,6 +55,7 @@ def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Config:
         width=pictures.width,
         channels=pictures.channels,
         sha256=pictures.sha256(),
+        value_range=pictures.value_range or config.data.value_range,
     )
     width = config.network.width or FAMILIES[config.network.family].width
     filled = _with_batch(dataclasses.replace(config, data=data), config.optimizer.batch_size or BATCH)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
-from gan_infer import files
+from gan_infer import files, ranges
 from gan_infer.errors import OptionError
 
 MIN_SIDE: Final = 8
@@ -32,7 +32,8 @@ class DataOptions:
 
     `labels` is a CSV or JSON file of labels, "" where the layout tells; `class_names` are names in
     place of the data's own, in its order, with commas between them; `fit` says how a picture of
-    another shape gets the wanted one.
+    another shape gets the wanted one; `value_range` which values of pictures with more than 8 bits are
+    black and white ("0:4095"; "auto" settles it once for the whole set).
 
     `file_column` and `label_column` are columns of the table, by name or number, "" to find them;
     `split` "none" takes folders such as test as classes; `zip_encoding` is of names in a zip file that
@@ -53,6 +54,7 @@ class DataOptions:
     split: str = dataclasses.field(default="auto", metadata={"added": True, "one_of": ("auto", "none")})
     zip_encoding: str = dataclasses.field(default="", metadata={"added": True})
     follow_links: bool = dataclasses.field(default=False, metadata={"added": True})
+    value_range: str = dataclasses.field(default="auto", metadata={"added": True})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -291,6 +293,10 @@ def from_tree(tree: object) -> Config:
 
 def _agree(config: Config) -> None:
     """Refuse options that are each in range but do not go together."""
+    try:
+        ranges.parse(config.data.value_range)
+    except OptionError as error:
+        raise OptionError(f"option data.value_range: {error}") from None
     network, loss, condition = config.network, config.loss, config.condition
     if network.family == "dcgan" and loss.r1_gamma + loss.r2_gamma + loss.gradient_penalty > 0:
         raise OptionError(

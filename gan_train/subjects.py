@@ -7,6 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from gan_infer import ranges
 from gan_infer.errors import OptionError
 from gan_infer.generator import Generator
 from gan_train import checkpoint, trained
@@ -28,6 +29,7 @@ class Subject:
         fit: how a picture of another shape gets this one, "crop" or "pad".
         truncation: what the model file, or the one that is exported by default, scales latents by.
             `levels` takes latents as they are after that: a file's own are these divided by it.
+        value_range: which values of deep pictures were black and white in training, "auto" if not known.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Subject:
     distribution: str
     fit: str
     truncation: float
+    value_range: str = ranges.AUTO
 
 
 def of_model(source: str, *, trust: bool = False) -> Subject:
@@ -66,6 +69,7 @@ def of_model(source: str, *, trust: bool = False) -> Subject:
         latent_dim=generator.latent_dim,
         distribution=metadata.latent_distribution,
         fit="pad" if fit == "pad" else "crop",
+        value_range=str(ranges.of_recipe(metadata.recipe) or ranges.AUTO),
         truncation=metadata.truncation,
     )
 
@@ -99,5 +103,6 @@ def of_run(
         latent_dim=network.latent_dim,
         distribution=network.latent_distribution,
         fit=data.fit,
+        value_range=data.value_range,
         truncation=truncation,
     )

@@ -74,6 +74,7 @@ def test_the_critics_public_names_are_these() -> None:
         "prepare",
         "providers",
         "score",
+        "settle_range",
         "sha256",
     ]
 

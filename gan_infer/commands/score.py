@@ -16,6 +16,7 @@ from gan_infer.escaping import plain
 
 if TYPE_CHECKING:
     from gan_infer.critic import Critic
+    from gan_infer.ranges import Ranges
 
 SUFFIXES: Final = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -51,17 +52,28 @@ class Scored:
 )
 @shared.device
 @click.option("--label", help="The pictures' class, by name or index.")
+@click.option(
+    "--value-range",
+    metavar="LOW:HIGH",
+    help="Black and white of pictures of over 8 bits.  [default: as in training, else by all]",
+)
 @click.option("--to", type=console.FilePath(), help="Draw a histogram, .png or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def score(
-    pictures: Sequence[Path], critic: str, device: str, label: str | None, to: Path | None, as_json: bool
+    pictures: Sequence[Path],
+    critic: str,
+    device: str,
+    label: str | None,
+    value_range: str | None,
+    to: Path | None,
+    as_json: bool,
 ) -> int:
     """Say how real PICTURES (files, or folders with all that is in them) look to a critic.
 
     Without --label, a picture in a folder named as a class is judged as of that class, any other
     under all classes alike, which tells less.
     """
-    from gan_infer import plots
+    from gan_infer import decode, plots
     from gan_infer.critic import Critic
 
     if to is not None:
@@ -70,7 +82,10 @@ def score(
     given = None if label is None else judge.label_index(label)
     bad: dict[str, str] = {}
     paths = list(_found(pictures, bad))
-    scored = list(_scored(judge, paths, given, bad))
+    chosen = judge.settle_range(paths, value_range)
+    if chosen is not None:
+        console.say(f"note: in pictures of over 8 bits, {decode.describe(str(chosen))}")
+    scored = list(_scored(judge, paths, given, chosen, bad))
     if judge.conditional and any(not item.label for item in scored):
         console.say("note: pictures of no known class are judged as of any; --label tells more")
     if as_json:
@@ -107,7 +122,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _scored(
-    critic: Critic, paths: Sequence[Path], given: int | None, bad: dict[str, str]
+    critic: Critic, paths: Sequence[Path], given: int | None, chosen: Ranges | None, bad: dict[str, str]
 ) -> Iterator[Scored]:
     """Score pictures a part at a time, so that memory does not grow; name what cannot be used."""
     import numpy as np
@@ -117,11 +132,14 @@ def _scored(
     for start in range(0, len(paths), _AT_ONCE):
         good, prepared = [], []
         for path in paths[start : start + _AT_ONCE]:
+            remarks: list[str] = []
             try:
-                prepared.append(critic.prepare(path))
+                prepared.append(critic.prepare(path, chosen, remarks))
                 good.append(path)
             except DataError as error:
                 _name_bad(bad, str(path), str(error).removeprefix(f"{plain(str(path))} "))
+            for remark in remarks:
+                console.say(f"note: {path} is among pictures that {remark}")
         if not good:
             continue
         images, labels = np.stack(prepared), _labels(critic, good, given)

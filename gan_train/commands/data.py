@@ -13,6 +13,7 @@ from gan_infer import console
 from gan_train import config as options
 from gan_train.commands.shared import decoding, layout_changes, layout_options
 from gan_train.commands.shared import size as size_option
+from gan_train.commands.shared import value_range as value_range_option
 
 if TYPE_CHECKING:
     from gan_train.data.report import Report
@@ -36,6 +37,12 @@ def data() -> None:
 @click.option("--size", callback=size_option, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 for colour with transparency.")
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="How to get the shape.  [default: crop]")
+@click.option(
+    "--value-range",
+    metavar="LOW:HIGH",
+    callback=value_range_option,
+    help="Black and white of pictures of over 8 bits.  [default: by all of them together]",
+)
 @layout_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def check(
@@ -44,6 +51,7 @@ def check(
     size: tuple[int, int] | None,
     channels: int | None,
     fit: str | None,
+    value_range: str | None,
     as_json: bool,
     **layout: Any,
 ) -> int:
@@ -59,6 +67,7 @@ def check(
         "data.channels": channels,
         "data.fit": fit,
         **layout_changes(layout),
+        "data.value_range": value_range,
     }
     wanted = options.replace(
         options.Config(), {key: value for key, value in named.items() if value is not None}

@@ -12,10 +12,11 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer import console, files
+from gan_infer import console, files, ranges
 from gan_infer.commands.shared import trust, trusted
 from gan_infer.errors import DataError, OptionError
 from gan_train.commands.shared import RUNS, decoding
+from gan_train.commands.shared import value_range as value_range_option
 from gan_train.config import DataOptions
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Subject:
         class_names: in the order of the labels; empty for an unconditional generator.
         draw: seeds int64 [n] and labels int64 [n] (or None) to uint8 [n, height, width, channels].
         data: what it was trained on, None where that is not known.
+        value_range: which values of deep pictures were black and white in training, "auto" if not known.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Subject:
     class_names: tuple[str, ...]
     draw: Callable[[Seeds, Labels | None], Pictures]
     data: DataOptions | None = None
+    value_range: str = ranges.AUTO
 
 
 @click.command()
@@ -57,6 +60,12 @@ class Subject:
     "--data",
     type=console.FilePath(str),
     help="What to compare with, as for fit.  [default: the run's own data]",
+)
+@click.option(
+    "--value-range",
+    metavar="LOW:HIGH",
+    callback=value_range_option,
+    help="Black and white of pictures of over 8 bits.  [default: as in training, else by all]",
 )
 @click.option("--samples", type=click.IntRange(100), default=10_000, show_default=True)
 @click.option("--network", default="auto", show_default=True, help="Whose features count.")
@@ -69,6 +78,7 @@ def evaluate(
     model: str | None,
     which: str | None,
     data: str | None,
+    value_range: str | None,
     samples: int,
     network: str,
     device: str,
@@ -90,6 +100,7 @@ def evaluate(
     options = subject.data if data is None else _options(data, subject.shape)
     if options is None:
         raise OptionError(f"what {subject.name} was trained on is not known here; name pictures with --data")
+    options = dataclasses.replace(options, value_range=value_range or subject.value_range)
     pictures, conditional = matched(_read(options, subject.shape), subject.class_names)
     console.say(f"comparing {subject.name} with {len(pictures):,} pictures of {pictures.name}")
     evaluator = _prepare(pictures, network, samples, device)
@@ -128,6 +139,7 @@ def _of_model(source: str) -> Subject:
         shape=generator.image_shape,
         class_names=generator.class_names,
         draw=lambda seeds, labels: generator(generator.latents(seeds), labels),
+        value_range=str(ranges.of_recipe(generator.metadata.recipe) or ranges.AUTO),
     )
 
 
@@ -155,6 +167,7 @@ def _of_run(run: Path | None, which: str) -> Subject:
         class_names=loaded.class_names,
         draw=draw,
         data=data,
+        value_range=data.value_range,
     )
 
 

@@ -29,6 +29,7 @@ _PLACES: Final = {
     "labels": "data.labels",
     "channels": "data.channels",
     "fit_": "data.fit",
+    "value_range": "data.value_range",
     "on_bad": "data.on_bad",
     "width": "network.width",
     "batch_size": "optimizer.batch_size",
@@ -70,6 +71,12 @@ class Wishes:
 @shared.layout_options
 @click.option(
     "--fit", "fit_", type=click.Choice(["crop", "pad"]), help="How other shapes are brought to size."
+)
+@click.option(
+    "--value-range",
+    metavar="LOW:HIGH",
+    callback=shared.value_range,
+    help="Black and white of pictures of over 8 bits.  [default: by all of them together]",
 )
 @click.option("--flip", is_flag=True, default=None, help="Mirror half of the pictures; not for writing.")
 @click.option("--on-bad", type=click.Choice(["refuse", "skip"]), help="What to do about bad files.")

@@ -13,6 +13,7 @@ from gan_infer import console, files
 from gan_infer.commands.shared import trust, trusted
 from gan_infer.errors import LabelError, OptionError
 from gan_train.commands.shared import RUNS
+from gan_train.commands.shared import value_range as value_range_option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +33,12 @@ _SHOWN_AT_LEAST: Final = 128
 @click.option("--checkpoint", "which", help="best, last, or a checkpoint's name.  [default: best]")
 @click.option("--label", default="auto", show_default=True, help="A class, by name or index; auto: try all.")
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="How the photo gets the generator's shape.")
+@click.option(
+    "--value-range",
+    metavar="LOW:HIGH",
+    callback=value_range_option,
+    help="Black and white of a photo of over 8 bits.  [default: as in training, else by its own]",
+)
 @click.option("--to", type=console.FilePath(), required=True, help="Photo, nearest, difference.")
 @click.option(
     "--latent", type=console.FilePath(), help="Write the latent, .npy or .json.  [default: TO's .npy]"
@@ -51,6 +58,7 @@ def invert(
     which: str | None,
     label: str,
     fit: str | None,
+    value_range: str | None,
     to: Path,
     latent: Path | None,
     truncation: float | None,
@@ -71,7 +79,7 @@ def invert(
     files.check_writable(to)
     files.check_writable(kept)
     console.say("loading PyTorch")
-    from gan_infer import decode
+    from gan_infer import decode, ranges
     from gan_train import inversion, subjects
     from gan_train.export import TRUNCATION
 
@@ -79,7 +87,11 @@ def invert(
         subject = subjects.of_model(model, trust=trusted())
     else:
         subject = subjects.of_run(run, which or "best", RUNS, truncation or TRUNCATION, console.say)
-    target = decode.read(photo, subject.shape, fit or subject.fit)
+    remarks: list[str] = []
+    chosen = ranges.parse(value_range or subject.value_range)
+    target = decode.read(photo, subject.shape, fit or subject.fit, chosen, remarks)
+    for remark in remarks:
+        console.say(f"note: {photo} is among pictures that {remark}")
     labels = _labels(subject.class_names, label, subject.name)
     found = inversion.invert(
         subject.levels, target, subject.latent_dim, subject.distribution, labels, seed=seed

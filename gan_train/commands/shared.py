@@ -25,6 +25,13 @@ def size(context: click.Context, parameter: click.Parameter, value: str | None) 
     return int(parts[0]), int(parts[-1])
 
 
+def value_range(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Read "0:4095" as the text that options hold, for click."""
+    from gan_infer import ranges
+
+    return None if value is None else str(ranges.parse(value) or ranges.AUTO)
+
+
 def decoding(done: int, total: int) -> None:
     """Say how far the decoding of pictures is."""
     if done == total or done % max(1000, total // 10) == 0:

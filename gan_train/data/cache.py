@@ -20,13 +20,13 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer import files
+from gan_infer import files, ranges
 from gan_infer.errors import DataError, OptionError
 
 # Up to here arrays are read into memory whole.
 IN_MEMORY_BYTES: Final = 1024**3
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _DAY_S: Final = 86_400
 _SPARE: Final = 1.02
 
@@ -44,6 +44,8 @@ class Record:
         fit: "crop" or "pad".
         asked: the (height, width, channels) that were asked for; None was filled in.
         shape: those of the array.
+        asked_range: of values, as it was asked for, "auto" where it was settled.
+        value_range: the one that was taken, "" where no picture is deep.
         bad: from the number of a picture that is not in the array to the reason.
         notes: what was found while decoding.
     """
@@ -54,12 +56,19 @@ class Record:
     shape: Shape
     bad: Mapping[int, str]
     notes: tuple[str, ...]
+    asked_range: str = ranges.AUTO
+    value_range: str = ""
 
-    def answers(self, fingerprint: str, fit: str, asked: Asked) -> bool:
+    def answers(self, fingerprint: str, fit: str, asked: Asked, asked_range: str = ranges.AUTO) -> bool:
         """Tell whether decoding what is asked for would give this again."""
-        return (self.fingerprint, self.fit) == (fingerprint, fit) and all(
-            (before is None) if now is None else (now == side)
-            for now, before, side in zip(asked, self.asked, self.shape, strict=True)
+        same_range = asked_range in (self.asked_range, *([self.value_range] if self.value_range else []))
+        return (
+            same_range
+            and (self.fingerprint, self.fit) == (fingerprint, fit)
+            and all(
+                (before is None) if now is None else (now == side)
+                for now, before, side in zip(asked, self.asked, self.shape, strict=True)
+            )
         )
 
 
@@ -68,12 +77,14 @@ def directory() -> Path:
     return files.home() / "pictures"
 
 
-def load(place: Path, fingerprint: str, fit: str, asked: Asked, count: int) -> tuple[Record, Pixels] | None:
+def load(
+    place: Path, fingerprint: str, fit: str, asked: Asked, count: int, asked_range: str = ranges.AUTO
+) -> tuple[Record, Pixels] | None:
     """Give what is kept of a source of `count` pictures, or None; what is damaged counts as none."""
     try:
         tree = json.loads(_note(place).read_text(encoding="utf-8"))
         record = _record(tree)
-        if not record.answers(fingerprint, fit, asked):
+        if not record.answers(fingerprint, fit, asked, asked_range):
             return None
         images = _mapped(directory() / Path(tree["array"]).name)
         if images.shape != (count - len(record.bad), *record.shape):
@@ -159,6 +170,8 @@ def _record(tree: Any) -> Record:
         shape=tuple(tree["shape"]),
         bad={int(number): str(reason) for number, reason in tree["bad"].items()},
         notes=tuple(map(str, tree["notes"])),
+        asked_range=str(tree["asked_range"]),
+        value_range=str(tree["value_range"]),
     )
 
 

@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from gan_infer import decode
+from gan_infer import decode, ranges
 from gan_infer.errors import DataError, OptionError
+from gan_infer.ranges import Levels, Ranges
 from gan_train.config import MAX_SIDE, MIN_SIDE, DataOptions
 from gan_train.data import cache
 from gan_train.data.listing import Listing, Progress, examples, shown
@@ -33,6 +34,7 @@ Result = TypeVar("Result")
 _DEFAULT_SIDE: Final = 64
 _MOST_THREADS: Final = 16
 _WHAT_TO_DO: Final = "mend or remove them, or leave them out with --on-bad skip"
+_GREY_LEVELS: Final = 2  # between the channels of a grey JPEG, say
 _TASK: Final = 16  # pictures handed to a thread at once: small ones take less time than the handing
 
 
@@ -47,6 +49,8 @@ class Survey:
         colour: how many may have colour.
         transparent: how many have an alpha channel or a transparent colour.
         bad: from a picture's number to what is wrong with it.
+        deep: the numbers of those with more than 8 bits a channel.
+        moving: how many are animations or have several pages.
     """
 
     sizes: Counter[tuple[int, int]]
@@ -55,15 +59,35 @@ class Survey:
     colour: int
     transparent: int
     bad: Mapping[int, str]
+    deep: tuple[int, ...] = ()
+    moving: int = 0
 
 
 @dataclasses.dataclass
 class Findings:
-    """What decoding brings to light: filled while `rows` are drawn."""
+    """What decoding brings to light: filled while `rows` are drawn.
+
+    Attributes:
+        bad: from a picture's number to what is wrong with it.
+        digests, numbers: of the usable pictures.
+        remarks: from what is to be said of some pictures to their numbers.
+        grey: all have three channels and no colour.
+        flat: how many are of one colour all over.
+    """
 
     bad: dict[int, str] = dataclasses.field(default_factory=dict)
     digests: list[int] = dataclasses.field(default_factory=list)
     numbers: list[int] = dataclasses.field(default_factory=list)
+    remarks: dict[str, list[int]] = dataclasses.field(default_factory=dict)
+    grey: bool = True
+    flat: int = 0
+
+    def note(self, number: int, row: Pixels) -> None:
+        """Take down what a usable picture looks like."""
+        self.digests.append(digest(row))
+        self.numbers.append(number)
+        self.grey = self.grey and row.shape[2] == 3 and _is_grey(row)
+        self.flat += bool((row[-1, -1] == row[0, 0]).all() and (row == row[0, 0]).all())
 
     def duplicates(self) -> list[list[int]]:
         """Give the numbers of pictures that are equal as prepared, in groups."""
@@ -82,9 +106,10 @@ def pictures(listing: Listing, options: DataOptions, progress: Progress) -> Pict
         findings = Findings()
         deque(_noted(enumerate(stored), findings), maxlen=0)
         bad: Mapping[int, str] = {}
-        images, notes = stored, tuple(duplicates_note(listing, findings.duplicates()))
+        images, value_range = stored, ""
+        notes = tuple(notes_on(listing, options, survey(listing), stored.shape[1:], None, findings))
     else:
-        images, bad, notes = _decoded(listing, options, progress)
+        images, bad, notes, value_range = _decoded(listing, options, progress)
     labels, class_names, dropped = usable_classes(listing, bad)
     skipped = [_summary(listing, bad)] if bad else []
     return PictureSet(
@@ -93,8 +118,9 @@ def pictures(listing: Listing, options: DataOptions, progress: Progress) -> Pict
         labels=labels,
         class_names=class_names,
         licence=listing.licence,
-        preparation=preparation(listing, options, images.shape[3]),
+        preparation=preparation(listing, options, images.shape[3], value_range),
         warnings=(*listing.notes, *skipped, *dropped, *notes, *listing.remarks),
+        value_range=value_range,
     ).checked()
 
 
@@ -102,7 +128,8 @@ def survey(listing: Listing) -> Survey:
     """Look at the header of every picture; an array's are all alike."""
     found = Survey(Counter(), Counter(), Counter(), 0, 0, dict(listing.bad))
     bad = dict(listing.bad)
-    colour = transparent = 0
+    colour = transparent = moving = 0
+    deep: list[int] = []
     alike = len(listing.names) if listing.array is not None else 1
     numbers = range(len(listing.names))[:: max(1, alike)]
 
@@ -119,7 +146,39 @@ def survey(listing: Listing) -> Survey:
         found.formats[result.format] += alike
         colour += result.colour * alike
         transparent += result.transparent * alike
-    return dataclasses.replace(found, colour=colour, transparent=transparent, bad=bad)
+        moving += result.moving
+        deep += [number] if result.deep else []
+    return dataclasses.replace(
+        found, colour=colour, transparent=transparent, bad=bad, deep=tuple(deep), moving=moving
+    )
+
+
+def settle_ranges(listing: Listing, options: DataOptions, found: Survey) -> Ranges | None:
+    """Give which values of deep pictures are black and white: as asked, else by all of them together.
+
+    Returns:
+        None where no picture is deep.
+
+    Raises:
+        DataError: their values are in no usual range; says what to give.
+    """
+    if not found.deep:
+        return None
+    if (asked := ranges.parse(options.value_range)) is not None:
+        return asked
+
+    def measure(number: int) -> Levels | None:
+        with listing.open(number) as image:
+            return decode.levels(image)
+
+    known: dict[str, Levels] = {}
+    for number, result in _each(measure, listing, found.deep):
+        if isinstance(result, Levels):  # what is bad is met when pictures are decoded
+            known[shown(listing.names[number])] = result
+    try:
+        return ranges.settle(known) if known else None
+    except DataError as error:
+        raise DataError(f"{listing.place} {error}") from None
 
 
 def shape_of(options: DataOptions, found: Survey) -> Shape:
@@ -142,21 +201,27 @@ def as_stored(listing: Listing, options: DataOptions) -> Pixels | None:
     return listing.array if fits else None
 
 
-def preparation(listing: Listing, options: DataOptions, channels: int) -> str:
+def preparation(listing: Listing, options: DataOptions, channels: int, value_range: str) -> str:
     """Say what is done to the pictures."""
     if as_stored(listing, options) is not None:
         return "as stored"
-    return decode.preparation(channels, options.fit)
+    return decode.preparation(channels, options.fit, value_range)
 
 
 def rows(
-    listing: Listing, shape: Shape, fit: str, findings: Findings, progress: Progress
+    listing: Listing,
+    shape: Shape,
+    fit: str,
+    chosen: Ranges | None,
+    findings: Findings,
+    progress: Progress,
 ) -> Iterator[Pixels]:
     """Give the usable pictures in order, each uint8 of `shape`; what cannot be used goes to `findings`."""
 
-    def prepare(number: int) -> Pixels:
+    def prepare(number: int) -> tuple[Pixels, list[str]]:
+        remarks: list[str] = []
         with listing.open(number) as image:
-            return decode.prepare(image, shape, fit)
+            return decode.prepare(image, shape, fit, chosen, remarks), remarks
 
     def good() -> Iterator[tuple[int, Pixels]]:
         total = len(listing.names)
@@ -164,7 +229,9 @@ def rows(
             if isinstance(result, str):
                 findings.bad[number] = result
             else:
-                yield number, result
+                for remark in result[1]:
+                    findings.remarks.setdefault(remark, []).append(number)
+                yield number, result[0]
             progress(number + 1, total)
 
     return _noted(good(), findings)
@@ -232,44 +299,111 @@ def _held_in_memory(size: int, reason: str) -> str:
 
 def _decoded(
     listing: Listing, options: DataOptions, progress: Progress
-) -> tuple[Pixels, Mapping[int, str], tuple[str, ...]]:
-    """Give images, what was bad and notes, from the cache or by decoding."""
+) -> tuple[Pixels, Mapping[int, str], tuple[str, ...], str]:
+    """Give images, what was bad, notes and the range of values, from the cache or by decoding."""
     asked = (options.height, options.width, options.channels)
-    known = (listing.place, listing.fingerprint, options.fit, asked, len(listing.names))
+    asked_range = str(ranges.parse(options.value_range) or ranges.AUTO)
+    known = (listing.place, listing.fingerprint, options.fit, asked, len(listing.names), asked_range)
     kept = cache.load(*known)
     if kept is not None and not refusal(listing, kept[0].bad, options):
-        return kept[1], kept[0].bad, kept[0].notes
+        return kept[1], kept[0].bad, kept[0].notes, kept[0].value_range
     found = survey(listing)
     shape = shape_of(options, found)
-    notes = transparency_note(options, found)
+    chosen = settle_ranges(listing, options, found)
+    value_range = str(chosen or "")
     findings = Findings()
 
     def record() -> cache.Record:
         if reason := refusal(listing, findings.bad, options):
             raise DataError(reason)
-        told = (*notes, *duplicates_note(listing, findings.duplicates()))
-        return cache.Record(listing.fingerprint, options.fit, asked, shape, findings.bad, told)
+        told = tuple(notes_on(listing, options, found, shape, chosen, findings))
+        return cache.Record(
+            *(listing.fingerprint, options.fit, asked, shape, findings.bad, told, asked_range, value_range)
+        )
 
     on_disk, note = size_on_disk(listing, shape)
     if on_disk:
-        drawn = rows(listing, shape, options.fit, findings, progress)
+        drawn = rows(listing, shape, options.fit, chosen, findings, progress)
         try:
             images = cache.write(listing.place, shape, drawn, record)
-            return images, findings.bad, record().notes
+            return images, findings.bad, record().notes, value_range
         except (OSError, OptionError) as error:  # the disk filled up on the way
             size = len(listing.names) * shape[0] * shape[1] * shape[2]
             note = _held_in_memory(size, str(error))
             findings = Findings()
     images = np.empty((len(listing.names), *shape), np.uint8)
     count = 0
-    for count, row in enumerate(rows(listing, shape, options.fit, findings, progress), 1):
+    for count, row in enumerate(rows(listing, shape, options.fit, chosen, findings, progress), 1):
         images[count - 1] = row
     images = images[:count]
     made = record()
     if not note:
         with contextlib.suppress(OSError, OptionError):
             cache.write(listing.place, shape, (images,), record)
-    return images, made.bad, (*made.notes, note) if note else made.notes
+    return images, made.bad, (*made.notes, note) if note else made.notes, value_range
+
+
+def notes_on(
+    listing: Listing,
+    options: DataOptions,
+    found: Survey,
+    shape: tuple[int, ...],
+    chosen: Ranges | None,
+    findings: Findings,
+) -> list[str]:
+    """Give what a person should know of the pictures as they were prepared."""
+    return [
+        *transparency_note(options, found),
+        *duplicates_note(listing, findings.duplicates()),
+        *_range_note(options, found, chosen),
+        *_size_notes(options, found, shape),
+        *_kind_notes(options, found, findings),
+        *(
+            f"{len(numbers):,} pictures {remark} ({examples([listing.names[n] for n in numbers[:3]])})"
+            for remark, numbers in findings.remarks.items()
+        ),
+    ]
+
+
+def _range_note(options: DataOptions, found: Survey, chosen: Ranges | None) -> list[str]:
+    given = options.value_range != ranges.AUTO
+    if not found.deep:
+        return [
+            f"no picture has more than 8 bits; --value-range {options.value_range} changes nothing"
+        ] * given
+    if chosen is None:
+        return []
+    how = "as asked" if given else "by all of them together; --value-range LOW:HIGH says otherwise"
+    return [f"{len(found.deep):,} pictures have more than 8 bits: {decode.describe(str(chosen))} ({how})"]
+
+
+def _size_notes(options: DataOptions, found: Survey, shape: tuple[int, ...]) -> list[str]:
+    notes = []
+    if len(found.sizes) > 1 and options.height is None:
+        common = f"{shape[0]}x{shape[1]} (--size says otherwise)"
+        notes.append(f"pictures are of {len(found.sizes):,} sizes; all become {common}")
+    small = sum(
+        n for (height, width), n in found.sizes.items() if 2 * min(height / shape[0], width / shape[1]) <= 1
+    )
+    if small:
+        notes.append(
+            f"{small:,} pictures have half of {shape[0]}x{shape[1]} pixels a side or less, and are enlarged; "
+            "a smaller --size may suit them"
+        )
+    return notes
+
+
+def _kind_notes(options: DataOptions, found: Survey, findings: Findings) -> list[str]:
+    notes = []
+    if found.moving:
+        notes.append(f"{found.moving:,} pictures are animations or have several pages; the first is taken")
+    if findings.numbers and findings.grey and options.channels is None:
+        notes.append(
+            "all pictures are grey, though saved in colour; --channels 1 learns the same at less cost"
+        )
+    if findings.flat:
+        notes.append(f"{findings.flat:,} pictures are of one colour all over")
+    return notes
 
 
 def transparency_note(options: DataOptions, found: Survey) -> list[str]:
@@ -317,9 +451,13 @@ def _each(
 
 def _noted(numbered: Iterable[tuple[int, Pixels]], findings: Findings) -> Iterator[Pixels]:
     for number, row in numbered:
-        findings.digests.append(digest(row))
-        findings.numbers.append(number)
+        findings.note(number, row)
         yield row
+
+
+def _is_grey(row: Pixels) -> bool:
+    wide = row.astype(np.int16)
+    return all(int(np.abs(wide[..., 0] - wide[..., other]).max()) <= _GREY_LEVELS for other in (1, 2))
 
 
 def _groups(digests: npt.NDArray[np.uint64], numbers: npt.NDArray[np.int64]) -> list[list[int]]:

@@ -29,6 +29,7 @@ class PictureSet:
         licence: of the data, "" where it is not known.
         preparation: what was done to the files to get these arrays, in a sentence.
         warnings: what a person should know before training on them.
+        value_range: which values of deep files became black and white, "" where none is deep.
     """
 
     name: str
@@ -38,6 +39,7 @@ class PictureSet:
     licence: str = ""
     preparation: str = ""
     warnings: tuple[str, ...] = ()
+    value_range: str = ""
 
     @property
     def height(self) -> int:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Mapping
+from typing import Final
 
+from gan_infer import ranges
 from gan_infer.errors import DataError
 from gan_train.config import DataOptions
 from gan_train.data import gather, source
 from gan_train.data.listing import Listing, Progress, shown
 from gan_train.data.pictures import concerns
+
+_ANY_RANGE: Final = ranges.Ranges(ranges.Range(0, 1), ranges.Range(0, 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +37,7 @@ class Report:
         notes: what a person should know.
         height, width, channels: of the prepared pictures; 0 where nothing is usable.
         preparation: what is done to the pictures, in a sentence.
+        value_range: which values of deep pictures become black and white, "" where none is deep.
         size_bytes: of the prepared pictures.
         accepted: whether training would take the source.
         verdict: that in words; where it is refused, why.
@@ -55,6 +60,7 @@ class Report:
     width: int = 0
     channels: int = 0
     preparation: str = ""
+    value_range: str = ""
     size_bytes: int = 0
     accepted: bool = False
     verdict: str = ""
@@ -78,7 +84,10 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
     found = gather.survey(listing)
     shape = gather.shape_of(options, found)
     findings = gather.Findings()
-    deque(gather.rows(listing, shape, options.fit, findings, progress), maxlen=0)
+    chosen, refused = _range(listing, options, found)
+    # Without a range there is no picture to show, but all else can still be looked at.
+    used = chosen or (_ANY_RANGE if refused else None)
+    deque(gather.rows(listing, shape, options.fit, used, findings, progress), maxlen=0)
     bad, groups = findings.bad, findings.duplicates()
     usable = len(listing.names) - len(bad)
     labels, class_names, dropped = gather.usable_classes(listing, bad)
@@ -88,10 +97,9 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
     notes = [
         *listing.notes,
         *dropped,
-        *gather.transparency_note(options, found),
-        *gather.duplicates_note(listing, groups),
+        *gather.notes_on(listing, options, found, shape, chosen, findings),
     ]
-    refused = gather.refusal_in_short(listing, bad, options)
+    refused = refused or gather.refusal_in_short(listing, bad, options)
     try:
         if gather.as_stored(listing, options) is None:
             notes += filter(None, [gather.size_on_disk(listing, shape)[1]])
@@ -117,8 +125,17 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
         height=shape[0],
         width=shape[1],
         channels=shape[2],
-        preparation=gather.preparation(listing, options, shape[2]),
+        preparation=gather.preparation(listing, options, shape[2], str(chosen or "")),
+        value_range=str(chosen or ""),
         size_bytes=usable * shape[0] * shape[1] * shape[2],
         accepted=not refused,
         verdict=f"refused: {shown(refused)}" if refused else "accepted",
     )
+
+
+def _range(listing: Listing, options: DataOptions, found: gather.Survey) -> tuple[ranges.Ranges | None, str]:
+    """Give the range of deep pictures, and the reason why there is none, "" where there need be none."""
+    try:
+        return gather.settle_ranges(listing, options, found), ""
+    except DataError as error:
+        return None, str(error)

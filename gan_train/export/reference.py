@@ -140,12 +140,12 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
         DataError: they cannot be read, or are of another shape or other classes.
     """
     options = model.options.data
+    kept = {"fit": options.fit, "value_range": options.value_range}
     shape = {"height": options.height, "width": options.width, "channels": options.channels}
     beside = held_out.beside(options)
+    chosen = beside or options
     if calibrate:
-        chosen = DataOptions(source=calibrate, fit=options.fit, on_bad="skip", **shape)  # type: ignore[arg-type]
-    else:
-        chosen = beside or options
+        chosen = DataOptions(source=calibrate, on_bad="skip", **kept, **shape)  # type: ignore[arg-type]
     try:
         pictures = data.load(chosen)
     except DataError as error:

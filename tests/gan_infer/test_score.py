@@ -8,11 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
 from gan_infer import Critic, Generator, OptionError, cli, plots
+from gan_infer.metadata import KEY
 from tests.conftest import CONDITIONAL, UNCONDITIONAL, CommandLine, Kind, Run, random_pictures
+from tests.picture_files import png
 
 Models = Callable[[Kind], Path]
 
@@ -64,6 +67,56 @@ def test_json_and_a_label(run: Run, critic_file: Models, folder: Path) -> None:
     assert scored["realness"] == pytest.approx(float(critic.score(one, 5)[0]), abs=1e-6)
     assert [bad["path"] for bad in told["bad"]] == [str(cut)]
     assert sum(told["histogram"]) == 1
+
+
+def test_deep_pictures_that_are_given_together_have_one_range(
+    run: Run, critic_file: Models, tmp_path: Path
+) -> None:
+    critic = Critic.load(critic_file(UNCONDITIONAL), device="cpu")
+    plain = random_pictures(UNCONDITIONAL, 3)
+    plain[0, 0, 0] = 255
+    plain[1] //= 8  # dark, but of the same range
+    paths = [tmp_path / f"{index}.png" for index in range(3)]
+    for path, picture in zip(paths, plain, strict=True):
+        path.write_bytes(png((picture * (4095 / 255)).round().astype(np.uint16)))
+    expected = critic(plain)
+    assert np.array_equal(critic.score(paths), expected)
+    assert np.array_equal(critic.score(paths, value_range=(0, 4095)), expected)
+    assert np.array_equal(critic.score(paths[1], value_range="0:4095"), expected[1:2])
+    assert not np.array_equal(critic.score(paths[1]), expected[1:2])  # alone, its own range
+    with pytest.raises(OptionError, match="the value range is '5'"):
+        critic.score(paths, value_range="5")
+    code, out, err = run("score", *paths, "--critic", critic_file(UNCONDITIONAL), "--json")
+    assert code == 0
+    assert "values 0:4095 taken as black and white" in err
+    assert [item["realness"] for item in json.loads(out)["pictures"]] == pytest.approx(expected, abs=1e-6)
+    code, out, _ = run("score", paths[1], "--critic", critic_file(UNCONDITIONAL), "--value-range", "0:4095")
+    assert code == 0
+    assert out.startswith(f"{expected[1]:.3f}")
+
+
+def test_a_critic_keeps_the_range_of_its_training(critic_file: Models, tmp_path: Path) -> None:
+    model = onnx.load(critic_file(UNCONDITIONAL))
+    (text,) = (prop for prop in model.metadata_props if prop.key == KEY)
+    text.value = json.dumps({**json.loads(text.value), "recipe": {"data": {"value_range": "0:4095"}}})
+    onnx.save(model, tmp_path / "critic.onnx")
+    critic = Critic.load(tmp_path / "critic.onnx", device="cpu")
+    dark = random_pictures(UNCONDITIONAL, 1)[0] // 8
+    path = tmp_path / "dark.png"
+    path.write_bytes(png((dark * (4095 / 255)).round().astype(np.uint16)))
+    assert np.array_equal(critic.prepare(path), dark)
+    assert np.array_equal(critic.score(path), critic(dark[None]))
+    assert critic.prepare(path, "0:65535").max() < dark.max() / 8
+
+
+def test_a_jpeg_without_its_end_is_scored_with_a_note(run: Run, critic_file: Models, tmp_path: Path) -> None:
+    path = tmp_path / "short.jpg"
+    Image.fromarray(random_pictures(UNCONDITIONAL, 1)[0]).save(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    code, out, err = run("score", path, "--critic", critic_file(UNCONDITIONAL))
+    assert code == 0
+    assert str(path) in out
+    assert "end is missing, but show whole" in err
 
 
 def test_good_files_alone_end_well_without_a_histogram(run: Run, critic_file: Models, folder: Path) -> None:

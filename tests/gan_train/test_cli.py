@@ -69,6 +69,45 @@ def test_other_options_for_the_same_run_are_refused_by_name(run: Run, photos: Pa
     assert "data.sha256" in err
 
 
+def test_a_run_keeps_the_range_of_deep_pictures_into_its_model(run: Run, tmp_path: Path) -> None:
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    levels = np.random.default_rng(0).integers(0, 4096, (12, 16, 16)).astype(np.uint16)
+    for index, picture in enumerate(levels):
+        Image.fromarray(picture).save(deep / f"{index}.png")
+    command = ("fit", deep, "--images", 16, "--out", "here", *SMALL)
+    code, _, err = run(*command)
+    assert code == 0
+    assert "12 pictures have more than 8 bits: values 0:4095 taken as black and white" in err
+    assert config.read(Path("here/config.json")).data.value_range == "0:4095"
+    code, _, err = run(*command, "--value-range", "0:65535")
+    assert code == 1
+    assert "data.value_range: '0:4095' -> '0:65535'" in err
+    for same in ((), ("--value-range", "0:4095"), ("--value-range", "auto")):
+        assert run(*command, *same)[0] == 0
+    assert run("export", "--run", "here", "--to", "gen.onnx")[0] == 0
+    metadata = Generator.load("gen.onnx", device="cpu").metadata
+    assert metadata.preparation.endswith("values 0:4095 taken as black and white")
+    assert metadata.recipe["data"]["value_range"] == "0:4095"
+    dark = tmp_path / "dark.png"
+    Image.fromarray(levels[0] // 8).save(dark)
+    sheets = []
+    for more in ((), ("--value-range", "0:4095"), ("--value-range", "0:511")):
+        assert run("invert", dark, "--model", "gen.onnx", "--to", "sheet.png", *more)[0] == 0
+        with Image.open("sheet.png") as sheet:
+            sheets.append(np.asarray(sheet))
+    assert np.array_equal(sheets[0], sheets[1])
+    assert not np.array_equal(sheets[0], sheets[2])
+
+
+@pytest.mark.parametrize("command", ["fit", "data check"])
+def test_a_range_of_another_form_is_one_line(run: Run, photos: Path, command: str) -> None:
+    code, out, err = run(*command.split(), photos, "--value-range", "5")
+    assert (code, out) == (1, "")
+    assert err.startswith("gan-train: the value range is '5'; expected")
+    assert err.count("\n") == 1
+
+
 def test_an_unconditional_run_of_dcgan(run: Run, photos: Path) -> None:
     code, _, err = run("fit", photos / "cats", "--preset", "dcgan", "--images", 32, "--channels", 1, *SMALL)
     assert code == 0, err

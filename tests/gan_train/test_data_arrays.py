@@ -225,3 +225,45 @@ def test_damaged_npz_files_give_pictures_or_a_data_error(
         assert "\n" not in found
     else:
         assert isinstance(found, PictureSet)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (np.array([2**64 - 1, 2**63, 3], np.uint64), ("18446744073709551615", "3", "9223372036854775808")),
+        (np.array([-(2**63), 0, 2**63 - 1]), ("-9223372036854775808", "0", "9223372036854775807")),
+        (np.array([7, 1, 300], np.uint16), ("1", "7", "300")),
+        (np.array([0.0, 2.0, 1.0], np.float16), ("0", "1", "2")),
+        (np.array([True, False, True]), ("0", "1")),
+        (np.array(["b", "a", "é"]).astype("U1"), ("a", "b", "é")),
+        (np.array([b"b", b"a", "é".encode()]), ("a", "b", "é")),
+    ],
+    ids=["unsigned", "signed", "short", "floats", "truths", "text", "bytes"],
+)
+def test_labels_stay_what_they_are(labels: np.ndarray, names: tuple[str, ...], tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=NOISE, labels=labels[np.arange(30) % 3])
+    found = load(tmp_path / "set.npz")
+    assert found.class_names == names
+    assert found.labels is not None
+    given = [str(int(one)) if labels.dtype.kind in "iufb" else str(one) for one in labels.tolist()]
+    if labels.dtype.kind == "S":
+        given = ["b", "a", "é"]
+    assert [names[number] for number in found.labels[:3]] == given
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (np.array([0.5, 1, 2]), "float64.* with 0.5 among them"),
+        (np.array([0, np.nan, 2]), "with nan among them"),
+        (np.array([0, np.inf, 2]), "with inf among them"),
+        (np.array([0, 1e30, 2]), r"with 1e\+30 among them"),
+        (np.array([0, 1, 2j]), "complex128"),
+        (np.array([None, 1, "a"], object), "Python objects, which are never read"),
+    ],
+    ids=["fraction", "nan", "infinite", "large float", "complex", "object"],
+)
+def test_labels_that_name_no_class_are_refused(labels: np.ndarray, told: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", images=NOISE, labels=labels[np.arange(30) % 3])
+    with pytest.raises(DataError, match=told):
+        load(tmp_path / "set.npz")

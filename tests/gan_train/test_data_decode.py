@@ -19,6 +19,7 @@ from gan_infer.errors import DataError
 from gan_train import data
 from gan_train.config import DataOptions
 from gan_train.data.pictures import PictureSet
+from tests import picture_files
 
 
 def load(source: object, **options: object) -> PictureSet:
@@ -258,15 +259,17 @@ def test_bad_files_are_refused_by_name_or_left_out(
 @pytest.mark.parametrize(
     ("levels", "told"),
     [
-        (np.linspace(-1, 1, 400, dtype=np.float32), "levels from -1 to 1"),
-        (np.linspace(0, 1e6, 400, dtype=np.float32), r"levels from 0 to 1e\+06"),
-        (np.full(400, np.inf, np.float32), "levels from inf to inf"),
+        (np.linspace(-300, 300, 400, dtype=np.float32), "values from -300 to 300"),
+        (np.linspace(0, 1e6, 400, dtype=np.float32), r"values from 0 to 1000000;.*--value-range=0:1000000"),
+        (np.linspace(0, 9, 400, dtype=np.float32), "values from 0 to 9"),
+        (np.full(400, np.inf, np.float32), "holds no value that is a finite number"),
         (
             np.linspace(0, 2**31 - 1, 400).astype(np.int32),
-            r"levels from 0 to 2\.1.*e\+09; expected 0 to 65535",
+            "values from 0 to 2147483647; expected 0 to 65535",
         ),
+        (np.linspace(-1024, 3071, 400).astype(np.int32), "--value-range=-1024:3071"),
     ],
-    ids=["signed", "large", "infinite", "32-bit"],
+    ids=["signed", "large", "few", "infinite", "32-bit", "of a scanner"],
 )
 def test_levels_of_no_known_range_are_refused_rather_than_clipped(levels: np.ndarray, told: str) -> None:
     with pytest.raises(DataError, match=told):
@@ -332,6 +335,11 @@ _SEEDS = [
     *(palette(), palette_transparent(), deep("TIFF"), deep("PNG"), animated("GIF"), animated("WEBP")),
     encoded(Image.new("RGBA", (20, 20), (1, 2, 3, 4))),
     encoded(Image.new("L", (20, 20)), "TIFF", compression="tiff_lzw"),
+    encoded(Image.effect_noise((24, 24), 60).convert("RGB"), icc_profile=picture_files.ADOBE_RGB),
+    encoded(Image.effect_noise((24, 24), 60).convert("CMYK"), "JPEG", progressive=True),
+    picture_files.png(np.arange(1200, dtype=np.uint16).reshape(20, 20, 3)),
+    picture_files.png(np.arange(800, dtype=np.uint16).reshape(20, 20, 2)),
+    b"P2 # plain\n4 4\n9\n" + b"1 2 3 4 " * 4,
 ]
 
 

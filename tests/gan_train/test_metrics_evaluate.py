@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from gan_infer import Generator
-from gan_infer.errors import GanError, OptionError
+from gan_infer.errors import DataError, GanError, OptionError
 from gan_train import checkpoint, config, data, trained
 from gan_train.commands.evaluate import evaluate, labels_of, matched
+from gan_train.config import DataOptions
 from gan_train.data import PictureSet
 from gan_train.metrics import classifier
 
@@ -54,6 +55,22 @@ def test_a_model_is_scored_with_its_protocol_and_a_sheet(tmp_path: Path) -> None
     assert "training a small classifier on digits" in result.stderr
     with Image.open(sheet) as image:
         assert image.size == (3 * (7 * 30 + 2), 3 * (16 * 30 + 2))
+
+
+def test_other_pictures_are_read_with_the_range_that_is_given_or_that_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def note(options: DataOptions, progress: object) -> PictureSet:
+        asked.append(options.value_range)
+        raise DataError("seen enough")
+
+    monkeypatch.setattr(data, "load", note)
+    for more in (("--value-range", "0:4095"), ()):
+        with pytest.raises(DataError, match="seen enough"):
+            run("--model", "digits", "--data", tmp_path, *more)
+    assert asked == ["0:4095", "auto"]  # digits have 8 bits
 
 
 def test_json_is_one_object_with_the_baseline(tmp_path: Path) -> None:
