@@ -27,6 +27,7 @@ from gan_train.saying import Say, silent
 
 CONFIG: Final = "config.json"
 LOG: Final = "log.jsonl"
+TIMES: Final = "times.jsonl"
 METRICS: Final = "metrics.jsonl"
 EVENTS: Final = "events.jsonl"
 SAMPLES: Final = "samples"
@@ -94,6 +95,24 @@ def _locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def place_of(run: Path) -> tuple[int, int] | None:
+    """Give what tells a folder from another one that takes its name; None where there is none."""
+    try:
+        status = run.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def renamed_to(run: Path, place: tuple[int, int]) -> str:
+    """Give the name that a run's folder has now, where it lies beside its old one; "" where it does not."""
+    with contextlib.suppress(OSError), os.scandir(run.parent) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and place_of(Path(entry.path)) == place:
+                return entry.name
+    return ""
 
 
 def save(run: Path, checkpoint: Checkpoint) -> str:

@@ -53,6 +53,8 @@ FLOORS = {
             "config",
             "seeding",
             "saying",
+            "interruption",
+            "journal",
             "distributed",
             "losses",
             "augment",

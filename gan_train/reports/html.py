@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gan_infer import images
-from gan_train import checkpoint, config
+from gan_train import checkpoint, config, journal
 from gan_train.config import Config
 from gan_train.metrics.scores import MEANINGS
 from gan_train.reports import charts, embed, sheet, walk
@@ -46,16 +46,8 @@ _LOGGED: Final = (
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Give the whole lines of a log.jsonl; [] where there is none, a torn last line is left out."""
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines
+    """Give the whole lines of a log.jsonl; [] where there is none, a torn or damaged line is left out."""
+    return journal.read(path)[0]
 
 
 def render(run: Path, options: Config) -> str:
@@ -63,9 +55,8 @@ def render(run: Path, options: Config) -> str:
 
     Pictures of the folder that were on the page before and have not changed are not read again.
     """
-    log, measured, events = (
-        read_log(run / name) for name in (checkpoint.LOG, checkpoint.METRICS, checkpoint.EVENTS)
-    )
+    measured, events = (read_log(run / name) for name in (checkpoint.METRICS, checkpoint.EVENTS))
+    log = _timed_log(run)
     newest = checkpoint.names(run)
     facts = checkpoint.facts(run, newest[-1]) if newest else {}
     best = _best(run, measured)
@@ -90,6 +81,13 @@ def render(run: Path, options: Config) -> str:
         f'<body><main class="{"small" if _factor(options) > 1 else "large"}">{"".join(parts)}</main>'
         f"<script>{script}</script></body></html>\n"
     )
+
+
+def _timed_log(run: Path) -> list[dict[str, Any]]:
+    """Give the lines of the log, each with its times; runs of before have them in the log itself."""
+    times = {line.get("images_seen"): line for line in read_log(run / checkpoint.TIMES)}
+    log = [{**times.get(line.get("images_seen"), {}), **line} for line in read_log(run / checkpoint.LOG)]
+    return [{"seconds": 0.0, **line} for line in log]
 
 
 def _section(title: str, body: str) -> str:
@@ -120,8 +118,7 @@ def _tiles(log: Lines, best: Mapping[str, Any] | None) -> str:
 
 def _best(run: Path, measured: Lines) -> Mapping[str, Any] | None:
     """Give the measurement of the best checkpoint: the one pointed at, else of the smallest distance."""
-    pointer = run / "best"
-    name = pointer.read_text().strip() if pointer.exists() else ""
+    name = checkpoint.pointers(run)[1]
     for line in measured:
         if checkpoint.name_of(line["images_seen"]) == name:
             return line

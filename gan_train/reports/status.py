@@ -51,9 +51,6 @@ class Watcher(Protocol):
 class Quiet:
     """A Watcher that says nothing: of several processes that share a run, one speaks."""
 
-    def __init__(self) -> None:
-        self.stopping = False
-
     def note(self, text: str) -> None:
         """Say nothing."""
 
@@ -70,5 +67,5 @@ class Quiet:
         """Say nothing."""
 
     def stop_asked(self) -> bool:
-        """Say whether the run is to save and stop."""
-        return self.stopping
+        """Never ask for a stop."""
+        return False
