@@ -284,6 +284,11 @@ def _stored(run: Path) -> options.Config | None:
     path = run / checkpoint.CONFIG
     if path.exists():
         return options.read(path)
+    if checkpoint.names(run):
+        raise OptionError(
+            f"{run} has checkpoints and no {checkpoint.CONFIG}; put that back to go on, "
+            "or give another --out to start anew"
+        )
     if run.exists() and not all(map(files.is_part, run.iterdir())):
         raise OptionError(f"{run} holds something else than a run; give an empty or new folder as --out")
     return None
@@ -323,7 +328,8 @@ def _resumed(
     filled = options.replace(_filled(wanted, stored), {"data.sha256": pictures.sha256()})
     if filled.data.sha256 == stored.data.sha256:
         filled = _named_as_before(filled, stored)
-    changed = options.differences(stored, filled)
+    moved = {"data.source", "data.labels"} if filled.data.sha256 == stored.data.sha256 else set()
+    changed = [each for each in options.differences(stored, filled) if each[0] not in moved]
     refused = [
         f"{place}: {_other_pictures(run, pictures) if place == 'data.sha256' else f'{was!r} -> {now!r}'}"
         for place, was, now in changed
@@ -341,11 +347,11 @@ def _resumed(
 def _named_as_before(filled: options.Config, stored: options.Config) -> options.Config:
     """Name the same pictures as the run does, where its name for them leads to the same place."""
     before, now = stored.data, filled.data
-    labels = {"data.labels": before.labels, "data.class_names": before.class_names}
+    filled = options.replace(filled, {"data.class_names": before.class_names})
     if _same_place(before.source, now.source):
-        return options.replace(filled, {"data.source": before.source, **labels})
+        return options.replace(filled, {"data.source": before.source, "data.labels": before.labels})
     _say(f"note: the pictures of {before.source} are those of {now.source} now, equal in all that is learnt")
-    return options.replace(filled, {"data.source": now.source})
+    return filled
 
 
 def _same_place(one: str, other: str) -> bool:

@@ -51,6 +51,9 @@ class Watcher(Protocol):
 class Quiet:
     """A Watcher that says nothing: of several processes that share a run, one speaks."""
 
+    def __init__(self) -> None:
+        self.stopping = False
+
     def note(self, text: str) -> None:
         """Say nothing."""
 
@@ -67,5 +70,5 @@ class Quiet:
         """Say nothing."""
 
     def stop_asked(self) -> bool:
-        """Never ask for a stop."""
-        return False
+        """Say whether the run is to save and stop."""
+        return self.stopping
