@@ -35,4 +35,9 @@ def cli() -> None:
 def main() -> None:
     """Run the command line."""
     with interruption.handled():
-        console.run(cli, "gan-train")
+        try:
+            console.run(cli, "gan-train")
+        except SystemExit as end:
+            if interruption.asked():
+                interruption.leave(end.code)
+            raise

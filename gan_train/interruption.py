@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import signal
 import sys
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any, Final, TextIO, cast
+from typing import Any, Final, NoReturn, TextIO, cast
 
 _NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP")
 # A terminal that was closed, or a pipe that nobody reads any more.
@@ -54,6 +55,14 @@ def handled() -> Iterator[None]:
 def asked() -> bool:
     """Tell whether a signal asked for a stop that has not been obeyed yet."""
     return _State.asked
+
+
+def leave(code: object) -> NoReturn:
+    """End the process now: threads that decode a large picture, and PyTorch's own, are not waited for."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else 1)
 
 
 @contextlib.contextmanager

@@ -193,8 +193,8 @@ class Recorder:
             if not interruption.asked():
                 raise
             raise StoppedError from None
-        alarm = self._kept_or_alarm(players, look, seen, seconds) if look is not None else None
         self.progress.owed = False
+        alarm = self._kept_or_alarm(players, look, seen, seconds) if look is not None else None
         return distributed.share_object(alarm)
 
     def roll_back(self, players: Players, alarm: Alarm) -> None:

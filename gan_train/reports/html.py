@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
+
+from PIL import Image
 
 from gan_infer import images
 from gan_train import checkpoint, config, journal
@@ -140,7 +142,8 @@ def _events(events: Lines) -> str:
 
 def _samples(run: Path, facts: Mapping[str, Any], options: Config) -> str:
     paths = embed.sparse(sorted((run / checkpoint.SAMPLES).glob("[0-9]*.png")), _SHEETS)
-    shown = [(path, embed.picture(path, _factor(options))) for path in paths]
+    read = ((path, _read(embed.picture, path, _factor(options))) for path in paths)
+    shown = [(path, one) for path, one in read if one is not None]
     while len(shown) > 2 and sum(len(one.uri) for _, one in shown) > _MOST_CHARACTERS:
         shown = embed.sparse(shown, (len(shown) + 1) // 2)
     if not shown:
@@ -155,6 +158,14 @@ def _samples(run: Path, facts: Mapping[str, Any], options: Config) -> str:
     names, note = _row_names(shown[-1][1], facts, options)
     body = f'<div class="sheet">{names}<div>{pictures}</div></div>'
     return _section("Samples, the same seeds every time", _player(body, captions, last, 350, "sheet") + note)
+
+
+def _read(embedded: Callable[[Path, int], Embedded], path: Path, factor: int) -> Embedded | None:
+    """Give a picture of the run's folder; None for one that is damaged, without which a page still tells."""
+    try:
+        return embedded(path, factor)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return None
 
 
 def _sized(shown: Embedded) -> str:
@@ -197,7 +208,9 @@ def _walk(run: Path, facts: Mapping[str, Any], options: Config) -> str:
     path = run / checkpoint.WALK
     if not path.exists():
         return ""
-    film = embed.film(path, _factor(options))
+    film = _read(embed.film, path, _factor(options))
+    if film is None:
+        return ""
     width, height = film.size
     captions = [f"step {index + 1} of {film.frames}" for index in range(film.frames)]
     names, side = _class_names(facts, options), (options.data.height, options.data.width)
@@ -220,7 +233,9 @@ def _neighbours(run: Path, options: Config) -> str:
     path = run / checkpoint.NEIGHBOURS
     if not path.exists():
         return ""
-    shown = embed.picture(path, _factor(options, capped=False))
+    shown = _read(embed.picture, path, _factor(options, capped=False))
+    if shown is None:
+        return ""
     image = f'<img src="{shown.uri}" {_sized(shown)} alt="samples with the real pictures nearest to them">'
     text = (
         "<p>Each row: a sample, then the real pictures nearest to it, half of them by features, half by "
