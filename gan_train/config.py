@@ -268,6 +268,32 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+def read_settled(path: Path) -> Config:
+    """Read the `config.json` of a run, in which nothing is open any more.
+
+    Raises:
+        OptionError: as `read`; or an option was left open.
+    """
+    config = read(path)
+    told = dict(leaves(config))
+    still_open = [place for place in _SETTLED if told[place] in (None, "auto")]
+    if config.budget.minutes is None and config.budget.images is None:
+        still_open.append("budget.images")
+    if still_open:
+        raise OptionError(
+            f"{path}: option {still_open[0]} is not settled, as it is in a run; restore the file, "
+            "or give another --out to start anew"
+        )
+    return config
+
+
+# What the networks and the steps of a run are made by.
+_SETTLED: Final = (
+    *("data.height", "data.width", "data.channels", "network.width", "optimizer.batch_size"),
+    *("machine.device", "machine.precision", "machine.steps"),
+)
+
+
 def write(config: Config, path: Path) -> None:
     """Write `config.json`, whole or not at all."""
     files.write(path, config.to_json().encode())

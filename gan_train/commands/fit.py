@@ -283,7 +283,7 @@ def _stored(run: Path) -> options.Config | None:
         raise OptionError(f"cannot write a run to {run}: it is a file; give the name of a folder")
     path = run / checkpoint.CONFIG
     if path.exists():
-        return options.read(path)
+        return options.read_settled(path)
     if checkpoint.names(run):
         raise OptionError(
             f"{run} has checkpoints and no {checkpoint.CONFIG}; put that back to go on, "

@@ -178,6 +178,32 @@ def test_a_config_with_a_mark_or_in_utf_16_is_read_and_a_name_that_is_there_twic
         assert len(str(error.value)) < 600
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "said"),
+    [
+        ("data.height", None, "only one of data.height and data.width"),
+        ("data.channels", None, "option data.channels is not settled"),
+        ("machine.device", "auto", "option machine.device is not settled"),
+        ("budget.images", None, "option budget.images is not settled"),
+        ("network.width", 2, "the checkpoint does not fit these networks"),
+        ("network.family", "dcgan", "the checkpoint does not fit these networks"),
+    ],
+)
+def test_a_config_that_was_changed_since_is_one_line(
+    run: Run, fitted: Path, place: str, value: object, said: str
+) -> None:
+    shutil.copytree(fitted, "run")
+    tree = json.loads(Path("run/config.json").read_text())
+    group, name = place.split(".")
+    tree[group][name] = value
+    if value == "dcgan":
+        tree["loss"]["r1_gamma"] = 0
+    Path("run/config.json").write_text(json.dumps(tree))
+    code, _, err = run("export", "--run", "run", "--to", "g.onnx")
+    assert code == 1
+    assert said in err.splitlines()[-1]
+
+
 def test_facts_of_other_kinds_are_damage_even_where_their_hash_is_right(fitted: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     for key, value in {
