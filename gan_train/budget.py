@@ -63,7 +63,7 @@ def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Config:
     if config.machine.precision == "auto":
         why = machine.why_precision(torch.device(settled.machine.device))
         say(
-            f"picked {settled.machine.precision} on {settled.machine.threads} threads: {why}; "
+            f"picked {settled.machine.precision}, {settled.machine.threads} CPU threads: {why}; "
             "--precision and --threads take others"
         )
     if config.network.family == "resnet" and config.budget.minutes:

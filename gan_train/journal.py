@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_infer import files
+from gan_infer.errors import OptionError
 
 Line = Mapping[str, Any]
 
@@ -90,7 +91,13 @@ class Journal:
             self.begin([*self._lines, line])
             return
         body = _encoded(line)
-        files.append(self._path, body)
+        try:
+            files.append(self._path, body)
+        except OptionError:
+            if self._path.exists():
+                raise
+            self.begin([*self._lines, line])  # removed in between
+            return
         self._lines.append(line)
         self._size += len(body)
 

@@ -152,7 +152,7 @@ def test_the_processor_and_no_clock_decides_on_the_precision(
     processor._told.cache_clear()
     assert settled.machine.precision == precision
     assert settled.machine.threads == torch.get_num_threads()
-    assert said[0].startswith(f"picked {precision} on {settled.machine.threads} threads: this processor")
+    assert said[0].startswith(f"picked {precision}, {settled.machine.threads} CPU threads: this processor")
     assert described["processor"] == "Some Processor 9000"
 
 
