@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ TINY = (
     *("--set", "evaluation.samples=8", "--set", "evaluation.network=pixels"),
     *("--set", "condition.generator=none", "--set", "condition.discriminator=none"),
 )
-PLAIN = {
+PLAIN: dict[str, Any] = {
     "network.family": "mlp",
     "condition.generator": "none",
     "condition.discriminator": "none",
@@ -292,7 +293,7 @@ def test_a_folder_that_was_renamed_or_taken_by_another_run_ends_the_run(
     run = tmp_path / "run"
     config.write(options, run / checkpoint.CONFIG)
     with pytest.raises(TrainingError, match=r"was renamed to other while training; give the same command"):
-        loop.train(options, pictures, run, _Meddler(15, lambda: run.rename(tmp_path / "other")))
+        loop.train(options, pictures, run, _Meddler(15, lambda: shutil.move(run, tmp_path / "other")))
     assert not run.exists()
     assert loop.train(options, pictures, tmp_path / "other", Watcher()) is True
 
