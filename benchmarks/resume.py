@@ -1,14 +1,16 @@
 """Kills training at random moments and goes on, again and again: the end must be as if never stopped.
 
     python -m benchmarks.resume --kills 20
+    python -m benchmarks.resume --kills 20 --signals SIGKILL SIGINT SIGTERM SIGHUP --data photos
 
-A run is made once without a stop. Then the same command is started anew, killed outright (SIGKILL) at a
-moment drawn evenly from the time it takes, started again, and so on until it is complete; runs
-follow runs until there were so many kills. Every other kill waits on from its moment for a file that
-is being written, and strikes up to 20 ms after it is seen. Each complete run is compared with the one never
-stopped, bit for bit: checkpoints (weights, optimisers' state, average, facts), log, measurements, events,
-sheets, `best` and `last`; only times are left out, and nothing may be left over. Prints one JSON line a
-kill and one in the end; ends at the first run that differs or fails to go on, with exit code 1.
+A run is made once without a stop. Then the same command is started anew, killed outright (SIGKILL), or asked
+to stop by one of the signals given in turn, at a moment drawn evenly from the time it takes, started again,
+and so on until it is complete; runs follow runs until there were so many kills. Every other kill waits on
+from its moment for a file that is being written, and strikes up to 20 ms after it is seen. Each complete run
+is compared with the one never stopped, bit for bit: checkpoints (weights, optimisers' state, average, facts),
+config, log, measurements, events, sheets, walk, neighbours, `best` and `last`; only times are left out, and
+nothing may be left over. Prints one JSON line a kill and one in the end; ends at the first run that differs
+or fails to go on, with exit code 1.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +38,8 @@ from gan_infer import console
 TIMES: Final = frozenset({"seconds", "images_per_second", "seconds_left", "facts_sha256"})
 _LONGEST_WAIT_S: Final = 30.0
 _LATEST_STRIKE_S: Final = 0.02
+_KILL: Final = int(getattr(signal, "SIGKILL", signal.SIGTERM))
+_INTERRUPTED: Final = 130
 _BY_ITSELF: Final = ("complete", "failed")
 
 
@@ -53,7 +58,7 @@ def command(arguments: argparse.Namespace, run: Path, **instead: Any) -> list[st
         **instead,
     }
     options = [part for name, value in asked.items() for part in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "gan_train", "fit", "digits", *options]
+    return [sys.executable, "-m", "gan_train", "fit", str(arguments.data), *options]
 
 
 def state(run: Path) -> dict[str, Any]:
@@ -63,7 +68,7 @@ def state(run: Path) -> dict[str, Any]:
         name = path.relative_to(run).as_posix()
         if path.is_dir():
             continue
-        if name == "report.html":  # shows times, but has to be there
+        if name in ("report.html", "times.jsonl"):  # say when and how fast, but have to be there
             found[name] = None
         elif path.suffix == ".jsonl":
             found[name] = [timeless(json.loads(line)) for line in path.read_text().splitlines()]
@@ -97,9 +102,14 @@ def writing(run: Path) -> bool:
 
 
 def strike(
-    process: subprocess.Popen[bytes], run: Path, after: float, while_writing: bool, jitter: float
+    process: subprocess.Popen[bytes],
+    run: Path,
+    after: float,
+    while_writing: bool,
+    jitter: float,
+    number: int = _KILL,
 ) -> str:
-    """Kill a process after so many seconds, and give what it was met at.
+    """Kill a process after so many seconds, or send it another signal, and give what it was met at.
 
     Returns:
         "anywhere" or "writing"; "complete" or "failed" where it had ended by itself.
@@ -115,9 +125,9 @@ def strike(
             time.sleep(jitter)
         time.sleep(0.0002)
     ended = process.poll() is not None
-    process.kill()
+    process.send_signal(number)
     process.wait()
-    if not ended:
+    if not ended and process.returncode in (-number, _INTERRUPTED):
         return met
     return "complete" if process.returncode == 0 else "failed"
 
@@ -129,7 +139,9 @@ def lives(arguments: argparse.Namespace, run: Path, duration: float, chance: ran
             process = subprocess.Popen(command(arguments, run), stdout=log, stderr=log)
             try:
                 after, jitter = chance.uniform(0, duration), chance.uniform(0, _LATEST_STRIKE_S)
-                end = strike(process, run, after, life % 2 == 0, jitter)
+                numbers = [getattr(signal, name) for name in getattr(arguments, "signals", ["SIGKILL"])]
+                number = numbers[life % len(numbers)]
+                end = strike(process, run, after, life // len(numbers) % 2 == 0, jitter, number)
             finally:
                 process.kill()
                 process.wait()
@@ -207,7 +219,9 @@ def markdown(kept: list[lines.Line]) -> str:
 def _arguments() -> argparse.Namespace:
     parser = lines.parser(__doc__, "runs/resume.jsonl")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--signals", nargs="+", default=["SIGKILL"], help="sent in turn")
     parser.add_argument("--preset", default="resnet")
+    parser.add_argument("--data", default="digits")
     parser.add_argument("--images", type=int, default=12_800)
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--reports", type=int, default=20)

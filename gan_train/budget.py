@@ -7,11 +7,12 @@ from typing import Final
 
 import torch
 
-from gan_train import distributed, machine
+from gan_train import distributed, machine, speeds
 from gan_train.config import Config
 from gan_train.data import PictureSet
 from gan_train.networks import FAMILIES
 from gan_train.saying import Say, silent
+from gan_train.speeds import Speeds
 
 # Batches that a budget of minutes may pick; the first one is the batch of all other runs. Half as many steps
 # on twice the batch have to see so many times the images to come as far; see `_batch`.
@@ -61,11 +62,20 @@ def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Config:
     filled = _with_batch(dataclasses.replace(config, data=data), config.optimizer.batch_size or BATCH)
     filled = _with_width(filled, width)
     settled = machine.settle(filled, pictures)
+    if config.machine.precision == "auto":
+        why = machine.why_precision(torch.device(settled.machine.device))
+        say(
+            f"picked {settled.machine.precision}, {settled.machine.threads} CPU threads: {why}; "
+            "--precision and --threads take others"
+        )
     if config.network.family == "resnet" and config.budget.minutes:
+        known = Speeds(images_a_second)
         if config.network.width is None:
-            settled = _with_width(settled, _width(settled, config.budget.minutes, pictures, say))
+            settled = _with_width(settled, _width(settled, config.budget.minutes, pictures, known, say))
         if config.optimizer.batch_size is None:
-            settled = _with_batch(settled, _batch(settled, config.budget.minutes, pictures, say))
+            settled = _with_batch(settled, _batch(settled, config.budget.minutes, pictures, known, say))
+        if known.kept:
+            say(f"speeds are those measured here before; to measure anew, remove {speeds.directory()}")
     return settled
 
 
@@ -79,11 +89,11 @@ def images_needed(width: int) -> float:
     return _NEEDED_AT_16 * float((width / 16) ** _GROWTH)
 
 
-def _width(settled: Config, minutes: float, pictures: PictureSet, say: Say) -> int:
+def _width(settled: Config, minutes: float, pictures: PictureSet, known: Speeds, say: Say) -> int:
     """Measure the machine at rising widths; give the widest that sees enough images in the budget."""
     picked, why = WIDTHS[0], ""
     for width in WIDTHS:
-        images = 60 * minutes * images_a_second(_with_width(settled, width), pictures)
+        images = 60 * minutes * known.images_a_second(_with_width(settled, width), pictures)
         enough = images >= images_needed(width)
         text = f"width {width} sees about {images:,.0f} images in {minutes:g} min here"
         if not enough and why:
@@ -96,13 +106,13 @@ def _width(settled: Config, minutes: float, pictures: PictureSet, say: Say) -> i
     return picked
 
 
-def _batch(settled: Config, minutes: float, pictures: PictureSet, say: Say) -> int:
+def _batch(settled: Config, minutes: float, pictures: PictureSet, known: Speeds, say: Say) -> int:
     """Give a small batch to few images; else double it while that is worth the steps it costs.
 
     A processor works off small batches as fast as large ones, and stays at the first one; a GPU on which
     a small step is mostly launching does not.
     """
-    picked, rate = BATCH, images_a_second(settled, pictures)
+    picked, rate = BATCH, known.images_a_second(settled, pictures)
     images = 60 * minutes * rate
     if images < _FEW_IMAGES and SMALL_BATCH % distributed.size() == 0:
         say(
@@ -117,7 +127,7 @@ def _batch(settled: Config, minutes: float, pictures: PictureSet, say: Say) -> i
         return picked
     why = ""
     for batch in BATCHES[1:]:
-        faster = images_a_second(_with_batch(settled, batch), pictures) / rate
+        faster = known.images_a_second(_with_batch(settled, batch), pictures) / rate
         why = f"batch {batch} sees {faster:.2f} times the images"
         if faster < _WORTH_OF_DOUBLING:
             why = f"{why}, fewer than the {_WORTH_OF_DOUBLING:g} times that make up for half the steps"

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +23,12 @@ from torch import Tensor
 
 from gan_infer import files
 from gan_infer.errors import OptionError
+from gan_train import journal
 from gan_train.saying import Say, silent
 
 CONFIG: Final = "config.json"
 LOG: Final = "log.jsonl"
+TIMES: Final = "times.jsonl"
 METRICS: Final = "metrics.jsonl"
 EVENTS: Final = "events.jsonl"
 SAMPLES: Final = "samples"
@@ -35,6 +37,7 @@ NEIGHBOURS: Final = "neighbours.png"
 REPORT: Final = "report.html"
 _FOLDER: Final = "checkpoints"
 _KEPT: Final = 3
+_LONGEST_NAME: Final = 64
 _OF_TENSORS: Final = "sha256"
 _OF_FACTS: Final = "facts_sha256"
 
@@ -96,6 +99,24 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def place_of(run: Path) -> tuple[int, int] | None:
+    """Give what tells a folder from another one that takes its name; None where there is none."""
+    try:
+        status = run.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def renamed_to(run: Path, place: tuple[int, int]) -> str:
+    """Give the name that a run's folder has now, where it lies beside its old one; "" where it does not."""
+    with contextlib.suppress(OSError), os.scandir(run.parent) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False) and place_of(Path(entry.path)) == place:
+                return entry.name
+    return ""
+
+
 def save(run: Path, checkpoint: Checkpoint) -> str:
     """Write a checkpoint under its `images_seen`, and give its name."""
     name = name_of(checkpoint.facts["images_seen"])
@@ -130,9 +151,11 @@ def pointers(run: Path) -> tuple[str, str]:
 
 def _pointed_at(pointer: Path) -> str:
     try:
-        return pointer.read_text(encoding="utf-8").strip()
+        with pointer.open("rb") as file:
+            name = file.read(_LONGEST_NAME).decode("utf-8-sig").strip()
     except (OSError, ValueError):
         return ""
+    return name if name.isdigit() and name.isascii() else ""
 
 
 def keep(run: Path, wanted: Collection[str]) -> None:
@@ -167,7 +190,8 @@ def halves(run: Path) -> list[str]:
 
 
 def _stems(run: Path, suffix: str) -> list[str]:
-    return sorted(path.stem for path in (run / _FOLDER).glob(f"*.{suffix}") if path.stem.isdigit())
+    found = (path.stem for path in (run / _FOLDER).glob(f"*.{suffix}"))
+    return sorted(stem for stem in found if stem.isascii() and stem.isdigit())
 
 
 def interims(run: Path) -> list[str]:
@@ -200,7 +224,10 @@ def load_named(run: Path, which: str, say: Say = silent) -> Checkpoint:
             raise OptionError(f"{run} has no checkpoint {which!r}; give best, last, or one of {there}")
         return load(run, which)
     try:
-        return load(run, _pointed_at(run / which))
+        name = _pointed_at(run / which)
+        if not name:
+            raise OptionError(f"{run / which} names no checkpoint")
+        return load(run, name)
     except OptionError as error:
         damage = str(error)
         checkpoint, troubles = load_newest(run)
@@ -216,10 +243,10 @@ def load_named(run: Path, which: str, say: Say = silent) -> Checkpoint:
 def facts(run: Path, name: str) -> Mapping[str, Any]:
     """Give the facts of one checkpoint without its tensors; {} where they cannot be read."""
     try:
-        found = json.loads((run / _FOLDER / f"{name}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads((run / _FOLDER / f"{name}.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and not _wrong_fact(found) else {}
 
 
 def load(run: Path, name: str) -> Checkpoint:
@@ -230,19 +257,99 @@ def load(run: Path, name: str) -> Checkpoint:
     """
     path = run / _FOLDER / f"{Path(name).name}.safetensors"
     try:
-        facts = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        facts = json.loads(path.with_suffix(".json").read_bytes())
         body = path.read_bytes()
         if hashlib.sha256(body).hexdigest() != facts[_OF_TENSORS]:
             raise ValueError("its hash is not the one written down")
         if facts.get(_OF_FACTS, _hash_of(facts)) != _hash_of(facts):  # older ones have no hash of it
             raise ValueError("the hash of its facts is not the one written down")
+        if wrong := _wrong_fact(facts):
+            raise ValueError(f"its facts have a {wrong} of another kind than was written")
+        if name_of(facts.get("images_seen", 0)) != path.stem:
+            raise ValueError(f"its facts are those of another, of {facts['images_seen']:,} images")
         return Checkpoint(safetensors.torch.load(body), facts)
     except FileNotFoundError as error:
         raise OptionError(f"checkpoint {path} is damaged: there is no {Path(error.filename).name}") from None
     except KeyError as error:
         raise OptionError(f"checkpoint {path} is damaged: its facts have no {error}") from None
+    except RecursionError:
+        raise OptionError(f"checkpoint {path} is damaged: its facts are nested too deeply") from None
     except (OSError, ValueError, TypeError, AttributeError, safetensors.SafetensorError) as error:
         raise OptionError(f"checkpoint {path} is damaged: {' '.join(str(error).split())}") from None
+
+
+def _wrong_fact(facts: Mapping[str, Any]) -> str:
+    """Name the first of the facts that is of another kind than is written; "" where all are right."""
+    for name, is_right in _FACTS.items():
+        if name in facts and not is_right(facts[name]):
+            return name
+    return ""
+
+
+def _is_line(value: object) -> bool:
+    """Tell whether a value is a line of metrics.jsonl, as far as a run depends on it."""
+    return (
+        isinstance(value, dict)
+        and journal.is_count(value.get("images_seen"))
+        and _is_texts_to(value.get("values"), journal.is_number)
+        and isinstance(value.get("protocol"), dict)
+        and _is_texts_to(value.get("baseline", {}), journal.is_number)
+    )
+
+
+def _is_event(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and journal.is_count(value.get("images_seen"))
+        and all(isinstance(value.get(name), str) for name in ("kind", "text"))
+    )
+
+
+def _is_data(value: object) -> bool:
+    """Tell whether a value is what `recorder.describe_data` gives, as far as it is there."""
+    if not isinstance(value, dict):
+        return False
+    names = value.get("class_names", [])
+    return (
+        isinstance(names, list)
+        and all(isinstance(name, str) for name in names)
+        and journal.is_count(value.get("pictures", 0))
+        and all(isinstance(value.get(name, ""), str) for name in ("name", "licence", "preparation"))
+    )
+
+
+def _is_texts_to(value: object, is_right: Callable[[Any], bool]) -> bool:
+    return isinstance(value, dict) and all(map(is_right, value.values()))
+
+
+def _is_list_of(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, list) and all(map(is_right, value))
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+_FACTS: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "images_seen": journal.is_count,
+    "seconds": journal.is_number,
+    "rollbacks": journal.is_count,
+    "strikes": journal.is_count,
+    "good": _is_flag,
+    "interim": _is_flag,
+    "owed": _is_flag,
+    "metrics": lambda value: value is None or _is_line(value),
+    "history": _is_list_of(_is_line),
+    "events": _is_list_of(_is_event),
+    "judge": lambda value: _is_texts_to(value, _is_text),
+    "means": lambda value: _is_texts_to(value, journal.is_number),
+    "machine": lambda value: _is_texts_to(value, _is_text),
+    "data": _is_data,
+}
 
 
 def _hash_of(facts: Mapping[str, Any]) -> str:

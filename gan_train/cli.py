@@ -9,6 +9,7 @@ import click
 
 from gan_infer import __version__, console
 from gan_infer.errors import GanError
+from gan_train import interruption
 
 _COMMANDS: Final = ("fit", "evaluate", "export", "directions", "invert", "data", "presets")
 _NEEDED: Final = ("torch", "onnx", "onnxscript", "safetensors", "rich", "torchmetrics")
@@ -33,4 +34,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
-    console.run(cli, "gan-train")
+    with interruption.handled():
+        try:
+            console.run(cli, "gan-train")
+        except SystemExit as end:
+            if interruption.asked():
+                interruption.leave(end.code)
+            raise

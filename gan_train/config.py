@@ -256,11 +256,12 @@ def read(path: Path) -> Config:
         OptionError: it cannot be read, is no JSON, or has an unknown, missing or wrong option.
     """
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = json.loads(path.read_bytes(), object_pairs_hook=_once_each)
     except OSError as error:
         raise OptionError(f"{path} cannot be read: {error.strerror}; give a run's config.json") from None
-    except ValueError as error:
-        raise OptionError(f"{path} is no JSON ({error}); restore it, or start another run") from None
+    except (ValueError, RecursionError) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        raise OptionError(f"{path} is no JSON ({why}); restore it, or start another run") from None
     try:
         return from_tree(tree)
     except OptionError as error:
@@ -268,6 +269,40 @@ def read(path: Path) -> Config:
             f"{path}: {error}; mend it there, or, where another version wrote it, go on with that one or "
             "give another --out to start anew"
         ) from None
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Give the object of some pairs; which of two values of one name counts is anybody's guess."""
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]!r} is there twice")
+    return dict(pairs)
+
+
+def read_settled(path: Path) -> Config:
+    """Read the `config.json` of a run, in which nothing is open any more.
+
+    Raises:
+        OptionError: as `read`; or an option was left open.
+    """
+    config = read(path)
+    told = dict(leaves(config))
+    still_open = [place for place in _SETTLED if told[place] in (None, "auto")]
+    if config.budget.minutes is None and config.budget.images is None:
+        still_open.append("budget.images")
+    if still_open:
+        raise OptionError(
+            f"{path}: option {still_open[0]} is not settled, as it is in a run; restore the file, "
+            "or give another --out to start anew"
+        )
+    return config
+
+
+# What the networks and the steps of a run are made by.
+_SETTLED: Final = (
+    *("data.height", "data.width", "data.channels", "network.width", "optimizer.batch_size"),
+    *("machine.device", "machine.precision", "machine.steps"),
+)
 
 
 def write(config: Config, path: Path) -> None:
@@ -349,12 +384,14 @@ def leaves(node: Any, place: str = "") -> Iterable[tuple[str, Any]]:
 
 def _build(kind: Any, tree: object, place: str) -> Any:
     if not isinstance(tree, dict):
-        raise OptionError(f"{place.rstrip('.') or 'the config'} is {tree!r}, not a group of options")
+        raise OptionError(f"{place.rstrip('.') or 'the config'} is {_shown(tree)}, not a group of options")
     hints = get_type_hints(kind)
     known = {field.name: field for field in dataclasses.fields(kind)}
     for name in tree:
         if name not in known:
-            raise OptionError(f"option {place}{name} is unknown; options here are {', '.join(known)}")
+            raise OptionError(
+                f"option {_shown(place + name)[1:-1]} is unknown; options here are {', '.join(known)}"
+            )
     values: dict[str, Any] = {}
     for name, field in known.items():
         if name not in tree and field.metadata.get("added"):  # by a version after the file's
@@ -374,17 +411,31 @@ def _checked(value: Any, hint: Any, limits: Mapping[str, Any], place: str) -> An
     if value is None and type(None) in kinds:
         return None
     kind = kinds[0]
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < _MOST:
         value = float(value)
-    if type(value) is not kind or (kind is float and not math.isfinite(value)):
-        raise OptionError(f"option {place} is {value!r}; expected {_NOUNS[kind]}")
+    if type(value) is not kind or (kind is float and not math.isfinite(value)) or _is_no_text(value):
+        raise OptionError(f"option {place} is {_shown(value)}; expected {_NOUNS[kind]}")
     one_of = limits.get("one_of") or ()
     if one_of and value not in one_of:
-        raise OptionError(f"option {place} is {value!r}; expected one of {', '.join(map(str, one_of))}")
+        raise OptionError(f"option {place} is {_shown(value)}; expected one of {', '.join(map(str, one_of))}")
     low, high = limits.get("low"), limits.get("high")
     if (low is not None and value < low) or (high is not None and value > high):
-        raise OptionError(f"option {place} is {value!r}; expected {_NOUNS[kind]} from {low:g} to {high:g}")
+        raise OptionError(
+            f"option {place} is {_shown(value)}; expected {_NOUNS[kind]} from {low:g} to {high:g}"
+        )
     return value
 
 
+def _is_no_text(value: Any) -> bool:
+    """Tell whether a value is a text with letters that no system takes in a name: NUL, half of a pair."""
+    return isinstance(value, str) and ("\0" in value or any("\ud800" <= each < "\udc80" for each in value))
+
+
+def _shown(value: Any) -> str:
+    text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
+_MOST: Final = 2**1000
+_LONGEST_SHOWN: Final = 100
 _NOUNS: Final = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}

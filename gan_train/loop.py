@@ -6,6 +6,7 @@ ask it to stop.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from pathlib import Path
@@ -13,12 +14,12 @@ from typing import Final
 
 import torch
 
-from gan_train import distributed, ema, seeding, stepper
+from gan_train import distributed, ema, interruption, seeding, stepper
 from gan_train.batches import Batches
 from gan_train.config import Config, OptimizerOptions
 from gan_train.data import PictureSet
 from gan_train.machine import shape_of
-from gan_train.recorder import Recorder
+from gan_train.recorder import Recorder, StoppedError
 from gan_train.reports.status import Watcher
 from gan_train.step import Controls, make_players
 
@@ -63,47 +64,67 @@ def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> 
     log_images = max(1, _LOG_IMAGES // images_a_step) * images_a_step
     clock = _Clock(config, record.progress.seconds)
     seen, pending = record.progress.images_seen, record.progress.pending
-    done, stop = distributed.agree(clock.progress(seen), watcher.stop_asked())
+    done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
     tick = _tick(done, config)
 
     # The game.
-    while done < 1.0 and not stop:
-        rollbacks = record.progress.rollbacks
-        rate = learning_rate(optimizer, done) * 0.5**rollbacks
-        share_of_run = images_a_step * done / seen if seen else 0.0
-        first = seen // optimizer.batch_size
-        controls = Controls(
-            learning_rate=rate,
-            average_weight=ema.decay(
-                images_a_step, seen + images_a_step, optimizer.ema_half_life_images, optimizer.ema_ramp
-            ),
-            strength_step=share_of_run / _STRENGTH_SHARE,
-            penalise=tuple((first + turn) % config.loss.penalty_interval == 0 for turn in turns),
-        )
-        drawn = [batches.at(seen + turn * optimizer.batch_size, rollbacks) for turn in turns]
-        pending.append(take_step(drawn, controls))
-        seen += images_a_step
-        done, stop = distributed.agree(clock.progress(seen), watcher.stop_asked())
-        due = done * config.reports >= tick or done >= 1.0
+    with contextlib.closing(record), interruption.held():
+        while (done < 1.0 or record.progress.owed) and not stop:
+            owed = record.progress.owed  # a report that was stopped in the middle
+            rollbacks = record.progress.rollbacks
+            if not owed:
+                controls = _controls(config, done, rollbacks, seen)
+                drawn = [batches.at(seen + turn * optimizer.batch_size, rollbacks) for turn in turns]
+                pending.append(take_step(drawn, controls))
+                seen += images_a_step
+                done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
+            due = owed or done * config.reports >= tick or done >= 1.0
 
-        # Say how it stands.
-        finite = True
-        if seen % log_images == 0 or due:
-            finite = record.log(pending, seen, rate, done, clock.seconds())
+            # Say how it stands.
+            finite = True
+            if not owed and (seen % log_images == 0 or due):
+                finite = record.log(pending, seen, float(controls.learning_rate), done, clock.seconds())
 
-        # Show, measure and keep it; or go back to when it was good.
-        if due or not finite:
-            alarm = record.report(players, seen, clock.seconds())
-            if alarm is not None:
-                record.roll_back(players, alarm)
-                take_step = stepper.make(players, config)
-                seen = record.progress.images_seen
-                done, stop = distributed.agree(clock.progress(seen), watcher.stop_asked())
-            (after,) = distributed.agree(clock.progress(seen))
-            tick = _tick(done, config, after)
-        elif stop:
-            record.interrupt(players, pending, seen, clock.seconds())
-    return done >= 1.0
+            # Show, measure and keep it; or go back to when it was good.
+            if due or not finite:
+                try:
+                    alarm = record.report(players, seen, clock.seconds())
+                except StoppedError:
+                    record.interrupt(players, pending, seen, clock.seconds(), owed=True)
+                    return False
+                if alarm is not None:
+                    record.roll_back(players, alarm)
+                    take_step = stepper.make(players, config)
+                    seen = record.progress.images_seen
+                    done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
+                (after,) = distributed.agree(clock.progress(seen))
+                tick = _tick(done, config, after)
+            elif stop:
+                record.interrupt(players, pending, seen, clock.seconds())
+        if done >= 1.0 and not record.progress.owed:
+            record.finish(players)
+    return done >= 1.0 and not record.progress.owed
+
+
+def _controls(config: Config, done: float, rollbacks: int, seen: int) -> Controls:
+    """Give what a step is controlled by, at a fraction of the run and after so many images."""
+    optimizer, turns = config.optimizer, range(config.optimizer.discriminator_steps)
+    assert optimizer.batch_size is not None
+    images_a_step = optimizer.batch_size * optimizer.discriminator_steps
+    share_of_run = images_a_step * done / seen if seen else 0.0
+    first = seen // optimizer.batch_size
+    return Controls(
+        learning_rate=learning_rate(optimizer, done) * 0.5**rollbacks,
+        average_weight=ema.decay(
+            images_a_step, seen + images_a_step, optimizer.ema_half_life_images, optimizer.ema_ramp
+        ),
+        strength_step=share_of_run / _STRENGTH_SHARE,
+        penalise=tuple((first + turn) % config.loss.penalty_interval == 0 for turn in turns),
+    )
+
+
+def _stop_asked(watcher: Watcher) -> bool:
+    return interruption.asked() or watcher.stop_asked()
 
 
 def learning_rate(optimizer: OptimizerOptions, progress: float) -> float:

@@ -7,6 +7,7 @@ several processes that share a run, one writes; the others follow its decisions.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -21,13 +22,24 @@ import torch
 
 from gan_infer import files, images, latents
 from gan_infer.errors import OptionError, TrainingError
-from gan_train import checkpoint, distributed, ema, machine, seeding, state, watchdog
+from gan_train import (
+    checkpoint,
+    distributed,
+    ema,
+    interruption,
+    journal,
+    machine,
+    seeding,
+    state,
+    watchdog,
+)
+from gan_train import config as options
 from gan_train.checkpoint import Checkpoint
 from gan_train.config import Config
 from gan_train.data import PictureSet
 from gan_train.losses import LOSSES
 from gan_train.metrics.choice import AUTO
-from gan_train.metrics.evaluator import Draw, Evaluator
+from gan_train.metrics.evaluator import Draw, Evaluator, Scores
 from gan_train.networks import Condition, pixels
 from gan_train.reports import html, sheet, walk
 from gan_train.reports.status import Status, Watcher
@@ -37,6 +49,8 @@ from gan_train.watchdog import Alarm
 _FIGURES: Final = tuple(field.name for field in dataclasses.fields(Outcome))
 _PENDING: Final = "log.pending"
 _NEIGHBOURLY: Final = 12
+# What says when, or how fast: kept in a file of its own, so that all others are the same in every run.
+_TIMES: Final = ("seconds", "images_per_second", "seconds_left")
 
 
 @dataclasses.dataclass
@@ -50,6 +64,8 @@ class Progress:
         history: a line a measurement, as in metrics.jsonl.
         events: what happened besides, as in events.jsonl.
         pending: outcomes of steps that no line of the log speaks of yet.
+        judge: the feature network that measures, and why it was taken; empty before one was.
+        owed: True where a report was due and stopped in the middle: it comes before the next step.
     """
 
     images_seen: int = 0
@@ -59,6 +75,23 @@ class Progress:
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     events: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     pending: list[Outcome] = dataclasses.field(default_factory=list)
+    judge: dict[str, str] = dataclasses.field(default_factory=dict)
+    owed: bool = False
+
+
+class StoppedError(Exception):
+    """A report was stopped before anything of it was kept."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Look:
+    """What a report sees of the players: nothing of it is kept yet."""
+
+    broken: str | None
+    measured: Scores | None
+    sheet: npt.NDArray[np.uint8]
+    walk: bytes
+    neighbours: npt.NDArray[np.uint8] | None
 
 
 class Recorder:
@@ -71,6 +104,12 @@ class Recorder:
         self._conditional = bool(pictures.class_names) and config.condition.generator != "none"
         self._means: dict[str, float] = {}
         self._logged, self._logged_at = 0, time.monotonic()
+        self._log, self._times = (journal.Journal(run / name) for name in (checkpoint.LOG, checkpoint.TIMES))
+        self._data = describe_data(pictures)
+        self._good = True
+        self._place: tuple[int, int] | None = None
+        self._held = contextlib.ExitStack()
+        self._unusable: set[str] = set()
         self._evaluator: Evaluator | None = None
         self._level: dict[str, float] = {}
         self.progress = Progress()
@@ -87,18 +126,25 @@ class Recorder:
             self._watcher.note(
                 f"resuming {self._run} at {self.progress.images_seen:,} images{self._best_so_far()}"
             )
+            self._note_other_machine(found)
+        if self._writes:
+            self._read_journals()
         self._rewrite()
         if self._writes and found is not None:
             self._finish_newest()
         if self._writes and self._config.evaluation.samples != 0:
+            judge = self._judge()
             self._evaluator = Evaluator.prepare(
                 self._pictures,
-                self._network(),
+                judge.get("network", self._config.evaluation.network),
                 self._config.evaluation.samples,
                 seeding.derive(self._config.seed, "evaluation"),
                 self._watcher.note,
                 self._device,
+                why=judge.get("why", ""),
             )
+            choice = self._evaluator.choice
+            self.progress.judge = {"network": choice.network.name, "why": choice.why}
             self._level = self._evaluator.level
         self._logged_at = time.monotonic()  # what was prepared is not training
 
@@ -120,8 +166,10 @@ class Recorder:
         left = seconds / max(done, 1e-9) * (1.0 - done)
         status = Status(seen, done, seconds, speed, max(0.0, left), rate, **self._means)
         if self._writes:
-            line = json.dumps(dataclasses.asdict(status)) + "\n"
-            files.append(self._run / checkpoint.LOG, line.encode())
+            self._mend()
+            told = dataclasses.asdict(status)
+            self._log.add({name: value for name, value in told.items() if name not in _TIMES})
+            self._times.add({"images_seen": seen, **{name: told[name] for name in _TIMES}})
             self._watcher.status(status)
         return True
 
@@ -130,10 +178,23 @@ class Recorder:
 
         Returns:
             what is wrong, where the run should go back; then nothing is kept.
+
+        Raises:
+            StoppedError: a signal came while it was measured or drawn; nothing is kept then either.
         """
-        if ema.has_statistics(players.average):
-            recalibrate(self._config, players, self._classes)
-        alarm = self._kept_or_alarm(players, seen, seconds) if self._writes else None
+        # Others would wait for a process that stopped here: where there are some, none does.
+        alone = distributed.size() == 1
+        try:
+            with interruption.at_once() if alone else contextlib.nullcontext():
+                if ema.has_statistics(players.average):
+                    recalibrate(self._config, players, self._classes)
+                look = self._look(players) if self._writes else None
+        except KeyboardInterrupt:
+            if not interruption.asked():
+                raise
+            raise StoppedError from None
+        self.progress.owed = False
+        alarm = self._kept_or_alarm(players, look, seen, seconds) if look is not None else None
         return distributed.share_object(alarm)
 
     def roll_back(self, players: Players, alarm: Alarm) -> None:
@@ -173,15 +234,78 @@ class Recorder:
                 checkpoint.point(self._run, checkpoint.name_of(where), self._best())
         self._rewrite()
 
-    def interrupt(self, players: Players, pending: list[Outcome], seen: int, seconds: float) -> None:
-        """Keep the state between two reports, so that going on is as if nothing had happened."""
+    def interrupt(
+        self, players: Players, pending: list[Outcome], seen: int, seconds: float, owed: bool = False
+    ) -> None:
+        """Keep the state between two reports, so that going on is as if nothing had happened.
+
+        Args:
+            owed: a report is due here, and was stopped.
+        """
         table = agreed(_table(pending)) if pending else None
         if not self._writes:
             return
+        self._mend()
         extra = {} if table is None else {_PENDING: table}
         self.progress.images_seen, self.progress.seconds = seen, seconds
+        self.progress.owed = owed
+        self._times.add({"images_seen": seen, "seconds": seconds})
         name = self._save(players, {**extra}, good=False, interim=True)
         checkpoint.point(self._run, name, self._best(name))
+
+    def finish(self, players: Players) -> None:
+        """Make sure of a complete run that `last` and `best` can be loaded; write anew what was lost.
+
+        Raises:
+            OptionError: it cannot be written.
+        """
+        if not self._writes:
+            return
+        self._mend()
+        name = checkpoint.name_of(self.progress.images_seen)
+        if damage := self._damage(name):
+            self._watcher.note(f"{damage}; writing it anew")
+            self._save(players, {}, good=self._good, interim=False)
+        best = self._best(name)
+        while damage := self._damage(best):
+            self._unusable.add(best)
+            best = self._best(name)
+            self._watcher.note(f"{damage}; best is now {best}")
+        checkpoint.point(self._run, name, best)
+        if not (self._run / checkpoint.REPORT).is_file():
+            self._rewrite()
+            self._write_report()
+
+    def close(self) -> None:
+        """Let go of a folder that had to be made anew."""
+        self._held.close()
+
+    def _damage(self, name: str) -> str:
+        try:
+            checkpoint.load(self._run, name)
+        except OptionError as error:
+            return str(error)
+        return ""
+
+    def _mend(self) -> None:
+        """Put back what the run's folder has lost since it was written to last.
+
+        Raises:
+            TrainingError: the folder was renamed, or another run has taken its place.
+        """
+        path = self._run / checkpoint.CONFIG
+        if checkpoint.place_of(self._run) != self._place:
+            if self._place and (name := checkpoint.renamed_to(self._run, self._place)):
+                raise TrainingError(
+                    f"the run's folder {self._run} was renamed to {name} while training; give the same "
+                    f"command with --out {self._run.with_name(name)} to go on from its newest checkpoint"
+                )
+            if self._place:
+                self._watcher.note(f"the run's folder {self._run} was removed; making it anew")
+            self._held.enter_context(checkpoint.only_writer(self._run))
+            self._place = checkpoint.place_of(self._run)
+        if not path.exists():
+            options.write(self._config, path)
 
     @property
     def _classes(self) -> int:
@@ -195,18 +319,40 @@ class Recorder:
         try:
             self.progress = Progress(
                 images_seen=facts["images_seen"],
-                seconds=facts["seconds"],
+                seconds=facts.get("seconds", 0.0) or self._seconds_until(facts["images_seen"]),
                 rollbacks=facts["rollbacks"],
                 strikes=facts["strikes"],
                 history=list(facts["history"]),
                 events=list(facts["events"]),
                 pending=[] if rows is None else [Outcome(*row) for row in rows.to(self._device)],
+                judge=dict(facts.get("judge", {})),
+                owed=facts.get("owed", False),
             )
+            self._means = dict(facts.get("means", {}))
+            self._data = dict(facts["data"])
+            self._good = facts["good"]
+            # Moved pictures may have another name now; what is written speaks of them as before.
+            self._pictures = dataclasses.replace(self._pictures, name=self._data["name"])
         except (KeyError, TypeError) as error:
             raise OptionError(
                 f"the newest checkpoint of {self._run} has no {error} among its facts: another version wrote "
                 "it; go on with that one, or give another --out to start anew"
             ) from None
+
+    def _seconds_until(self, images_seen: int) -> float:
+        """Give the seconds of training that are written down up to so many images; 0 where none are."""
+        lines, _ = journal.read(self._run / checkpoint.TIMES, _is_time)
+        return max((line["seconds"] for line in lines if line["images_seen"] <= images_seen), default=0.0)
+
+    def _note_other_machine(self, found: Checkpoint) -> None:
+        """Say where the run goes on on another machine than it began on: results depend on that."""
+        before, now = found.facts.get("machine", {}), machine.describe()
+        told = [f"{key} {before[key]} -> {now[key]}" for key in now if before.get(key, now[key]) != now[key]]
+        if told:
+            self._watcher.note(
+                f"note: another machine than before ({'; '.join(told)}); "
+                "from here on the run is not bit for bit what it would have been there"
+            )
 
     def _newest(self) -> Checkpoint | None:
         """Give the newest whole checkpoint, and say what is wrong with newer ones; None in a fresh run."""
@@ -229,20 +375,37 @@ class Recorder:
         self._logged, self._logged_at = seen, time.monotonic()
         if not self._writes:
             return
-        kept = [line for line in html.read_log(self._run / checkpoint.LOG) if line["images_seen"] <= seen]
-        _write_lines(self._run / checkpoint.LOG, kept)
+        self._log.keep_until(seen)
+        self._times.keep_until(self.progress.images_seen)
         _write_lines(self._run / checkpoint.METRICS, self.progress.history)
         _write_lines(self._run / checkpoint.EVENTS, self.progress.events)
+        self._place = self._place or checkpoint.place_of(self._run)
         for path in (self._run / checkpoint.SAMPLES).glob("[0-9]*.png"):
-            if path.stem > checkpoint.name_of(self.progress.images_seen):
+            if path.stem > checkpoint.name_of(self.progress.images_seen) and path.is_file():
                 path.unlink()
 
-    def _network(self) -> str:
-        """Name the network that measures; for `auto` that of the last time: figures of two do not compare."""
+    def _read_journals(self) -> None:
+        """Read the files that grow, and say which are damaged."""
+        for name, fits in ((checkpoint.LOG, _is_status), (checkpoint.TIMES, _is_time)):
+            lines, wrong = journal.read(self._run / name, fits)
+            if wrong:
+                self._watcher.note(f"note: {self._run / name} is damaged; {_count(wrong)} left out")
+            (self._log if name == checkpoint.LOG else self._times).begin(lines)
+        for name in (checkpoint.METRICS, checkpoint.EVENTS):
+            if journal.read(self._run / name)[1]:
+                self._watcher.note(f"note: {self._run / name} is damaged; written anew")
+
+    def _judge(self) -> dict[str, str]:
+        """Give the network that measures and why, as settled before: figures of two do not compare.
+
+        A changed `evaluation.network` counts all the same. Older checkpoints tell it by their history.
+        """
+        told = self.progress.judge
+        if not told and self.progress.history:
+            protocol = self.progress.history[-1]["protocol"]
+            told = {"network": protocol["network"], "why": protocol["why"]}
         wanted = self._config.evaluation.network
-        if wanted == AUTO and self.progress.history:
-            wanted = self.progress.history[-1]["protocol"]["network"]
-        return wanted
+        return told if wanted in (AUTO, told.get("network")) else {}
 
     def _finish_newest(self) -> None:
         """Do what follows the writing of a checkpoint, all of it: a kill may have come in between."""
@@ -268,10 +431,26 @@ class Recorder:
         assert optimizer.batch_size is not None
         return len(self.progress.pending) * optimizer.batch_size * optimizer.discriminator_steps
 
-    def _kept_or_alarm(self, players: Players, seen: int, seconds: float) -> Alarm | None:
-        progress = self.progress
+    def _look(self, players: Players) -> _Look:
+        """Measure the average and draw what is shown of it."""
+        network = self._config.network
         broken = state.first_non_finite(players)
-        measured = None if broken else self._measured(players, seen)
+        measured = (
+            None
+            if broken or self._evaluator is None
+            else self._evaluator.score(self._drawer(players), self._conditional)
+        )
+        asked = (network.latent_dim, network.latent_distribution, self._classes, self._device)
+        drawn, frames = sheet.draw(players.average, *asked), walk.draw(players.average, *asked)
+        nearest = None
+        if self._evaluator is not None:
+            shown = self._drawer(players)(_NEIGHBOURLY, self._evaluator.labels_for(_NEIGHBOURLY))
+            nearest = self._evaluator.nearest_pictures(shown)
+        return _Look(broken, measured, drawn, walk.animation(frames), nearest)
+
+    def _kept_or_alarm(self, players: Players, look: _Look, seen: int, seconds: float) -> Alarm | None:
+        progress, broken = self.progress, look.broken
+        measured = None if look.measured is None else self._line(look.measured, seen)
         values: Mapping[str, float] = {} if measured is None else measured["values"]
         before = [line["values"] for line in progress.history]
         sure = LOSSES[self._config.loss.name].teaches_when_sure
@@ -286,7 +465,8 @@ class Recorder:
             self._event(seen, "warning", alarm.text)
         if measured is not None:
             progress.history.append(measured)
-        self._draw(players, seen)
+        self._mend()
+        self._write_pictures(look, seen)
         name = self._save(players, {}, good=alarm is None, interim=False)
         best = self._best(name)
         self._point_and_tidy(name, best)
@@ -296,10 +476,7 @@ class Recorder:
         self._write_report()
         return None
 
-    def _measured(self, players: Players, seen: int) -> dict[str, Any] | None:
-        if self._evaluator is None:
-            return None
-        scores = self._evaluator.score(self._drawer(players), self._conditional)
+    def _line(self, scores: Scores, seen: int) -> dict[str, Any]:
         measured = {"images_seen": seen, "values": dict(scores.values), "protocol": dict(scores.protocol)}
         return {**measured, "baseline": self._level} if self._level else measured
 
@@ -316,27 +493,18 @@ class Recorder:
 
         return draw
 
-    def _draw(self, players: Players, seen: int) -> None:
-        network = self._config.network
-        picture = sheet.draw(
-            players.average, network.latent_dim, network.latent_distribution, self._classes, self._device
-        )
+    def _write_pictures(self, look: _Look, seen: int) -> None:
         path = self._run / checkpoint.SAMPLES / f"{checkpoint.name_of(seen)}.png"
-        images.save(picture, path)
+        images.save(look.sheet, path)
         self._watcher.sheet(path)
-        frames = walk.draw(
-            players.average, network.latent_dim, network.latent_distribution, self._classes, self._device
-        )
-        files.write(self._run / checkpoint.WALK, walk.animation(frames))
-        if self._evaluator is not None:
-            shown = self._drawer(players)(_NEIGHBOURLY, self._evaluator.labels_for(_NEIGHBOURLY))
-            images.save(self._evaluator.nearest_pictures(shown), self._run / checkpoint.NEIGHBOURS)
+        files.write(self._run / checkpoint.WALK, look.walk)
+        if look.neighbours is not None:
+            images.save(look.neighbours, self._run / checkpoint.NEIGHBOURS)
 
     def _save(self, players: Players, extra: Mapping[str, torch.Tensor], *, good: bool, interim: bool) -> str:
-        progress = self.progress
-        facts = {
+        progress, self._good = self.progress, good
+        facts: dict[str, Any] = {
             "images_seen": progress.images_seen,
-            "seconds": progress.seconds,
             "rollbacks": progress.rollbacks,
             "strikes": progress.strikes,
             "good": good,
@@ -344,9 +512,14 @@ class Recorder:
             "metrics": progress.history[-1] if progress.history and not interim else None,
             "history": progress.history,
             "events": progress.events,
-            "data": describe_data(self._pictures),
+            "judge": progress.judge,
+            "data": self._data,
             "machine": machine.describe(),
         }
+        if self._config.budget.images is None:  # what such a run does depends on its clock
+            facts["seconds"] = progress.seconds
+        if progress.owed:
+            facts |= {"owed": True, "means": self._means}
         return checkpoint.save(self._run, Checkpoint({**state.tensors(players), **extra}, facts))
 
     def _best_so_far(self) -> str:
@@ -359,7 +532,7 @@ class Recorder:
 
     def _best(self, newest: str | None = None) -> str:
         """Name the checkpoint of the smallest Frechet distance; the newest where none was measured."""
-        names = set(checkpoint.names(self._run))
+        names = set(checkpoint.names(self._run)) - self._unusable
         lines = [(frechet, checkpoint.name_of(seen)) for frechet, seen in _distances(self.progress.history)]
         kept = [line for line in lines if line[1] in names]
         return min(kept)[1] if kept else newest or max(names)
@@ -434,3 +607,19 @@ def agreed(table: torch.Tensor) -> torch.Tensor:
 
 def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
     files.write(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+
+def _is_status(line: journal.Line) -> bool:
+    """Tell whether a line of the log has all that one has; lines of before hold their times as well."""
+    names = [field.name for field in dataclasses.fields(Status) if field.name not in _TIMES]
+    return journal.is_count(line.get("images_seen")) and all(
+        journal.is_number(line.get(name, 0.0)) for name in names
+    )
+
+
+def _is_time(line: journal.Line) -> bool:
+    return journal.is_count(line.get("images_seen")) and journal.is_number(line.get("seconds"))
+
+
+def _count(lines: int) -> str:
+    return "1 line is" if lines == 1 else f"{lines:,} lines are"

@@ -50,10 +50,14 @@ def restore(players: Players, stored: Mapping[str, Tensor]) -> None:
                 optimizer.state[parameter] = state
         players.strength.copy_(stored[_STRENGTH])
     except (KeyError, RuntimeError) as error:
-        raise OptionError(
-            f"the checkpoint does not fit these networks ({' '.join(str(error).split())[:160]}); "
-            "was config.json changed?"
-        ) from None
+        raise _other_networks(error) from None
+
+
+def _other_networks(error: Exception) -> OptionError:
+    return OptionError(
+        f"the checkpoint does not fit these networks ({' '.join(str(error).split())[:160]}); "
+        "was config.json changed?"
+    )
 
 
 @torch.no_grad()
@@ -70,10 +74,17 @@ def put_back(players: Players, before: Mapping[str, Tensor]) -> None:
 
 
 def load_network(network: nn.Module, stored: Mapping[str, Tensor], name: str) -> None:
-    """Load one network ("generator", "discriminator" or "average") in place."""
+    """Load one network ("generator", "discriminator" or "average") in place.
+
+    Raises:
+        OptionError: the tensors are not those of this network.
+    """
     prefix = f"{name}."
     own = {key.removeprefix(prefix): value for key, value in stored.items() if key.startswith(prefix)}
-    network.load_state_dict(own, strict=True)
+    try:
+        network.load_state_dict(own, strict=True)
+    except RuntimeError as error:
+        raise _other_networks(error) from None
 
 
 def first_non_finite(players: Players) -> str | None:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from gan_infer.errors import OptionError
 from gan_train import checkpoint, config, state
 from gan_train.config import Config
 from gan_train.networks import pixels
@@ -81,12 +82,18 @@ def discriminator(run: Path, which: str = "best") -> nn.Module:
 def _read(
     run: Path, which: str, say: Say = silent
 ) -> tuple[Config, checkpoint.Checkpoint, tuple[str, ...], Shape]:
-    options = config.read(run / checkpoint.CONFIG)
+    options = config.read_settled(run / checkpoint.CONFIG)
     saved = checkpoint.load_named(run, which, say)
     data = options.data
     assert data.height is not None
     assert data.width is not None
     assert data.channels is not None
-    names = tuple(saved.facts["data"]["class_names"])
+    described = saved.facts.get("data", {})
+    if missing := {"name", "class_names", "licence", "preparation"} - set(described):
+        raise OptionError(
+            f"the checkpoint of {run} has no {min(missing)} of its data among its facts: another version "
+            "wrote it; use that one"
+        )
+    names = tuple(described["class_names"])
     names = names if options.condition.generator != "none" else ()
     return options, saved, names, Shape(data.height, data.width, data.channels, len(names))

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
@@ -18,10 +16,6 @@ from gan_infer.errors import DataError, OptionError
 from gan_train import config as options
 from gan_train import presets
 from gan_train.commands import shared
-
-if TYPE_CHECKING:
-    from gan_train.reports.live import Screen
-    from gan_train.reports.status import Quiet
 
 _DEFAULT_MINUTES: Final = 20.0
 # Options that have a flag of their own: the flag's name to the option's.
@@ -207,7 +201,7 @@ def _settled(
     if stored is None:
         settled = budget.settle(wanted, pictures, _say)
         return pictures, distributed.share_object(settled)
-    settled = _resumed(wanted, stored, pictures.sha256(), run, wishes.allowed)
+    settled = _resumed(wanted, stored, pictures, run, wishes.allowed)
     machine.pick_device(settled.machine.device)
     machine.set_up(settled)
     return pictures, settled
@@ -225,16 +219,13 @@ def _train(settled: options.Config, pictures: Any, run: Path, wishes: Wishes) ->
         f"{settled.network.family} on {settled.machine.device} in {settled.machine.precision}; run {run}"
     )
     if distributed.rank() > 0:
-        quiet = Quiet()
-        with _interruptible(quiet):
-            return 0 if loop.train(settled, pictures, run, quiet) else 130
+        return 0 if loop.train(settled, pictures, run, Quiet()) else 130
     newest = checkpoint.names(run)[-1:] or ["0"]
     with contextlib.ExitStack() as stack:
         trackers = [TRACKERS[name](run, settled, int(newest[0])) for name in wishes.trackers]
         for tracker in trackers:
             stack.callback(tracker.close)
         screen = stack.enter_context(Screen(str(run)))
-        stack.enter_context(_interruptible(screen))
         complete = loop.train(settled, pictures, run, Several([screen, *trackers]))
     if not complete:
         _say(f"stopped and saved in {run}; the same command goes on from here")
@@ -304,7 +295,12 @@ def _stored(run: Path) -> options.Config | None:
         raise OptionError(f"cannot write a run to {run}: it is a file; give the name of a folder")
     path = run / checkpoint.CONFIG
     if path.exists():
-        return options.read(path)
+        return options.read_settled(path)
+    if checkpoint.names(run):
+        raise OptionError(
+            f"{run} has checkpoints and no {checkpoint.CONFIG}; put that back to go on, "
+            "or give another --out to start anew"
+        )
     if run.exists() and not all(map(files.is_part, run.iterdir())):
         raise OptionError(f"{run} holds something else than a run; give an empty or new folder as --out")
     return None
@@ -330,12 +326,27 @@ def _filled(wanted: options.Config, stored: options.Config) -> options.Config:
 
 
 def _resumed(
-    wanted: options.Config, stored: options.Config, sha256: str, run: Path, allowed: tuple[str, ...]
+    wanted: options.Config,
+    stored: options.Config,
+    pictures: Any,
+    run: Path,
+    allowed: tuple[str, ...],
 ) -> options.Config:
-    """Give the options to go on with: those of the run, but for what may change on purpose."""
-    filled = options.replace(_filled(wanted, stored), {"data.sha256": sha256})
-    changed = options.differences(stored, filled)
-    refused = [f"{place}: {was!r} -> {now!r}" for place, was, now in changed if place not in allowed]
+    """Give the options to go on with: those of the run, but for what may change on purpose.
+
+    What counts of the data is what was learnt, not the text that names it: equal pictures and labels may
+    be named in another way, or lie elsewhere.
+    """
+    filled = options.replace(_filled(wanted, stored), {"data.sha256": pictures.sha256()})
+    if filled.data.sha256 == stored.data.sha256:
+        filled = _named_as_before(filled, stored)
+    moved = {"data.source", "data.labels"} if filled.data.sha256 == stored.data.sha256 else set()
+    changed = [each for each in options.differences(stored, filled) if each[0] not in moved]
+    refused = [
+        f"{place}: {_other_pictures(run, pictures) if place == 'data.sha256' else f'{was!r} -> {now!r}'}"
+        for place, was, now in changed
+        if place not in allowed
+    ]
     if refused:
         raise OptionError(
             f"run {run} was started with other options ({'; '.join(refused)}); "
@@ -345,18 +356,42 @@ def _resumed(
     return filled
 
 
-@contextlib.contextmanager
-def _interruptible(screen: Screen | Quiet) -> Iterator[None]:
-    """Turn the first Ctrl-C (or SIGTERM) into a wish to save and stop; a second one is obeyed at once."""
+def _named_as_before(filled: options.Config, stored: options.Config) -> options.Config:
+    """Name the same pictures as the run does, where its name for them leads to the same place."""
+    before, now = stored.data, filled.data
+    filled = options.replace(filled, {"data.class_names": before.class_names})
+    if _same_place(before.source, now.source):
+        return options.replace(filled, {"data.source": before.source, "data.labels": before.labels})
+    _say(f"note: the pictures of {before.source} are those of {now.source} now, equal in all that is learnt")
+    return filled
 
-    def ask(number: int, frame: FrameType | None) -> None:
-        if screen.stopping:
-            raise KeyboardInterrupt
-        screen.stopping = True
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+def _same_place(one: str, other: str) -> bool:
+    from gan_train import data
+
+    if data.BUILT_IN in (one, other):
+        return one == other
     try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        return one == other or Path(one).resolve() == Path(other).resolve()
+    except (OSError, ValueError):
+        return False
+
+
+def _other_pictures(run: Path, pictures: Any) -> str:
+    """Say how the pictures differ from those that a run began with, as far as its checkpoints tell."""
+    from gan_train import checkpoint
+
+    newest = checkpoint.names(run)[-1:]
+    before = checkpoint.facts(run, newest[0]).get("data", {}) if newest else {}
+    told = []
+    if before.get("pictures", len(pictures)) != len(pictures):
+        told.append(f"{before['pictures']:,} then and {len(pictures):,} now")
+    names = before.get("class_names", list(pictures.class_names))
+    if names != list(pictures.class_names):
+        more = sorted(set(pictures.class_names) - set(names))
+        less = sorted(set(names) - set(pictures.class_names))
+        told.append(
+            f"classes {', '.join([*(f'+{name}' for name in more), *(f'-{name}' for name in less)][:6])}"
+        )
+    how = "; ".join(told) or "as many; some pixels or labels, or their order, are not those of then"
+    return f"the pictures changed ({how})"

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import itertools
 import os
+import threading
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -422,9 +423,10 @@ def _each(
 
     Only so many are under way at once, so that memory stays bounded however slow the taker is.
     """
+    stopped = threading.Event()
 
     def attempt(some: tuple[int, ...]) -> list[tuple[int, Result | str]]:
-        return [(number, one(number)) for number in some]
+        return [(number, one(number)) for number in some if not stopped.is_set()]
 
     def one(number: int) -> Result | str:
         if number in listing.bad:
@@ -441,12 +443,16 @@ def _each(
         warnings.filterwarnings("ignore", module="PIL")  # what matters in them is met as an error
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         rest = iter(numbers)
-        while some := tuple(itertools.islice(rest, _TASK)):
-            waiting.append(pool.submit(attempt, some))
-            if len(waiting) > 2 * threads:
+        try:
+            while some := tuple(itertools.islice(rest, _TASK)):
+                waiting.append(pool.submit(attempt, some))
+                if len(waiting) > 2 * threads:
+                    yield from waiting.popleft().result()
+            while waiting:
                 yield from waiting.popleft().result()
-        while waiting:
-            yield from waiting.popleft().result()
+        finally:  # whoever stops in between waits for the pictures in hand, and for no other
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _noted(numbered: Iterable[tuple[int, Pixels]], findings: Findings) -> Iterator[Pixels]:

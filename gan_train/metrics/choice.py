@@ -58,18 +58,21 @@ NETWORKS: Final[dict[str, _Make]] = {
 }
 
 
-def choose(name: str, pictures: PictureSet, sha256: str, device: torch.device, say: Say) -> Choice:
+def choose(
+    name: str, pictures: PictureSet, sha256: str, device: torch.device, say: Say, why: str = ""
+) -> Choice:
     """Load the network of a name, or the one that suits the pictures best.
 
     Args:
         name: "auto", or a name in NETWORKS.
         sha256: of the pictures.
         say: told what was taken and why, and before every wait.
+        why: it was taken, where that was settled before; by default because it was asked for.
 
     Raises:
         OptionError: no such network, or it cannot be had here; says what is missing.
     """
-    why = "asked for"
+    why = why or "asked for"
     if name == AUTO:
         name, why = suited(pictures, device)
     if name not in NETWORKS:

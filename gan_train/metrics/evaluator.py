@@ -103,6 +103,7 @@ class Evaluator:
         say: Say = lambda text: None,
         device: torch.device | str = "cpu",
         full: bool = False,
+        why: str = "",
     ) -> Evaluator:
         """Choose and load a feature network, and look at the reference with it once.
 
@@ -115,12 +116,13 @@ class Evaluator:
             seed: of the kernel distance's subsets.
             say: told what is chosen and why, and before every wait.
             full: also the scores that are too costly to take during training, against the whole data.
+            why: the network was chosen, where that was settled before.
 
         Raises:
             OptionError: no such network, or it cannot be had here; says what is missing.
         """
         sha256 = pictures.sha256()
-        choice = choose(network, pictures, sha256, torch.device(device), say)
+        choice = choose(network, pictures, sha256, torch.device(device), say, why)
         count = samples or (_COSTLY_SAMPLES if choice.network.costly else _SAMPLES)
         return cls(pictures, choice, sha256, count, seed, full)
 

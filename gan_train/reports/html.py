@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
+from PIL import Image
+
 from gan_infer import images
-from gan_train import checkpoint, config
+from gan_train import checkpoint, config, journal
 from gan_train.config import Config
 from gan_train.metrics.scores import MEANINGS
 from gan_train.reports import charts, embed, sheet, walk
@@ -46,16 +48,8 @@ _LOGGED: Final = (
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Give the whole lines of a log.jsonl; [] where there is none, a torn last line is left out."""
-    if not path.exists():
-        return []
-    lines = []
-    for text in path.read_text(encoding="utf-8").splitlines():
-        try:
-            lines.append(json.loads(text))
-        except ValueError:
-            break
-    return lines
+    """Give the whole lines of a log.jsonl; [] where there is none, a torn or damaged line is left out."""
+    return journal.read(path)[0]
 
 
 def render(run: Path, options: Config) -> str:
@@ -63,9 +57,8 @@ def render(run: Path, options: Config) -> str:
 
     Pictures of the folder that were on the page before and have not changed are not read again.
     """
-    log, measured, events = (
-        read_log(run / name) for name in (checkpoint.LOG, checkpoint.METRICS, checkpoint.EVENTS)
-    )
+    measured, events = (read_log(run / name) for name in (checkpoint.METRICS, checkpoint.EVENTS))
+    log = _timed_log(run)
     newest = checkpoint.names(run)
     facts = checkpoint.facts(run, newest[-1]) if newest else {}
     best = _best(run, measured)
@@ -91,6 +84,13 @@ def render(run: Path, options: Config) -> str:
         f'<body><main class="{"small" if _factor(options) > 1 else "large"}">{"".join(parts)}</main>'
         f"<script>{script}</script></body></html>\n"
     )
+
+
+def _timed_log(run: Path) -> list[dict[str, Any]]:
+    """Give the lines of the log, each with its times; runs of before have them in the log itself."""
+    times = {line.get("images_seen"): line for line in read_log(run / checkpoint.TIMES)}
+    log = [{**times.get(line.get("images_seen"), {}), **line} for line in read_log(run / checkpoint.LOG)]
+    return [{"seconds": 0.0, **line} for line in log]
 
 
 def _section(title: str, body: str) -> str:
@@ -121,8 +121,7 @@ def _tiles(log: Lines, best: Mapping[str, Any] | None) -> str:
 
 def _best(run: Path, measured: Lines) -> Mapping[str, Any] | None:
     """Give the measurement of the best checkpoint: the one pointed at, else of the smallest distance."""
-    pointer = run / "best"
-    name = pointer.read_text(encoding="utf-8").strip() if pointer.exists() else ""
+    name = checkpoint.pointers(run)[1]
     for line in measured:
         if checkpoint.name_of(line["images_seen"]) == name:
             return line
@@ -143,7 +142,8 @@ def _events(events: Lines) -> str:
 
 def _samples(run: Path, facts: Mapping[str, Any], options: Config) -> str:
     paths = embed.sparse(sorted((run / checkpoint.SAMPLES).glob("[0-9]*.png")), _SHEETS)
-    shown = [(path, embed.picture(path, _factor(options))) for path in paths]
+    read = ((path, _read(embed.picture, path, _factor(options))) for path in paths)
+    shown = [(path, one) for path, one in read if one is not None]
     while len(shown) > 2 and sum(len(one.uri) for _, one in shown) > _MOST_CHARACTERS:
         shown = embed.sparse(shown, (len(shown) + 1) // 2)
     if not shown:
@@ -158,6 +158,14 @@ def _samples(run: Path, facts: Mapping[str, Any], options: Config) -> str:
     names, note = _row_names(shown[-1][1], facts, options)
     body = f'<div class="sheet">{names}<div>{pictures}</div></div>'
     return _section("Samples, the same seeds every time", _player(body, captions, last, 350, "sheet") + note)
+
+
+def _read(embedded: Callable[[Path, int], Embedded], path: Path, factor: int) -> Embedded | None:
+    """Give a picture of the run's folder; None for one that is damaged, without which a page still tells."""
+    try:
+        return embedded(path, factor)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return None
 
 
 def _sized(shown: Embedded) -> str:
@@ -200,7 +208,9 @@ def _walk(run: Path, facts: Mapping[str, Any], options: Config) -> str:
     path = run / checkpoint.WALK
     if not path.exists():
         return ""
-    film = embed.film(path, _factor(options))
+    film = _read(embed.film, path, _factor(options))
+    if film is None:
+        return ""
     width, height = film.size
     captions = [f"step {index + 1} of {film.frames}" for index in range(film.frames)]
     names, side = _class_names(facts, options), (options.data.height, options.data.width)
@@ -223,7 +233,9 @@ def _neighbours(run: Path, options: Config) -> str:
     path = run / checkpoint.NEIGHBOURS
     if not path.exists():
         return ""
-    shown = embed.picture(path, _factor(options, capped=False))
+    shown = _read(embed.picture, path, _factor(options, capped=False))
+    if shown is None:
+        return ""
     image = f'<img src="{shown.uri}" {_sized(shown)} alt="samples with the real pictures nearest to them">'
     text = (
         "<p>Each row: a sample, then the real pictures nearest to it, half of them by features, half by "

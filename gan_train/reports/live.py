@@ -22,7 +22,7 @@ _LINE_EVERY_S: Final = 20.0
 
 
 class Screen:
-    """Shows a run, and remembers that somebody asked it to stop. Use it as a context."""
+    """Shows a run. Use it as a context."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -31,7 +31,6 @@ class Screen:
         self._last_line = 0.0
         self._sheet: Path | None = None
         self._newest = self._best = ""
-        self.stopping = False
 
     def __enter__(self) -> Screen:
         if self._live:
@@ -73,8 +72,8 @@ class Screen:
         self.note(f"{kind}: {text}")
 
     def stop_asked(self) -> bool:
-        """Say whether the run is to save and stop."""
-        return self.stopping
+        """Never ask for a stop: signals do, see `interruption`."""
+        return False
 
     def _panel(self, status: Status) -> Panel:
         table = Table.grid(padding=(0, 2))

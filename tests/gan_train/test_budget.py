@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from gan_train import budget, config, cost, machine, presets
+from gan_train import budget, cost, machine, presets, processor, speeds
 from gan_train.config import Config
 from gan_train.data.pictures import PictureSet
 
@@ -128,6 +129,48 @@ def test_a_step_that_takes_long_is_measured_once(
     assert len(taken) > 2
     taken.clear()
     monkeypatch.setattr(machine, "_TIMED_SECONDS", 0.0)
-    automatic = config.replace(settled, {"machine.precision": "auto"})
-    assert machine.pick_precision(automatic, pictures, torch.device("cpu")) in ("fp32", "bf16")
-    assert len(taken) == 2
+    assert machine.seconds_a_step(settled, pictures, torch.device("cpu")) > 0
+    assert len(taken) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "precision"),
+    [("fpu avx512f avx512_bf16", "bf16"), ("amx_bf16 amx_tile", "bf16"), ("fpu avx2 bf16ish", "fp32")],
+)
+def test_the_processor_and_no_clock_decides_on_the_precision(
+    pictures: PictureSet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: str, precision: str
+) -> None:
+    told = tmp_path / "cpuinfo"
+    told.write_text(f"model name\t: Some Processor 9000\nflags\t\t: {flags}\n\nmodel name\t: other\n")
+    monkeypatch.setattr(processor, "_TOLD", told)
+    monkeypatch.setattr(machine, "step", None)  # nothing is tried out
+    processor._told.cache_clear()
+    said: list[str] = []
+    asked = wanted(**{"budget.images": 100, "machine.precision": "auto"})
+    settled = budget.settle(asked, pictures, said.append)
+    described = machine.describe()
+    processor._told.cache_clear()
+    assert settled.machine.precision == precision
+    assert settled.machine.threads == torch.get_num_threads()
+    assert said[0].startswith(f"picked {precision}, {settled.machine.threads} CPU threads: this processor")
+    assert described["processor"] == "Some Processor 9000"
+
+
+def test_speeds_are_measured_once_and_kept(pictures: PictureSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = iter([4000.0, 3000.0, 100.0, 4100.0, *[1.0] * 20])
+    monkeypatch.setattr(budget, "images_a_second", lambda options, pictures: next(rates))
+    said: list[list[str]] = []
+    picked = []
+    for _ in range(2):
+        said.append([])
+        settled = budget.settle(wanted(**{"budget.minutes": 1.0}), pictures, said[-1].append)
+        picked.append((settled.network.width, settled.optimizer.batch_size))
+    assert picked[0] == picked[1]
+    assert said[1][:-1] == said[0]
+    assert "speeds are those measured here before" in said[1][-1]
+    kept = sorted(speeds.directory().iterdir())
+    for path, damage in zip(kept, [b"", b"[]", b'{"images_per_second": NaN}'], strict=False):
+        path.write_bytes(damage)  # counts as nothing
+    said.append([])
+    budget.settle(wanted(**{"budget.minutes": 1.0}), pictures, said[-1].append)
+    assert said[-1] != said[0]

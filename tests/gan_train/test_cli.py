@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,39 @@ def test_a_range_of_another_form_is_one_line(run: Run, photos: Path, command: st
     assert err.count("\n") == 1
 
 
+def test_the_same_pictures_may_be_named_otherwise_or_lie_elsewhere(
+    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(photos.parent)
+    command = ("--images", 80, "--out", "here", *SMALL)
+    assert run("fit", "photos", *command)[0] == 0
+    Path("link").symlink_to("photos")
+    before = Path("here/config.json").read_bytes()
+    for source in ("./photos", "photos/", photos, "link", "photos/../photos"):
+        code, _, err = run("fit", source, *command)
+        assert code == 0, err
+        assert "resuming here at 80 images" in err
+        assert Path("here/config.json").read_bytes() == before
+    shutil.make_archive("packed", "zip", "photos")
+    facts = checkpoint.facts(Path("here"), "000000000080")
+    shutil.move("photos", "moved")
+    for source in ("moved", "packed.zip"):
+        code, _, err = run("fit", source, *command, "--images", 160, "--allow-changed", "budget.images")
+        assert code == 0, err
+        assert f"are those of {source} now, equal in all that is learnt" in err
+        assert config.read(Path("here/config.json")).data.source == source
+    assert checkpoint.facts(Path("here"), "000000000160")["data"] == facts["data"]
+    Image.new("RGB", (40, 30)).save("moved/cats/new.png")
+    code, _, err = run("fit", "moved", *command, "--allow-changed", "budget.images")
+    assert code == 1
+    assert "data.sha256: the pictures changed (24 then and 25 now)" in err
+    Path("moved/cats/new.png").unlink()
+    Path("moved/cats").rename("moved/birds")
+    code, _, err = run("fit", "moved", *command, "--allow-changed", "budget.images")
+    assert code == 1
+    assert "classes +birds, -cats" in err
+
+
 def test_an_unconditional_run_of_dcgan(run: Run, photos: Path) -> None:
     code, _, err = run("fit", photos / "cats", "--preset", "dcgan", "--images", 32, "--channels", 1, *SMALL)
     assert code == 0, err
@@ -120,7 +154,7 @@ def test_an_unconditional_run_of_dcgan(run: Run, photos: Path) -> None:
     assert generator.sample(2, seed=0).shape == (2, 16, 16, 1)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_saves_and_the_same_command_ends_where_it_would_have(
     tmp_path: Path, photos: Path, number: signal.Signals
 ) -> None:
@@ -134,10 +168,16 @@ def test_an_interruption_saves_and_the_same_command_ends_where_it_would_have(
     while not (tmp_path / "parts" / "log.jsonl").exists() and parts.poll() is None:
         time.sleep(0.01)
     time.sleep(0.3)
-    parts.send_signal(number)
-    _, err = parts.communicate()
-    assert parts.returncode == 130, err
-    assert "stopped and saved in parts; the same command goes on from here" in err
+    assert parts.stderr is not None
+    if number == signal.SIGHUP:  # and nobody is there to read
+        parts.stderr.close()
+        parts.send_signal(number)
+        assert parts.wait() == 130
+    else:
+        parts.send_signal(number)
+        _, err = parts.communicate()
+        assert parts.returncode == 130, err
+        assert "stopped and saved in parts; the same command goes on from here" in err
     stopped, _ = checkpoint.load_newest(tmp_path / "parts")
     assert stopped is not None
     assert 0 < stopped.facts["images_seen"] < 4000

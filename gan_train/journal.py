@@ -1,0 +1,106 @@
+"""A run's file of JSON lines: read with every damage, held in memory too, written anew where it was lost."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_infer import files
+from gan_infer.errors import OptionError
+
+Line = Mapping[str, Any]
+
+
+def read(path: Path, fits: Callable[[Line], bool] = lambda line: True) -> tuple[list[dict[str, Any]], int]:
+    """Give the whole lines of a file that are objects and fit, and how many others there are.
+
+    A last line without its end, as a kill leaves it, does not count among the others.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig", "replace")
+    except OSError:
+        return [], int(path.exists())
+    *whole, torn = text.split("\n")
+    found = [_parsed(line) for line in whole if line.strip()]
+    lines = [line for line in found if line is not None and fits(line)]
+    wrong = len(found) - len(lines)
+    last = _parsed(torn)
+    if last is not None and fits(last):
+        lines.append(last)
+    return lines, wrong
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def is_count(value: object) -> bool:
+    """Tell whether a JSON value is a whole number of images: 0 to 10**15, and no true or false."""
+    return type(value) is int and 0 <= value <= 10**15
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a JSON value is a finite number, and no true or false."""
+    try:
+        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+    except OverflowError:
+        return False
+
+
+class Journal:
+    """A file that a line is added to now and then; what was lost of it comes back with the next line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines: list[Line] = []
+        self._size = 0
+
+    def begin(self, lines: Sequence[Line]) -> None:
+        """Write these lines in place of what there is.
+
+        Raises:
+            OptionError: the file cannot be written.
+        """
+        self._lines = list(lines)
+        body = b"".join(map(_encoded, self._lines))
+        self._size = len(body)
+        files.write(self._path, body)
+
+    def keep_until(self, images_seen: int) -> None:
+        """Drop the lines that speak of more images.
+
+        Raises:
+            OptionError: the file cannot be written.
+        """
+        self.begin([line for line in self._lines if line["images_seen"] <= images_seen])
+
+    def add(self, line: Line) -> None:
+        """Add a line.
+
+        Raises:
+            OptionError: the file cannot be written.
+        """
+        if not self._path.exists() or (self._path.is_file() and self._path.stat().st_size < self._size):
+            self.begin([*self._lines, line])
+            return
+        body = _encoded(line)
+        try:
+            files.append(self._path, body)
+        except OptionError:
+            if self._path.exists():
+                raise
+            self.begin([*self._lines, line])  # removed in between
+            return
+        self._lines.append(line)
+        self._size += len(body)
+
+
+def _encoded(line: Line) -> bytes:
+    return f"{json.dumps(line)}\n".encode()

@@ -1,0 +1,34 @@
+"""What the processor of this machine is called, and whether it computes in bfloat16 by itself."""
+
+from __future__ import annotations
+
+import functools
+import platform
+from pathlib import Path
+from typing import Final
+
+# By the names of Linux: matrix units (Intel), and products of pairs in vectors (Intel and AMD).
+_BFLOAT16: Final = ("amx_bf16", "avx512_bf16")
+_TOLD: Final = Path("/proc/cpuinfo")
+
+
+def name() -> str:
+    """Give the processor's name as the system tells it, else its kind, such as "arm64"."""
+    return _told().get("model name") or platform.processor() or platform.machine() or "unknown"
+
+
+def bfloat16_units() -> str:
+    """Name what the processor computes bfloat16 with; "" where it has nothing, or does not tell."""
+    flags = set(_told().get("flags", "").split())
+    return next((flag for flag in _BFLOAT16 if flag in flags), "")
+
+
+@functools.lru_cache(maxsize=1)
+def _told() -> dict[str, str]:
+    """Give what Linux says of the first core, by name; nothing elsewhere."""
+    try:
+        first = _TOLD.read_text(errors="replace").split("\n\n", 1)[0]
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
