@@ -173,14 +173,14 @@ def _of_tree(tree: object, name: str) -> Iterable[Row]:
         if tree is None:  # how StyleGAN's tools say that there are no classes
             return []
         if isinstance(tree, list) and all(isinstance(row, list) and len(row) == 2 for row in tree):
-            return [(_text(row[0], name), _text(row[1], name)) for row in tree]
+            return ((_text(row[0], name), _text(row[1], name)) for row in tree)
     if isinstance(tree, dict):
-        return [(file, _text(label, name)) for file, label in tree.items()]
+        return ((file, _text(label, name)) for file, label in tree.items())
     if isinstance(tree, list):
         if not tree:
             raise DataError(f"{shown(name)} is empty; {EXPECTED}")
         if all(isinstance(row, list) and len(row) == 2 for row in tree):
-            return [(_text(row[0], name), _text(row[1], name)) for row in tree]
+            return ((_text(row[0], name), _text(row[1], name)) for row in tree)
         return (_object(row, name) for row in tree)
     raise DataError(f"{shown(name)} holds no table of labels; {EXPECTED}")
 
