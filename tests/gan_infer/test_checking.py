@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import base64
+import collections
 import dataclasses
 import io
 import json
+import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -232,3 +235,29 @@ def test_info_says_how_the_golden_pictures_came_out(
     code, out, err = run("info", "--model", path)
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert checking.check(str(path)).result == golden.CHANGED
+
+
+def test_of_mutated_copies_none_draws_changed_golden_pictures_in_silence(
+    model_file: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)  # compared in this process, which is quick
+    body = model_file(TINY).read_bytes()
+    good = Generator.load(body, device="cpu", trust=True)
+    expected = [good.sample(1, each.label, each.seed).astype(int) for each in good.metadata.golden]
+    weights = [tensor.raw_data for tensor in onnx.load_from_string(body).graph.initializer]
+    places = [body.index(raw) + at for raw in weights if len(raw) >= 64 for at in range(len(raw))]
+    chance, outcomes = random.Random(7), collections.Counter[str]()
+    for _ in range(60):
+        changed = bytearray(body)
+        changed[chance.choice(places)] ^= 1 << chance.randrange(8)
+        try:
+            loaded = Generator.load(changed, device="cpu")
+        except ModelError:
+            outcomes["refused"] += 1
+            continue
+        got = [loaded.sample(1, each.label, each.seed).astype(int) for each in good.metadata.golden]
+        off = max(int(abs(mine - its).max()) for mine, its in zip(expected, got, strict=True))
+        assert off <= golden.LEVELS or loaded.note
+        outcomes["changed" if off else "same"] += 1
+    assert outcomes["refused"] >= 5  # or nothing was shown
+    assert outcomes["same"] >= 5

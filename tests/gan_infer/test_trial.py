@@ -22,7 +22,18 @@ from onnx import TensorProto, helper, numpy_helper
 from gan_infer import Critic, Generator, ModelError, OptionError, admission, catalog, vet
 from gan_infer.metadata import KEY
 from gan_infer.trial import host, verdicts
-from tests.conftest import CONDITIONAL, UNCONDITIONAL, Kind
+from gan_train.export import critic as critics
+from gan_train.export import write
+from tests.conftest import (
+    TINY,
+    UNCONDITIONAL,
+    Kind,
+    make_critic,
+    make_critic_metadata,
+    make_metadata,
+    make_network,
+    random_pictures,
+)
 
 Models = Callable[[Kind], Path]
 
@@ -256,14 +267,32 @@ def test_shipped_models_are_known_by_any_path(trials: list[int], tmp_path: Path)
     assert not trials
 
 
-def test_what_this_machine_exported_is_known(
-    model_file: Models, critic_file: Models, trials: list[int]
+def test_what_this_machine_exported_is_known(tmp_path: Path, trials: list[int]) -> None:
+    verdicts.forget()  # of the same file, which another test may have exported
+    write(make_network(TINY), make_metadata(TINY), tmp_path / "own.onnx")
+    pictures = random_pictures(TINY, 64)
+    critics.write(make_critic(TINY), make_critic_metadata(TINY), pictures, tmp_path / "critic.onnx")
+    assert len(trials) == 2
+    verdicts.forget()
+    Generator.load(tmp_path / "own.onnx", device="cpu")
+    Critic.load(tmp_path / "critic.onnx", device="cpu")
+    assert len(trials) == 2
+
+
+def test_an_export_that_others_will_refuse_is_written_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = model_file(CONDITIONAL), critic_file(CONDITIONAL)
-    trials.clear()
-    Generator.load(files[0], device="cpu")
-    Critic.load(files[1], device="cpu")
-    assert not trials
+    def fail(*_: Any) -> host.Outcome:
+        raise host.FailedError("takes too much")
+
+    verdicts.forget()
+    monkeypatch.setattr(host, "run", fail)
+    said: list[str] = []
+    write(make_network(TINY), make_metadata(TINY), tmp_path / "own.onnx", said.append)
+    assert (tmp_path / "own.onnx").is_file()
+    assert len(said) == 1
+    assert str(tmp_path / "own.onnx") in said[0]
+    assert "it takes too much" in said[0]
 
 
 def test_without_a_place_to_keep_verdicts_each_process_tries_once_and_says_so(
