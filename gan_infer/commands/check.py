@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 
 import click
@@ -30,7 +29,7 @@ def check(file: str, device: str, as_json: bool) -> int:
         for each in facts["compared"]:
             if each["off"] is not None and not math.isfinite(each["off"]):
                 each["off"] = None  # JSON knows no NaN
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        console.echo_json(facts)
     else:
-        click.echo(console.plain(f"{report.result}: {report.file}: {report.detail()}"))
+        console.echo(f"{report.result}: {report.file}: {report.detail()}")
     return 0 if report.good else 1

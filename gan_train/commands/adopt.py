@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("source", metavar="MODEL")
-@click.option("--to", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@click.option("--to", type=console.FilePath(), required=True, help="The file to write.")
 @click.option("--name", help="The model's name.  [default: the file's]")
 @click.option("--licence", default="", help="Of the model, for its metadata.")
 @click.option("--intended-use", default="", help="For its metadata.")
 @shared.foreign
+@shared.trust
 def adopt(
     source: str,
     to: Path,
@@ -54,6 +55,7 @@ def adopt(
             name=name,
             licence=licence,
             intended_use=intended_use,
+            trust=shared.trusted(),
             say=console.say,
         )
     )
@@ -78,7 +80,7 @@ def _tell(written: Adopted) -> None:
     if compared.across_batches:
         facts["steadiness"] = f"{_levels(compared.across_batches)} from batch to batch, as the foreign file"
     for word, fact in facts.items():
-        click.echo(console.plain(f"{word:<11} {fact}"))
+        console.echo(f"{word:<11} {fact}")
 
 
 def _levels(difference: int) -> str:
