@@ -72,6 +72,7 @@ def adopt(
     name: str | None = None,
     licence: str = "",
     intended_use: str = "",
+    trust: bool = False,
     say: Say = silent,
 ) -> Adopted:
     """Write a foreign generator, with the data that lie beside it, as a model file of ours.
@@ -83,6 +84,7 @@ def adopt(
         source: as `catalog.find` takes it.
         reading: how the foreign file is to be read, where that cannot be recognised.
         name: of the model; by default the foreign file's.
+        trust: open the foreign file without a trial, as `Generator.load` does.
         say: told what had to be changed.
 
     Raises:
@@ -99,11 +101,11 @@ def adopt(
         say(f"note: converted from operator set {found} to {versions.opset_of(converted)}")
     # What the vetting takes is compared as it came, and else as it was converted.
     taken = _within(found, vet.OPSETS) and _within(model.ir_version, vet.IR_VERSIONS)
-    original, session = _open(model if taken else _with_ir_version(converted), path, read_as)
+    original, session = _open(model if taken else _with_ir_version(converted), path, read_as, trust)
     _check_finite(original, session)
     described = _describe(original.metadata, session, path, name, licence, intended_use)
     try:
-        return _write(converted, session, described, to, original, str(path))
+        return _write(converted, session, described, to, original, str(path), trust)
     except ModelError:
         if session.plan.batch is None:
             raise
@@ -120,6 +122,7 @@ def _write(
     to: Path,
     original: Generator,
     source: str,
+    trust: bool,
 ) -> Adopted:
     """Write the foreign model by the contract; it takes its name once it draws the same pictures."""
     adopted = rebuild(model, session.plan)
@@ -127,7 +130,7 @@ def _write(
     with files.replacing(to) as part:
         body = adopted.SerializeToString()
         part.write_bytes(body)
-        opened = Generator.load(part, device="cpu")
+        opened = Generator.load(part, device="cpu", trust=trust)
         # By the session itself, for what is opened by its file may be run in parts of a batch.
         compared = compare(original, drawing, source)
     return Adopted(to, len(body), compared, opened.mixes_labels, opened.metadata)
@@ -163,13 +166,15 @@ def _with_ir_version(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def _open(model: onnx.ModelProto, path: Path, reading: Reading) -> tuple[Generator, AdaptedSession]:
+def _open(
+    model: onnx.ModelProto, path: Path, reading: Reading, trust: bool
+) -> tuple[Generator, AdaptedSession]:
     """Return the foreign model, now in one piece, as the SDK opens foreign files."""
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / path.name
         whole.write_bytes(model.SerializeToString())
         try:
-            opened = loading.opened(whole, GENERATOR, "cpu", reading=reading)
+            opened = loading.opened(whole, GENERATOR, "cpu", reading=reading, trust=trust)
         except ModelError as error:
             raise ModelError(str(error).replace(str(whole), str(path))) from None
         except OptionError as error:
