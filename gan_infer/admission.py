@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gan_infer import catalog, golden, session
 from gan_infer.errors import ModelError
 from gan_infer.metadata import CriticMetadata, Metadata
-from gan_infer.model import BATCH
+from gan_infer.session import BATCH
 from gan_infer.trial import verdicts
 from gan_infer.trial.verdicts import Verdict
 

@@ -15,7 +15,7 @@ import numpy as np
 from gan_infer import latents
 from gan_infer.errors import OptionError
 from gan_infer.escaping import abridge
-from gan_infer.model import BATCH
+from gan_infer.session import BATCH
 
 if TYPE_CHECKING:
     import numpy.typing as npt

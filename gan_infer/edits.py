@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,6 @@ import numpy as np
 from gan_infer import arguments, strict
 from gan_infer.errors import DataError, OptionError
 from gan_infer.escaping import abridge
-from gan_infer.metadata import Direction
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -21,6 +21,29 @@ if TYPE_CHECKING:
 
 # Past this many units nothing is left of a picture; more is a slip of the keyboard.
 MAX_AMOUNT: Final = 100.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Direction:
+    """A way to change a picture: latent + amount * scale * vector draws it changed by `amount` units.
+
+    The sum of the changes along several directions is taken first; where latents are normal, the
+    changed latent is then brought back to the length that it had.
+
+    Attributes:
+        name: what changes ("thickness"), or "direction1", "direction2", ... where nobody named it.
+        vector: [latent_dim], of length 1.
+        scale: latent units in one unit of the direction.
+        source: how it was found, and what a unit is.
+        class_vectors: [classes][latent_dim] where classes have vectors of their own, which then
+            stand in for `vector` (and need not be of length 1); a mix of labels mixes them too.
+    """
+
+    name: str
+    vector: tuple[float, ...]
+    scale: float = 1.0
+    source: str = ""
+    class_vectors: tuple[tuple[float, ...], ...] = ()
 
 
 def find(directions: Mapping[str, Direction], key: object) -> Direction:

@@ -10,12 +10,13 @@ import numpy as np
 
 from gan_infer import arguments, catalog, edits, images, latents, loading, paths
 from gan_infer.devices import Providers
+from gan_infer.edits import Direction
 from gan_infer.errors import LabelError, OptionError
 from gan_infer.escaping import abridge
-from gan_infer.metadata import GENERATOR, Direction, Metadata
-from gan_infer.model import BATCH, Model
+from gan_infer.metadata import GENERATOR, Metadata
+from gan_infer.model import Model
 from gan_infer.reading import Setting, read_by
-from gan_infer.session import AnySession
+from gan_infer.session import BATCH, AnySession
 from gan_infer.space import Space, as_latents, truncated
 
 if TYPE_CHECKING:

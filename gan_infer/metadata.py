@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from gan_infer import strict
+from gan_infer.edits import Direction
 from gan_infer.errors import ModelError
 from gan_infer.latents import ALGORITHM, DISTRIBUTIONS, SEED_LIMIT
 
@@ -49,29 +50,6 @@ class Golden:
     label: int | None
     sha256: str
     png: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Direction:
-    """A way to change a picture: latent + amount * scale * vector draws it changed by `amount` units.
-
-    The sum of the changes along several directions is taken first; where latents are normal, the
-    changed latent is then brought back to the length that it had.
-
-    Attributes:
-        name: what changes ("thickness"), or "direction1", "direction2", ... where nobody named it.
-        vector: [latent_dim], of length 1.
-        scale: latent units in one unit of the direction.
-        source: how it was found, and what a unit is.
-        class_vectors: [classes][latent_dim] where classes have vectors of their own, which then
-            stand in for `vector` (and need not be of length 1); a mix of labels mixes them too.
-    """
-
-    name: str
-    vector: tuple[float, ...]
-    scale: float = 1.0
-    source: str = ""
-    class_vectors: tuple[tuple[float, ...], ...] = ()
 
 
 class Described:

@@ -6,19 +6,17 @@ It knows neither pictures nor realness.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from gan_infer import catalog
 from gan_infer.errors import ModelError, OptionError
 from gan_infer.labels import Classes
 from gan_infer.metadata import CriticMetadata, Metadata
-from gan_infer.session import AnySession
+from gan_infer.session import BATCH, AnySession
 
 if TYPE_CHECKING:
     from gan_infer.names import Label
 
-# Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
-BATCH: Final = 64
 
 Described = TypeVar("Described", Metadata, CriticMetadata)
 

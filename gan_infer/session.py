@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 MAX_THREADS: Final = 1024
+# Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
+BATCH: Final = 64
 # Operators that take the time; where one of them is not on the GPU that was asked for, a user is told.
 _HEAVY: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Resize"})
 

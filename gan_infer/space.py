@@ -14,9 +14,10 @@ from gan_infer.escaping import abridge
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from gan_infer.edits import Direction
     from gan_infer.labels import Classes, Labels, LabelSpec, Weights
     from gan_infer.latents import Seeds
-    from gan_infer.metadata import Direction, Metadata
+    from gan_infer.metadata import Metadata
 
     Latents = npt.NDArray[np.float32]
     # A seed, or the latent itself, float [latent_dim].

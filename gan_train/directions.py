@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gan_infer.edits import Direction
 from gan_infer.errors import OptionError
 from gan_infer.generator import Generator
-from gan_infer.metadata import Direction
 from gan_train import attributes
 from gan_train.graphs.amend import rounded
 

@@ -12,9 +12,10 @@ import numpy as np
 import onnx
 
 from gan_infer import files
+from gan_infer.edits import Direction
 from gan_infer.errors import ModelError
 from gan_infer.generator import Generator
-from gan_infer.metadata import KEY, Direction, Metadata
+from gan_infer.metadata import KEY, Metadata
 from gan_train.graphs import contract, factors, mixing
 
 _BATCHES = (1, 7, 64)

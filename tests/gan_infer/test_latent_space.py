@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_infer import Generator, LabelError, OptionError, edits, mixes, paths
-from gan_infer.metadata import Direction
+from gan_infer.edits import Direction
 from gan_infer.names import Names
 from gan_train.export import write
 from tests.conftest import (

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_infer import Generator
+from gan_infer.edits import Direction
 from gan_infer.errors import ModelError
-from gan_infer.metadata import CriticMetadata, Direction, Golden, GoldenScore, Metadata, kind_of
+from gan_infer.metadata import CriticMetadata, Golden, GoldenScore, Metadata, kind_of
 from tests import hostile
 
 GOOD = Metadata(

@@ -29,7 +29,8 @@ from gan_infer import (
     verification,
 )
 from gan_infer import paths as ways
-from gan_infer.metadata import CriticMetadata, Direction, GoldenScore, kind_of
+from gan_infer.edits import Direction
+from gan_infer.metadata import CriticMetadata, GoldenScore, kind_of
 from gan_infer.provenance import Provenance
 from tests import hostile
 from tests.conftest import CONDITIONAL, Kind, random_pictures
