@@ -192,10 +192,8 @@ def echo(result: object) -> None:
     text, start, shown = str(result), 0, ""
     for match in _NOT_TEXT.finditer(text):
         name = _as_text(match)
-        kept = (
-            match[0] if plain(name) == name and name.isprintable() and "\\" not in name else plain(match[0])
-        )
-        shown += plain(text[start : match.start()]) + kept
+        safe = plain(name) == name and "\\" not in name
+        shown += plain(text[start : match.start()]) + (match[0] if safe else plain(match[0]))
         start = match.end()
     click.echo(shown + plain(text[start:]))
 
