@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw
 
 from gan_infer import DataError, Generator, animation, images, provenance, verification
 from tests.conftest import CONDITIONAL, RGBA, UNCONDITIONAL, Kind
@@ -256,6 +256,7 @@ PNG_FORGERIES: dict[str, Forge] = {
     "points_pq": before_pixels("cICP", "09100001"),
     "points_hlg": before_pixels("cICP", "09120001"),
     "points_narrow": before_pixels("cICP", "010d0000"),
+    "profile_taken_by_its_name": before_pixels("iCCP", b"ITUR_2100_PQ_FULL\0\0" + zlib.compress(profile())),
     "significant_bits": before_pixels("sBIT", "04"),
     "orientation_as_text": before_pixels("tEXt", b"exif:Orientation\x006"),
     "not_square": before_pixels("pHYs", struct.pack(">IIB", 1, 2, 0)),
@@ -293,7 +294,7 @@ PNG_FORGERIES: dict[str, Forge] = {
         f"chunk_{kind}": before_pixels(kind, bytes(28))
         for kind in ("iDOT", "sTER", "oFFs", "vpAg", "caNv", "sCAL")
     },
-    **{f"chunk_{kind}": before_pixels(kind, bytes(24)) for kind in ("mDCV", "mDCv", "cLLI", "pCAL")},
+    **{f"chunk_{kind}": before_pixels(kind, bytes(24)) for kind in ("mDCV", "mDCv", "cLLI", "pCAL", "gmAP")},
     "animated_other_picture": animated(still_too=False),
     "animated_in_addition": animated(still_too=True, planned=2),
     "animated_more_than_planned": animated(still_too=True, planned=1, extra=1),
@@ -701,6 +702,49 @@ def test_forged_in_other_formats(kind: str, forge: Forge, digits: Generator, tmp
 def test_forged_colours_of_jpeg(forge: Forge, unconditional: Generator, tmp_path: Path) -> None:
     forged = forge(written(unconditional, "JPEG"))
     assert judged(forged, unconditional, tmp_path).result in REFUSED
+
+
+def _written_over(array: np.ndarray, by: int) -> np.ndarray:
+    mask = Image.new("L", array.shape[1::-1])
+    ImageDraw.Draw(mask).text((4, 4), "FAKE", fill=1)
+    return array + by * np.array(mask, np.int16)[..., None]
+
+
+VEILS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "brighter": lambda array: array + 7,
+    "darker": lambda array: array - 9,
+    "redder": lambda array: array + np.array([11, 0, 0], np.int16),
+    "bluer": lambda array: array + np.array([0, 0, 11], np.int16),
+    "slanted": lambda array: array + np.linspace(-11, 11, array.shape[1]).astype(np.int16)[:, None],
+    "written_over": lambda array: _written_over(array, 12),
+    "with_a_darker_square": lambda array: _set(array, (slice(4, 14), slice(4, 14)), array[4:14, 4:14] - 10),
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("name", VEILS)
+def test_losses_hide_no_veil(name: str, kind: str, tmp_path: Path) -> None:
+    generator = Generator.load("cifar10", device="cpu")
+    record = dataclasses.replace(generator.provenance(7, 7), scale=2)
+    pixels = images.enlarge(generator.sample(1, label=7, seed=7)[0], 2)
+    body = provenance.embed(images.encode(pixels, kind), record)
+    assert judged(body, generator, tmp_path).result == verification.SAME
+    with Image.open(io.BytesIO(body)) as image:
+        array = VEILS[name](np.array(image.convert("RGB"), np.int16)).clip(0, 255).astype(np.uint8)
+    options = {"quality": 98, "subsampling": 0} if kind == "JPEG" else {"lossless": True}
+    forged = provenance.embed(saved(Image.fromarray(array), kind, **options), record)
+    verdict = judged(forged, generator, tmp_path)
+    assert verdict.result == verification.DIFFERENT
+    assert verdict.largest_difference <= verification.LOSSY_LEVELS
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_a_level_between_machines_is_let_pass(kind: str, digits: Generator, tmp_path: Path) -> None:
+    pixels = digits.sample(1, label=7, seed=7)[0]
+    pixels[9:21:6, 11] += 1
+    body = provenance.embed(images.encode(pixels, kind), digits.provenance(7, 7))
+    verdict = judged(body, digits, tmp_path)
+    assert (verdict.result, verdict.tolerance) == (verification.SAME, verification.LOSSY_LEVELS)
 
 
 def neutral(kind: str, cases: dict[str, tuple[Forge, str]]) -> list[object]:
