@@ -838,6 +838,18 @@ def test_a_background_counts_where_something_is_transparent(
     assert judged(forged, generator, tmp_path).result == verification.UNSURE
 
 
+def test_a_background_of_a_webp_counts_where_something_is_transparent(
+    moving: dict[str, Generator], tmp_path: Path
+) -> None:
+    generator = moving["alpha"]
+    path = walked(generator, tmp_path / "x.webp", 20)
+    assert verification.verify(path, generator).result == verification.SAME
+    forged = bytearray(path.read_bytes())
+    place = forged.index(b"ANIM") + 8
+    forged[place : place + 4] = b"\0\0\xff\xff"
+    assert judged(bytes(forged), generator, tmp_path).result == verification.UNSURE
+
+
 @pytest.mark.parametrize("rate", ["fast", 0, -1, 1e9, None, True])
 def test_a_rate_that_is_none_is_refused(rate: object, conditional: Generator, tmp_path: Path) -> None:
     path = walked(conditional, tmp_path / "x.webp", 20)
