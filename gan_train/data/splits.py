@@ -111,8 +111,6 @@ def _words(name: str) -> list[str]:
 def of(found: Iterable[str]) -> Splits:
     """Decide what folders with pictures, "" for the pictures beside them, are as splits."""
     names = sorted(set(found) - {""})
-    if {"tr"} < {name.lower() for name in names} <= _SHORTEST:
-        return Splits(take=next(name for name in names if name.lower() == "tr"))
     parts = {name: known for name in names if (known := part(name)) is not None}
     trains = [name for name in parts if parts[name].kind == TRAIN]
     held = [name for name in parts if parts[name].kind == HELD_OUT]
@@ -146,6 +144,8 @@ def _without_train(names: list[str], parts: dict[str, Part], held: list[str]) ->
         return Splits()
     if held and all(name in parts for name in names):
         return Splits(why=f"holds the splits {examples(names)}, and none to train on")
+    if {"tr"} < {name.lower() for name in names} <= _SHORTEST:
+        return Splits(take=next(name for name in names if name.lower() == "tr"))
     if all(_FOLD.fullmatch(name) for name in names):
         return Splits(why=f"holds the folds {examples(names)}")
     plain = [name for name in held if not parts[name].shape]
