@@ -119,6 +119,14 @@ def _verdict(path: Path, record: Provenance, generator: Generator) -> Verdict:
         return Verdict(UNKNOWN, lists if record.kind in _DRAWN else kind, record)
     count, height, width = _expected_size(record, generator)
     body = _read(path)
+    if other := _other_size(body, height, width):
+        return Verdict(DIFFERENT, f"is {other}, where {_size(count, height, width)} were made", record)
+    return _verdict_on(body, (count, height, width), record, generator)
+
+
+def _verdict_on(body: bytes, made: tuple[int, int, int], record: Provenance, generator: Generator) -> Verdict:
+    """Judge a file whose record can be drawn anew, as `made` frames, height and width."""
+    count, height, width = made
     found, end = display.inspect(body)
     _check_texts(found, record)
     with _opened(body[:end]) as image:
@@ -149,6 +157,17 @@ def _other_model(record: Provenance, generator: Generator) -> str:
     if not foreign and record.model != generator.name:
         return f"names the model {record.model!r}, and its SHA-256 is that of {generator.name!r}"
     return ""
+
+
+def _other_size(body: bytes, height: int, width: int) -> str:
+    """Give the size of a picture of another size than expected, "" of others: known before much is unpacked.
+
+    Raises:
+        DataError: it is larger than pictures are read.
+    """
+    with _opened(body) as image:
+        is_as_expected = (image.height, image.width) == (height, width)
+        return "" if is_as_expected else _size(1, image.height, image.width)
 
 
 def _read(path: Path) -> bytes:

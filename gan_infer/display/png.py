@@ -270,6 +270,7 @@ def _check_animation(png: _Png) -> None:
         return
     if png.planned != len(png.frames) or not png.planned:
         png.found.doubt(f"holds {len(png.frames)} frames, where it says {png.planned}")
+        return
     for index, (width, height, parts) in enumerate(png.frames):
         if index or b"IDAT" not in png.seen:
             _check_size(png, width, height, parts)

@@ -874,6 +874,21 @@ def test_an_animation_without_its_first_frame(conditional: Generator, tmp_path: 
 # Records.
 
 
+@pytest.mark.parametrize("side", [9_000, 65_000])
+def test_of_another_size_nothing_is_unpacked(
+    side: int, grey: bytes, digits: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    forged = joined([(b"IHDR", header), *chunks_of(grey)[1:]])
+    monkeypatch.setattr(zlib, "decompressobj", None)
+    path = tmp_path / "forged.png"
+    path.write_bytes(forged)
+    with pytest.raises(DataError, match="pixels"):
+        verification.verify(path, digits)
+    path.write_bytes(joined([(b"IHDR", struct.pack(">II", 29, 29) + header[8:]), *chunks_of(grey)[1:]]))
+    assert "x29 pixels, where 28x28 pixels were made" in verification.verify(path, digits).detail
+
+
 def test_a_record_that_names_another_model_of_the_same_file(conditional: Generator, tmp_path: Path) -> None:
     record = dataclasses.replace(conditional.provenance(7, 7), model="cifar10")
     path = tmp_path / "x.png"
