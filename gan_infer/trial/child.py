@@ -65,6 +65,8 @@ def _try(
         tell(refused="time")
         return
     first = singles[0] if singles else _feeds(order["inputs"], 1)
+    limits.set_time(limits.picture_s)
+    runner.run(first)  # at the second run of a shape the runtime takes memory of another layout besides
     alone_s, room = _draw(runner, first, limits, tell)
     if alone_s > order["picture_s"]:
         tell(refused="time")
@@ -94,7 +96,7 @@ def _try_batches(
 ) -> None:
     """Run the largest batch that fits, and tell of each that did."""
     batch: int = order["batch"]
-    while batch > 1 and alone_s * batch > limits.left():
+    while batch > 1 and 2 * alone_s * batch > limits.left():
         batch //= 2
     for step in _steps(batch, order["grows"]):
         done, spent = _run_largest(runner, order, step, limits)
@@ -106,10 +108,13 @@ def _try_batches(
 
 def _run_largest(runner: _Runner, order: dict[str, Any], batch: int, limits: _Limits) -> tuple[int, float]:
     """Run a batch or, where it fails and smaller ones need less, half of it, ...; give it and seconds."""
+    inputs = [*order["inputs"], *order["optional"]]
     while batch > 1:
         limits.set_time(limits.left() + 1.0)
         try:
-            return batch, _timed(lambda size=batch: runner.run(_feeds(order["inputs"], size)))[1]
+            feeds = _feeds(inputs, batch)
+            runner.run(feeds)
+            return batch, 2 * _timed(lambda given=feeds: runner.run(given))[1]
         except Exception:  # mostly memory; what else, the runtime's exceptions do not say
             if not order["grows"]:
                 return 1, 0.0
