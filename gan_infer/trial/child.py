@@ -66,8 +66,11 @@ def _try(
         return
     first = singles[0] if singles else _feeds(order["inputs"], 1)
     limits.set_time(limits.picture_s)
-    runner.run(first)  # at the second run of a shape the runtime takes memory of another layout besides
-    alone_s, room = _draw(runner, first, limits, tell)
+    runner.run(first)
+    with limits.eased():
+        alone_s, room = _draw(runner, first, limits, tell)
+    if limits.exceeded(room):
+        raise MemoryError
     if alone_s > order["picture_s"]:
         tell(refused="time")
         return
@@ -114,7 +117,12 @@ def _run_largest(runner: _Runner, order: dict[str, Any], batch: int, limits: _Li
         try:
             feeds = _feeds(inputs, batch)
             runner.run(feeds)
-            return batch, 2 * _timed(lambda given=feeds: runner.run(given))[1]
+            with limits.eased():
+                spent = _timed(lambda given=feeds: runner.run(given))[1]
+            if not limits.exceeded():
+                return batch, 2 * spent
+            if not order["grows"]:
+                return 1, 0.0
         except Exception:  # mostly memory; what else, the runtime's exceptions do not say
             if not order["grows"]:
                 return 1, 0.0
@@ -197,6 +205,27 @@ class _Limits:
         if self._most:
             self._most += more
             self._set("RLIMIT_AS", self._most, soft_only=True)
+
+    @contextlib.contextmanager
+    def eased(self) -> Iterator[None]:
+        """Let it grow twice as far for the second run of a shape; `exceeded` says whether it did.
+
+        The runtime takes memory of another layout then, besides what it has, and where it gets none goes
+        on without: in a process with limits, but not in one that has none.
+        """
+        most, self._most = self._most, 0
+        if most:
+            self._set("RLIMIT_AS", 2 * most - self._base, soft_only=True)
+        yield
+        self._most = most
+        self.add_memory(0)
+
+    def exceeded(self, more: int = 0) -> bool:
+        """Tell whether what the process holds is more than was allowed, and `more` besides.
+
+        An eighth of what is allowed is left to batches of other sizes, whose memory lies otherwise.
+        """
+        return self._most > 0 and _address_space() - self._base > (self._most - self._base) * 7 // 8 + more
 
     def set_time(self, seconds: float) -> None:
         """Let the processor work on for so long; past that the system ends this process."""
