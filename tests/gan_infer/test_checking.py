@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from gan_infer import Critic, Generator, ModelError, checking, cli, golden
-from gan_infer.metadata import KEY
+from gan_infer.metadata import KEY, GoldenScore
 from tests import hostile
 from tests.conftest import CONDITIONAL, ODD, RGBA, TINY, CommandLine, Kind
 
@@ -261,3 +261,10 @@ def test_of_mutated_copies_none_draws_changed_golden_pictures_in_silence(
         outcomes["changed" if off else "same"] += 1
     assert outcomes["refused"] >= 5  # or nothing was shown
     assert outcomes["same"] >= 5
+
+
+def test_a_long_thin_golden_picture_is_not_repeated_beyond_its_shape() -> None:
+    body = io.BytesIO()
+    Image.new("L", (1, 2048)).save(body, "PNG")
+    thin = GoldenScore(base64.b64encode(body.getvalue()).decode(), None, 0.5)
+    assert golden.golden_picture(thin, (2048, 2048, 1)).shape == (2048, 2048, 1)

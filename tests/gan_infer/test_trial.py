@@ -24,6 +24,7 @@ from gan_infer.metadata import KEY
 from gan_infer.trial import host, verdicts
 from gan_train.export import critic as critics
 from gan_train.export import write
+from tests import hostile
 from tests.conftest import (
     TINY,
     UNCONDITIONAL,
@@ -121,6 +122,34 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+def mixing(elements: int) -> bytes:
+    """Give a generator that takes much for weights of classes, and little where they are left out."""
+    made = hostile.base()
+    weights = helper.make_tensor_value_info("label_weights", TensorProto.FLOAT, ["mixes", 3])
+    made.graph.input.append(weights)
+    nodes = [
+        hostile.node("ReduceMean", "label_weights last", "mean", keepdims=1),
+        hostile.node("Expand", "mean side", "wide"),
+        hostile.node("Tanh", "wide", "wider"),
+        hostile.node("ReduceMax", "wider last", "most", keepdims=1),
+        hostile.node("Mul", "most nothing", "zero"),
+        hostile.node("Add", "latent zero", "moved"),
+    ]
+    mixed = next(each for each in made.graph.node if each.op_type == "Add")
+    mixed.input[0] = "moved"
+    own = list(made.graph.node)
+    del made.graph.node[:]
+    made.graph.node.extend([*nodes, *own])
+    tensors = {
+        "label_weights": np.zeros((1, 3), np.float32),
+        "last": hostile.ints(1),
+        "side": hostile.ints(1, elements),
+        "nothing": np.float32(0),
+    }
+    made.graph.initializer.extend(numpy_helper.from_array(each, name) for name, each in tensors.items())
+    return made.SerializeToString()
+
+
 # Limits.
 
 
@@ -130,6 +159,20 @@ def test_a_small_file_is_tried_up_to_the_largest_batch() -> None:
     assert (found.batch, found.limited) == (64, True)
     assert found.drawn[0].values is not None
     assert found.drawn[0].values.shape == (1, 1)
+
+
+@linux
+def test_what_only_mixes_of_classes_take_is_tried() -> None:
+    assert Generator.load(mixing(2**10), device="cpu")._batch == 64
+    large = mixing(2**20)
+    most = admission.largest_batch(vet.check(large, "it"))
+    assert Generator.load(large, device="cpu")._batch <= most // 2
+
+
+@linux
+def test_what_the_second_run_of_a_batch_takes_counts() -> None:
+    # 160 MiB for 64 pictures; as much again is laid out for all at once at the second run.
+    assert host.run(expanding(10 * 2**16), ORDER, never).batch < 64
 
 
 @linux
@@ -399,7 +442,8 @@ def test_a_forked_child_is_not_held_up_by_a_trial_of_its_parent(
     code = f"""
 import os, sys, threading, time, warnings
 warnings.simplefilter("ignore", DeprecationWarning)
-from gan_infer import Generator
+from gan_infer import Generator, foreign, vet
+from gan_infer.trial import host
 Generator.load("digits").sample(1)  # imports what a fork must not come between
 load = lambda: Generator.load({str(unknown)!r}, device="cpu")
 thread = threading.Thread(target=load)
