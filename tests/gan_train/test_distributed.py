@@ -37,6 +37,8 @@ def train_every_case(folder: Path) -> None:
     with distributed.joined(on_cuda=False):
         for preset, changes in CASES.items():
             small = {
+                "data.height": 16,
+                "data.width": 16,
                 "network.width": 4,
                 "network.latent_dim": 8,
                 "optimizer.batch_size": 32,
@@ -122,7 +124,20 @@ def test_what_one_process_measures_is_what_all_pick(ends: tuple[Path, Path]) -> 
 def test_torchrun_resumes_bit_for_bit_and_speaks_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_line: CommandLine
 ) -> None:
-    small = ("--images", "128", "--batch-size", "32", "--width", "4", "--threads", "1", "--device", "cpu")
+    small = (
+        "--size",
+        "16",
+        "--images",
+        "128",
+        "--batch-size",
+        "32",
+        "--width",
+        "4",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    )
     plain = ("--precision", "fp32", "--reports", "2", "--set", "evaluation.samples=0")
     fit = ("-m", "gan_train", "fit", "digits", "--out", "run", *small, *plain)
     done = torchrun(tmp_path, *fit)
