@@ -11,7 +11,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As gan_infer does before it imports the runtime, which some tests do first.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-import fcntl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -157,13 +156,17 @@ def _verdicts_in(folder: Path) -> Iterator[None]:
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
     """Give a function from a name and what writes a file to the file, written once for all processes."""
     own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "once"
+    shared = "PYTEST_XDIST_WORKER" in os.environ and sys.platform != "win32"
+    folder = (own.parent if shared else own) / "once"
     folder.mkdir(exist_ok=True)
 
     def give(name: str, write_to: Callable[[Path], object]) -> Path:
         path = folder / name
         with (folder / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            if sys.platform != "win32":
+                import fcntl
+
+                fcntl.flock(lock, fcntl.LOCK_EX)
             if not path.exists():
                 with _verdicts_in(folder):
                     write_to(path)
