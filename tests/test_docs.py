@@ -30,10 +30,10 @@ BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S
 )
 
-# The same commands on fewer pictures and a smaller network, judged by what needs no training of its own.
+# The same commands on fewer pictures and a smaller network, without a judge that is trained as well.
 SHORTER = {
-    "--images 2048 --width 8": "--images 64 --width 2 --set evaluation.network=pixels",
-    "--images 512 --width 8": "--images 64 --width 2 --set evaluation.network=pixels",
+    "--images 2048 --width 8": "--images 64 --width 2 --set evaluation.samples=0",
+    "--images 512 --width 8": "--images 64 --width 2 --set evaluation.samples=0",
     "evaluate --run runs/photos": "evaluate --run runs/photos --network pixels",
 }
 
