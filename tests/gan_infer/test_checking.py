@@ -261,3 +261,14 @@ def test_of_mutated_copies_none_draws_changed_golden_pictures_in_silence(
         outcomes["changed" if off else "same"] += 1
     assert outcomes["refused"] >= 5  # or nothing was shown
     assert outcomes["same"] >= 5
+
+
+@pytest.mark.parametrize("side", [8, 96, 256])
+def test_pictures_that_are_kept_take_no_more_bytes_than_they_may(side: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    texts = golden.keep_pictures([picture] * 4, 64 * 1024)
+    assert sum(map(len, texts)) <= 64 * 1024
+    with Image.open(io.BytesIO(base64.b64decode(texts[0]))) as image:
+        step = -(-side // image.width)
+        assert np.array_equal(np.asarray(image), picture[::step, ::step])
+    assert (step == 1) == (side == 8)
