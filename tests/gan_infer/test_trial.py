@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -234,9 +235,11 @@ def test_a_child_leaves_no_zombie() -> None:
     host.run(expanding(10), ORDER, lambda: None)
     with pytest.raises(host.FailedError):
         host.run(b"no model", ORDER, lambda: None)
+    ended = 0
     if hasattr(os, "WNOHANG"):
-        with pytest.raises(ChildProcessError):
-            os.waitpid(-1, os.WNOHANG)
+        with contextlib.suppress(ChildProcessError):  # other tests may have left children that live
+            ended, _ = os.waitpid(-1, os.WNOHANG)
+    assert ended == 0
 
 
 @linux
@@ -265,31 +268,29 @@ def test_a_file_is_tried_once(unknown: Path, trials: list[int]) -> None:
     assert kept["golden"] == "same"
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"rules": 0},
-        {"runtime": "1.0"},
-        {"sha256": "0" * 64},
-        {"batch": 0},
-        {"batch": "64"},
-        {"batch": True},
-        {"note": 3},
-        {"picture_s": None},
-        None,
-        [],
-    ],
-)
-def test_a_verdict_of_other_rules_or_a_damaged_one_is_passed_over(
-    unknown: Path, trials: list[int], change: Any
-) -> None:
+OTHER: list[Any] = [
+    {"rules": 0},
+    {"runtime": "1.0"},
+    {"sha256": "0" * 64},
+    {"batch": 0},
+    {"batch": "64"},
+    {"batch": True},
+    {"note": 3},
+    {"picture_s": None},
+    None,
+    [],
+]
+
+
+def test_a_verdict_of_other_rules_or_a_damaged_one_is_passed_over(unknown: Path, trials: list[int]) -> None:
     Generator.load(unknown, device="cpu")
-    verdicts.forget()
     path = verdicts.folder() / f"{catalog.sha256_of(unknown.read_bytes())}.json"
     kept = json.loads(path.read_text())
-    path.write_text(json.dumps({**kept, **change} if isinstance(change, dict) else change))
-    Generator.load(unknown, device="cpu")
-    assert len(trials) == 2
+    for number, change in enumerate(OTHER, 2):
+        verdicts.forget()
+        path.write_text(json.dumps({**kept, **change} if isinstance(change, dict) else change))
+        Generator.load(unknown, device="cpu")
+        assert len(trials) == number, change
 
 
 @pytest.mark.skipif(os.name != "posix", reason="files have no such owners")
