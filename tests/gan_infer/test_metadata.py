@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -298,3 +299,12 @@ def test_directions_out_of_their_range_are_refused(wrong: object) -> None:
 
 def test_directions_need_a_name_and_a_vector_alone() -> None:
     assert Metadata.from_json(changed(directions=[RIGHT])).directions == (Direction("smile", (0.1,) * 64),)
+
+
+def test_a_key_that_stands_twice_among_very_many_is_refused_at_once() -> None:
+    keys = [*range(200_000), 199_999]
+    text = "{" + ",".join(f'"k{key}":1' for key in keys) + "}"
+    start = time.process_time()
+    with pytest.raises(ModelError, match=r"it has the key 'k199999' twice"):
+        Metadata.from_json(text)
+    assert time.process_time() - start < 5
