@@ -106,3 +106,19 @@ def test_commands_of_installed_packages_are_found_and_broken_ones_passed_over(
     assert CliRunner().invoke(command, ["sheet", "--help"]).exit_code == 0
     assert CliRunner().invoke(command, ["broken"]).exit_code == 2
     assert "Look for what will bite" in CliRunner().invoke(command, ["doctor", "--help"]).output
+
+
+def test_ctrl_c_while_a_library_is_loaded_is_an_interruption(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(cause: BaseException) -> None:
+        raise ImportError("initialization failed") from cause
+
+    def code_of(cause: BaseException) -> object:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+            patch.setattr(sys, "argv", ["tool"])
+            console.run(click.Command("tool", callback=lambda: fail(cause)), "tool")
+        return end.value.code
+
+    assert code_of(KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "tool: interrupted\n"
+    with pytest.raises(ImportError, match="initialization failed"):
+        code_of(OSError())
