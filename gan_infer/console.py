@@ -197,8 +197,17 @@ def say(text: str) -> None:
 
 
 def echo(result: object) -> None:
-    """Write a line of results to stdout; what would steer a terminal is written out."""
-    click.echo(plain(str(result)))
+    """Write a line of results to stdout; what would steer a terminal is written out.
+
+    A file's name is written byte by byte where the system's encoding could not read it and it is plain UTF-8.
+    """
+    text, start, shown = str(result), 0, ""
+    for match in _NOT_TEXT.finditer(text):
+        name = _as_text(match)
+        safe = plain(name) == name and "\\" not in name
+        shown += plain(text[start : match.start()]) + (match[0] if safe else plain(match[0]))
+        start = match.end()
+    click.echo(shown + plain(text[start:]))
 
 
 def echo_json(result: object, indent: int | None = None) -> None:

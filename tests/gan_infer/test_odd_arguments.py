@@ -20,8 +20,8 @@ from gan_infer import (
     Metadata,
     animation,
     catalog,
-    critic,
     edits,
+    golden,
     images,
     latents,
     provenance,
@@ -316,7 +316,7 @@ def test_of_verifying(conditional: Generator, tmp_path: Path) -> None:
 def test_of_golden_pictures() -> None:
     for _, value in each_odd():
         with pytest.raises(GanError):
-            critic.golden_picture(GoldenScore(value, None, 0.5), (4, 4, 1))
+            golden.golden_picture(GoldenScore(value, None, 0.5), (4, 4, 1))
 
 
 def test_of_names_of_models() -> None:
