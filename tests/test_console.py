@@ -108,17 +108,18 @@ def test_commands_of_installed_packages_are_found_and_broken_ones_passed_over(
     assert "Look for what will bite" in CliRunner().invoke(command, ["doctor", "--help"]).output
 
 
-def test_ctrl_c_while_a_library_is_loaded_is_an_interruption(capsys: pytest.CaptureFixture[str]) -> None:
-    def fail(cause: BaseException) -> None:
-        raise ImportError("initialization failed") from cause
+def test_ctrl_c_while_a_library_is_loaded_is_an_interruption(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(cause: BaseException) -> click.Command:
+        def fail() -> None:
+            raise ImportError("initialization failed") from cause
 
-    def code_of(cause: BaseException) -> object:
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
-            patch.setattr(sys, "argv", ["tool"])
-            console.run(click.Command("tool", callback=lambda: fail(cause)), "tool")
-        return end.value.code
+        return click.Command("tool", callback=fail)
 
-    assert code_of(KeyboardInterrupt()) == 130
-    assert capsys.readouterr().err == "tool: interrupted\n"
+    monkeypatch.setattr(sys, "argv", ["tool"])
+    with pytest.raises(SystemExit) as end:
+        console.run(make(KeyboardInterrupt()), "tool")
+    assert (end.value.code, capsys.readouterr().err) == (130, "tool: interrupted\n")
     with pytest.raises(ImportError, match="initialization failed"):
-        code_of(OSError())
+        console.run(make(OSError()), "tool")
