@@ -72,6 +72,59 @@ def test_names_of_files_that_are_no_text_are_printed_escaped(tmp_path: Path) -> 
     assert done.stdout == b"no provenance: \\udcff.png: carries no provenance\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("module", ["gan_infer", "gan_train"])
+def test_a_full_disk_is_one_line(module: str) -> None:
+    command = {"gan_infer": ["info"], "gan_train": ["presets"]}[module]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"{module.replace('_', '-')}: the system refused to read or write: No space left on device"
+    ]
+
+
+def test_commands_of_installed_packages_are_found_and_broken_ones_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    group = "test.commands"
+    points = [
+        importlib.metadata.EntryPoint("doctor", "gan_infer.commands.grid:grid", group),
+        importlib.metadata.EntryPoint("sheet", "gan_infer.commands.grid:grid", group),
+        importlib.metadata.EntryPoint("broken", "gan_infer.no_such_module:broken", group),
+    ]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
+    command = console.Commands("x", package="gan_infer.commands", names=("doctor",), extensions=group)
+    printed = CliRunner().invoke(command, ["--help"]).output
+    assert [line.split()[0] for line in printed.split("Commands:\n")[1].splitlines()] == ["doctor", "sheet"]
+    assert CliRunner().invoke(command, ["sheet", "--help"]).exit_code == 0
+    assert CliRunner().invoke(command, ["broken"]).exit_code == 2
+    assert "Look for what will bite" in CliRunner().invoke(command, ["doctor", "--help"]).output
+
+
+def test_ctrl_c_while_a_library_is_loaded_is_an_interruption(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(cause: BaseException) -> click.Command:
+        def fail() -> None:
+            raise ImportError("initialization failed") from cause
+
+        return click.Command("tool", callback=fail)
+
+    monkeypatch.setattr(sys, "argv", ["tool"])
+    with pytest.raises(SystemExit) as end:
+        console.run(make(KeyboardInterrupt()), "tool")
+    assert (end.value.code, capsys.readouterr().err) == (130, "tool: interrupted\n")
+    with pytest.raises(ImportError, match="initialization failed"):
+        console.run(make(OSError()), "tool")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no file that is always full")
 def test_progress_that_cannot_be_told_stops_no_work() -> None:
     code = (
