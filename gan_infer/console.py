@@ -151,6 +151,18 @@ def _code_of(command: click.Command, name: str, arguments: list[str], debug: boo
         else:
             say(f"{name}: out of memory; ask for fewer or smaller pictures")
         return 1
+    except ImportError as error:
+        if debug or not _follows_interrupt(error):
+            raise
+        say(f"{name}: interrupted")
+        return 130
+
+
+def _follows_interrupt(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C lies behind an error: a library that is being loaded gives up by another one."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _say_refused(name: str, error: OSError) -> None:

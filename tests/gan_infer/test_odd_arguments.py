@@ -203,6 +203,8 @@ def test_of_loading(model_file: Models, critic_file: Models, tmp_path: Path) -> 
     }
     path = model_file(CONDITIONAL)
     assert failures(lambda **given: Generator.load(path, **given), options) == []
+    with Generator.load(path, device="cpu", threads=np.int64(2)) as gen:  # type: ignore[arg-type]
+        assert gen.sample(1, seed=0).shape == (1, *gen.image_shape)
     assert failures(lambda **given: Critic.load(critic_file(CONDITIONAL), **given), options) == []
     assert failures(lambda **given: Generator.load(foreign, device="cpu", **given), reading) == []
 

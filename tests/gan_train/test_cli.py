@@ -356,3 +356,21 @@ def test_training_without_its_packages_says_what_to_install(tmp_path: Path) -> N
     assert done.stderr == (
         "gan-train: training needs torch, not installed here; install with: pip install 'ganforge[train]'\n"
     )
+
+
+def test_a_tilde_is_the_home_folder_behind_set_and_in_a_config_too(
+    run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    source = f"~/{photos.relative_to(tmp_path).as_posix()}"
+    code, out, err = run("fit", "--dry-run", "--images", 8, *SMALL, photos, "--set", f"data.source={source}")
+    assert code == 0, err
+    config = json.loads(out[: out.index("\n}\n") + 2])
+    assert Path(config["data"]["source"]) == photos
+    Path("base.json").write_text(json.dumps({**config, "data": {**config["data"], "source": source}}))
+    code, out, err = run("fit", "--dry-run", "--config", "base.json")
+    assert (code, f'"source": {json.dumps(str(photos))}' in out) == (0, True), err
+    code, _, err = run("fit", "--set", "data.labels=~nobodyofthisname/x.csv", photos)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "lies in the home of nobodyofthisname" in err
