@@ -5,7 +5,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint docs bench catalog hashes clean
+.PHONY: demo test test-all lint docs bench catalog hashes clean
 
 demo: .venv/train.stamp
 	$(BIN)/gan-train fit digits --minutes 3.8 --out runs/demo
@@ -13,8 +13,15 @@ demo: .venv/train.stamp
 	$(BIN)/gan-infer grid --model runs/demo/gen.onnx --label 4 --to fours.png
 	@echo "A sheet of fours, drawn by the network just trained: fours.png"
 
+# A process that has no tests left takes some from another: files differ much in how long they take.
+TESTS = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	$(TESTS)
+
+# Those that take minutes as well.
+test-all: .venv/dev.stamp
+	$(TESTS) -m "slow or not slow"
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -114,6 +114,7 @@ def _tried(
         batch=largest_batch(vetted),
         grows=vetted.grows,
         bytes_alone=_bytes({**vetted.inputs, **vetted.outputs}),
+        optional=_mixes(vetted, metadata),
     )
     try:
         found = host.run(model, order, check_strictly)
@@ -173,9 +174,16 @@ def _singles(vetted: Summary, metadata: Described | None) -> list[Feeds]:
     wanted = {"latent": 1} if isinstance(metadata, Metadata) else {"image": 2}
     if metadata.conditional:
         wanted["label"] = 7
-    found = {name: kind for name, (kind, _) in vetted.inputs.items() if name != "label_weights"}
+    found = {name: kind for name, (kind, _) in vetted.inputs.items()}
     output = "image" if isinstance(metadata, Metadata) else "realness"
     return golden.feeds(metadata) if found == wanted and output in vetted.outputs else []
+
+
+def _mixes(vetted: Summary, metadata: Described | None) -> list[tuple[str, str, tuple[int | None, ...]]]:
+    """Give the input that mixes of classes are fed to, where the file has it; without it they are not."""
+    kind, shape = vetted.optional.get("label_weights", (0, ()))
+    mixes = isinstance(metadata, Metadata) and metadata.conditional and kind == 1
+    return [("label_weights", _NUMPY[kind], shape)] if mixes else []
 
 
 def _outputs(vetted: Summary, metadata: Described | None) -> list[str]:

@@ -151,6 +151,18 @@ def _code_of(command: click.Command, name: str, arguments: list[str], debug: boo
         else:
             say(f"{name}: out of memory; ask for fewer or smaller pictures")
         return 1
+    except ImportError as error:
+        if debug or not _follows_interrupt(error):
+            raise
+        say(f"{name}: interrupted")
+        return 130
+
+
+def _follows_interrupt(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C lies behind an error: a library that is being loaded gives up by another one."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _say_refused(name: str, error: OSError) -> None:
@@ -185,8 +197,17 @@ def say(text: str) -> None:
 
 
 def echo(result: object) -> None:
-    """Write a line of results to stdout; what would steer a terminal is written out."""
-    click.echo(plain(str(result)))
+    """Write a line of results to stdout; what would steer a terminal is written out.
+
+    A file's name is written byte by byte where the system's encoding could not read it and it is plain UTF-8.
+    """
+    text, start, shown = str(result), 0, ""
+    for match in _NOT_TEXT.finditer(text):
+        name = _as_text(match)
+        safe = plain(name) == name and "\\" not in name
+        shown += plain(text[start : match.start()]) + (match[0] if safe else plain(match[0]))
+        start = match.end()
+    click.echo(shown + plain(text[start:]))
 
 
 def echo_json(result: object, indent: int | None = None) -> None:

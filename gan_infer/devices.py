@@ -201,7 +201,8 @@ def _check_known(name: str, available: Sequence[str]) -> None:
     if name not in known:
         import difflib  # only who mistypes waits for it
 
-        close = [each for each in known if each.lower() == f"{name}{_ENDING}".lower()]
+        same = {name.lower(), f"{name}{_ENDING}".lower()}
+        close = [each for each in known if each.lower() in same]
         close = close or difflib.get_close_matches(name, known, 1)
         meant = f"did you mean {close[0]!r}? It" if close else "it"
         raise DeviceError(

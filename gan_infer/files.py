@@ -38,7 +38,8 @@ def replacing(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise OptionError(_cannot_write(target, error)) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its folder may be gone, or no folder any more
+            part.unlink(missing_ok=True)
 
 
 def check_writable(target: Path) -> None:

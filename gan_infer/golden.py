@@ -166,7 +166,8 @@ def golden_picture(golden: GoldenScore, shape: tuple[int, int, int]) -> Pictures
     """
     small = _decoded(golden.png, shape, "critic")
     factor = _step(shape, small.shape)
-    large = small.repeat(factor, 0).repeat(factor, 1)[: shape[0], : shape[1]]
+    needed = small[: -(-shape[0] // factor), : -(-shape[1] // factor)]  # the rest is as long as a file likes
+    large = needed.repeat(factor, 0).repeat(factor, 1)[: shape[0], : shape[1]]
     if large.shape != shape:
         raise ModelError(f"a golden picture of the critic is of {list(small.shape)}; export it again")
     return np.ascontiguousarray(large)

@@ -165,7 +165,8 @@ def check_sheet(rows: int, columns: int, shape: tuple[int, int, int], factor: in
     """Refuse, before it is drawn, a sheet that could not be held or written.
 
     Args:
-        rows, columns: of pictures, laid out as `tile` does.
+        rows: of pictures, laid out as `tile` does.
+        columns: of pictures.
         shape: (height, width, channels) of a picture.
         factor: how often pixels are to be repeated, as by `enlarge`.
         kind: a format that FORMATS names.

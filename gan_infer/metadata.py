@@ -25,6 +25,8 @@ FORMAT_VERSION: Final = "1.0"
 # How the preparation of a file of other tools begins, which says no name of itself.
 FOREIGN: Final = "a foreign file"
 
+# What versions before 1.1 wrote with NaN in it, where a measure was no number.
+_MEASURED: Final = ("calibration", "metrics")
 # Bounds that every file of this format keeps, so that a hostile one cannot ask for the moon.
 MAX_LATENT_DIM: Final = 65_536
 MAX_SIDE: Final = 8_192
@@ -205,7 +207,7 @@ def kind_of(text: str) -> str:
 
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        data = strict.read(text)
+        data = strict.read(text, _MEASURED)
     except ValueError as error:
         raise ModelError(
             f"the model's {KEY!r} metadata cannot be read as JSON ({error}); export it again"

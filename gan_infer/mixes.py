@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from gan_infer.errors import LabelError
+from gan_infer.escaping import abridge
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,18 +37,22 @@ def parse(text: str, names: Names) -> dict[str, float]:
     """
     pieces = text.split(",")
     if len(pieces) > _MOST_PIECES:
-        raise LabelError(f"the label mix {text[:40]!r}... has {len(pieces):,} parts; give fewer")
+        raise LabelError(f"the label mix {abridge(text)} has {len(pieces):,} parts; give fewer")
     commas = max(name.count(",") for name in names.names)
     ways = _ways(pieces, names, commas + 1) if commas else []
     if len(ways) > 1:
-        raise LabelError(f"the label mix {text!r} can be read in two ways: {ways[0]} or {ways[1]}; {_CLEAR}")
+        raise LabelError(
+            f"the label mix {abridge(text)} can be read in two ways: {ways[0]} or {ways[1]}; {_CLEAR}"
+        )
     if ways:
         return _joined(ways[0], text)
     parts = []
     for piece in pieces:
         part = _part(piece, names)
         if part is None:
-            raise LabelError(f"the label mix {text!r} does not parse at {piece.strip()!r}; {_EXAMPLE}")
+            raise LabelError(
+                f"the label mix {abridge(text)} does not parse at {abridge(piece.strip())}; {_EXAMPLE}"
+            )
         parts.append(part)
     return _joined(parts, text)
 
@@ -83,7 +88,7 @@ def _joined(parts: list[Part], text: str) -> dict[str, float]:
     mix = dict(parts)
     if len(mix) != len(parts):
         twice = next(label for label, _ in parts if [part[0] for part in parts].count(label) > 1)
-        raise LabelError(f"the label mix {text!r} has {twice!r} twice; give each class once")
+        raise LabelError(f"the label mix {abridge(text)} has {abridge(twice)} twice; give each class once")
     return mix
 
 

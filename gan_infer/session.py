@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from gan_infer import buckets, cores, devices
+from gan_infer import arguments, buckets, cores, devices
 from gan_infer.devices import Providers
 from gan_infer.errors import DeviceError, ModelError, OptionError
 from gan_infer.escaping import abridge
@@ -325,9 +325,7 @@ def _try_out(bucketed: buckets.BucketedSession) -> None:
 def _thread_count(threads: int | None) -> int:
     if threads is None:
         return min(cores.usable(), MAX_THREADS)
-    if type(threads) is not int or not 1 <= threads <= MAX_THREADS:
-        raise OptionError(f"threads was {abridge(threads)}; give a whole number from 1 to {MAX_THREADS:,}")
-    return threads
+    return arguments.whole_number(threads, "threads", most=MAX_THREADS)
 
 
 def _names(providers: Providers) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
+from collections.abc import Collection
 from typing import Any, Final
 
 # Objects and lists within each other: what ganforge writes has five.
@@ -15,8 +17,11 @@ _LARGEST: Final = 2**64
 _LONE: Final = re.compile("[\ud800-\udfff]")
 
 
-def read(text: str) -> Any:
+def read(text: str, measured: Collection[str] = ()) -> Any:
     """Return what a JSON text says: dicts, lists, texts, finite numbers, booleans and None.
+
+    Args:
+        measured: keys of the outermost object within which NaN and Infinity are read as None.
 
     Raises:
         ValueError: it is no JSON, an object has a key twice, a number is not finite or beyond 64 bits, a
@@ -25,7 +30,9 @@ def read(text: str) -> Any:
     if not isinstance(text, str):
         raise ValueError("it is no text")
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_Constant)
+        if isinstance(value, dict):
+            value |= {key: _with_nulls(value[key]) for key in measured if key in value}
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     _check(value)
@@ -35,14 +42,21 @@ def read(text: str) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for index, key in enumerate(keys) if key in keys[:index])
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise ValueError(f"it has the key {twice[:40]!r} twice")
     return found
 
 
-def _no_number(word: str) -> Any:
-    raise ValueError(f"it holds {word}, which is no number of JSON")
+class _Constant(str):
+    """NaN, Infinity or -Infinity, which Python writes and JSON does not know."""
+
+
+def _with_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_nulls(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_nulls(item) for item in value]
+    return None if isinstance(value, _Constant) else value
 
 
 def _check(whole: Any) -> None:
@@ -59,6 +73,8 @@ def _check(whole: Any) -> None:
             if set(map(type, value)) == {float} and all(map(math.isfinite, value)):
                 continue  # a vector, which may be long
             todo += [(item, depth + 1) for item in value]
+        elif isinstance(value, _Constant):
+            raise ValueError(f"it holds {value}, which is no number of JSON")
         elif isinstance(value, str):
             if not value.isascii() and _LONE.search(value):
                 raise ValueError("it holds what is no Unicode text")

@@ -44,6 +44,10 @@ EXACT_LEVELS: Final = 1
 # Levels in formats that keep pixels only nearly, against pixels that went the same way. Where
 # processors differ by a level, JPEG and WebP were measured to make up to 9 of it.
 LOSSY_LEVELS: Final = 16
+# Of that, what a square of pixels may be off as a whole: losses cancel out, a veil or a tint does not.
+# Measured: up to 2.6, in brightness over squares of 8 pixels and in each colour over squares of 16.
+VEIL_LEVELS: Final = 3
+_BRIGHTNESS: Final = (0.299, 0.587, 0.114)
 
 _OPAQUE: Final = 255
 _DEEP_WHITE: Final = 65_535
@@ -115,6 +119,14 @@ def _verdict(path: Path, record: Provenance, generator: Generator) -> Verdict:
         return Verdict(UNKNOWN, lists if record.kind in _DRAWN else kind, record)
     count, height, width = _expected_size(record, generator)
     body = _read(path)
+    if other := _other_size(body, height, width):
+        return Verdict(DIFFERENT, f"is {other}, where {_size(count, height, width)} were made", record)
+    return _verdict_on(body, (count, height, width), record, generator)
+
+
+def _verdict_on(body: bytes, made: tuple[int, int, int], record: Provenance, generator: Generator) -> Verdict:
+    """Judge a file whose record can be drawn anew, as `made` frames, height and width."""
+    count, height, width = made
     found, end = display.inspect(body)
     _check_texts(found, record)
     with _opened(body[:end]) as image:
@@ -145,6 +157,17 @@ def _other_model(record: Provenance, generator: Generator) -> str:
     if not foreign and record.model != generator.name:
         return f"names the model {record.model!r}, and its SHA-256 is that of {generator.name!r}"
     return ""
+
+
+def _other_size(body: bytes, height: int, width: int) -> str:
+    """Give the size of a picture of another size than expected, "" of others: known before much is unpacked.
+
+    Raises:
+        DataError: it is larger than pictures are read.
+    """
+    with _opened(body) as image:
+        is_as_expected = (image.height, image.width) == (height, width)
+        return "" if is_as_expected else _size(1, image.height, image.width)
 
 
 def _read(path: Path) -> bytes:
@@ -211,13 +234,16 @@ def _compared(shown: _Shown, drawn: Frames, record: Provenance) -> Verdict:
         detail = f"{bad:,} of {size:,} pixels are transparent, where the model draws none that are"
         return Verdict(DIFFERENT, detail, record, size, bad, _OPAQUE - int(got[..., 3].min()), EXACT_LEVELS)
     off = _apart(got, drawn)
+    veiled = np.zeros(off.shape, np.bool_)
     lossy = kind == "JPEG" or (kind == "WEBP" and len(got) == 1) or (kind == "GIF" and channels > 1)
     tolerance = EXACT_LEVELS
     if lossy and off.max() > EXACT_LEVELS:
         tolerance = LOSSY_LEVELS
-        off = _apart(got, _written(drawn, kind, record))
-    bad, largest = int((off > tolerance).sum()), int(off.max())
-    about = f" ({kind} keeps pixels nearly: up to {tolerance} levels are let pass)" if tolerance > 1 else ""
+        written = _written(drawn, kind, record)
+        off, veiled = _apart(got, written), _veiled(got, written)
+    bad, largest = int(((off > tolerance) | veiled).sum()), int(off.max())
+    about = f" ({kind} keeps pixels nearly: up to {tolerance} levels are let pass"
+    about = f"{about}, {VEIL_LEVELS} where all around are off alike)" if tolerance > 1 else ""
     if bad:
         detail = f"{bad:,} of {off.size:,} pixels differ, by up to {largest} of 255 levels{about}"
     elif largest:
@@ -237,6 +263,31 @@ def _apart(got: Frames, expected: Frames) -> npt.NDArray[np.int16]:
     channels = max(got.shape[-1], expected.shape[-1])
     got, expected = _with_channels(got, channels), _with_channels(expected, channels)
     return np.abs(got.astype(np.int16) - expected).max(axis=-1)  # type: ignore[no-any-return]
+
+
+def _veiled(got: Frames, expected: Frames) -> npt.NDArray[np.bool_]:
+    """Tell of each pixel whether it lies in a square that is off as a whole."""
+    if len(got) != len(expected):
+        return np.zeros(expected.shape[:3], np.bool_)
+    channels = max(got.shape[-1], expected.shape[-1])
+    got, expected = _with_channels(got, channels), _with_channels(expected, channels)
+    off = got.astype(np.float64) - expected
+    brightness = off[..., :3] @ np.array(_BRIGHTNESS) if channels > 1 else off[..., 0]
+    veiled = _off_in_squares(brightness, 8)
+    for channel in range(channels):
+        veiled |= _off_in_squares(off[..., channel], 16)
+    return veiled
+
+
+def _off_in_squares(off: npt.NDArray[np.float64], side: int) -> npt.NDArray[np.bool_]:
+    """Tell of each pixel of [n, height, width] whether the mean of its square is off too far."""
+    _, height, width = off.shape
+    down, across = np.arange(0, height, side), np.arange(0, width, side)
+    sums = np.add.reduceat(np.add.reduceat(off, down, axis=1), across, axis=2)
+    sizes = np.outer(np.diff([*down, height]), np.diff([*across, width]))
+    far = np.abs(sums / sizes) > VEIL_LEVELS
+    spread: npt.NDArray[np.bool_] = far.repeat(side, axis=1).repeat(side, axis=2)[:, :height, :width]
+    return spread
 
 
 def _changes(frames: Frames) -> npt.NDArray[np.bool_]:

@@ -17,8 +17,8 @@ from types import FrameType
 from typing import Any, Final, NoReturn, TextIO, cast
 
 _NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP")
-# A terminal that was closed, or a pipe that nobody reads any more.
-_GONE: Final = (errno.EIO, errno.EPIPE, errno.ENXIO)
+# A terminal that was closed, a pipe that nobody reads any more, or a full disk.
+_GONE: Final = (errno.EIO, errno.EPIPE, errno.ENXIO, errno.ENOSPC)
 
 
 class _State:

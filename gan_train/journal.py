@@ -68,10 +68,18 @@ class Journal:
         Raises:
             OptionError: the file cannot be written.
         """
-        self._lines = list(lines)
-        body = b"".join(map(_encoded, self._lines))
-        self._size = len(body)
+        body = b"".join(map(_encoded, lines))
         files.write(self._path, body)
+        self._lines, self._size = list(lines), len(body)
+
+    def restore(self) -> None:
+        """Write again what was written so far, if anything was.
+
+        Raises:
+            OptionError: the file cannot be written.
+        """
+        if self._lines:
+            self.begin(self._lines)
 
     def keep_until(self, images_seen: int) -> None:
         """Drop the lines that speak of more images.
@@ -82,13 +90,16 @@ class Journal:
         self.begin([line for line in self._lines if line["images_seen"] <= images_seen])
 
     def add(self, line: Line) -> None:
-        """Add a line.
+        """Add a line, or make sure of it where it is the very one that was added last.
 
         Raises:
             OptionError: the file cannot be written.
         """
-        if not self._path.exists() or (self._path.is_file() and self._path.stat().st_size < self._size):
-            self.begin([*self._lines, line])
+        again = bool(self._lines) and self._lines[-1] is line
+        lines = self._lines if again else [*self._lines, line]
+        short = self._path.is_file() and self._path.stat().st_size < self._size
+        if again or short or not self._path.exists():
+            self.begin(lines)
             return
         body = _encoded(line)
         try:
@@ -96,7 +107,7 @@ class Journal:
         except OptionError:
             if self._path.exists():
                 raise
-            self.begin([*self._lines, line])  # removed in between
+            self.begin(lines)  # removed in between
             return
         self._lines.append(line)
         self._size += len(body)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,6 +50,9 @@ from gan_train.watchdog import Alarm
 _FIGURES: Final = tuple(field.name for field in dataclasses.fields(Outcome))
 _PENDING: Final = "log.pending"
 _NEIGHBOURLY: Final = 12
+# How often a folder that is being removed is made anew for one write.
+_TRIES: Final = 4
+_LOST: Final = (FileNotFoundError, NotADirectoryError, FileExistsError)
 # What says when, or how fast: kept in a file of its own, so that all others are the same in every run.
 _TIMES: Final = ("seconds", "images_per_second", "seconds_left")
 
@@ -128,10 +132,13 @@ class Recorder:
             )
             self._note_other_machine(found)
         if self._writes:
+            self._place = checkpoint.place_of(self._run)
             self._read_journals()
-        self._rewrite()
+            self._keep(self._rewrite)
+        else:
+            self._rewrite()
         if self._writes and found is not None:
-            self._finish_newest()
+            self._keep(self._finish_newest)
         if self._writes and self._config.evaluation.samples != 0:
             judge = self._judge()
             self._evaluator = Evaluator.prepare(
@@ -166,10 +173,11 @@ class Recorder:
         left = seconds / max(done, 1e-9) * (1.0 - done)
         status = Status(seen, done, seconds, speed, max(0.0, left), rate, **self._means)
         if self._writes:
-            self._mend()
             told = dataclasses.asdict(status)
-            self._log.add({name: value for name, value in told.items() if name not in _TIMES})
-            self._times.add({"images_seen": seen, **{name: told[name] for name in _TIMES}})
+            line = {name: value for name, value in told.items() if name not in _TIMES}
+            times = {"images_seen": seen, **{name: told[name] for name in _TIMES}}
+            self._keep(lambda: self._log.add(line))
+            self._keep(lambda: self._times.add(times))
             self._watcher.status(status)
         return True
 
@@ -227,12 +235,9 @@ class Recorder:
         self.progress.rollbacks, self.progress.events = rollbacks, events
         self._event(where, "rollback", text)
         if self._writes:
-            for name in checkpoint.names(self._run):
-                if name > checkpoint.name_of(where) or good is None:
-                    checkpoint.drop(self._run, name)
-            if good is not None:
-                checkpoint.point(self._run, checkpoint.name_of(where), self._best())
-        self._rewrite()
+            self._keep(lambda: self._drop_after(None if good is None else where))
+        else:
+            self._rewrite()
 
     def interrupt(
         self, players: Players, pending: list[Outcome], seen: int, seconds: float, owed: bool = False
@@ -245,13 +250,16 @@ class Recorder:
         table = agreed(_table(pending)) if pending else None
         if not self._writes:
             return
-        self._mend()
         extra = {} if table is None else {_PENDING: table}
         self.progress.images_seen, self.progress.seconds = seen, seconds
         self.progress.owed = owed
-        self._times.add({"images_seen": seen, "seconds": seconds})
-        name = self._save(players, {**extra}, good=False, interim=True)
-        checkpoint.point(self._run, name, self._best(name))
+        self._keep(lambda: self._times.add({"images_seen": seen, "seconds": seconds}))
+
+        def write() -> None:
+            name = self._save(players, extra, good=False, interim=True)
+            checkpoint.point(self._run, name, self._best(name))
+
+        self._keep(write)
 
     def finish(self, players: Players) -> None:
         """Make sure of a complete run that `last` and `best` can be loaded; write anew what was lost.
@@ -259,9 +267,14 @@ class Recorder:
         Raises:
             OptionError: it cannot be written.
         """
-        if not self._writes:
-            return
-        self._mend()
+        if self._writes:
+            self._keep(lambda: self._complete(players))
+
+    def close(self) -> None:
+        """Let go of a folder that had to be made anew."""
+        self._held.close()
+
+    def _complete(self, players: Players) -> None:
         name = checkpoint.name_of(self.progress.images_seen)
         if damage := self._damage(name):
             self._watcher.note(f"{damage}; writing it anew")
@@ -276,10 +289,6 @@ class Recorder:
             self._rewrite()
             self._write_report()
 
-    def close(self) -> None:
-        """Let go of a folder that had to be made anew."""
-        self._held.close()
-
     def _damage(self, name: str) -> str:
         try:
             checkpoint.load(self._run, name)
@@ -287,13 +296,45 @@ class Recorder:
             return str(error)
         return ""
 
+    def _keep(self, write: Callable[[], object]) -> None:
+        """Write to the run's folder by a function, once more where the folder was lost under its hands.
+
+        Raises:
+            OptionError: it cannot be written.
+            TrainingError: as `_mend`.
+        """
+        for more in reversed(range(_TRIES)):
+            try:
+                self._mend()
+                write()
+                if self._is_there():
+                    return
+            except (OptionError, OSError) as error:
+                lost = isinstance(error, _LOST) or isinstance(error.__cause__, _LOST)
+                if not lost or not more:
+                    raise
+        raise OptionError(
+            f"the run's folder {self._run} is removed again and again while it is written; "
+            "see what does that, or give another --out"
+        )
+
+    def _drop_after(self, images_seen: int | None) -> None:
+        """Drop what speaks of more images; every checkpoint where None is given."""
+        for name in checkpoint.names(self._run):
+            if images_seen is None or name > checkpoint.name_of(images_seen):
+                checkpoint.drop(self._run, name)
+        if images_seen is not None:
+            checkpoint.point(self._run, checkpoint.name_of(images_seen), self._best())
+        self._rewrite()
+
     def _mend(self) -> None:
         """Put back what the run's folder has lost since it was written to last.
 
         Raises:
             TrainingError: the folder was renamed, or another run has taken its place.
         """
-        path = self._run / checkpoint.CONFIG
+        if self._is_there():
+            return
         if checkpoint.place_of(self._run) != self._place:
             if self._place and (name := checkpoint.renamed_to(self._run, self._place)):
                 raise TrainingError(
@@ -304,8 +345,12 @@ class Recorder:
                 self._watcher.note(f"the run's folder {self._run} was removed; making it anew")
             self._held.enter_context(checkpoint.only_writer(self._run))
             self._place = checkpoint.place_of(self._run)
-        if not path.exists():
-            options.write(self._config, path)
+        self._log.restore()
+        self._times.restore()
+        options.write(self._config, self._run / checkpoint.CONFIG)
+
+    def _is_there(self) -> bool:
+        return checkpoint.place_of(self._run) == self._place and (self._run / checkpoint.CONFIG).exists()
 
     @property
     def _classes(self) -> int:
@@ -379,7 +424,6 @@ class Recorder:
         self._times.keep_until(self.progress.images_seen)
         _write_lines(self._run / checkpoint.METRICS, self.progress.history)
         _write_lines(self._run / checkpoint.EVENTS, self.progress.events)
-        self._place = self._place or checkpoint.place_of(self._run)
         for path in (self._run / checkpoint.SAMPLES).glob("[0-9]*.png"):
             if path.stem > checkpoint.name_of(self.progress.images_seen) and path.is_file():
                 path.unlink()
@@ -390,7 +434,8 @@ class Recorder:
             lines, wrong = journal.read(self._run / name, fits)
             if wrong:
                 self._watcher.note(f"note: {self._run / name} is damaged; {_count(wrong)} left out")
-            (self._log if name == checkpoint.LOG else self._times).begin(lines)
+            kept = self._log if name == checkpoint.LOG else self._times
+            self._keep(functools.partial(kept.begin, lines))
         for name in (checkpoint.METRICS, checkpoint.EVENTS):
             if journal.read(self._run / name)[1]:
                 self._watcher.note(f"note: {self._run / name} is damaged; written anew")
@@ -465,16 +510,18 @@ class Recorder:
             self._event(seen, "warning", alarm.text)
         if measured is not None:
             progress.history.append(measured)
-        self._mend()
-        self._write_pictures(look, seen)
-        name = self._save(players, {}, good=alarm is None, interim=False)
-        best = self._best(name)
-        self._point_and_tidy(name, best)
+        self._keep(lambda: self._write_look(players, look, seen, good=alarm is None))
         if measured is not None:
-            self._watcher.metrics(seen, values, best == name)
+            name = checkpoint.name_of(seen)
+            self._watcher.metrics(seen, values, self._best(name) == name)
+        return None
+
+    def _write_look(self, players: Players, look: _Look, seen: int, *, good: bool) -> None:
+        self._write_pictures(look, seen)
+        name = self._save(players, {}, good=good, interim=False)
+        self._point_and_tidy(name, self._best(name))
         self._rewrite()
         self._write_report()
-        return None
 
     def _line(self, scores: Scores, seen: int) -> dict[str, Any]:
         measured = {"images_seen": seen, "values": dict(scores.values), "protocol": dict(scores.protocol)}

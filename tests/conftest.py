@@ -34,6 +34,8 @@ from gan_train.networks.pixels import PixelCritic
 # (exit code, stdout, stderr) of a program run with some arguments.
 Run = Callable[..., tuple[int, str, str]]
 CommandLine = Callable[[str, Callable[[], None]], Run]
+# A file that is written once for all processes of the tests: its name, and what writes it.
+Once = Callable[[str, Callable[[Path], object]], Path]
 
 # Machines are shared and slow at times: what a test computes is judged, never how long it took.
 settings.register_profile("ganforge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -55,6 +57,11 @@ class Kind:
 
     def __str__(self) -> str:
         return f"{self.family}-{self.height}x{self.width}x{self.channels}-{self.classes}-{self.condition}"
+
+    @property
+    def whole_name(self) -> str:
+        """Return a name that no other kind has."""
+        return f"{self}-{self.latent_dim}-{self.distribution}"
 
 
 CONDITIONAL = Kind()
@@ -146,20 +153,34 @@ def _verdicts_in(folder: Path) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
-    """Give a function from a kind to its exported file, each made once a session."""
-    made: dict[Kind, Path] = {}
-    folder = tmp_path_factory.mktemp("models")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Give a function from a name and what writes a file to the file, written once for all processes."""
+    own = tmp_path_factory.getbasetemp()
+    shared = "PYTEST_XDIST_WORKER" in os.environ and sys.platform != "win32"
+    folder = (own.parent if shared else own) / "once"
+    folder.mkdir(exist_ok=True)
 
-    def give(kind: Kind) -> Path:
-        if kind not in made:
-            path = folder / f"{kind}.onnx"
-            with _verdicts_in(folder):
-                write(make_network(kind), make_metadata(kind), path)
-            made[kind] = path
-        return made[kind]
+    def give(name: str, write_to: Callable[[Path], object]) -> Path:
+        path = folder / name
+        with (folder / f"{name}.lock").open("w") as lock:
+            if sys.platform != "win32":
+                import fcntl
+
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                with _verdicts_in(folder):
+                    write_to(path)
+        return path
 
     return give
+
+
+@pytest.fixture(scope="session")
+def model_file(once: Once) -> Callable[[Kind], Path]:
+    """Give a function from a kind to its exported file."""
+    return lambda kind: once(
+        f"{kind.whole_name}.onnx", lambda path: write(make_network(kind), make_metadata(kind), path)
+    )
 
 
 def make_critic(kind: Kind, judged: str = "projection") -> PixelCritic:
@@ -194,20 +215,14 @@ def make_critic_metadata(kind: Kind, conditional: bool = True) -> CriticMetadata
 
 
 @pytest.fixture(scope="session")
-def critic_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
-    """Give a function from a kind to the file of a critic of its pictures, each made once a session."""
-    made: dict[Kind, Path] = {}
-    folder = tmp_path_factory.mktemp("critics")
-
-    def give(kind: Kind) -> Path:
-        if kind not in made:
-            path = folder / f"{kind}.onnx"
-            with _verdicts_in(folder):
-                critics.write(make_critic(kind), make_critic_metadata(kind), random_pictures(kind, 64), path)
-            made[kind] = path
-        return made[kind]
-
-    return give
+def critic_file(once: Once) -> Callable[[Kind], Path]:
+    """Give a function from a kind to the file of a critic of its pictures."""
+    return lambda kind: once(
+        f"critic-{kind.whole_name}.onnx",
+        lambda path: critics.write(
+            make_critic(kind), make_critic_metadata(kind), random_pictures(kind, 64), path
+        ),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -270,16 +285,17 @@ def run_script() -> Callable[..., str]:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Give a folder of 24 colour pictures, 40x30, in two classes."""
-    return _cats_and_dogs(tmp_path / "photos", 24, seed=0)
+    return cats_and_dogs(tmp_path / "photos", 24, seed=0)
 
 
 @pytest.fixture
 def others(tmp_path: Path) -> Path:
     """Give a folder of 60 other pictures of the classes of `photos`."""
-    return _cats_and_dogs(tmp_path / "others", 60, seed=5)
+    return cats_and_dogs(tmp_path / "others", 60, seed=5)
 
 
-def _cats_and_dogs(folder: Path, count: int, seed: int) -> Path:
+def cats_and_dogs(folder: Path, count: int, seed: int) -> Path:
+    """Write random colour pictures, 40x30, in two classes; give their folder."""
     rng = np.random.default_rng(seed)
     for index in range(count):
         path = folder / ("cats" if index % 2 else "dogs") / f"{index:02}.png"

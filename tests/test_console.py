@@ -106,3 +106,33 @@ def test_commands_of_installed_packages_are_found_and_broken_ones_passed_over(
     assert CliRunner().invoke(command, ["sheet", "--help"]).exit_code == 0
     assert CliRunner().invoke(command, ["broken"]).exit_code == 2
     assert "Look for what will bite" in CliRunner().invoke(command, ["doctor", "--help"]).output
+
+
+def test_ctrl_c_while_a_library_is_loaded_is_an_interruption(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(cause: BaseException) -> click.Command:
+        def fail() -> None:
+            raise ImportError("initialization failed") from cause
+
+        return click.Command("tool", callback=fail)
+
+    monkeypatch.setattr(sys, "argv", ["tool"])
+    with pytest.raises(SystemExit) as end:
+        console.run(make(KeyboardInterrupt()), "tool")
+    assert (end.value.code, capsys.readouterr().err) == (130, "tool: interrupted\n")
+    with pytest.raises(ImportError, match="initialization failed"):
+        console.run(make(OSError()), "tool")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no file that is always full")
+def test_progress_that_cannot_be_told_stops_no_work() -> None:
+    code = (
+        "import sys; from gan_train import interruption\n"
+        "with interruption.handled(): print('x' * 100_000, file=sys.stderr, flush=True); print('done')"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code], stderr=full, stdout=subprocess.PIPE, text=True, check=False
+        )
+    assert done.stdout == "done\n"

@@ -1,7 +1,8 @@
 """Every snippet of docs/ and of the README's Python runs, in order, page by page, or says why not.
 
 A snippet is a fenced block of python, bash or js. Those of a page share one folder, and its Python one
-namespace. A block behind <!-- not run: REASON --> is read for its syntax alone.
+namespace. A block behind <!-- not run: REASON --> is read for its syntax alone. What trains is shortened;
+the slow tests run it as it is printed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ LANGUAGES = ("python", "bash", "js")
 BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S
 )
+
+# The same commands on fewer pictures and a smaller network, without a judge that is trained as well.
+SHORTER = {
+    "--images 2048 --width 8": "--images 64 --width 2 --set evaluation.samples=0",
+    "--images 512 --width 8": "--images 64 --width 2 --set evaluation.samples=0",
+    "evaluate --run runs/photos": "evaluate --run runs/photos --network pixels",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +77,14 @@ def page_folder(
     return folder
 
 
-def run_page(page: Path, names: dict[str, Any]) -> str:
-    """Run a page's snippets in order; give what its commands and scripts printed."""
+def shortened(code: str) -> str:
+    for printed, shorter in SHORTER.items():
+        code = code.replace(printed, shorter)
+    return code
+
+
+def run_page(page: Path, names: dict[str, Any], changed: Callable[[str], str] = str) -> str:
+    """Run a page's snippets in order, as changed; give what its commands and scripts printed."""
     printed = ""
     for snippet in snippets(page):
         place = f"{name(page)}:{snippet.line}"
@@ -82,7 +96,9 @@ def run_page(page: Path, names: dict[str, Any]) -> str:
             program = ["bash", "-euo", "pipefail", "-c"] if snippet.language == "bash" else ["node", "-e"]
             if shutil.which(program[0]) is None:
                 continue
-            done = subprocess.run([*program, snippet.code], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [*program, changed(snippet.code)], capture_output=True, text=True, check=False
+            )
             assert done.returncode == 0, f"{place}\n{done.stdout}{done.stderr}"
             printed += done.stdout
     return printed
@@ -92,10 +108,25 @@ def run_page(page: Path, names: dict[str, Any]) -> str:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.parametrize("page", [page for page in PAGES if list(snippets(page))], ids=name)
 def test_snippets_run(page: Path, page_folder: Path) -> None:
-    printed = run_page(page, {"__name__": "snippet"})
+    printed = run_page(page, {"__name__": "snippet"}, shortened)
     if page.name == "javascript.md" and shutil.which("node"):
         expected = latents.latents([7], 64)[0]
         assert np.allclose(json.loads(printed), expected, rtol=2e-7, atol=0)
+
+
+LONG = [page for page in PAGES if any(shortened(snippet.code) != snippet.code for snippet in snippets(page))]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("page", LONG, ids=name)
+def test_snippets_run_as_printed(page: Path, page_folder: Path) -> None:
+    run_page(page, {"__name__": "snippet"})
+
+
+def test_what_is_shortened_is_printed() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert all(printed in text for printed in SHORTER)
 
 
 def test_every_language_is_known_and_every_reason_stands_before_a_block() -> None:

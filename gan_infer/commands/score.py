@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".pnm"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
 )
 _AT_ONCE: Final = 256
 _BINS: Final = 10

@@ -39,11 +39,15 @@ _STEERING: Final = {
     b"caNv": "a larger page",
     b"sCAL": "a scale",
     b"pCAL": "a calibration of its levels",
+    b"gmAP": "a gain map",
+    b"gdAT": "a gain map",
     b"mDCV": "the light of the display that it is made for",
     b"mDCv": "the light of the display that it is made for",
     b"cLLI": "the light that it is made for",
     b"cLLi": "the light that it is made for",
 }
+# Of such a name, viewers heed no content: PNG's way to PQ before cICP.
+_BY_NAME: Final = b"ITUR_2100"
 _NOT_NOTED: Final = frozenset((b"IDAT", b"IEND", b"tIME", b"caBX", b"fcTL", b"fdAT"))
 
 
@@ -159,7 +163,9 @@ def _srgb(png: _Png, data: bytes) -> None:
 
 
 def _profile(png: _Png, data: bytes) -> None:
-    _, _, packed = data.partition(b"\0")
+    name, _, packed = data.partition(b"\0")
+    if name.startswith(_BY_NAME):
+        png.found.change(f"names a profile that is taken by its name ({name[:30].decode('latin-1')})")
     profile = _inflated(packed[1:], icc.MAX_BYTES) if packed[:1] == b"\0" else None
     if profile is None:
         png.found.doubt("holds an ICC profile that cannot be read")
@@ -264,6 +270,7 @@ def _check_animation(png: _Png) -> None:
         return
     if png.planned != len(png.frames) or not png.planned:
         png.found.doubt(f"holds {len(png.frames)} frames, where it says {png.planned}")
+        return
     for index, (width, height, parts) in enumerate(png.frames):
         if index or b"IDAT" not in png.seen:
             _check_size(png, width, height, parts)

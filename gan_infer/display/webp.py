@@ -32,6 +32,8 @@ def check(body: bytes, found: Findings) -> int:
             found.doubt("asks to be shown larger than it is")
         if place + len(data) > end:
             found.doubt("ends before its end")
+        if kind == b"ANIM" and any(data[:4]):
+            found.behind = True
         if kind == b"ICCP":
             icc.check(data, found)
         elif kind == b"EXIF":

@@ -65,7 +65,12 @@ def _try(
         tell(refused="time")
         return
     first = singles[0] if singles else _feeds(order["inputs"], 1)
-    alone_s, room = _draw(runner, first, limits, tell)
+    limits.set_time(limits.picture_s)
+    runner.run(first)
+    with limits.eased():
+        alone_s, room = _draw(runner, first, limits, tell)
+    if limits.exceeded(room):
+        raise MemoryError
     if alone_s > order["picture_s"]:
         tell(refused="time")
         return
@@ -94,7 +99,7 @@ def _try_batches(
 ) -> None:
     """Run the largest batch that fits, and tell of each that did."""
     batch: int = order["batch"]
-    while batch > 1 and alone_s * batch > limits.left():
+    while batch > 1 and 2 * alone_s * batch > limits.left():
         batch //= 2
     for step in _steps(batch, order["grows"]):
         done, spent = _run_largest(runner, order, step, limits)
@@ -106,10 +111,18 @@ def _try_batches(
 
 def _run_largest(runner: _Runner, order: dict[str, Any], batch: int, limits: _Limits) -> tuple[int, float]:
     """Run a batch or, where it fails and smaller ones need less, half of it, ...; give it and seconds."""
+    inputs = [*order["inputs"], *order["optional"]]
     while batch > 1:
         limits.set_time(limits.left() + 1.0)
         try:
-            return batch, _timed(lambda size=batch: runner.run(_feeds(order["inputs"], size)))[1]
+            feeds = _feeds(inputs, batch)
+            runner.run(feeds)
+            with limits.eased():
+                spent = _timed(lambda given=feeds: runner.run(given))[1]
+            if not limits.exceeded():
+                return batch, 2 * spent
+            if not order["grows"]:
+                return 1, 0.0
         except Exception:  # mostly memory; what else, the runtime's exceptions do not say
             if not order["grows"]:
                 return 1, 0.0
@@ -192,6 +205,27 @@ class _Limits:
         if self._most:
             self._most += more
             self._set("RLIMIT_AS", self._most, soft_only=True)
+
+    @contextlib.contextmanager
+    def eased(self) -> Iterator[None]:
+        """Let it grow twice as far for the second run of a shape; `exceeded` says whether it did.
+
+        The runtime takes memory of another layout then, besides what it has, and where it gets none goes
+        on without: in a process with limits, but not in one that has none.
+        """
+        most, self._most = self._most, 0
+        if most:
+            self._set("RLIMIT_AS", 2 * most - self._base, soft_only=True)
+        yield
+        self._most = most
+        self.add_memory(0)
+
+    def exceeded(self, more: int = 0) -> bool:
+        """Tell whether what the process holds is more than was allowed, and `more` besides.
+
+        An eighth of what is allowed is left to batches of other sizes, whose memory lies otherwise.
+        """
+        return self._most > 0 and _address_space() - self._base > (self._most - self._base) * 7 // 8 + more
 
     def set_time(self, seconds: float) -> None:
         """Let the processor work on for so long; past that the system ends this process."""

@@ -67,6 +67,7 @@ class Order:
 
     Attributes:
         inputs: (name, numpy's name of the type, shape with None where free) of each.
+        optional: the same, of inputs that may be left out; they are fed in batches alone.
         outputs: their names; the first one's values are told.
         singles: inputs of one picture each, whose outputs are wanted; may be empty.
         batch: the largest batch that calls will have.
@@ -80,6 +81,7 @@ class Order:
     batch: int
     grows: bool
     bytes_alone: int
+    optional: Sequence[tuple[str, str, tuple[int | None, ...]]] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +158,7 @@ def _header(order: Order, size: int, allowance: int) -> bytes:
         {name: (feed.dtype.str, feed.shape) for name, feed in single.items()} for single in order.singles
     ]
     told = {
-        **{name: getattr(order, name) for name in ("inputs", "outputs", "batch", "grows")},
+        **{name: getattr(order, name) for name in ("inputs", "optional", "outputs", "batch", "grows")},
         "singles": singles,
         "size": size,
         "allowance": allowance,
@@ -192,7 +194,7 @@ def _listen(talk: _Talk, process: subprocess.Popen[bytes], limited: bool, late: 
         elif "done" in told:
             memory = int(told["memory"])
             break
-    if not finished and not drawn:
+    if not finished and not (drawn and late.is_set()):
         raise FailedError(_end(process, opened, late.is_set()))
     return Outcome(batch, limited, tuple(drawn), opened, alone, memory)
 

@@ -41,8 +41,6 @@ class _Bounds:
 BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**30, work=2 * 10**11)
 # Without limits on a process nothing is tried: all that is made counts as needed at once.
 STRICT: Final = _Bounds(words=2**25, live=2**26, total=2**26, work=4 * 10**10)
-# The largest batch of one call; all that is bounded grows at most as it does.
-MAX_BATCH: Final = 64
 # What the runtime works out on loading, from the file alone: words held, and work, each so many for a
 # byte of the file and so many besides.
 _CONSTANT_WORDS: Final = (2, 2**20)
@@ -71,6 +69,7 @@ class Summary:
 
     Attributes:
         inputs, outputs: name -> (number of the ONNX element type, shape with None where free).
+        optional: the same, of inputs that have a value of their own where none is fed.
         metadata: its metadata texts.
         operators: the types of its operators.
         parameters: elements of its tensors.
@@ -92,6 +91,7 @@ class Summary:
     live: int
     kept: int = 0
     grows: bool = True
+    optional: Mapping[str, tuple[int, tuple[int | None, ...]]] = dataclasses.field(default_factory=dict)
 
 
 def check(model: bytes, source: str, *, strict: bool = False) -> Summary:
@@ -137,6 +137,9 @@ def _check(body: bytes, bounds: _Bounds) -> Summary:
         work=traced.work,
         live=traced.live,
         kept=traced.kept,
+        optional={end.name: (end.kind, end.shape) for end in model.optional.values()}
+        if model.ir_version >= 4
+        else {},
     )
 
 

@@ -44,6 +44,8 @@ SLOW: Final = 1200
 
 # Above this, integers are not reckoned with: far under the edges of int64.
 MAX_VALUE: Final = MAX_SIDE
+# The largest batch of one call; all that is bounded grows at most as it does.
+MAX_BATCH: Final = 64
 
 
 def settled(side: Side) -> Side:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from gan_infer.vet import places
-from gan_infer.vet.call import MAX_VALUE, Call, PerPicture, Shape, Values, each, times
+from gan_infer.vet.call import MAX_BATCH, MAX_VALUE, Call, PerPicture, Shape, Values, each, times
 from gan_infer.vet.graph import BOOL, INT32, INT64, Tensor
 from gan_infer.vet.wire import RefusedError
 
@@ -144,9 +144,13 @@ def value_of(call: Call, shape: Shape, kind: int) -> Values | None:
         value = rule(call) if rule is not None else _value(call[0]).reshape(sides)
     except (_UnknownError, RefusedError, ArithmeticError, IndexError, TypeError, ValueError):
         return None
-    right = list(value.shape) == sides and (rule is None or call.op == "Constant" or _within(value))
+    right = list(value.shape) == sides and (rule is None or call.op == "Constant" or _within(value, kind))
     return value if right else None
 
 
-def _within(value: Values) -> bool:
-    return all(abs(each(one)) <= MAX_VALUE for one in value.reshape(-1))
+def _within(value: Values, kind: int) -> bool:
+    """Tell whether no element leaves its type, at the largest batch neither."""
+    most = MAX_VALUE // MAX_BATCH if kind == INT32 else MAX_VALUE
+    return all(
+        abs(each(one)) <= (most if isinstance(one, PerPicture) else MAX_VALUE) for one in value.reshape(-1)
+    )

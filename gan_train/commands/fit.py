@@ -126,7 +126,7 @@ def fit(
     }
     changes = {place: value for place, value in named.items() if value is not None}
     changes.update(options.parse(text) for text in assignments)
-    wanted = _wanted(preset, base, changes)
+    wanted = _expanded(_wanted(preset, base, changes))
     if data is None and base is None:
         raise OptionError("no DATA is given; give a folder of pictures, or digits")
     console.say("loading PyTorch")
@@ -149,6 +149,12 @@ def _wanted(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -
     if {"data.source", "data.height", "data.channels", *picked} & set(changes):
         changes.setdefault("data.sha256", "")
     return options.replace(options.read(base), changes)
+
+
+def _expanded(wanted: options.Config) -> options.Config:
+    """Give the options with "~" read in their paths too, which may stand in a file or behind --set."""
+    paths = {"data.source": wanted.data.source, "data.labels": wanted.data.labels}
+    return options.replace(wanted, {place: files.expand(path) for place, path in paths.items()})
 
 
 def _fit(wanted: options.Config, wishes: Wishes) -> int:

@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 UNREAD: Final = (".heic", ".heif", ".avif", ".jxl", ".jp2")
 SUFFIXES: Final = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".pnm"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
     # Pictures too, of kinds that are not read: to pass them over in silence would lose them.
     *UNREAD,
 )

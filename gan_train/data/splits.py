@@ -54,12 +54,15 @@ _ANNOTATIONS: Final = frozenset(
 )
 # Only behind a word for pictures or labels, as in imagesTr.
 _SHORT: Final = {"tr": TRAIN, "ts": HELD_OUT, "va": HELD_OUT}
+# Only where all folders are named so.
+_SHORTEST: Final = frozenset({"tr", "te", "ts", "va", "vl"})
 _PAIRS: Final = (
     *({"day", "night"}, {"before", "after"}, {"input", "target"}, {"input", "output"}, {"inputs", "targets"}),
     *({"source", "target"}, {"a", "b"}, {"lr", "hr"}, {"low", "high"}, {"blur", "sharp"}, {"noisy", "clean"}),
     *({"photo", "sketch"}, {"photos", "sketches"}, {"left", "right"}, {"rgb", "nir"}, {"real", "edges"}),
 )
 _TOKEN: Final = re.compile(r"\d+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+")
+_FOLD: Final = re.compile(r"(?:fold|split|kfold|cv)[_\-. ]*\d+", re.IGNORECASE)
 _OF_A_SPLIT: Final = re.compile(r"(train|test|val|valid)(?:ing|idation)?[_\-. ]*\d", re.IGNORECASE)
 
 
@@ -86,7 +89,7 @@ class Splits:
 
 def part(name: str) -> Part | None:
     """Return the part of a data set that a folder's name stands for, or None."""
-    tokens = [token.lower() for token in _TOKEN.findall(name)]
+    tokens = _words(name)
     if len(tokens) == 2 and tokens[0] in _IMAGES | _ANNOTATIONS and tokens[1] in _SHORT:
         return Part(ANNOTATIONS if tokens[0] in _ANNOTATIONS else _SHORT[tokens[1]], ())
     kinds = {_WORDS[token] for token in tokens if token in _WORDS}
@@ -101,6 +104,10 @@ def part(name: str) -> Part | None:
     return Part(kinds.pop(), tuple(token for token in others if token not in _FILLERS))
 
 
+def _words(name: str) -> list[str]:
+    return [token.lower() for token in _TOKEN.findall(name)]
+
+
 def of(found: Iterable[str]) -> Splits:
     """Decide what folders with pictures, "" for the pictures beside them, are as splits."""
     names = sorted(set(found) - {""})
@@ -113,6 +120,8 @@ def of(found: Iterable[str]) -> Splits:
     beside = [name for name in held if parts[name].shape in shapes]
     rest = [name for name in parts if parts[name].kind in (REST, ANNOTATIONS)]
     unknown = [name for name in names if name not in {*trains, *beside, *rest}]
+    if unknown and len(trains) == 1 and all(_narrows(parts.get(name), parts[trains[0]]) for name in unknown):
+        beside, unknown = [*beside, *unknown], []  # TEST_SIMPLE beside TRAIN
     if len(trains) > 1:
         alike = {tuple(word for word in shape if word not in ("a", "b")) for shape in shapes}
         if (len(alike) == 1 or beside) and not unknown:
@@ -125,12 +134,24 @@ def of(found: Iterable[str]) -> Splits:
     return Splits(take=trains[0])
 
 
+def _narrows(known: Part | None, train: Part) -> bool:
+    """Tell whether a folder is of the tests that belong to a training split, by a longer name."""
+    return known is not None and known.kind == HELD_OUT and set(train.shape) <= set(known.shape)
+
+
 def _without_train(names: list[str], parts: dict[str, Part], held: list[str]) -> Splits:
     if len(names) < 2:
         return Splits()
     if held and all(name in parts for name in names):
         return Splits(why=f"holds the splits {examples(names)}, and none to train on")
-    clear = [name for name in held if name.lower() in _CLEAR]
+    if {"tr"} < {name.lower() for name in names} <= _SHORTEST:
+        return Splits(take=next(name for name in names if name.lower() == "tr"))
+    if all(_FOLD.fullmatch(name) for name in names):
+        return Splits(why=f"holds the folds {examples(names)}")
+    plain = [name for name in held if not parts[name].shape]
+    clear = [name for name in plain if _CLEAR.intersection(_words(name))]
+    if "invalid" in map(str.lower, names):  # valid is its opposite
+        clear = [name for name in clear if "valid" not in _words(name)]
     if clear:
         others = examples([name for name in names if name not in clear])
         return Splits(why=f"holds {examples(clear)}, as test pictures are named, beside {others}")
@@ -139,11 +160,15 @@ def _without_train(names: list[str], parts: dict[str, Part], held: list[str]) ->
 
 def held_out(names: Iterable[str], train: str) -> list[str]:
     """Return the folders beside a training split that hold its pictures for tests."""
+    names = list(names)
+    if train.lower() == "tr":
+        return [name for name in names if name.lower() in _SHORTEST - {"tr"}]
     own = part(train)
     if own is None or own.kind != TRAIN:
         return []
     wanted = Part(HELD_OUT, own.shape)
-    return sorted((name for name in names if part(name) == wanted), key=str.lower)
+    found = [name for name in names if part(name) == wanted]
+    return sorted(found or [name for name in names if _narrows(part(name), own)], key=str.lower)
 
 
 def images_among(found: Iterable[str]) -> Splits:

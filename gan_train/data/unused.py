@@ -13,9 +13,10 @@ from gan_train.data.listing import shown
 # In lower case; whatever begins with a dot is left out as well (.git, .Trash-1000, .@__thumb, ._1.png).
 _FOLDERS: Final = frozenset(
     {
-        *("__macosx", "network trash folder", "temporary items"),  # macOS
-        *("$recycle.bin", "system volume information"),  # Windows
+        *("__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder"),  # macOS
+        *("$recycle.bin", "recycler", "system volume information"),  # Windows
         *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "~snapshot"),  # NAS
+        *("@tmp", "@sharebin", "@transcode"),
         *("lost+found", "__pycache__"),
     }
 )

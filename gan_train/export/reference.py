@@ -77,7 +77,7 @@ def refer(
     """Judge real pictures and as many freshly generated ones of the same classes."""
     chosen = split.part(np.arange(len(pictures)), pictures.labels, _MOST_HELD)
     if len(chosen) < _LEAST_HELD:
-        raise DataError(f"{origin} holds {len(chosen)} pictures; a calibration needs at least {_LEAST_HELD}")
+        raise DataError(f"{origin}: {len(chosen)} are too few; a calibration needs at least {_LEAST_HELD}")
     if len(chosen) < len(pictures):
         origin = f"{len(chosen):,} of {origin}"
     labels = None if pictures.labels is None else pictures.labels[chosen]

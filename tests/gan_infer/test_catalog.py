@@ -157,7 +157,7 @@ def test_addresses_have_an_owner_a_repository_a_revision_and_a_file(
     ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(ModelError, match="is no address of a model") as caught:
+    with pytest.raises(ModelError, match=r"is no address of a model|has a NUL character") as caught:
         catalog.find(text)
     assert len(str(caught.value)) < 400
     assert str(caught.value).isprintable()

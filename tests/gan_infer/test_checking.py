@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 from PIL import Image
 
 from gan_infer import Critic, Generator, ModelError, checking, cli, golden
-from gan_infer.metadata import KEY
+from gan_infer.metadata import KEY, GoldenScore
 from tests import hostile
 from tests.conftest import CONDITIONAL, ODD, RGBA, TINY, CommandLine, Kind
 
@@ -261,3 +261,21 @@ def test_of_mutated_copies_none_draws_changed_golden_pictures_in_silence(
         outcomes["changed" if off else "same"] += 1
     assert outcomes["refused"] >= 5  # or nothing was shown
     assert outcomes["same"] >= 5
+
+
+def test_a_long_thin_golden_picture_is_not_repeated_beyond_its_shape() -> None:
+    body = io.BytesIO()
+    Image.new("L", (1, 2048)).save(body, "PNG")
+    thin = GoldenScore(base64.b64encode(body.getvalue()).decode(), None, 0.5)
+    assert golden.golden_picture(thin, (2048, 2048, 1)).shape == (2048, 2048, 1)
+
+
+@pytest.mark.parametrize("side", [8, 96, 256])
+def test_pictures_that_are_kept_take_no_more_bytes_than_they_may(side: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    texts = golden.keep_pictures([picture] * 4, 64 * 1024)
+    assert sum(map(len, texts)) <= 64 * 1024
+    with Image.open(io.BytesIO(base64.b64decode(texts[0]))) as image:
+        step = -(-side // image.width)
+        assert np.array_equal(np.asarray(image), picture[::step, ::step])
+    assert (step == 1) == (side == 8)

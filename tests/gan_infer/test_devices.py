@@ -107,6 +107,7 @@ def test_lists_that_are_none_are_told(given: object, said: str) -> None:
     ("given", "said"),
     [
         (["cpu"], "did you mean 'CPUExecutionProvider'"),
+        (["cudaexecutionprovider"], "did you mean 'CUDAExecutionProvider'"),
         (["CUDA", devices.CPU], "did you mean 'CUDAExecutionProvider'"),
         (["CUDAExecutionProvidr", devices.CPU], "did you mean 'CUDAExecutionProvider'"),
         (["zzz" * 100, devices.CPU], "is not in this onnxruntime; it has CUDA"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw
 
 from gan_infer import DataError, Generator, animation, images, provenance, verification
 from tests.conftest import CONDITIONAL, RGBA, UNCONDITIONAL, Kind
@@ -256,6 +256,7 @@ PNG_FORGERIES: dict[str, Forge] = {
     "points_pq": before_pixels("cICP", "09100001"),
     "points_hlg": before_pixels("cICP", "09120001"),
     "points_narrow": before_pixels("cICP", "010d0000"),
+    "profile_taken_by_its_name": before_pixels("iCCP", b"ITUR_2100_PQ_FULL\0\0" + zlib.compress(profile())),
     "significant_bits": before_pixels("sBIT", "04"),
     "orientation_as_text": before_pixels("tEXt", b"exif:Orientation\x006"),
     "not_square": before_pixels("pHYs", struct.pack(">IIB", 1, 2, 0)),
@@ -293,7 +294,7 @@ PNG_FORGERIES: dict[str, Forge] = {
         f"chunk_{kind}": before_pixels(kind, bytes(28))
         for kind in ("iDOT", "sTER", "oFFs", "vpAg", "caNv", "sCAL")
     },
-    **{f"chunk_{kind}": before_pixels(kind, bytes(24)) for kind in ("mDCV", "mDCv", "cLLI", "pCAL")},
+    **{f"chunk_{kind}": before_pixels(kind, bytes(24)) for kind in ("mDCV", "mDCv", "cLLI", "pCAL", "gmAP")},
     "animated_other_picture": animated(still_too=False),
     "animated_in_addition": animated(still_too=True, planned=2),
     "animated_more_than_planned": animated(still_too=True, planned=1, extra=1),
@@ -635,6 +636,11 @@ def digits() -> Generator:
 
 
 @pytest.fixture(scope="module")
+def coloured() -> Generator:
+    return Generator.load("cifar10", device="cpu")
+
+
+@pytest.fixture(scope="module")
 def grey(digits: Generator) -> bytes:
     """Give a true PNG of a grey picture, which is black at its borders."""
     return written(digits, "PNG")
@@ -701,6 +707,48 @@ def test_forged_in_other_formats(kind: str, forge: Forge, digits: Generator, tmp
 def test_forged_colours_of_jpeg(forge: Forge, unconditional: Generator, tmp_path: Path) -> None:
     forged = forge(written(unconditional, "JPEG"))
     assert judged(forged, unconditional, tmp_path).result in REFUSED
+
+
+def _written_over(array: np.ndarray, by: int) -> np.ndarray:
+    mask = Image.new("L", array.shape[1::-1])
+    ImageDraw.Draw(mask).text((4, 4), "FAKE", fill=1)
+    return array + by * np.array(mask, np.int16)[..., None]
+
+
+VEILS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "brighter": lambda array: array + 7,
+    "darker": lambda array: array - 9,
+    "redder": lambda array: array + np.array([11, 0, 0], np.int16),
+    "bluer": lambda array: array + np.array([0, 0, 11], np.int16),
+    "slanted": lambda array: array + np.linspace(-11, 11, array.shape[1]).astype(np.int16)[:, None],
+    "written_over": lambda array: _written_over(array, 12),
+    "with_a_darker_square": lambda array: _set(array, (slice(4, 14), slice(4, 14)), array[4:14, 4:14] - 10),
+}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+@pytest.mark.parametrize("name", VEILS)
+def test_losses_hide_no_veil(name: str, kind: str, coloured: Generator, tmp_path: Path) -> None:
+    record = dataclasses.replace(coloured.provenance(7, 7), scale=2)
+    pixels = images.enlarge(coloured.sample(1, label=7, seed=7)[0], 2)
+    body = provenance.embed(images.encode(pixels, kind), record)
+    assert judged(body, coloured, tmp_path).result == verification.SAME
+    with Image.open(io.BytesIO(body)) as image:
+        array = VEILS[name](np.array(image.convert("RGB"), np.int16)).clip(0, 255).astype(np.uint8)
+    options = {"quality": 98, "subsampling": 0} if kind == "JPEG" else {"lossless": True}
+    forged = provenance.embed(saved(Image.fromarray(array), kind, **options), record)
+    verdict = judged(forged, coloured, tmp_path)
+    assert verdict.result == verification.DIFFERENT
+    assert verdict.largest_difference <= verification.LOSSY_LEVELS
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_a_level_between_machines_is_let_pass(kind: str, digits: Generator, tmp_path: Path) -> None:
+    pixels = digits.sample(1, label=7, seed=7)[0]
+    pixels[9:21:6, 11] ^= 1
+    body = provenance.embed(images.encode(pixels, kind), digits.provenance(7, 7))
+    verdict = judged(body, digits, tmp_path)
+    assert (verdict.result, verdict.tolerance) == (verification.SAME, verification.LOSSY_LEVELS)
 
 
 def neutral(kind: str, cases: dict[str, tuple[Forge, str]]) -> list[object]:
@@ -790,6 +838,18 @@ def test_a_background_counts_where_something_is_transparent(
     assert judged(forged, generator, tmp_path).result == verification.UNSURE
 
 
+def test_a_background_of_a_webp_counts_where_something_is_transparent(
+    moving: dict[str, Generator], tmp_path: Path
+) -> None:
+    generator = moving["alpha"]
+    path = walked(generator, tmp_path / "x.webp", 20)
+    assert verification.verify(path, generator).result == verification.SAME
+    forged = bytearray(path.read_bytes())
+    place = forged.index(b"ANIM") + 8
+    forged[place : place + 4] = b"\0\0\xff\xff"
+    assert judged(bytes(forged), generator, tmp_path).result == verification.UNSURE
+
+
 @pytest.mark.parametrize("rate", ["fast", 0, -1, 1e9, None, True])
 def test_a_rate_that_is_none_is_refused(rate: object, conditional: Generator, tmp_path: Path) -> None:
     path = walked(conditional, tmp_path / "x.webp", 20)
@@ -812,6 +872,21 @@ def test_an_animation_without_its_first_frame(conditional: Generator, tmp_path: 
 
 
 # Records.
+
+
+@pytest.mark.parametrize("side", [9_000, 65_000])
+def test_of_another_size_nothing_is_unpacked(
+    side: int, grey: bytes, digits: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    forged = joined([(b"IHDR", header), *chunks_of(grey)[1:]])
+    monkeypatch.setattr(zlib, "decompressobj", None)
+    path = tmp_path / "forged.png"
+    path.write_bytes(forged)
+    with pytest.raises(DataError, match="pixels"):
+        verification.verify(path, digits)
+    path.write_bytes(joined([(b"IHDR", struct.pack(">II", 29, 29) + header[8:]), *chunks_of(grey)[1:]]))
+    assert "x29 pixels, where 28x28 pixels were made" in verification.verify(path, digits).detail
 
 
 def test_a_record_that_names_another_model_of_the_same_file(conditional: Generator, tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ def test_a_seed_names_a_picture_at_any_batch_size_position_and_thread_count(
     assert reference.shape == (100, kind.height, kind.width, kind.channels)
     assert len({picture.tobytes() for picture in reference}) == 100
     for size in (1, 2, 3, 7, 8, 16, 33, 64, 100):
-        joined = np.concatenate(list(generator.iter_batches(100, seed=5, batch_size=size)))
-        assert joined.tobytes() == reference.tobytes(), f"batch size {size}"
+        count = min(100, 12 * size)
+        joined = np.concatenate(list(generator.iter_batches(count, seed=5, batch_size=size)))
+        assert joined.tobytes() == reference[:count].tobytes(), f"batch size {size}"
     for seed in (5, 50, 104):  # other neighbours, another position
         assert generator.sample(9, seed=max(0, seed - 4))[min(seed, 4)].tobytes() == (
             reference[seed - 5].tobytes()

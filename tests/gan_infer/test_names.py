@@ -289,3 +289,10 @@ def test_the_class_that_a_latents_file_names_is_an_index(padded: Path, command_l
     Path("z.json").write_text(json.dumps({"latent": [0.5] * 64, "label_index": -1}))
     code, _, told = run("edit", *options)
     assert (code, "'index:-1' is no class" in told) == (1, True)
+
+
+@pytest.mark.parametrize("text", ["a:" * 3000, "a:x" * 3000, "4:1," * 900 + "5:1", "4:1," * 2000])
+def test_a_long_mix_is_refused_in_a_short_line(text: str) -> None:
+    with pytest.raises(LabelError) as refused:
+        classes(*DIGITS).each(text, 1)
+    assert len(str(refused.value)) < 400

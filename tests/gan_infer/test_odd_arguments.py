@@ -20,8 +20,8 @@ from gan_infer import (
     Metadata,
     animation,
     catalog,
-    critic,
     edits,
+    golden,
     images,
     latents,
     provenance,
@@ -204,6 +204,8 @@ def test_of_loading(model_file: Models, critic_file: Models, tmp_path: Path) -> 
     }
     path = model_file(CONDITIONAL)
     assert failures(lambda **given: Generator.load(path, **given), options) == []
+    with Generator.load(path, device="cpu", threads=np.int64(2)) as gen:  # type: ignore[arg-type]
+        assert gen.sample(1, seed=0).shape == (1, *gen.image_shape)
     assert failures(lambda **given: Critic.load(critic_file(CONDITIONAL), **given), options) == []
     assert failures(lambda **given: Generator.load(foreign, device="cpu", **given), reading) == []
 
@@ -315,7 +317,7 @@ def test_of_verifying(conditional: Generator, tmp_path: Path) -> None:
 def test_of_golden_pictures() -> None:
     for _, value in each_odd():
         with pytest.raises(GanError):
-            critic.golden_picture(GoldenScore(value, None, 0.5), (4, 4, 1))
+            golden.golden_picture(GoldenScore(value, None, 0.5), (4, 4, 1))
 
 
 def test_of_names_of_models() -> None:

@@ -89,6 +89,6 @@ def test_notes_that_cannot_be_written_stop_nothing(tmp_path: Path) -> None:
 
 
 def test_json_of_names_that_are_no_text() -> None:
-    assert console.to_json(["é\udcff"]) == '["é\\udcff"]'
-    assert console.to_json([os.fsencode("😀").decode("ascii", "surrogateescape")]) == '["😀"]'
+    assert console.to_json(["é\udcff"]) == '["\\u00e9\\udcff"]'
+    assert console.to_json([os.fsencode("😀").decode("ascii", "surrogateescape")]) == '["\\ud83d\\ude00"]'
     assert json.loads(console.to_json({"\udc80": "a\ud800"})) == {"\udc80": "a\ud800"}

@@ -328,3 +328,19 @@ def test_integers_at_their_edges_are_what_the_runtime_makes_or_unknown(
     session = ort.InferenceSession(body, providers=["CPUExecutionProvider"])
     assert value is None or value.tolist() == session.run(None, {})[0].tolist()
     assert value is None or abs(value[0]) < 2**31
+
+
+@pytest.mark.parametrize(("factor", "known"), [(2**20, True), (2**26, False)])
+def test_what_leaves_its_type_at_the_largest_batch_is_unknown(factor: int, known: bool) -> None:
+    nodes = [
+        node("Shape", "x", "shape"),
+        node("Cast", "shape", "narrow", to=6),
+        node("Mul", "narrow factor", "y"),
+    ]
+    x = helper.make_tensor_value_info("x", 1, ["n"])
+    y = helper.make_tensor_value_info("y", 6, [1])
+    tensors = [numpy_helper.from_array(np.array([factor], np.int32), "factor")]
+    made = helper.make_model(helper.make_graph(nodes, "g", [x], [y], tensors), ir_version=8)
+    made.opset_import[0].version = 18
+    body = made.SerializeToString()
+    assert (vet.trace(graph.read(body), len(body)).values["y"].value is not None) == known

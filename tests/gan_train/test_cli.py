@@ -15,7 +15,7 @@ from PIL import Image
 
 from gan_infer import Generator
 from gan_train import checkpoint, cli, config, presets
-from tests.conftest import CommandLine, Run
+from tests.conftest import CommandLine, Run, cats_and_dogs
 
 SMALL = (
     *("--size", "16", "--width", "2", "--batch-size", "8", "--reports", "2", "--precision", "fp32"),
@@ -154,20 +154,31 @@ def test_an_unconditional_run_of_dcgan(run: Run, photos: Path) -> None:
     assert generator.sample(2, seed=0).shape == (2, 16, 16, 1)
 
 
+INTERRUPTED = ("--images", "1600", *SMALL, "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Give a folder of pictures, and that of a run on them which nothing stopped."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    fit = [sys.executable, "-m", "gan_train", "fit", cats_and_dogs(folder / "photos", 24, seed=0)]
+    whole = subprocess.run(
+        [*fit, "--out", "whole", *INTERRUPTED], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert "complete" in whole.stderr
+    return folder / "photos", folder / "whole"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_saves_and_the_same_command_ends_where_it_would_have(
-    tmp_path: Path, photos: Path, number: signal.Signals
+    run: Run, uninterrupted: tuple[Path, Path], number: signal.Signals
 ) -> None:
-    def command(out: str) -> list[str]:
-        fit = [sys.executable, "-m", "gan_train", "fit", str(photos), "--out", out, "--images", "4000"]
-        return [*fit, *SMALL, "--threads", "1"]
-
-    whole = subprocess.run(command("whole"), cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "complete" in whole.stderr
-    parts = subprocess.Popen(command("parts"), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    while not (tmp_path / "parts" / "log.jsonl").exists() and parts.poll() is None:
+    pictures, whole = uninterrupted
+    command = ("fit", str(pictures), "--out", "parts", *INTERRUPTED)
+    parts = subprocess.Popen([sys.executable, "-m", "gan_train", *command], stderr=subprocess.PIPE, text=True)
+    while not Path("parts/log.jsonl").exists() and parts.poll() is None:
         time.sleep(0.01)
-    time.sleep(0.3)
+    time.sleep(0.1)
     assert parts.stderr is not None
     if number == signal.SIGHUP:  # and nobody is there to read
         parts.stderr.close()
@@ -178,12 +189,12 @@ def test_an_interruption_saves_and_the_same_command_ends_where_it_would_have(
         _, err = parts.communicate()
         assert parts.returncode == 130, err
         assert "stopped and saved in parts; the same command goes on from here" in err
-    stopped, _ = checkpoint.load_newest(tmp_path / "parts")
+    stopped, _ = checkpoint.load_newest(Path("parts"))
     assert stopped is not None
-    assert 0 < stopped.facts["images_seen"] < 4000
-    subprocess.run(command("parts"), cwd=tmp_path, capture_output=True, check=True)
-    first, _ = checkpoint.load_newest(tmp_path / "whole")
-    second, _ = checkpoint.load_newest(tmp_path / "parts")
+    assert 0 < stopped.facts["images_seen"] < 1600
+    assert run(*command)[0] == 0
+    first, _ = checkpoint.load_newest(whole)
+    second, _ = checkpoint.load_newest(Path("parts"))
     assert first is not None
     assert second is not None
     assert all(torch.equal(first.tensors[name], second.tensors[name]) for name in first.tensors)
@@ -345,3 +356,21 @@ def test_training_without_its_packages_says_what_to_install(tmp_path: Path) -> N
     assert done.stderr == (
         "gan-train: training needs torch, not installed here; install with: pip install 'ganforge[train]'\n"
     )
+
+
+def test_a_tilde_is_the_home_folder_behind_set_and_in_a_config_too(
+    run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    source = f"~/{photos.relative_to(tmp_path).as_posix()}"
+    code, out, err = run("fit", "--dry-run", "--images", 8, *SMALL, photos, "--set", f"data.source={source}")
+    assert code == 0, err
+    config = json.loads(out[: out.index("\n}\n") + 2])
+    assert Path(config["data"]["source"]) == photos
+    Path("base.json").write_text(json.dumps({**config, "data": {**config["data"], "source": source}}))
+    code, out, err = run("fit", "--dry-run", "--config", "base.json")
+    assert (code, f'"source": {json.dumps(str(photos))}' in out) == (0, True), err
+    code, _, err = run("fit", "--set", "data.labels=~nobodyofthisname/x.csv", photos)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "lies in the home of nobodyofthisname" in err

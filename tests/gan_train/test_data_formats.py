@@ -96,6 +96,14 @@ IN_GREY: dict[str, tuple[str, Encode, str]] = {
         "0:65535",
     ),
     "32-bit tiff": (".tif", deep_tiff("int32", 257), "0:65535"),
+    "pfm": (
+        ".pfm",
+        lambda picture: (
+            f"Pf\n{picture.shape[1]} {picture.shape[0]}\n-1\n".encode()
+            + (picture[::-1] / 255).astype("<f4").tobytes()
+        ),
+        "0:1",
+    ),
     "floats to 1": (".tif", deep_tiff("float32", 1 / 255), "0:1"),
     "floats to 255": (".tif", deep_tiff("float32", 1), "0:255"),
     "floats from -1": (".tif", deep_tiff("float32", 2 / 255, -1), "-1:1"),

@@ -251,7 +251,7 @@ def test_what_systems_leave_behind_is_never_learnt(tmp_path: Path, packed: bool)
         *(".ipynb_checkpoints/x.png", ".AppleDouble/x.png", ".@__thumb/x.png", "@Recycle/x.png"),
         *(".snapshot/x.png", "~snapshot/x.png", "cat/Thumbs.db", "cat/desktop.ini", "cat/._000.png"),
         *("cat/.DS_Store", "cat/.~lock.x.png#", "cat/~$x.png", "cat/x.png.part", "cat/x.png.crdownload"),
-        *("cat/x.png~", "@EADIR/x.png", "thumbs.db"),
+        *("cat/x.png~", "@EADIR/x.png", "thumbs.db", "RECYCLER/x.png", "@tmp/x.png"),
     ]
     for name in left:
         write(root, name, PNGS[0])
@@ -487,6 +487,10 @@ def test_the_rows_of_a_table_are_not_held_in_memory() -> None:
         ("train", ["test", "unlabeled"]),
         ("train", ["unsup"]),
         ("train", ["test", "extra"]),
+        ("TRAIN", ["TEST", "TEST_SIMPLE"]),
+        ("Training", ["PublicTest", "PrivateTest"]),
+        ("train", ["test_public", "test_private"]),
+        ("tr", ["te", "va"]),
         ("trainA", ["testA"]),
         ("train_images", ["test_images", "train_masks"]),
         ("set/train", ["set/dev"]),
@@ -531,6 +535,8 @@ def test_of_splits_the_one_to_train_on_is_learnt(
         (("train2014", "train2017", "val2017"), "holds several training splits (train2014, train2017)"),
         (("test", "val"), "holds the splits test, val, and none to train on"),
         (("train", "test", "cats"), "holds the splits train, test beside cats"),
+        (("fold1", "fold2", "fold3"), "holds the folds fold1, fold2, fold3"),
+        (("images", "test_images"), "holds test_images, as test pictures are named, beside images"),
         (("cats", "dogs", "test"), "holds test, as test pictures are named, beside cats, dogs"),
     ],
 )
@@ -552,6 +558,10 @@ def test_classes_may_sound_like_splits(tmp_path: Path) -> None:
         for index in range(10):
             write(tmp_path / "set", f"{name}/{index}.png", PNGS[index])
     assert len(load(tmp_path / "set").class_names) == 5
+    for name in ("valid", "invalid"):
+        for index in range(10):
+            write(tmp_path / "checks", f"{name}/{index}.png", PNGS[index])
+    assert load(tmp_path / "checks").class_names == ("invalid", "valid")
 
 
 def test_splits_in_each_class_are_found(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import pytest
 import torch
 
 from gan_infer.errors import DeviceError, OptionError
-from gan_train import budget, checkpoint, config, data, distributed, loop, machine, presets, recorder
+from gan_train import budget, checkpoint, cli, config, data, distributed, loop, machine, presets, recorder
 from gan_train.reports import html
+from tests.conftest import CommandLine
 from tests.gan_train.test_loop import Watcher
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,6 +37,8 @@ def train_every_case(folder: Path) -> None:
     with distributed.joined(on_cuda=False):
         for preset, changes in CASES.items():
             small = {
+                "data.height": 16,
+                "data.width": 16,
                 "network.width": 4,
                 "network.latent_dim": 8,
                 "optimizer.batch_size": 32,
@@ -86,7 +89,8 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Give the folders of what one process trained and of what two did."""
     folder = tmp_path_factory.mktemp("ends")
     code = "import sys, pathlib; from tests.gan_train import test_distributed as t; "
-    (folder / "work.py").write_text(code + "t.train_every_case(pathlib.Path(sys.argv[1]))")
+    code += "t.train_every_case(pathlib.Path(sys.argv[1])); t.measure_by_clocks_that_differ(pathlib.Path())"
+    (folder / "work.py").write_text(code)
     threads = torch.get_num_threads()
     train_every_case(folder / "one")
     torch.set_num_threads(threads)
@@ -112,16 +116,28 @@ def test_two_processes_end_where_one_does_to_rounding(preset: str, ends: tuple[P
         assert second[name] == pytest.approx(first[name], abs=2e-3), name
 
 
-def test_what_one_process_measures_is_what_all_pick(tmp_path: Path) -> None:
-    code = "import pathlib; from tests.gan_train import test_distributed as t; "
-    (tmp_path / "work.py").write_text(code + "t.measure_by_clocks_that_differ(pathlib.Path.cwd())")
-    done = torchrun(tmp_path, "work.py")
-    assert done.returncode == 0, done.stderr
-    assert config.read(tmp_path / "0.json") == config.read(tmp_path / "1.json")
+def test_what_one_process_measures_is_what_all_pick(ends: tuple[Path, Path]) -> None:
+    folder = ends[0].parent
+    assert config.read(folder / "0.json") == config.read(folder / "1.json")
 
 
-def test_torchrun_resumes_bit_for_bit_and_speaks_once(tmp_path: Path) -> None:
-    small = ("--images", "128", "--batch-size", "32", "--width", "4", "--threads", "1", "--device", "cpu")
+def test_torchrun_resumes_bit_for_bit_and_speaks_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_line: CommandLine
+) -> None:
+    small = (
+        "--size",
+        "16",
+        "--images",
+        "128",
+        "--batch-size",
+        "32",
+        "--width",
+        "4",
+        "--threads",
+        "1",
+        "--device",
+        "cpu",
+    )
     plain = ("--precision", "fp32", "--reports", "2", "--set", "evaluation.samples=0")
     fit = ("-m", "gan_train", "fit", "digits", "--out", "run", *small, *plain)
     done = torchrun(tmp_path, *fit)
@@ -134,9 +150,10 @@ def test_torchrun_resumes_bit_for_bit_and_speaks_once(tmp_path: Path) -> None:
     assert torchrun(tmp_path, *fit).returncode == 0
     again = checkpoint.load_named(run, "000000000128")
     assert all(torch.equal(whole.tensors[name], again.tensors[name]) for name in whole.tensors)
-    alone = subprocess.run([sys.executable, *fit], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert alone.returncode == 1
-    assert "machine.processes: 2 -> 1" in alone.stderr
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command_line("gan-train", cli.main)(*fit[2:])
+    assert code == 1
+    assert "machine.processes: 2 -> 1" in err
 
 
 def test_alone_every_exchange_is_the_identity() -> None:

@@ -15,23 +15,17 @@ from gan_infer import Generator, ModelError
 from gan_infer.catalog import find
 from gan_train import export
 from gan_train.export import graph, half
-from tests.conftest import CONDITIONAL, DCGAN_BY_NORM, RGBA, Kind, make_metadata, make_network
+from tests.conftest import CONDITIONAL, DCGAN_BY_NORM, RGBA, Kind, Once, make_metadata, make_network
 
 KINDS = [CONDITIONAL, RGBA, DCGAN_BY_NORM]
 
 
 @pytest.fixture(scope="module")
-def half_file(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Kind], Path]:
-    folder = tmp_path_factory.mktemp("half")
+def half_file(once: Once) -> Callable[[Kind], Path]:
+    def write(kind: Kind, path: Path) -> None:
+        export.write(make_network(kind), dataclasses.replace(make_metadata(kind), precision="float16"), path)
 
-    def give(kind: Kind) -> Path:
-        path = folder / f"{kind}.onnx"
-        if not path.exists():
-            metadata = dataclasses.replace(make_metadata(kind), precision="float16")
-            export.write(make_network(kind), metadata, path)
-        return path
-
-    return give
+    return lambda kind: once(f"half-{kind.whole_name}.onnx", lambda path: write(kind, path))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)

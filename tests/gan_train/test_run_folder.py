@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +249,12 @@ def test_a_journal_comes_back_whole(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:20])
     kept.add({"images_seen": 4})
     assert journal.read(path) == ([{"images_seen": n} for n in (1, 2, 3, 4)], 0)
+    again = {"images_seen": 5}
+    kept.add(again)
+    path.unlink()
+    kept.add(again)
+    kept.add(again)
+    assert [line["images_seen"] for line in journal.read(path)[0]] == [1, 2, 3, 4, 5]
     kept.keep_until(2)
     path.write_bytes(path.read_bytes() + b'\n\n{"torn')
     assert journal.read(path) == ([{"images_seen": 1}, {"images_seen": 2}], 0)
@@ -284,6 +292,60 @@ def test_a_removed_folder_is_made_anew_with_what_is_in_memory(
     assert whole["checkpoints/000000000240.safetensors"] == parts["checkpoints/000000000240.safetensors"]
     assert checkpoint.load_named(run, "best").tensors
     checkpoint.load(run, checkpoint.pointers(run)[1])
+
+
+@contextlib.contextmanager
+def meddling_in_a_write(at: int, meddle: Callable[[], object]) -> Iterator[None]:
+    """Do something in the middle of the write of that number: what it wrote has not its name yet."""
+    sync, count = os.fsync, itertools.count(1)
+
+    def meddle_and_sync(descriptor: int) -> None:
+        if next(count) == at:
+            meddle()
+        sync(descriptor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", meddle_and_sync)
+        yield
+
+
+@pytest.mark.parametrize(("at", "stopped"), [(1, False), (9, False), (22, False), (14, True), (38, True)])
+def test_a_folder_that_is_removed_while_it_is_written_is_made_anew(
+    pictures: PictureSet, tmp_path: Path, at: int, stopped: bool
+) -> None:
+    options = settled(pictures, **PLAIN)
+    for name in ("whole", "parts"):
+        config.write(options, tmp_path / name / checkpoint.CONFIG)
+    assert loop.train(options, pictures, tmp_path / "whole", Watcher()) is True
+    run = tmp_path / "parts"
+    with meddling_in_a_write(at, lambda: shutil.rmtree(run)):
+        done = loop.train(options, pictures, run, Watcher(stop_after=12) if stopped else Watcher())
+    assert done is not stopped
+    assert done or loop.train(options, pictures, run, Watcher()) is True
+    whole, parts = timeless(tmp_path / "whole"), timeless(run)
+    for name in ("config.json", "log.jsonl", "metrics.jsonl", "events.jsonl", "last"):
+        assert whole[name] == parts[name], name
+    assert whole["checkpoints/000000000240.safetensors"] == parts["checkpoints/000000000240.safetensors"]
+
+
+@pytest.mark.parametrize("at", [9, 14])
+def test_a_folder_that_is_renamed_while_it_is_written_is_named(
+    pictures: PictureSet, tmp_path: Path, at: int
+) -> None:
+    options = settled(pictures, **PLAIN)
+    run = tmp_path / "run"
+    config.write(options, run / checkpoint.CONFIG)
+
+    def put_a_file_there() -> None:
+        run.rename(tmp_path / "other")
+        run.touch()
+
+    with (
+        meddling_in_a_write(at, put_a_file_there),
+        pytest.raises(TrainingError, match=r"was renamed to other while training; give the same command"),
+    ):
+        loop.train(options, pictures, run, Watcher())
+    assert loop.train(options, pictures, tmp_path / "other", Watcher()) is True
 
 
 def test_a_folder_that_was_renamed_or_taken_by_another_run_ends_the_run(
