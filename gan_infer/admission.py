@@ -38,7 +38,8 @@ def known(sha256: str) -> Verdict | None:
     """Give the verdict on a file that may be opened as it is; None where it has to be tried."""
     if catalog.is_shipped(sha256):
         return Verdict(BATCH, golden=golden.NONE)
-    return verdicts.find(sha256, session.version())
+    found = verdicts.find(sha256, session.version())
+    return None if found is None else dataclasses.replace(found, batch=min(found.batch, BATCH))
 
 
 def largest_batch(vetted: Summary) -> int:

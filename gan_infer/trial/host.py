@@ -38,6 +38,9 @@ _FIRST_ROOM: Final = 64 * 1024**2
 # Seconds of the processor for opening, for one picture, and for all of it.
 OPEN_S: Final = 5.0
 PICTURE_S: Final = 5.0
+# The same for 64 pictures, and so much more for each MiB of the file: work beyond that is not for weights.
+MANY_S: Final = 5.0
+MANY_S_PER_MIB: Final = 10.0
 TOTAL_S: Final = 10.0
 # Elapsed seconds for the process to be ready, and for the trial; a busy machine takes longer than its
 # processor's time, which is what the child limits.
@@ -165,6 +168,7 @@ def _header(order: Order, size: int, allowance: int) -> bytes:
         "most_room": MOST_ROOM,
         "open_s": OPEN_S,
         "picture_s": PICTURE_S,
+        "many_s": MANY_S + MANY_S_PER_MIB * size / 2**20,
         "total_s": TOTAL_S,
     }
     return json.dumps(_path()).encode() + b"\n" + json.dumps(told).encode() + b"\n"
@@ -205,6 +209,8 @@ def _reason(told: dict[str, Any], opened: float) -> str:
         where = "while it is opened" if while_opening else "for a picture"
         return f"takes over {ALLOWANCE // 1024**2} MiB of memory {where} beyond what its size accounts for"
     if told["refused"] == "time":
+        if 0 < (spent := float(told.get("picture", 0))) <= PICTURE_S:
+            return f"takes {spent:.2f} s of the processor for a picture, too long for a file of its size"
         return _too_slow(while_opening or opened > OPEN_S)
     verb = "opened as an ONNX model" if while_opening else "run"
     return f"cannot be {verb} ({re.sub(r'^.ONNXRuntimeError. : [0-9]+ : ', '', str(told.get('why'))[:200])})"

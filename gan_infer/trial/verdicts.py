@@ -17,7 +17,7 @@ from gan_infer import files
 from gan_infer.errors import GanError
 
 # Raised whenever a rule of the vetting or of the trial changes, so that files are tried anew.
-RULES: Final = 1
+RULES: Final = 2
 _MAX_BYTES: Final = 65_536
 
 
@@ -95,10 +95,13 @@ def keep(sha256: str, runtime: str, verdict: Verdict) -> str:
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        facts = os.fstat(file.fileno())
+    # Without waiting, for there may be a pipe in its place.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
         own = not hasattr(os, "geteuid") or facts.st_uid in (os.geteuid(), 0)
-        if not own or (facts.st_mode & stat.S_IWOTH and os.name == "posix"):
+        anybodys = os.name == "posix" and facts.st_mode & stat.S_IWOTH
+        if not own or not stat.S_ISREG(facts.st_mode) or anybodys:
             raise PermissionError
         return file.read(_MAX_BYTES)
 

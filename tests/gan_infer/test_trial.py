@@ -199,6 +199,43 @@ def test_a_slow_picture_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @linux
+def test_work_out_of_proportion_to_a_files_size_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert host.run(slow(1), ORDER, never).picture_s < host.PICTURE_S
+    monkeypatch.setattr(host, "MANY_S", 0.5)
+    monkeypatch.setattr(host, "MANY_S_PER_MIB", 0.01)
+    with pytest.raises(host.FailedError, match="for a picture, too long for a file of its size"):
+        host.run(slow(20), ORDER, never)
+
+
+@linux
+def test_of_several_outputs_the_largest_alone_is_granted() -> None:
+    nodes = [
+        helper.make_node("Expand", ["x", "sides"], ["y"]),
+        *(helper.make_node("Add", ["y", "x"], [f"y{index}"]) for index in range(7)),
+    ]
+    graph = onnx.load_from_string(model(nodes, sides=np.array([1, 2**20])))
+    for index in range(7):
+        graph.graph.output.append(helper.make_tensor_value_info(f"y{index}", TensorProto.FLOAT, None))
+    names = [item.name for item in graph.graph.output]
+    order = dataclasses.replace(ORDER, outputs=names, bytes_alone=8 * 2**22)
+    found = host.run(graph.SerializeToString(), order, never)
+    alone = host.run(graph.SerializeToString(), dataclasses.replace(order, outputs=["y"]), never)
+    assert found.batch <= alone.batch
+    assert found.memory <= host.ALLOWANCE + order.bytes_alone + 64 * 2**22 + 2**20
+
+
+@linux
+def test_a_pipe_in_a_verdicts_place_is_not_waited_for(unknown: Path, trials: list[int]) -> None:
+    Generator.load(unknown, device="cpu")
+    verdicts.forget()
+    path = verdicts.folder() / f"{catalog.sha256_of(unknown.read_bytes())}.json"
+    path.unlink()
+    os.mkfifo(path)
+    Generator.load(unknown, device="cpu")
+    assert len(trials) == 2
+
+
+@linux
 def test_a_runtime_that_crashes_takes_the_child_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     crash = "import os, signal\nchild._Runner.run = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)\n"
     monkeypatch.setattr(host, "_START", host._START.replace("child.main()", crash + "child.main()"))

@@ -393,8 +393,9 @@ def test_what_is_needed_at_once_is_bounded() -> None:
 
 def test_the_sdk_runs_no_batch_that_was_not_vetted(monkeypatch: pytest.MonkeyPatch) -> None:
     from gan_infer import model as models
+    from gan_infer.vet import call
 
-    assert models.BATCH == vet.MAX_BATCH
+    assert models.BATCH == call.MAX_BATCH
     generator = Generator.load("digits", device="cpu")
     counts: list[int] = []
     real = generator._run

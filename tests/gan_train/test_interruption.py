@@ -69,10 +69,12 @@ def test_what_is_said_to_nobody_stops_nothing(monkeypatch: pytest.MonkeyPatch, l
         print("lost", file=sys.stderr, flush=True)
 
 
-def test_a_full_disk_is_still_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_that_a_full_disk_cannot_take_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path("/dev/full").open("wb", buffering=0) as full:
         monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(full, write_through=True))
-        with interruption.handled(), pytest.raises(OSError, match="No space left"):
+        with pytest.raises(OSError, match="No space left"):
+            print("text", file=sys.stderr, flush=True)
+        with interruption.handled():
             print("text", file=sys.stderr, flush=True)
 
 
