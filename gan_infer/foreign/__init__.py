@@ -162,7 +162,10 @@ def _probe(session: Session, plan: Plan) -> tuple[Plan, Array, list[str]]:
         return alone, one_by_one, ["one at a time, because it takes no more"]
     if together.shape != one_by_one.shape:
         return alone, one_by_one, ["one at a time, because it gives no more"]
-    apart = np.abs(together.astype(np.float32) - one_by_one.astype(np.float32)).max(initial=0.0)
+    apart = max(  # one by one, for floats take much room
+        np.abs(left.astype(np.float32) - right.astype(np.float32)).max(initial=0.0)
+        for left, right in zip(together, one_by_one, strict=True)
+    )
     if apart <= 0.004 * (float(np.ptp(one_by_one)) or 1.0):
         return plan, one_by_one, notes
     return alone, one_by_one, ["one at a time, because its pictures depend on the others of a batch"]

@@ -6,7 +6,7 @@ It recognises nothing; `foreign` makes the plan.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -124,8 +124,9 @@ class AdaptedSession:
             ModelError, DeviceError: as `Session.run`.
         """
         weights, labels = feeds.get("label_weights"), feeds.get("label")
-        values = run_file(self._session, self.plan, feeds["latent"], labels, weights)
-        return [to_levels(values, self.plan)]
+        parts = iter_parts(self._session, self.plan, feeds["latent"], labels, weights)
+        levels = [to_levels(part, self.plan) for part in parts]
+        return [levels[0] if len(levels) == 1 else np.concatenate(levels)]
 
     def values(self, latent: Array, labels: Array | None) -> Array:
         """Return the file's own output, of latents [n, latent_dim] and class indices [n].
@@ -156,6 +157,18 @@ def run_file(
     Raises:
         ModelError, DeviceError: as `Session.run`.
     """
+    parts = list(iter_parts(session, plan, latent, labels, weights))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def iter_parts(
+    session: Session, plan: Plan, latent: Array, labels: Array | None, weights: Array | None = None
+) -> Iterator[Array]:
+    """Give the file's own output part by part, each of as many pictures as the file takes at once.
+
+    Raises:
+        ModelError, DeviceError: as `Session.run`.
+    """
     given = {plan.latent_input: latent.astype(plan.latent_type).reshape(-1, *plan.latent_shape)}
     if plan.classes:
         rows = labels
@@ -167,14 +180,12 @@ def run_file(
     size = plan.batch or count
     constants = {name: constant.feed(size) for name, constant in plan.constants.items()}
     if plan.batch is None:
-        result: Array = session.run([plan.output], {**given, **constants})[0]
-        return result
-    parts = []
+        yield session.run([plan.output], {**given, **constants})[0]
+        return
     for start in range(0, count, size):
         chosen = np.minimum(np.arange(start, start + size), count - 1)  # the last fills the batch up
         feeds = {name: array[chosen] for name, array in given.items()}
-        parts.append(session.run([plan.output], {**feeds, **constants})[0])
-    return np.concatenate(parts)[:count]
+        yield session.run([plan.output], {**feeds, **constants})[0][: count - start]
 
 
 def to_levels(values: Array, plan: Plan) -> npt.NDArray[np.uint8]:
@@ -185,6 +196,9 @@ def to_levels(values: Array, plan: Plan) -> npt.NDArray[np.uint8]:
     if plan.value_range is None:
         return np.ascontiguousarray(values, np.uint8)
     low, high = plan.value_range
-    levels = (values.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
-    np.fmax(np.fmin(levels, 255.0, out=levels), 0.0, out=levels)
-    return np.ascontiguousarray(np.rint(levels, out=levels).astype(np.uint8))
+    pictures = np.empty(values.shape, np.uint8)
+    for picture, own in zip(pictures, values, strict=True):  # one by one, for floats take much room
+        levels = (own.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
+        np.fmax(np.fmin(levels, 255.0, out=levels), 0.0, out=levels)
+        picture[...] = np.rint(levels, out=levels)
+    return pictures

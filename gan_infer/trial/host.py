@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # outputs of a call.
 ALLOWANCE: Final = 256 * 1024**2
 NEED_PER_BYTE: Final = 4
-MOST_ROOM: Final = 1024**3
+MOST_ROOM: Final = 128 * 1024**2
 _FIRST_ROOM: Final = 64 * 1024**2
 # Seconds of the processor for opening, for one picture, and for all of it.
 OPEN_S: Final = 5.0
