@@ -21,8 +21,8 @@ import torch
 
 from benchmarks import judge, lines, training
 from gan_infer import console
-from gan_train import config, data
-from gan_train.config import Config, DataOptions
+from gan_train import data
+from gan_train.config.options import Config, DataOptions, parse, replace
 from gan_train.data import PictureSet
 
 
@@ -34,7 +34,7 @@ def settled(
     pictures: PictureSet,
 ) -> Config:
     """Give the preset's options for a budget, at a width and a batch or at those that are picked."""
-    changes: dict[str, Any] = dict(config.parse(text) for text in arguments.set)
+    changes: dict[str, Any] = dict(parse(text) for text in arguments.set)
     changes |= {
         "budget.minutes": minutes,
         "network.width": width,
@@ -73,9 +73,7 @@ def measure(
     fixed = {"budget.minutes": None, "budget.images": images, "machine.precision": speed["precision"]}
     name = f"width {told['width']}, batch {told['batch_size']}, {minutes:g} minutes"
     with tempfile.TemporaryDirectory() as folder:
-        made = training.train(
-            config.replace(options, fixed), pictures, Path(folder, "run"), training.Watcher(name)
-        )
+        made = training.train(replace(options, fixed), pictures, Path(folder, "run"), training.Watcher(name))
     drawn, labels = training.draw(made, judge.SAMPLES)
     found = court.score(drawn[..., 0], labels)
     score = {"distance": round(found.distance, 3), "label_accuracy": found.accuracy}

@@ -28,11 +28,12 @@ from typing import Final
 import numpy as np
 
 from gan_infer import console
-from gan_train import data, trained
+from gan_train import data
 from gan_train.data import matching
 from gan_train.export import calibration
 from gan_train.export.calibration import Flags, Values
-from gan_train.export.reference import Reference, pictures_for, refer
+from gan_train.export.calibration_data import Reference, pictures_for, refer
+from gan_train.runs import trained
 
 _FEW: Final = 200
 

@@ -29,7 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import lines, peers, training
 from gan_infer import console
-from gan_train.config import MachineOptions
+from gan_train.config.options import MachineOptions
 from gan_train.data import PictureSet
 
 SIDE: Final = 64

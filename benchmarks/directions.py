@@ -4,7 +4,7 @@
 
 For each of --seeds seeds (from --first-seed on; class seed % classes) and each direction, a picture is edited
 from one end of --range to the other in --steps steps. Its attribute is measured from the pixels
-(gan_train/attributes.py): monotone means that each step's value is strictly over the one before, with
+(gan_train/latent/attributes.py): monotone means that each step's value is strictly over the one before, with
 no tolerance. Its label is judged by a classifier trained apart (benchmarks/judge.py): it stays where
 the judge gives the wanted class at every step, from end to end; the share of single pictures that
 keep it is given as well. `elsewhere` is how far the other attributes move meanwhile: the mean over
@@ -22,9 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import judge, lines
-from gan_infer import Generator, edits
+from gan_infer import Generator
 from gan_infer.errors import OptionError
-from gan_train.attributes import ATTRIBUTES
+from gan_infer.latent import directions
+from gan_train.latent.attributes import ATTRIBUTES
 
 Doubles = npt.NDArray[np.float64]
 
@@ -51,7 +52,7 @@ def main() -> None:
     classifier = judging(arguments)
     spread = deviations(generator)
     for name in arguments.directions.split(","):
-        amounts = np.linspace(*edits.parse_range(arguments.range), arguments.steps)
+        amounts = np.linspace(*directions.parse_range(arguments.range), arguments.steps)
         figures = measure(generator, classifier, name, amounts, seeds, spread)
         told = {"model": arguments.model, "direction": name, "range": arguments.range}
         of = {"steps": arguments.steps, "seeds": len(seeds), "first_seed": seeds.start}

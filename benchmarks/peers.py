@@ -34,7 +34,7 @@ from benchmarks import judge, lines
 from gan_infer import console
 from gan_infer.errors import OptionError
 from gan_train import data
-from gan_train.config import DataOptions
+from gan_train.config.options import DataOptions
 from gan_train.data import PictureSet
 
 BATCH: Final = 64

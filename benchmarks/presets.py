@@ -30,9 +30,9 @@ from benchmarks import judge, lines, peers, training
 from gan_infer import console
 from gan_infer.errors import OptionError, TrainingError
 from gan_train import data
-from gan_train.config import DataOptions
+from gan_train.config.options import DataOptions
+from gan_train.config.presets import PRESETS
 from gan_train.data import PictureSet
-from gan_train.presets import PRESETS
 
 _AS_PUBLISHED: Final = " as published"
 _PEER: Final = "peer "

@@ -18,7 +18,8 @@ from collections.abc import Callable
 import numpy as np
 import onnxruntime as ort
 
-from gan_infer import Generator, latents
+from gan_infer import Generator
+from gan_infer.latent import seeds
 
 # Rounds of a pair, by batch size.
 ROUNDS = {1: 40, 64: 6}
@@ -71,7 +72,7 @@ def pair(batch: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
         return session.run(["image"], {"latent": latent, "label": label})[0]
 
     def bare_from_seeds() -> object:
-        drawn = latents.latents(np.arange(batch, dtype=np.uint64), 64)
+        drawn = seeds.latents(np.arange(batch, dtype=np.uint64), 64)
         return session.run(["image"], {"latent": drawn, "label": np.full(batch, 4)})[0]
 
     return {

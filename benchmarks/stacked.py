@@ -23,9 +23,10 @@ import torch
 
 from benchmarks import judge, lines, training
 from gan_infer.errors import TrainingError
-from gan_train import config, data, trained
-from gan_train.config import DataOptions
+from gan_train import data
+from gan_train.config.options import DataOptions, parse
 from gan_train.data import PictureSet
+from gan_train.runs import trained
 
 SAMPLES: Final = 26_000
 _DIGITS: Final = 10
@@ -66,7 +67,7 @@ def coverage(found: Labels) -> Coverage:
 
 def train(arguments: argparse.Namespace, pictures: PictureSet) -> tuple[trained.Trained, str]:
     """Train the preset that the options name; where the run gave up, give its last good state."""
-    asked = dict(config.parse(text) for text in arguments.set)
+    asked = dict(parse(text) for text in arguments.set)
     fixed = {
         "budget.images": arguments.images,
         "machine.threads": arguments.threads,

@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from gan_infer import catalog
+from gan_infer.modelfile import catalog
 
 ROUNDS = 15
 IMPORTS = 21

@@ -17,16 +17,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gan_infer import console, latents
+from gan_infer import console
 from gan_infer.errors import OptionError
-from gan_train import budget, checkpoint, config, loop, presets, seeding, stepper, trained
-from gan_train.batches import Batches
-from gan_train.config import Config
+from gan_infer.latent import seeds
+from gan_train import seeding
+from gan_train.config import presets
+from gan_train.config.options import Config, leaves, read, replace, write
 from gan_train.data import PictureSet
-from gan_train.machine import set_up, shape_of
+from gan_train.data.batches import Batches
+from gan_train.planning import budget
+from gan_train.planning.device import set_up, shape_of
 from gan_train.reports.status import Status
-from gan_train.step import Controls, make_players
-from gan_train.trained import Trained
+from gan_train.runs import checkpoint, trained
+from gan_train.runs.trained import Trained
+from gan_train.tasks.generate import Controls, make_players
+from gan_train.training import execution, loop
 
 # One report, at the end: no choice among checkpoints and no way back, as others have none.
 PLAIN: Final[Mapping[str, Any]] = {"evaluation.samples": 0, "reports": 1}
@@ -113,7 +118,7 @@ def steps(options: Config, pictures: PictureSet) -> tuple[Callable[[], object], 
     set_up(options)
     torch.manual_seed(seeding.derive(options.seed, "weights"))
     players = make_players(options, shape_of(pictures), device)
-    take_step, batches = stepper.make(players, options), Batches(pictures, options, device)
+    take_step, batches = execution.make(players, options), Batches(pictures, options, device)
     size, interval = options.optimizer.batch_size, options.loss.penalty_interval
     assert size is not None
     turns = options.optimizer.discriminator_steps
@@ -141,7 +146,7 @@ def train(options: Config, pictures: PictureSet, run: Path, watcher: Watcher, an
     stored = None if anew else _stored(options, run)
     if stored is None:
         _clear(run)
-        config.write(options, run / checkpoint.CONFIG)
+        write(options, run / checkpoint.CONFIG)
     set_up(options)
     loop.train(stored or options, pictures, run, watcher)
     return trained.load(run, "last")
@@ -159,16 +164,16 @@ def _stored(options: Config, run: Path) -> Config | None:
     """Give the config of a run that differs in nothing but what settling may close differently."""
     if not (run / checkpoint.CONFIG).exists():
         return None
-    found = config.read(run / checkpoint.CONFIG)
-    closed = dict(config.leaves(found))
-    same = config.replace(options, {place: closed[place] for place in budget.SETTLED})
+    found = read(run / checkpoint.CONFIG)
+    closed = dict(leaves(found))
+    same = replace(options, {place: closed[place] for place in budget.SETTLED})
     return found if same == found else None
 
 
 def draw(generator: Trained, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None]:
     """Draw pictures uint8 [count, height, width, channels] of the seeds from 0, and their labels in turn."""
     network, classes = generator.options.network, len(generator.class_names)
-    latent = latents.latents(range(count), network.latent_dim, network.latent_distribution)
+    latent = seeds.latents(range(count), network.latent_dim, network.latent_distribution)
     labels = np.arange(count, dtype=np.int64) % classes if classes else None
     return generator.pictures(latent, labels), labels
 

@@ -20,8 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from gan_infer import Generator, catalog
-from gan_infer.trial import verdicts
+from gan_infer import Generator
+from gan_infer.modelfile import catalog
+from gan_infer.modelfile.trial import verdicts
 
 ROUNDS = 15
 

@@ -23,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from gan_infer import Generator, images
+from gan_infer import Generator
+from gan_infer.outputs.image import to_pil
 
 PICTURES = 500
 STRENGTHS = (2, 4, 8)
@@ -107,7 +108,7 @@ WAYS: dict[str, Callable[[Image.Image], Image.Image]] = {
 
 def gone(pictures: Picture, way: Callable[[Image.Image], Image.Image]) -> Picture:
     """Send every picture through a way."""
-    out = [np.asarray(way(images.to_pil(picture))) for picture in pictures]
+    out = [np.asarray(way(to_pil(picture))) for picture in pictures]
     return np.stack(out).reshape(pictures.shape)
 
 

@@ -22,9 +22,15 @@ from gan_infer.errors import (
 from gan_infer.version import __version__
 
 if TYPE_CHECKING:
-    from gan_infer.critic import Critic
-    from gan_infer.generator import Generator
-    from gan_infer.metadata import Metadata
+    from gan_infer.apps import verification as verification
+    from gan_infer.latent import seeds as latents
+    from gan_infer.modelfile import catalog as catalog
+    from gan_infer.modelfile.metadata import Metadata
+    from gan_infer.models.critic import Critic
+    from gan_infer.models.generator import Generator
+    from gan_infer.outputs import animation as animation
+    from gan_infer.outputs import image as images
+    from gan_infer.provenance import c2pa as signing
 
 __all__ = [
     "Critic",
@@ -41,10 +47,13 @@ __all__ = [
 ]
 
 
+# Modules that apps use have short names: gan_infer.images, gan_infer.latents.
+__path__.append(f"{__path__[0]}/public")
+
 _LATER = {
-    "Critic": "gan_infer.critic",
-    "Generator": "gan_infer.generator",
-    "Metadata": "gan_infer.metadata",
+    "Critic": "gan_infer.models.critic",
+    "Generator": "gan_infer.models.generator",
+    "Metadata": "gan_infer.modelfile.metadata",
 }
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from gan_infer.errors import OptionError
-from gan_infer.escaping import abridge
+from gan_infer.text.escaping import abridge
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -13,9 +13,10 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from gan_infer import files, streams
+from gan_infer import files
 from gan_infer.errors import GanError
-from gan_infer.escaping import plain
+from gan_infer.text import streams
+from gan_infer.text.escaping import plain
 
 # Halves of letters: what stands for bytes that are no text.
 _NOT_TEXT: Final = re.compile("[\ud800-\udfff]+")

@@ -12,7 +12,7 @@ Each message says what was given, what was expected and what to do, in one line 
 whatever file its words were taken from.
 """
 
-from gan_infer.escaping import plain
+from gan_infer.text.escaping import plain
 
 
 class GanError(Exception):

@@ -23,12 +23,11 @@ import torch
 from hypothesis import HealthCheck, settings
 from PIL import Image
 
-from gan_infer.generator import Generator
-from gan_infer.metadata import CriticMetadata, Metadata
-from gan_train import ema
+from gan_infer.modelfile.metadata import CriticMetadata, Metadata
+from gan_infer.models.generator import Generator
 from gan_train.export import critic as critics
 from gan_train.export import write
-from gan_train.networks import FAMILIES, Condition, ConditionSpec
+from gan_train.networks import FAMILIES, Condition, ConditionSpec, ema
 from gan_train.networks.pixels import PixelCritic
 
 # (exit code, stdout, stderr) of a program run with some arguments.

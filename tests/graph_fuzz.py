@@ -20,7 +20,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from gan_infer.vet import arithmetic, places
+from gan_infer.modelfile.safety import compute_ops
+from gan_infer.modelfile.safety import shape_ops as places
 
 BATCH = 16
 MIB = 2**20
@@ -185,7 +186,7 @@ OTHERS = [
     "DequantizeLinear",
     "Constant",
 ]
-TAKEN = {**arithmetic.FORMS, **places.FORMS}
+TAKEN = {**compute_ops.FORMS, **places.FORMS}
 EQUATIONS = [
     "ab,cd->abcd",
     "ab,ac->abc",

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from gan_infer.metadata import KEY, Metadata
+from gan_infer.modelfile.metadata import KEY, Metadata
 
 Case = tuple[str, bytes]
 

@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 
 from benchmarks import budget, dcgan_speed, judge, lines, peers, presets, resume, stacked, training, watermark
 from gan_infer.errors import DataError, OptionError
-from gan_train import budget as all_budget
-from gan_train import config, data
-from gan_train import presets as all_presets
-from gan_train.config import DataOptions
+from gan_train import data
+from gan_train.config import options as config
+from gan_train.config import presets as all_presets
+from gan_train.config.options import DataOptions
 from gan_train.data import PictureSet
+from gan_train.planning import budget as all_budget
 
 
 def digits_like(count: int, seed: int = 0) -> tuple[judge.Pixels, judge.Labels]:
@@ -386,7 +387,7 @@ class TestResume:
 
 class TestDcganSpeed:
     def test_both_have_the_same_networks(self) -> None:
-        from gan_train.cost import count
+        from gan_train.planning.flops import count
 
         pictures = PictureSet("noise", dcgan_speed.noise_pictures(16))
         changes = {

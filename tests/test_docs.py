@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gan_infer import Generator, latents
+from gan_infer import Generator
+from gan_infer.latent import seeds
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(ROOT.glob("docs/**/*.md"))
@@ -110,7 +111,7 @@ def run_page(page: Path, names: dict[str, Any], changed: Callable[[str], str] = 
 def test_snippets_run(page: Path, page_folder: Path) -> None:
     printed = run_page(page, {"__name__": "snippet"}, shortened)
     if page.name == "javascript.md" and shutil.which("node"):
-        expected = latents.latents([7], 64)[0]
+        expected = seeds.latents([7], 64)[0]
         assert np.allclose(json.loads(printed), expected, rtol=2e-7, atol=0)
 
 
@@ -187,7 +188,8 @@ def test_the_site_builds(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", [0])
 def test_the_specifications_vectors_are_the_real_ones(seed: int) -> None:
     text = (ROOT / "docs" / "specification.md").read_text(encoding="utf-8")
-    vectors = json.loads((ROOT / "tests" / "gan_infer" / "latent_vectors.json").read_text())["vectors"]
+    file = ROOT / "tests" / "gan_infer" / "latent" / "latent_vectors.json"
+    vectors = json.loads(file.read_text())["vectors"]
     vector = next(vector for vector in vectors if vector["seed"] == str(seed))
     for index in range(4):
         row = (

@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from gan_infer import Generator
-from gan_infer.catalog import find, shipped_models
+from gan_infer.modelfile.catalog import find, shipped_models
 from gan_train.export import graph
 
 SHIPPED = shipped_models()

@@ -21,7 +21,7 @@ def check(file: str, device: str, as_json: bool) -> int:
 
     Exits with 0 where all came out as the file says, at most one level of 256 off, else with 1.
     """
-    from gan_infer import checking
+    from gan_infer.apps import checking
 
     report = checking.check(file, device, trust=shared.trusted())
     if as_json:

@@ -14,7 +14,7 @@ from gan_infer import console
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
     """Look for what will bite on this machine; exit code 1 where something will."""
-    from gan_infer import doctor as examination
+    from gan_infer.apps import doctor as examination
 
     found = []
     for finding in examination.examine():

@@ -57,27 +57,28 @@ def edit(
     """Change one picture step by step along directions that the model file names."""
     import numpy as np
 
-    from gan_infer import edits, images
     from gan_infer.errors import OptionError
+    from gan_infer.latent import directions
+    from gan_infer.outputs import image
 
-    kind = images.format_of(to)  # a bad name is told before the work, not after
+    kind = image.format_of(to)  # a bad name is told before the work, not after
     if seed is not None and latent is not None:
         raise OptionError("both --seed and --latent were given; give one")
     start: Any = seed or 0
     of: Any = label
     found = None
     if latent is not None:
-        start, found = edits.read_latent(latent)
-    amounts = np.linspace(*edits.parse_range(ends), steps)
+        start, found = directions.read_latent(latent)
+    amounts = np.linspace(*directions.parse_range(ends), steps)
     generator = shared.load(model, device, **foreign)
     if label is None and found is not None:
         known = generator.class_names
         of = known[found] if 0 <= found < len(known) else f"index:{found}"
     names = chosen or tuple(generator.directions) or ("1",)  # the last is refused, with what to do
-    factor = scale or images.factor_for(*generator.image_shape[:2])
-    images.check_sheet(len(names), steps, generator.image_shape, factor, kind)
+    factor = scale or image.factor_for(*generator.image_shape[:2])
+    image.check_sheet(len(names), steps, generator.image_shape, factor, kind)
     rows = [generator.edit(start, of, {name: amounts}, psi=psi) for name in names]
-    sheet = images.tile(np.concatenate(rows), steps)
+    sheet = image.tile(np.concatenate(rows), steps)
     told = None
     if provenance:
         told = dataclasses.replace(
@@ -88,8 +89,8 @@ def edit(
         )
         if latent is not None:  # which no seed names
             told = dataclasses.replace(told.without_lists(), kind="edited latent")
-    images.save(images.enlarge(sheet, factor), to, told)
+    image.save(image.enlarge(sheet, factor), to, told)
     if len(names) > 1:
-        named = (edits.find(generator.directions, name).name for name in names)
+        named = (directions.find(generator.directions, name).name for name in names)
         console.say(f"rows, from the top: {', '.join(named)}")
     console.echo(to)

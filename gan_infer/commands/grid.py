@@ -44,18 +44,19 @@ def grid(
     **foreign: str | None,
 ) -> None:
     """Write one sheet of pictures; without --label and --rows, a row a class."""
-    from gan_infer import images, latents
+    from gan_infer.latent.seeds import parse_seeds
+    from gan_infer.outputs import image
 
-    kind = images.format_of(to)  # a bad name is told before the work, not after
+    kind = image.format_of(to)  # a bad name is told before the work, not after
     signer = shared.signer(sign)
-    chosen = None if seeds is None else latents.parse_seeds(seeds)
+    chosen = None if seeds is None else parse_seeds(seeds)
     generator = shared.load(model, device, **foreign)
-    factor = scale or images.factor_for(*generator.image_shape[:2])
+    factor = scale or image.factor_for(*generator.image_shape[:2])
     told = generator.grid_provenance(label, chosen, rows, cols, psi=psi, scale=factor)
     down, classes = -(-len(told.seeds) // told.columns), len(generator.class_names)
-    images.check_sheet(down, told.columns, generator.image_shape, factor, kind)
+    image.check_sheet(down, told.columns, generator.image_shape, factor, kind)
     sheet = generator.grid(label, chosen, rows, cols, psi=psi)
-    images.save(images.enlarge(sheet, factor), to, told if provenance else None, signer)
+    image.save(image.enlarge(sheet, factor), to, told if provenance else None, signer)
     if label is None and rows is None and down < classes:
         console.say(
             f"rows are the first {down:,} of {classes:,} classes; choose another by --label, or give --rows "

@@ -18,8 +18,9 @@ from gan_infer.commands import shared
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
     """Print what a model file says of itself, and what it runs on here."""
-    from gan_infer import checking, golden
-    from gan_infer.devices import runtime_version
+    from gan_infer.apps import checking
+    from gan_infer.modelfile import golden
+    from gan_infer.runtime.devices import runtime_version
 
     generator = shared.load(model, device, **foreign)
     metadata = json.loads(generator.metadata.to_json())

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from gan_infer import catalog, console
+from gan_infer import console
 from gan_infer.commands import shared
+from gan_infer.modelfile import catalog
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from gan_infer.provenance import Provenance
+    from gan_infer.provenance.record import Provenance
 
 _PICTURES: Final = 8
 _SIDE: Final = 64
@@ -42,10 +43,11 @@ class Row:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models(to: Path | None, provenance: bool, as_json: bool) -> None:
     """List the models at hand: those shipped, and those fetched from the hub."""
-    from gan_infer import hub, images
+    from gan_infer.modelfile import hub
+    from gan_infer.outputs.image import format_of
 
     if to is not None:
-        images.format_of(to)  # a bad name is told before the work, not after
+        format_of(to)  # a bad name is told before the work, not after
     at_hand = {**catalog.shipped_models(), **hub.fetched()}
     rows = [_row(name, path) for name, path in at_hand.items()]
     if to is not None:
@@ -64,14 +66,14 @@ def models(to: Path | None, provenance: bool, as_json: bool) -> None:
 
 
 def _row(name: str, path: Path) -> Row:
-    from gan_infer import vet
     from gan_infer.errors import ModelError
-    from gan_infer.metadata import KEY, Metadata
+    from gan_infer.modelfile import safety
+    from gan_infer.modelfile.metadata import KEY, Metadata
 
     size = path.stat().st_size
     try:
         found = catalog.read(name if name in catalog.shipped_models() else path)
-        texts = vet.check(found.body, str(path)).metadata
+        texts = safety.check(found.body, str(path)).metadata
         if KEY not in texts:
             return Row(name, size, folder=str(path.parent), problem=f"it has no {KEY!r} metadata")
         metadata = Metadata.from_json(texts[KEY])
@@ -85,8 +87,8 @@ def _write_sheet(names: list[str], to: Path, provenance: bool) -> None:
     """Write a strip of pictures a model, its name above; pictures are brought near 64 pixels."""
     import numpy as np
 
-    from gan_infer import images
     from gan_infer.errors import ModelError
+    from gan_infer.outputs.image import save
 
     if not names:
         raise ModelError("there are no models to draw; leave --to out, or install ganforge again")
@@ -102,19 +104,19 @@ def _write_sheet(names: list[str], to: Path, provenance: bool) -> None:
     for strip in strips:
         sheet.paste(strip, (0, top))
         top += strip.height
-    images.save(np.asarray(sheet), to, _told([told for _, told in drawn]) if provenance else None)
+    save(np.asarray(sheet), to, _told([told for _, told in drawn]) if provenance else None)
 
 
 def _strips(names: list[str]) -> list[tuple[Image.Image, Provenance]]:
     """Draw the strips of the first models, as many as make a sheet that viewers open."""
-    from gan_infer import images
+    from gan_infer.outputs.image import VIEWABLE_SIDE
 
     drawn: list[tuple[Image.Image, Provenance]] = []
     height = 0
     for name in names:
         strip, told = _strip(name)
         height += strip.height
-        if drawn and height > images.VIEWABLE_SIDE:
+        if drawn and height > VIEWABLE_SIDE:
             break
         drawn.append((strip, told))
     return drawn
@@ -132,15 +134,15 @@ def _told(strips: list[Provenance]) -> Provenance:
 def _strip(name: str) -> tuple[Image.Image, Provenance]:
     from PIL import Image, ImageDraw
 
-    from gan_infer import images
-    from gan_infer.generator import Generator
+    from gan_infer.models.generator import Generator
+    from gan_infer.outputs.image import factor_for
 
     source = catalog.shipped_models().get(name)
     generator = Generator.load(name if source else _fetched(name), device="cpu")
     height, width, channels = generator.image_shape
     count = min(16, max(_PICTURES, len(generator.class_names)))
     pictures = [image.convert("RGB") for image in generator.sample(count, seed=0, output="pil")]
-    factor = images.factor_for(height, width, _SIDE)
+    factor = factor_for(height, width, _SIDE)
     shrink = min(1.0, 2 * _SIDE / max(height * factor, width * factor))
     size = (max(1, int(width * factor * shrink)), max(1, int(height * factor * shrink)))
     resample = Image.Resampling.NEAREST if shrink == 1.0 else Image.Resampling.LANCZOS
@@ -154,6 +156,6 @@ def _strip(name: str) -> tuple[Image.Image, Provenance]:
 
 
 def _fetched(name: str) -> Path:
-    from gan_infer import hub
+    from gan_infer.modelfile import hub
 
     return hub.fetched()[name]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from gan_infer.provenance import Provenance
+    from gan_infer.provenance.record import Provenance
 
     # From a number of frames to them, uint8 [n, height, width, channels].
     Draw = Callable[[int], npt.NDArray[np.uint8]]
@@ -71,7 +71,8 @@ def check(to: Path, sheet: int | None, seconds: float, rate: int) -> None:
         OptionError: its ending is of no format that can be written, or not for a sheet; it cannot be
             written; or the frames are too many.
     """
-    from gan_infer import animation, files, images
+    from gan_infer import files
+    from gan_infer.outputs import animation, image
 
     if sheet is None:
         animation.format_of(to)
@@ -81,9 +82,9 @@ def check(to: Path, sheet: int | None, seconds: float, rate: int) -> None:
                 f"{animation.MAX_FRAMES:,} go into a file, so give a smaller --seconds or --rate"
             )
     elif to.suffix.lower() == ".mp4":
-        raise OptionError(f"{to} cannot hold a sheet; give one of {', '.join(images.FORMATS)}")
+        raise OptionError(f"{to} cannot hold a sheet; give one of {', '.join(image.FORMATS)}")
     else:
-        images.format_of(to)
+        image.format_of(to)
     files.check_writable(to)
 
 
@@ -101,23 +102,23 @@ def write(
 
     `told` says how they are come by, but for what is settled here: their number, rate and size.
     """
-    from gan_infer import animation, images
+    from gan_infer.outputs import animation, image
 
     smallest = _AT_LEAST if sheet is None else 64
-    factor = scale or images.factor_for(shape[0], shape[1], smallest)
+    factor = scale or image.factor_for(shape[0], shape[1], smallest)
     columns = 0 if sheet is None else min(sheet, 16)
     if sheet is None:
-        images.check_side(shape[0] * factor, shape[1] * factor, animation.format_of(to))
+        image.check_side(shape[0] * factor, shape[1] * factor, animation.format_of(to))
     else:
-        images.check_sheet(-(-sheet // columns), columns, shape, factor, images.format_of(to))
+        image.check_sheet(-(-sheet // columns), columns, shape, factor, image.format_of(to))
     frames = draw(sheet or _count(seconds, rate))
     if told is not None:
         more = {**told.more, "steps": len(frames), **({"rate": rate} if sheet is None else {})}
         told = dataclasses.replace(told, columns=columns, scale=factor, more=more)
     if sheet is None:
-        animation.write((images.enlarge(frame, factor) for frame in frames), to, rate, told)
+        animation.write((image.enlarge(frame, factor) for frame in frames), to, rate, told)
     else:
-        images.save(images.enlarge(images.tile(frames, columns), factor), to, told)
+        image.save(image.enlarge(image.tile(frames, columns), factor), to, told)
     console.echo(to)
 
 

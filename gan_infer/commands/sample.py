@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from gan_infer.critic import Critic
-    from gan_infer.generator import Generator
+    from gan_infer.models.critic import Critic
+    from gan_infer.models.generator import Generator
 
     # Pictures, and the seed that each was drawn by.
     Drawn = Iterator[tuple[npt.NDArray[np.uint8], Iterable[int]]]
@@ -63,9 +63,10 @@ def sample(
     """Write N pictures to a folder, each named by its seed."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from gan_infer import images, latents
-    from gan_infer.critic import Critic
     from gan_infer.errors import OptionError
+    from gan_infer.latent.seeds import fresh_seed
+    from gan_infer.models.critic import Critic
+    from gan_infer.outputs import image
 
     if to.exists() and not to.is_dir():
         raise OptionError(f"cannot write into {to}: it is a file; give the name of a folder")
@@ -75,7 +76,7 @@ def sample(
         raise OptionError("--best-of and --critic go together; give both or neither")
     signer = shared.signer(sign)
     generator = shared.load(model, device, **foreign)
-    first = latents.fresh_seed(max(1, n)) if seed is None else seed
+    first = fresh_seed(max(1, n)) if seed is None else seed
     drawn = _drawn(generator, n, label, first, psi)
     if critic is not None and best_of is not None:
         judge = Critic.load(critic, device=device, trust=shared.trusted())
@@ -90,7 +91,7 @@ def sample(
                 generator.provenance(seed, each, psi=psi) if provenance else None
                 for seed, each in zip(seeds, classes, strict=True)
             ]
-            for _ in pool.map(images.save, batch, names, told, itertools.repeat(signer)):
+            for _ in pool.map(image.save, batch, names, told, itertools.repeat(signer)):
                 pass
             done += len(batch)
             spent = time.monotonic() - start

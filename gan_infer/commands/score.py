@@ -12,11 +12,11 @@ import click
 
 from gan_infer import console
 from gan_infer.commands import shared
-from gan_infer.escaping import plain
+from gan_infer.text.escaping import plain
 
 if TYPE_CHECKING:
-    from gan_infer.critic import Critic
-    from gan_infer.ranges import Ranges
+    from gan_infer.decoding.ranges import Ranges
+    from gan_infer.models.critic import Critic
 
 SUFFIXES: Final = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
@@ -73,18 +73,19 @@ def score(
     Without --label, a picture in a folder named as a class is judged as of that class, any other
     under all classes alike, which tells less.
     """
-    from gan_infer import decode, plots
-    from gan_infer.critic import Critic
+    from gan_infer.decoding import image
+    from gan_infer.models.critic import Critic
+    from gan_infer.outputs import charts
 
     if to is not None:
-        plots.check_ending(to)
+        charts.check_ending(to)
     judge = Critic.load(critic, device=device, trust=shared.trusted())
     given = None if label is None else judge.label_index(label)
     bad: dict[str, str] = {}
     paths = list(_found(pictures, bad))
     chosen = judge.settle_range(paths, value_range)
     if chosen is not None:
-        console.say(f"note: in pictures of over 8 bits, {decode.describe(str(chosen))}")
+        console.say(f"note: in pictures of over 8 bits, {image.describe(str(chosen))}")
     scored = list(_scored(judge, paths, given, chosen, bad))
     if judge.conditional and any(not item.label for item in scored):
         console.say("note: pictures of no known class are judged as of any; --label tells more")
@@ -95,7 +96,7 @@ def score(
             console.echo(line)
     if to is not None and scored:
         values = _values(scored)
-        plots.save(plots.histogram(values, f"{len(values):,} pictures by {judge.name}"), to)
+        charts.save(charts.histogram(values, f"{len(values):,} pictures by {judge.name}"), to)
         if not as_json:
             console.say(f"histogram in {to}")
     return 1 if bad or not scored else 0

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from gan_infer import catalog, console
+from gan_infer import console
 from gan_infer.errors import OptionError
+from gan_infer.modelfile import catalog
 
 if TYPE_CHECKING:
-    from gan_infer.generator import Generator
+    from gan_infer.models.generator import Generator
 
 model = click.option(
     "--model",
@@ -119,14 +120,14 @@ def signer(sign: tuple[Path, Path] | None) -> Callable[[bytes, str], bytes] | No
     """Give what signs files, for the value of that option."""
     if sign is None:
         return None
-    from gan_infer.signing import Signer
+    from gan_infer.provenance.c2pa import Signer
 
     return Signer(*sign)
 
 
 def load(model: str, device: str, **foreign: str | None) -> Generator:
     """Load a model for a command; `foreign` are the options of that decorator."""
-    from gan_infer.generator import Generator
+    from gan_infer.models.generator import Generator
 
     generator = Generator.load(model, device=device, trust=trusted(), **parse_foreign(foreign))
     if generator.file_note:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gan_infer import catalog, console
+from gan_infer import console
 from gan_infer.commands import shared
 from gan_infer.errors import DataError
+from gan_infer.modelfile import catalog
 
 if TYPE_CHECKING:
-    from gan_infer.generator import Generator
-    from gan_infer.verification import Verdict
+    from gan_infer.apps.verification import Verdict
+    from gan_infer.models.generator import Generator
 
 
 @click.command()
@@ -32,14 +33,14 @@ def verify(
 
     The same is what any viewer shows the same. Exits with 0 where all are, else with 1.
     """
-    from gan_infer import provenance
-    from gan_infer.verification import NOTHING, SAME, UNKNOWN, Verdict
-    from gan_infer.verification import verify as compare
+    from gan_infer.apps.verification import NOTHING, SAME, UNKNOWN, Verdict
+    from gan_infer.apps.verification import verify as compare
+    from gan_infer.provenance.record import read
 
     loaded: dict[str, Generator] = {}
 
     def judge(path: Path) -> Verdict:
-        record = provenance.read(path)
+        record = read(path)
         if record is None:
             return Verdict(NOTHING, "carries no provenance")
         name = model or record.model

@@ -35,10 +35,10 @@ def walk(
     **foreign: str | None,
 ) -> None:
     """Walk through seeds and back to the first; without --label, through their classes as well."""
-    from gan_infer import latents
+    from gan_infer.latent.seeds import parse_seeds
 
     moving.check(to, sheet, seconds, rate)
-    chosen = latents.parse_seeds(seeds, limit=10_000)
+    chosen = parse_seeds(seeds, limit=10_000)
     generator = shared.load(model, device, **foreign)
     told = None
     if provenance:

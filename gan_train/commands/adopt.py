@@ -42,7 +42,7 @@ def adopt(
     given = shared.parse_foreign(foreign)
     if importlib.util.find_spec("onnx") is None:
         raise OptionError('adopt needs onnx, not installed here; install it: pip install "ganforge[train]"')
-    from gan_infer.reading import Reading
+    from gan_infer.modelfile.reading import Reading
     from gan_train.graphs.adopt import adopt as write
 
     if "class_names" in given:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gan_infer import console
-from gan_train import config as options
 from gan_train.commands.shared import decoding, layout_changes, layout_options
 from gan_train.commands.shared import size as size_option
 from gan_train.commands.shared import value_range as value_range_option
+from gan_train.config import options
 
 if TYPE_CHECKING:
     from gan_train.data.report import Report

@@ -8,9 +8,10 @@ from typing import Final
 
 import click
 
-from gan_infer import console, files, latents
+from gan_infer import console, files
 from gan_infer.commands.shared import trust, trusted
 from gan_infer.errors import OptionError
+from gan_infer.latent.seeds import check_seed, parse_seeds
 
 _ATTRIBUTES: Final = ("thickness", "slant", "brightness", "width", "height")
 # Arguments of Generator.edit, which a direction of that name could not be given beside.
@@ -70,9 +71,9 @@ def directions(
         raise OptionError(f"{name!r} cannot name a direction; give one word of letters, digits and _")
     examples = None if having is None or lacking is None else (_seeds(having), _seeds(lacking))
     files.check_writable(to)
-    from gan_infer.generator import Generator
-    from gan_train import directions as finder
+    from gan_infer.models.generator import Generator
     from gan_train.graphs import amend
+    from gan_train.latent import directions as finder
 
     generator = Generator.load(model, device="cpu", trust=trusted())
     amend.own(Path(generator.source))  # a file of another tool is refused before the work
@@ -97,9 +98,9 @@ def _seeds(text: str) -> list[int]:
     """Read seeds, or find them in the names of the pictures of a folder, as gan-infer sample writes them."""
     folder = Path(text)
     if not folder.is_dir():
-        return latents.parse_seeds(text)
+        return parse_seeds(text)
     matches = (re.fullmatch(r"seed(\d{1,19})\.\w+", path.name, re.ASCII) for path in sorted(folder.iterdir()))
-    seeds = [latents.check_seed(int(match[1])) for match in matches if match]
+    seeds = [check_seed(int(match[1])) for match in matches if match]
     if not seeds:
         raise OptionError(
             f"{folder} holds no pictures named by their seed; give such as gan-infer sample writes"

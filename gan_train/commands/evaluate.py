@@ -12,12 +12,13 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer import console, files, ranges
+from gan_infer import console, files
 from gan_infer.commands.shared import trust, trusted
+from gan_infer.decoding import ranges
 from gan_infer.errors import DataError, OptionError
 from gan_train.commands.shared import RUNS, decoding
 from gan_train.commands.shared import value_range as value_range_option
-from gan_train.config import DataOptions
+from gan_train.config.options import DataOptions
 
 if TYPE_CHECKING:
     from gan_train.data import PictureSet
@@ -92,9 +93,9 @@ def evaluate(
     if model is not None and (run is not None or which is not None):
         raise OptionError("--model was given with --run or --checkpoint; give a model or a run")
     if to is not None:
-        from gan_infer import images
+        from gan_infer.outputs import image
 
-        images.format_of(to)
+        image.format_of(to)
         files.check_writable(to)
     subject = _of_model(model) if model is not None else _of_run(run, which or "best")
     options = subject.data if data is None else _options(data, subject.shape)
@@ -131,7 +132,7 @@ def labels_of(class_names: tuple[str, ...], count: int, labels: Labels | None) -
 
 
 def _of_model(source: str) -> Subject:
-    from gan_infer.generator import Generator
+    from gan_infer.models.generator import Generator
 
     generator = Generator.load(source, trust=trusted())
     return Subject(
@@ -147,8 +148,8 @@ def _of_run(run: Path | None, which: str) -> Subject:
     if run is not None and not run.is_dir():
         raise OptionError(f"no run at {run}; give the folder of a run that gan-train fit wrote")
     console.say("loading PyTorch")
-    from gan_infer import latents
-    from gan_train import checkpoint, trained
+    from gan_infer.latent import seeds as latents
+    from gan_train.runs import checkpoint, trained
 
     folder = run or checkpoint.newest_run(RUNS)
     loaded = trained.load(folder, which, console.say)
@@ -188,20 +189,20 @@ def _read(options: DataOptions, shape: tuple[int, int, int]) -> PictureSet:
 
 
 def _prepare(pictures: PictureSet, network: str, samples: int, device: str) -> Evaluator:
-    from gan_train import machine
     from gan_train.metrics.evaluator import Evaluator
+    from gan_train.planning.device import pick_device
 
     return Evaluator.prepare(
-        pictures, network, samples, say=console.say, device=machine.pick_device(device), full=True
+        pictures, network, samples, say=console.say, device=pick_device(device), full=True
     )
 
 
 def _write_sheet(evaluator: Evaluator, subject: Subject, conditional: bool, to: Path) -> None:
-    from gan_infer import images
+    from gan_infer.outputs import image
 
     labels = labels_of(subject.class_names, _SHOWN, evaluator.labels_for(_SHOWN) if conditional else None)
     samples = subject.draw(np.arange(_SHOWN), labels)
-    images.save(evaluator.nearest_pictures(samples), to)
+    image.save(evaluator.nearest_pictures(samples), to)
     console.say(f"each row of {to}: a sample, its 3 nearest pictures by features, its 3 nearest by pixels")
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gan_infer import console, files, plots
+from gan_infer import console, files
 from gan_infer.errors import OptionError
+from gan_infer.outputs import charts
 from gan_train.commands.shared import RUNS
 
 if TYPE_CHECKING:
@@ -78,10 +79,10 @@ def export(
         if target is not None:
             files.check_writable(target)
     if curve is not None:
-        plots.check_ending(curve)
-    from gan_train import checkpoint
+        charts.check_ending(curve)
     from gan_train import export as exporter
     from gan_train.export import critic as of_critic
+    from gan_train.runs import checkpoint
 
     folder = run or checkpoint.newest_run(RUNS)
     console.say(f"exporting {folder}")
@@ -101,7 +102,7 @@ def export(
         _tell_critic(made)
         if curve is not None:
             title = f"{made.metadata.name}: {made.metadata.calibration['origin']}"
-            plots.save(plots.calibration(made.metadata.calibration["curve"], title), curve)
+            charts.save(charts.calibration(made.metadata.calibration["curve"], title), curve)
             console.echo(f"curve       {curve}")
 
 

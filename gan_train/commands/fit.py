@@ -13,9 +13,8 @@ import click
 
 from gan_infer import console, files
 from gan_infer.errors import DataError, OptionError
-from gan_train import config as options
-from gan_train import presets
 from gan_train.commands import shared
+from gan_train.config import options, presets
 
 _DEFAULT_MINUTES: Final = 20.0
 # Options that have a flag of their own: the flag's name to the option's.
@@ -158,7 +157,9 @@ def _expanded(wanted: options.Config) -> options.Config:
 
 
 def _fit(wanted: options.Config, wishes: Wishes) -> int:
-    from gan_train import checkpoint, distributed, machine
+    from gan_train import distributed
+    from gan_train.planning import device
+    from gan_train.runs import checkpoint
 
     _check_outside(wishes.out or shared.RUNS, wanted.data.source)
     run = wishes.out or shared.RUNS / _name(wanted.data.source)
@@ -171,7 +172,7 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
             )
         if wanted.machine.device in ("auto", "cuda"):
             # Without a number: each process has its own, and the config is shared by all.
-            wanted = options.replace(wanted, {"machine.device": machine.pick_device("auto").type})
+            wanted = options.replace(wanted, {"machine.device": device.pick_device("auto").type})
     wanted = options.replace(wanted, {"machine.processes": distributed.asked_for()})
     with contextlib.ExitStack() as stack:
         stack.enter_context(distributed.joined(on_cuda=wanted.machine.device.startswith("cuda")))
@@ -191,7 +192,8 @@ def _settled(
     wanted: options.Config, stored: options.Config | None, run: Path, wishes: Wishes
 ) -> tuple[Any, options.Config]:
     """Load the pictures, and give them with every open choice closed."""
-    from gan_train import budget, data, distributed, machine
+    from gan_train import data, distributed
+    from gan_train.planning import budget, device
 
     first = _filled(wanted, stored) if stored else wanted
     pictures = data.load(first.data, shared.decoding) if distributed.rank() == 0 else None
@@ -208,16 +210,18 @@ def _settled(
         settled = budget.settle(wanted, pictures, _say)
         return pictures, distributed.share_object(settled)
     settled = _resumed(wanted, stored, pictures, run, wishes.allowed)
-    machine.pick_device(settled.machine.device)
-    machine.set_up(settled)
+    device.pick_device(settled.machine.device)
+    device.set_up(settled)
     return pictures, settled
 
 
 def _train(settled: options.Config, pictures: Any, run: Path, wishes: Wishes) -> int:
-    from gan_train import checkpoint, distributed, loop
+    from gan_train import distributed
     from gan_train.reports.live import Screen
     from gan_train.reports.status import Quiet
     from gan_train.reports.trackers import TRACKERS, Several
+    from gan_train.runs import checkpoint
+    from gan_train.training import loop
 
     classes = f", {len(pictures.class_names)} classes" if pictures.class_names else ""
     _say(
@@ -252,10 +256,10 @@ def _say(text: str) -> None:
 
 def _print_plan(settled: options.Config, pictures: Any) -> None:
     """Print what would be done, and what it would cost."""
-    from gan_train import budget, cost
+    from gan_train.planning import budget, flops
 
     click.echo(settled.to_json(), nl=False)
-    told = cost.count(settled, pictures)
+    told = flops.count(settled, pictures)
     speed = budget.images_a_second(settled, pictures)
     click.echo(f"generator       {told.generator_parameters:,} parameters")
     click.echo(f"                {told.generator_flops / 1e6:,.1f} MFLOP to draw an image")
@@ -295,7 +299,7 @@ def _check_outside(run: Path, source: str) -> None:
 
 
 def _stored(run: Path) -> options.Config | None:
-    from gan_train import checkpoint
+    from gan_train.runs import checkpoint
 
     if run.exists() and not run.is_dir():
         raise OptionError(f"cannot write a run to {run}: it is a file; give the name of a folder")
@@ -323,7 +327,7 @@ def _check_allowed(allowed: tuple[str, ...]) -> None:
 
 def _filled(wanted: options.Config, stored: options.Config) -> options.Config:
     """Give the wanted options, with what was left to be settled taken from the run."""
-    from gan_train import budget
+    from gan_train.planning import budget
 
     before, now = dict(options.leaves(stored)), dict(options.leaves(wanted))
     return options.replace(
@@ -385,7 +389,7 @@ def _same_place(one: str, other: str) -> bool:
 
 def _other_pictures(run: Path, pictures: Any) -> str:
     """Say how the pictures differ from those that a run began with, as far as its checkpoints tell."""
-    from gan_train import checkpoint
+    from gan_train.runs import checkpoint
 
     newest = checkpoint.names(run)[-1:]
     before = checkpoint.facts(run, newest[0]).get("data", {}) if newest else {}

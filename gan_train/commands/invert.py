@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from gan_train.inversion import Found, Pixels
+    from gan_train.latent.inversion import Found, Pixels
 
     Latent = npt.NDArray[np.float32]
 
@@ -66,30 +66,31 @@ def invert(
     as_json: bool,
 ) -> None:
     """Find the latent whose picture is nearest to PHOTO, and say how near it comes."""
-    from gan_infer import images
+    from gan_infer.outputs import image
 
     if model is not None and (run is not None or which is not None):
         raise OptionError("--model was given with --run or --checkpoint; give a model or a run")
     if model is not None and truncation is not None:
         raise OptionError("--model was given with --truncation; a model file has its own")
-    images.format_of(to)
+    image.format_of(to)
     kept = latent or to.with_suffix(".npy")
     if kept.suffix.lower() not in (".npy", ".json"):
         raise OptionError(f"{kept} ends in no kind of latent; give a name that ends in .npy or .json")
     files.check_writable(to)
     files.check_writable(kept)
     console.say("loading PyTorch")
-    from gan_infer import decode, ranges
-    from gan_train import inversion, subjects
+    from gan_infer.decoding import ranges
+    from gan_infer.decoding.image import read
     from gan_train.export import TRUNCATION
+    from gan_train.latent import differentiable, inversion
 
     if model is not None:
-        subject = subjects.of_model(model, trust=trusted())
+        subject = differentiable.of_model(model, trust=trusted())
     else:
-        subject = subjects.of_run(run, which or "best", RUNS, truncation or TRUNCATION, console.say)
+        subject = differentiable.of_run(run, which or "best", RUNS, truncation or TRUNCATION, console.say)
     remarks: list[str] = []
     chosen = ranges.parse(value_range or subject.value_range)
-    target = decode.read(photo, subject.shape, fit or subject.fit, chosen, remarks)
+    target = read(photo, subject.shape, fit or subject.fit, chosen, remarks)
     for remark in remarks:
         console.say(f"note: {photo} is among pictures that {remark}")
     labels = _labels(subject.class_names, label, subject.name)
@@ -98,7 +99,7 @@ def invert(
     )
     # As the model file takes it, which scales it itself.
     own = found.latent / subject.truncation
-    images.save(_sheet(target, found.picture), to)
+    image.save(_sheet(target, found.picture), to)
     facts = _facts(photo, subject.name, subject.class_names, found)
     _write_latent(kept, own, {**facts, "truncation": subject.truncation})
     if as_json:
@@ -113,7 +114,7 @@ def invert(
 
 def _labels(class_names: tuple[str, ...], label: str, name: str) -> list[int] | None:
     """Give the indices of the classes to look among, None where there are none."""
-    from gan_infer.labels import Classes
+    from gan_infer.conditions.labels import Classes
 
     if not class_names:
         if label != "auto":
@@ -128,15 +129,15 @@ def _sheet(target: Pixels, nearest: Pixels) -> Pixels:
     """Lay the photo, the nearest picture and their difference (grey where they agree) side by side."""
     import numpy as np
 
-    from gan_infer import images
+    from gan_infer.outputs import image
 
     gap = nearest.astype(np.int16) - target
     shown = np.clip(128 + gap // 2, 0, 255).astype(np.uint8)
     if shown.shape[2] == 4:
         shown[..., 3] = 255
-    factor = images.factor_for(target.shape[0], target.shape[1], _SHOWN_AT_LEAST)
-    large = [images.enlarge(picture, factor) for picture in (target, nearest, shown)]
-    return images.tile(np.stack(large), 3, gap=factor)
+    factor = image.factor_for(target.shape[0], target.shape[1], _SHOWN_AT_LEAST)
+    large = [image.enlarge(picture, factor) for picture in (target, nearest, shown)]
+    return image.tile(np.stack(large), 3, gap=factor)
 
 
 def _facts(photo: Path, name: str, class_names: tuple[str, ...], found: Found) -> dict[str, Any]:

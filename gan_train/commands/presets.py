@@ -6,7 +6,7 @@ import json
 
 import click
 
-from gan_train import presets as known
+from gan_train.config import presets as known
 
 
 @click.command()

@@ -27,7 +27,7 @@ def size(context: click.Context, parameter: click.Parameter, value: str | None) 
 
 def value_range(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Read "0:4095" as the text that options hold, for click."""
-    from gan_infer import ranges
+    from gan_infer.decoding import ranges
 
     return None if value is None else str(ranges.parse(value) or ranges.AUTO)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from gan_infer.errors import DataError
-from gan_train.config import DataOptions
-from gan_train.data import gather, source
-from gan_train.data.listing import Progress
+from gan_train.config.options import DataOptions
+from gan_train.data import decode_all, source
+from gan_train.data.index import Progress
 from gan_train.data.pictures import PictureSet
 from gan_train.data.source import BUILT_IN
 
@@ -35,7 +35,7 @@ def load(options: DataOptions, progress: Progress = _silent) -> PictureSet:
         DataError: nothing there, or it cannot be used; names the file.
     """
     with source.opened(options) as listing:
-        pictures = gather.pictures(listing, options, progress)
+        pictures = decode_all.pictures(listing, options, progress)
     if not options.class_names:
         return pictures
     names = tuple(name.strip() for name in options.class_names.split(","))

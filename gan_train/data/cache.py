@@ -20,7 +20,8 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer import files, ranges
+from gan_infer import files
+from gan_infer.decoding import ranges
 from gan_infer.errors import DataError, OptionError
 
 # Up to here arrays are read into memory whole.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from gan_infer.errors import DataError
-from gan_train.config import DataOptions
+from gan_train.config.options import DataOptions
 from gan_train.data import archive, idx, layout, splits, unused
 
 

@@ -11,9 +11,9 @@ from typing import BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer.decode import plain
+from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
-from gan_train.data import listing
+from gan_train.data import index
 
 _MAX_BYTES: Final = 4 * 1024**3
 
@@ -40,7 +40,7 @@ def pair_in(folder: Path) -> tuple[Path, Path | None] | None:
 
 def _is_named_so(path: Path) -> bool:
     stem = path.name.removesuffix(".gz")
-    return ("idx3" in stem or "idx4" in stem) and not stem.lower().endswith(listing.SUFFIXES)
+    return ("idx3" in stem or "idx4" in stem) and not stem.lower().endswith(index.SUFFIXES)
 
 
 def read(path: Path) -> npt.NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from gan_infer.errors import DataError
 from gan_train.data import splits
-from gan_train.data.listing import examples, shown
+from gan_train.data.index import examples, shown
 
 _AS_CLASSES: Final = "--split none takes these folders as classes"
 

@@ -14,10 +14,10 @@ from typing import IO, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer.decode import plain
+from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
 from gan_train.data import cache, splits, tensors
-from gan_train.data.listing import examples, shown
+from gan_train.data.index import examples, shown
 from gan_train.data.tensors import EXPECTED
 
 IMAGE_KEYS: Final = ("images", "x", "x_train", "arr_0")

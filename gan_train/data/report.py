@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final
 
-from gan_infer import ranges
+from gan_infer.decoding import ranges
 from gan_infer.errors import DataError
-from gan_train.config import DataOptions
-from gan_train.data import gather, source
-from gan_train.data.listing import Listing, Progress, shown
+from gan_train.config.options import DataOptions
+from gan_train.data import decode_all, source
+from gan_train.data.index import Listing, Progress, shown
 from gan_train.data.pictures import concerns
 
 _ANY_RANGE: Final = ranges.Ranges(ranges.Range(0, 1), ranges.Range(0, 1))
@@ -81,28 +81,28 @@ def check(options: DataOptions, progress: Progress = lambda done, total: None) -
 
 
 def _report(listing: Listing, options: DataOptions, progress: Progress) -> Report:
-    found = gather.survey(listing)
-    shape = gather.shape_of(options, found)
-    findings = gather.Findings()
+    found = decode_all.survey(listing)
+    shape = decode_all.shape_of(options, found)
+    findings = decode_all.Findings()
     chosen, refused = _range(listing, options, found)
     # Without a range there is no picture to show, but all else can still be looked at.
     used = chosen or (_ANY_RANGE if refused else None)
-    deque(gather.rows(listing, shape, options.fit, used, findings, progress), maxlen=0)
+    deque(decode_all.rows(listing, shape, options.fit, used, findings, progress), maxlen=0)
     bad, groups = findings.bad, findings.duplicates()
     usable = len(listing.names) - len(bad)
-    labels, class_names, dropped = gather.usable_classes(listing, bad)
+    labels, class_names, dropped = decode_all.usable_classes(listing, bad)
     counts = {} if labels is None else dict.fromkeys(class_names, 0)
     for number in [] if labels is None else labels.tolist():
         counts[class_names[number]] += 1
     notes = [
         *listing.notes,
         *dropped,
-        *gather.notes_on(listing, options, found, shape, chosen, findings),
+        *decode_all.notes_on(listing, options, found, shape, chosen, findings),
     ]
-    refused = refused or gather.refusal_in_short(listing, bad, options)
+    refused = refused or decode_all.refusal_in_short(listing, bad, options)
     try:
-        if gather.as_stored(listing, options) is None:
-            notes += filter(None, [gather.size_on_disk(listing, shape)[1]])
+        if decode_all.as_stored(listing, options) is None:
+            notes += filter(None, [decode_all.size_on_disk(listing, shape)[1]])
         notes += concerns(listing.name, usable, labels, class_names)
         notes += listing.remarks
     except DataError as error:
@@ -125,7 +125,7 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
         height=shape[0],
         width=shape[1],
         channels=shape[2],
-        preparation=gather.preparation(listing, options, shape[2], str(chosen or "")),
+        preparation=decode_all.preparation(listing, options, shape[2], str(chosen or "")),
         value_range=str(chosen or ""),
         size_bytes=usable * shape[0] * shape[1] * shape[2],
         accepted=not refused,
@@ -133,9 +133,11 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
     )
 
 
-def _range(listing: Listing, options: DataOptions, found: gather.Survey) -> tuple[ranges.Ranges | None, str]:
+def _range(
+    listing: Listing, options: DataOptions, found: decode_all.Survey
+) -> tuple[ranges.Ranges | None, str]:
     """Give the range of deep pictures, and the reason why there is none, "" where there need be none."""
     try:
-        return gather.settle_ranges(listing, options, found), ""
+        return decode_all.settle_ranges(listing, options, found), ""
     except DataError as error:
         return None, str(error)

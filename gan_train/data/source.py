@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from gan_infer.decode import plain
+from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
-from gan_train.config import DataOptions
+from gan_train.config.options import DataOptions
 from gan_train.data import archive, encodings, folder, idx, labels, layout, npz, tables, unused
 from gan_train.data.finder import Finder
-from gan_train.data.listing import (
+from gan_train.data.index import (
     SUFFIXES,
     Files,
     Listing,

@@ -12,10 +12,10 @@ from itertools import chain, islice
 from typing import Any, BinaryIO, Final
 from zipfile import BadZipFile
 
-from gan_infer.decode import plain
+from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
 from gan_train.data import encodings
-from gan_train.data.listing import shown
+from gan_train.data.index import shown
 
 ENDINGS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 # A tree of JSON takes ten times its size in memory; the other forms are read row by row.

@@ -15,16 +15,17 @@ import torch
 from torch import nn
 
 from gan_infer import __version__, files
-from gan_infer.critic import Critic
 from gan_infer.errors import ModelError
-from gan_infer.generator import Generator
-from gan_infer.metadata import KEY, Metadata
-from gan_infer.session import Session
-from gan_train import config, trained
-from gan_train.export import graph, half
-from gan_train.graphs import amend, contract, mixing
+from gan_infer.modelfile.metadata import KEY, Metadata
+from gan_infer.models.critic import Critic
+from gan_infer.models.generator import Generator
+from gan_infer.runtime.session import Session
+from gan_train.config.options import Config
+from gan_train.export import float16, graph
+from gan_train.graphs import amend, contract, label_mixing
 from gan_train.networks.pixels import PixelGenerator
-from gan_train.saying import Say, silent
+from gan_train.runs import trained
+from gan_train.runs.progress import Say, silent
 
 VERIFIED_BATCHES: Final = (1, 2, 7, 64)
 # What a file scales latents by unless asked otherwise: those far out give the least convincing
@@ -118,9 +119,9 @@ def write(generator: nn.Module, metadata: Metadata, to: Path, say: Say = silent)
     with files.replacing(to) as part:
         fold = getattr(generator, "folded", None)
         model = graph.to_onnx(fold() if fold else generator, metadata)
-        mixing.add_label_weights(model, len(metadata.class_names))
+        label_mixing.add_label_weights(model, len(metadata.class_names))
         if metadata.precision == "float16":
-            half.to_half(model)
+            float16.to_half(model)
         opened = _open(model, metadata)
         metadata = dataclasses.replace(
             metadata, golden=contract.draw_golden(opened), directions=amend.unnamed(model, metadata)
@@ -191,7 +192,7 @@ def _open(model: onnx.ModelProto, metadata: Metadata) -> Generator:
     return Generator(session, metadata, "the exported graph")
 
 
-def recipe_of(options: config.Config) -> dict[str, Any]:
+def recipe_of(options: Config) -> dict[str, Any]:
     """Give the options of a run without anything of the machine's paths."""
     recipe = dataclasses.asdict(options)
     recipe["data"]["source"] = Path(recipe["data"]["source"]).name

@@ -16,17 +16,18 @@ import numpy.typing as npt
 import onnx
 import torch
 
-from gan_infer import __version__, files, images
-from gan_infer.critic import Critic
+from gan_infer import __version__, files
 from gan_infer.errors import ModelError
-from gan_infer.golden import golden_picture
-from gan_infer.metadata import KEY, CriticMetadata, GoldenScore
-from gan_infer.session import Session
-from gan_train import trained
+from gan_infer.modelfile.golden import golden_picture
+from gan_infer.modelfile.metadata import KEY, CriticMetadata, GoldenScore
+from gan_infer.models.critic import Critic
+from gan_infer.outputs import image
+from gan_infer.runtime.session import Session
 from gan_train.export import TRUNCATION, VERIFIED_BATCHES, graph, make_known, recipe_of
-from gan_train.export.reference import drawn, fitted, judged_classes, pictures_for, refer
+from gan_train.export.calibration_data import drawn, fitted, judged_classes, pictures_for, refer
 from gan_train.networks.pixels import PixelCritic
-from gan_train.saying import Say, silent
+from gan_train.runs import trained
+from gan_train.runs.progress import Say, silent
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -182,7 +183,7 @@ def _golden(opened: Critic, samples: Pictures) -> tuple[GoldenScore, ...]:
     for index, sample in enumerate(samples[:_GOLDEN]):
         step = -(-max(sample.shape[:2]) // _GOLDEN_SIDE)
         body = io.BytesIO()
-        images.to_pil(sample[::step, ::step]).save(body, "PNG")
+        image.to_pil(sample[::step, ::step]).save(body, "PNG")
         png = base64.b64encode(body.getvalue()).decode()
         label = index % len(opened.class_names) if opened.conditional else None
         shown = golden_picture(GoldenScore(png, label, 0.0), opened.image_shape)

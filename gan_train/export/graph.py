@@ -13,7 +13,7 @@ import onnx
 import torch
 from torch import nn
 
-from gan_infer.metadata import Metadata
+from gan_infer.modelfile.metadata import Metadata
 from gan_train.graphs.contract import check, label, strip
 from gan_train.networks.pixels import PixelGenerator
 

@@ -16,17 +16,18 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from gan_infer import __version__, catalog, files, foreign, loading, vet
-from gan_infer.devices import runtime_version
+from gan_infer import __version__, files
 from gan_infer.errors import ModelError, OptionError
-from gan_infer.foreign.plan import AdaptedSession
-from gan_infer.generator import Generator
-from gan_infer.metadata import GENERATOR, KEY, Metadata
-from gan_infer.reading import Reading
-from gan_infer.session import Session
-from gan_train.graphs import amend, contract, mixing, outside, versions
+from gan_infer.modelfile import catalog, foreign, loader, safety
+from gan_infer.modelfile.foreign.plan import AdaptedSession
+from gan_infer.modelfile.metadata import GENERATOR, KEY, Metadata
+from gan_infer.modelfile.reading import Reading
+from gan_infer.models.generator import Generator
+from gan_infer.runtime.devices import runtime_version
+from gan_infer.runtime.session import Session
+from gan_train.graphs import amend, contract, label_mixing, outside, versions
 from gan_train.graphs.rebuild import keep_needed, rebuild
-from gan_train.saying import Say, silent
+from gan_train.runs.progress import Say, silent
 
 Pictures = npt.NDArray[np.uint8]
 
@@ -100,7 +101,7 @@ def adopt(
     if converted is not model:
         say(f"note: converted from operator set {found} to {versions.opset_of(converted)}")
     # What the vetting takes is compared as it came, and else as it was converted.
-    taken = _within(found, vet.OPSETS) and _within(model.ir_version, vet.IR_VERSIONS)
+    taken = _within(found, safety.OPSETS) and _within(model.ir_version, safety.IR_VERSIONS)
     original, session = _open(model if taken else _with_ir_version(converted), path, read_as, trust)
     _check_finite(original, session)
     described = _describe(original.metadata, session, path, name, licence, intended_use)
@@ -174,7 +175,7 @@ def _open(
         whole = Path(folder) / path.name
         whole.write_bytes(model.SerializeToString())
         try:
-            opened = loading.opened(whole, GENERATOR, "cpu", reading=reading, trust=trust)
+            opened = loader.opened(whole, GENERATOR, "cpu", reading=reading, trust=trust)
         except ModelError as error:
             raise ModelError(str(error).replace(str(whole), str(path))) from None
         except OptionError as error:
@@ -213,13 +214,13 @@ def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> Generat
         ModelError: it breaks the contract, or gives what is no number.
     """
     versions.set_ir_version(model)
-    mixing.add_label_weights(model, len(described.class_names))
+    label_mixing.add_label_weights(model, len(described.class_names))
     half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
     described = dataclasses.replace(described, precision="float16" if half else "float32")
     contract.label(model, described)
     contract.check(model)
     body = model.SerializeToString()
-    vet.check(body, source)
+    safety.check(body, source)
     opened = Generator(Session(body, source=source, device="cpu"), described, source)
     described = dataclasses.replace(
         described, golden=contract.draw_golden(opened), directions=amend.unnamed(model, described)

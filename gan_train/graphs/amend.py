@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 
 from gan_infer import files
-from gan_infer.edits import Direction
 from gan_infer.errors import ModelError
-from gan_infer.generator import Generator
-from gan_infer.metadata import KEY, Metadata
-from gan_train.graphs import contract, factors, mixing
+from gan_infer.latent.directions import Direction
+from gan_infer.modelfile.metadata import KEY, Metadata
+from gan_infer.models.generator import Generator
+from gan_train.graphs import contract, label_mixing, sefa
 
 _BATCHES = (1, 7, 64)
 
@@ -27,13 +27,13 @@ def unnamed(model: onnx.ModelProto, metadata: Metadata) -> tuple[Direction, ...]
     A unit is one standard deviation of the latent. Empty where the graph does not start with a
     matrix product.
     """
-    matrix = factors.first_layer(model, metadata.latent_dim)
+    matrix = sefa.first_layer(model, metadata.latent_dim)
     if matrix is None:
         return ()
     unit = 1.0 if metadata.latent_distribution == "normal" else 3**-0.5
     return tuple(
         Direction(f"direction{index + 1}", rounded(vector), round(unit, 4), "closed form, first layer")
-        for index, vector in enumerate(factors.strongest(matrix, factors.COUNT))
+        for index, vector in enumerate(sefa.strongest(matrix, sefa.COUNT))
     )
 
 
@@ -72,7 +72,7 @@ def amend(source: Path, to: Path, directions: Sequence[Direction] = (), *, trust
     """
     before = Generator.load(source, device="cpu", trust=trust)
     model = own(Path(before.source))
-    mixing.add_label_weights(model, len(before.class_names))
+    label_mixing.add_label_weights(model, len(before.class_names))
     known = before.directions or {each.name: each for each in unnamed(model, before.metadata)}
     known.update({each.name: each for each in directions})
     described = {entry.key: entry.value for entry in model.metadata_props}

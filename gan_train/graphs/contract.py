@@ -7,10 +7,10 @@ from typing import Final
 
 import onnx
 
-from gan_infer import golden
 from gan_infer.errors import ModelError
-from gan_infer.generator import Generator
-from gan_infer.metadata import KEY, CriticMetadata, Golden, Metadata
+from gan_infer.modelfile import golden
+from gan_infer.modelfile.metadata import KEY, CriticMetadata, Golden, Metadata
+from gan_infer.models.generator import Generator
 
 MAX_OPSET: Final = 21
 MAX_IR_VERSION: Final = 10

@@ -18,23 +18,23 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
-from gan_infer import catalog
 from gan_infer.errors import ModelError
-from gan_infer.vet import graph, wire
+from gan_infer.modelfile import catalog
+from gan_infer.modelfile.safety import graph, protobuf
 
 # Numbers that are not kept as raw bytes take up to eight times their size when read.
 _MAX_PACKED: Final = 32 * 1024**2
 _PACKED: Final = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 _KEYS: Final = frozenset({"location", "offset", "length", "checksum"})
-_TENSOR: Final = {**graph._TENSOR, 13: ("external_data", wire.MESSAGES)}
-_ENTRY: Final = {1: ("key", wire.TEXT), 2: ("value", wire.TEXT)}
+_TENSOR: Final = {**graph._TENSOR, 13: ("external_data", protobuf.MESSAGES)}
+_ENTRY: Final = {1: ("key", protobuf.TEXT), 2: ("value", protobuf.TEXT)}
 
 
 _BESIDE: Final = "put the two files into one folder, under the names that they were written with"
 _AGAIN: Final = "write it again by torch.onnx.export or onnx.save"
 
 
-class _OutsideError(wire.RefusedError):
+class _OutsideError(protobuf.RefusedError):
     """What is wrong with data outside the file, in words that go after "it"; `advice` says what to do."""
 
     def __init__(self, what: str, advice: str = _AGAIN) -> None:
@@ -55,14 +55,14 @@ def read_whole(path: Path) -> onnx.ModelProto:
         tensors = [tensor for tensor in _tensors(model.graph) if _is_outside(tensor)]
         total = len(body) + sum(map(_size, tensors))
         if total > catalog.MAX_BYTES:
-            raise wire.RefusedError(
+            raise protobuf.RefusedError(
                 f"has {total:,} bytes of data; at most {catalog.MAX_BYTES // 1024**2} MiB are taken"
             )
         for tensor in tensors:
             _merge(tensor, path)
         for tensor in _tensors(model.graph):
             del tensor.external_data[:]
-    except wire.RefusedError as error:
+    except protobuf.RefusedError as error:
         advice = error.advice if isinstance(error, _OutsideError) else _AGAIN
         raise ModelError(f"{path} is refused: it {error}; {advice}") from None
     except DecodeError:
@@ -82,11 +82,11 @@ def _measure(body: bytes) -> None:
         (b"version https://git-lfs", "a Git LFS pointer: fetch the file itself by git lfs pull"),
     ):
         if body.startswith(start):
-            raise wire.RefusedError(f"is no ONNX model but {what}")
-    reader = wire.Reader(graph.MAX_FIELDS)
+            raise protobuf.RefusedError(f"is no ONNX model but {what}")
+    reader = protobuf.Reader(graph.MAX_FIELDS)
     model = reader.read(memoryview(body), graph._MODEL, "the model")
     if "graph" not in model:
-        raise wire.RefusedError("has no graph")
+        raise protobuf.RefusedError("has no graph")
     parts = reader.read(model["graph"], graph._GRAPH, "the graph")
     tensors = [reader.read(view, _TENSOR, "a tensor") for view in parts["initializer"]]
     for view in parts["node"]:
@@ -101,7 +101,7 @@ def _measure(body: bytes) -> None:
             reader.read(entry, _ENTRY, "where data lie")
     packed = sum(len(tensor[field]) for tensor in tensors for field in _PACKED if field in tensor)
     if packed > _MAX_PACKED:
-        raise wire.RefusedError(
+        raise protobuf.RefusedError(
             f"keeps {packed:,} bytes of tensors other than as raw bytes; at most {_MAX_PACKED:,} are taken"
         )
 

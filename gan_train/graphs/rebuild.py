@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from gan_infer.foreign.plan import ONE_HOT, Plan
+from gan_infer.modelfile.foreign.plan import ONE_HOT, Plan
 from gan_train.graphs.versions import opset_of
 
 _BATCH: Final = "batch"

@@ -6,8 +6,8 @@ from typing import Final
 
 import onnx
 
-from gan_infer import vet
 from gan_infer.errors import ModelError
+from gan_infer.modelfile import safety
 from gan_train.graphs.contract import MAX_IR_VERSION, MAX_OPSET
 
 # Below it, operators that the contract's own part of the graph needs are missing.
@@ -77,11 +77,11 @@ def vet_before(model: onnx.ModelProto, source: str) -> None:
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    low, high = vet.OPSETS
+    low, high = safety.OPSETS
     for item in copy.opset_import:
         item.version = min(max(item.version, low), high)
-    copy.ir_version = min(max(copy.ir_version, vet.IR_VERSIONS[0]), vet.IR_VERSIONS[1])
-    vet.check(copy.SerializeToString(), source)
+    copy.ir_version = min(max(copy.ir_version, safety.IR_VERSIONS[0]), safety.IR_VERSIONS[1])
+    safety.check(copy.SerializeToString(), source)
 
 
 def set_ir_version(model: onnx.ModelProto) -> None:

@@ -21,7 +21,7 @@ from gan_train.data.pictures import PictureSet
 from gan_train.metrics import store
 from gan_train.metrics.network import FeatureNetwork, smaller
 from gan_train.metrics.split import split
-from gan_train.saying import Say
+from gan_train.runs.progress import Say
 
 NAME: Final = "classifier"
 FEATURES: Final = 128

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gan_infer import images
 from gan_infer.errors import DataError
+from gan_infer.outputs import image
 from gan_train import seeding
 from gan_train.data.pictures import PictureSet
 from gan_train.metrics import distance, neighbours, pixels, store
-from gan_train.metrics.choice import Choice, choose
+from gan_train.metrics.feature_networks import Choice, choose
 from gan_train.metrics.split import like, part, split
-from gan_train.saying import Say
+from gan_train.runs.progress import Say
 
 Pictures = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
@@ -110,7 +110,7 @@ class Evaluator:
         Leaves torch's global random state as it was.
 
         Args:
-            network: "auto", or a name in `gan_train.metrics.choice.NETWORKS`.
+            network: "auto", or a name in `gan_train.metrics.feature_networks.NETWORKS`.
             samples: how many a score is of, at least 2; None takes 2,000, or 1,000 where the network
                 is costly.
             seed: of the kernel distance's subsets.
@@ -207,8 +207,8 @@ class Evaluator:
             np.concatenate([sample[None], self.pictures.images[places]])
             for sample, places in zip(samples, found, strict=True)
         ]
-        sheet = images.tile(np.concatenate(rows), 1 + 2 * count)
-        return images.enlarge(sheet, images.factor_for(self.pictures.height, self.pictures.width))
+        sheet = image.tile(np.concatenate(rows), 1 + 2 * count)
+        return image.enlarge(sheet, image.factor_for(self.pictures.height, self.pictures.width))
 
     # Inside.
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_weights
 
-from gan_train.networks.condition import (
+from gan_train.networks.conditioning import (
     Condition,
     ConditionalBatchNorm,
     ConditionSpec,

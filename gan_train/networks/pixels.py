@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from gan_train.networks.condition import Condition, Verdict
+from gan_train.networks.conditioning import Condition, Verdict
 
 _DRAWN_AT_ONCE: Final = 64
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_train.networks.condition import (
+from gan_train.networks.conditioning import (
     Condition,
     ConditionSpec,
     Judgement,

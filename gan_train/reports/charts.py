@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from gan_infer.escaping import plain
+from gan_infer.text.escaping import plain
 
 # Units of the drawing are about pixels on a phone, so that its text can be read there.
 WIDTH: Final = 400

@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from PIL import Image
 
-from gan_infer import images
-from gan_train import checkpoint, config, journal
-from gan_train.config import Config
+from gan_infer.outputs.image import factor_for
+from gan_train.config.options import Config, leaves, policies
 from gan_train.metrics.scores import MEANINGS
 from gan_train.reports import charts, embed, sheet, walk
 from gan_train.reports.charts import Chart, Line, Mark, escape
 from gan_train.reports.embed import Embedded
+from gan_train.runs import checkpoint, journal
 
 _SHEETS: Final = 24
 _NAMED: Final = 20
@@ -248,7 +248,7 @@ def _factor(options: Config, capped: bool = True) -> int:
     height, width = options.data.height, options.data.width
     if not height or not width:
         return 1
-    return sheet.factor(height, width) if capped else images.factor_for(height, width)
+    return sheet.factor(height, width) if capped else factor_for(height, width)
 
 
 def _class_names(facts: Mapping[str, Any], options: Config) -> list[str]:
@@ -289,7 +289,7 @@ def _measured_charts(measured: Lines, events: Lines, best: Mapping[str, Any] | N
 def _logged_charts(log: Lines, events: Lines, options: Config) -> str:
     drawn = []
     for title, curves, limits in _LOGGED:
-        if curves[0][1] == "augment_strength" and not config.policies(options.augment):
+        if curves[0][1] == "augment_strength" and not policies(options.augment):
             continue
         lines = [
             Line(name, _points((line["images_seen"], line.get(key)) for line in log)) for name, key in curves
@@ -346,9 +346,9 @@ def _listed(names: Sequence[object]) -> str:
 
 def _options(options: Config) -> str:
     """Give the options in groups; those that differ from the default ones in bold, with the default."""
-    usual = dict(config.leaves(Config()))
+    usual = dict(leaves(Config()))
     tree: dict[str, list[str]] = {"run": []}
-    for place, value in config.leaves(options):
+    for place, value in leaves(options):
         group, _, name = place.rpartition(".")
         changed = usual[place] != value
         # Nothing is said of a default that only means that the data or the machine decides.

@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gan_infer.escaping import plain
+from gan_infer.text.escaping import plain
 from gan_train.reports.status import Status
 
 _LINE_EVERY_S: Final = 20.0

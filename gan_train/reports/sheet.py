@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from gan_infer import images, latents
+from gan_infer.latent import seeds as latents
+from gan_infer.outputs import image
 from gan_train.networks import pixels
 
 _COLUMNS: Final = 8
@@ -34,7 +35,7 @@ def draw(
     height, width = one.shape[1:3]
     rows, columns = layout(height, width, classes)
     drawn = pixels.draw(generator, *_wanted(rows, columns, latent_dim, distribution, classes, device))
-    return images.enlarge(images.tile(drawn, columns), factor(height, width))
+    return image.enlarge(image.tile(drawn, columns), factor(height, width))
 
 
 def layout(height: int, width: int, classes: int) -> tuple[int, int]:
@@ -44,9 +45,9 @@ def layout(height: int, width: int, classes: int) -> tuple[int, int]:
     until about two million pixels are enough, and each side is one that viewers open.
     """
     rows, columns = min(classes, _MOST_ROWS) or 8, _COLUMNS
-    while rows > 1 and rows * (height + images.GAP) * factor(height, width) > images.VIEWABLE_SIDE:
+    while rows > 1 and rows * (height + image.GAP) * factor(height, width) > image.VIEWABLE_SIDE:
         rows = -(-rows // 2)
-    while columns > 1 and columns * (width + images.GAP) * factor(height, width) > images.VIEWABLE_SIDE:
+    while columns > 1 and columns * (width + image.GAP) * factor(height, width) > image.VIEWABLE_SIDE:
         columns = -(-columns // 2)
     area = height * width * factor(height, width) ** 2
     while rows * columns * area > _MOST_PIXELS and rows * columns > 4:
@@ -59,7 +60,7 @@ def layout(height: int, width: int, classes: int) -> tuple[int, int]:
 
 def factor(height: int, width: int) -> int:
     """Give how often a pixel is repeated both ways, so that small pictures can be seen."""
-    return max(1, min(images.factor_for(height, width), _LONGEST_SIDE // max(height, width)))
+    return max(1, min(image.factor_for(height, width), _LONGEST_SIDE // max(height, width)))
 
 
 def _wanted(

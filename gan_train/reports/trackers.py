@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from gan_infer.errors import OptionError
-from gan_train.config import Config
+from gan_train.config.options import Config
 from gan_train.reports.status import Status, Watcher
 
 _CURVES: Final = (

@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from gan_infer import images, latents
+from gan_infer.latent import seeds
+from gan_infer.outputs import image
 from gan_train.networks import pixels
 from gan_train.reports import sheet
 
@@ -44,7 +45,7 @@ def draw(
     drawn = pixels.draw(generator, latent.to(device), labels)
     frames = drawn.reshape(-1, count, *drawn.shape[1:])
     factor = sheet.factor(height, width)
-    return np.stack([images.enlarge(images.tile(frame, count), factor) for frame in frames])
+    return np.stack([image.enlarge(image.tile(frame, count), factor) for frame in frames])
 
 
 def walks(height: int, width: int, classes: int) -> int:
@@ -77,7 +78,7 @@ def _path(latent_dim: int, distribution: str, start: int) -> npt.NDArray[np.floa
     Latents of a normal distribution lie near a sphere, which a straight line would leave (White
     2016, "Sampling generative networks", section 2.1); uniform ones fill a cube.
     """
-    corners = latents.latents(range(start, start + _SEEDS), latent_dim, distribution).astype(np.float64)
+    corners = seeds.latents(range(start, start + _SEEDS), latent_dim, distribution).astype(np.float64)
     parts = []
     for one, other in zip(corners, np.roll(corners, -1, axis=0), strict=True):
         share = np.arange(_STEPS)[:, None] / _STEPS

@@ -14,7 +14,8 @@ from click.testing import CliRunner
 
 import gan_infer.cli
 import gan_train.cli
-from gan_infer import console, doctor, files
+from gan_infer import console, files
+from gan_infer.apps import doctor
 from gan_infer.errors import OptionError
 from gan_train.data import cache
 from gan_train.metrics import inception, store

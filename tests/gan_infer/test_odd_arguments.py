@@ -13,25 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_infer import (
-    Critic,
-    GanError,
-    Generator,
-    Metadata,
-    animation,
-    catalog,
-    edits,
-    golden,
-    images,
-    latents,
-    provenance,
-    signing,
-    verification,
-)
-from gan_infer import paths as ways
-from gan_infer.edits import Direction
-from gan_infer.metadata import CriticMetadata, GoldenScore, kind_of
-from gan_infer.provenance import Provenance
+from gan_infer import Critic, GanError, Generator, Metadata
+from gan_infer.apps import verification
+from gan_infer.latent import directions, seeds
+from gan_infer.latent import interpolation as ways
+from gan_infer.latent.directions import Direction
+from gan_infer.modelfile import catalog, golden
+from gan_infer.modelfile.metadata import CriticMetadata, GoldenScore, kind_of
+from gan_infer.outputs import animation, image
+from gan_infer.provenance import c2pa, record
+from gan_infer.provenance.record import Provenance
 from tests import hostile
 from tests.conftest import CONDITIONAL, Kind, random_pictures
 
@@ -213,46 +204,46 @@ def test_of_loading(model_file: Models, critic_file: Models, tmp_path: Path) -> 
 DIRECTIONS = {"x": Direction("x", (1.0,))}
 PICTURE = np.zeros((4, 4, 3), np.uint8)
 FUNCTIONS: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
-    "images.tile": (images.tile, {"pictures": PICTURE[None], "columns": 1, "gap": 2, "background": 32}),
-    "images.to_pil": (images.to_pil, {"picture": PICTURE}),
-    "images.enlarge": (images.enlarge, {"picture": PICTURE, "factor": 2}),
+    "images.tile": (image.tile, {"pictures": PICTURE[None], "columns": 1, "gap": 2, "background": 32}),
+    "images.to_pil": (image.to_pil, {"picture": PICTURE}),
+    "images.enlarge": (image.enlarge, {"picture": PICTURE, "factor": 2}),
     "images.save": (
-        images.save,
+        image.save,
         {"picture": PICTURE, "target": "x.png", "provenance": None},
     ),
-    "images.encode": (images.encode, {"picture": PICTURE, "kind": "PNG"}),
-    "images.format_of": (images.format_of, {"path": "x.png"}),
-    "images.check_side": (images.check_side, {"height": 1, "width": 1, "kind": "PNG"}),
-    "images.factor_for": (images.factor_for, {"height": 1, "width": 1, "at_least": 64}),
+    "images.encode": (image.encode, {"picture": PICTURE, "kind": "PNG"}),
+    "images.format_of": (image.format_of, {"path": "x.png"}),
+    "images.check_side": (image.check_side, {"height": 1, "width": 1, "kind": "PNG"}),
+    "images.factor_for": (image.factor_for, {"height": 1, "width": 1, "at_least": 64}),
     "animation.write": (
         animation.write,
         {"frames": [PICTURE, PICTURE], "target": "x.gif", "rate": 25.0, "provenance": None},
     ),
     "animation.format_of": (animation.format_of, {"path": "x.gif"}),
-    "latents.latents": (latents.latents, {"seeds": 1, "dim": 4, "distribution": "normal"}),
+    "latents.latents": (seeds.latents, {"seeds": 1, "dim": 4, "distribution": "normal"}),
     "latents.candidate_seeds": (
-        latents.candidate_seeds,
+        seeds.candidate_seeds,
         {"seeds": np.array([1], np.uint64), "count": 2},
     ),
-    "latents.seed_array": (latents.seed_array, {"seeds": [1]}),
-    "latents.check_seed": (latents.check_seed, {"seed": 1}),
-    "latents.fresh_seed": (latents.fresh_seed, {"count": 1}),
-    "latents.parse_seeds": (latents.parse_seeds, {"text": "1-3", "limit": 10}),
+    "latents.seed_array": (seeds.seed_array, {"seeds": [1]}),
+    "latents.check_seed": (seeds.check_seed, {"seed": 1}),
+    "latents.fresh_seed": (seeds.fresh_seed, {"count": 1}),
+    "latents.parse_seeds": (seeds.parse_seeds, {"text": "1-3", "limit": 10}),
     "paths.lerp": (ways.lerp, {"a": [1.0, 2.0], "b": [2.0, 1.0], "positions": 0.5}),
     "paths.slerp": (ways.slerp, {"a": [1.0, 2.0], "b": [2.0, 1.0], "positions": 0.5}),
     "paths.between": (ways.between, {"a": [1.0, 2.0], "b": [2.0, 1.0], "steps": 2, "mode": "slerp"}),
     "paths.loop": (ways.loop, {"points": [[1.0, 2.0], [2.0, 1.0]], "steps": 2, "mode": "slerp"}),
     "paths.loop_positions": (ways.loop_positions, {"points": 2, "steps": 2}),
     "paths.check_psi": (ways.check_psi, {"psi": 1.0}),
-    "edits.find": (functools.partial(edits.find, DIRECTIONS), {"key": "x"}),
+    "edits.find": (functools.partial(directions.find, DIRECTIONS), {"key": "x"}),
     "edits.amounts_of": (
-        functools.partial(edits.amounts_of, DIRECTIONS),
+        functools.partial(directions.amounts_of, DIRECTIONS),
         {"asked": {"x": 1.0}},
     ),
-    "edits.parse_range": (edits.parse_range, {"text": "-1:1"}),
+    "edits.parse_range": (directions.parse_range, {"text": "-1:1"}),
     "provenance.embed": (
-        provenance.embed,
-        {"body": images.encode(PICTURE, "PNG"), "provenance": Provenance("m", "0" * 64, (1,))},
+        record.embed,
+        {"body": image.encode(PICTURE, "PNG"), "provenance": Provenance("m", "0" * 64, (1,))},
     ),
     "Provenance.from_json": (
         Provenance.from_json,
@@ -278,10 +269,10 @@ def test_of_functions(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 FILES: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "provenance.read": ("path", provenance.read),
-    "edits.read_latent": ("path", edits.read_latent),
-    "provenance.attach": ("target", lambda path: provenance.attach(path, Provenance("m", "0" * 64, (1,)))),
-    "signing.Signer": ("certificates", lambda path: signing.Signer(path, path)),
+    "provenance.read": ("path", record.read),
+    "edits.read_latent": ("path", directions.read_latent),
+    "provenance.attach": ("target", lambda path: record.attach(path, Provenance("m", "0" * 64, (1,)))),
+    "signing.Signer": ("certificates", lambda path: c2pa.Signer(path, path)),
 }
 
 
@@ -302,11 +293,11 @@ def test_of_what_takes_files(name: str, tmp_path: Path, monkeypatch: pytest.Monk
 def test_of_signers(tmp_path: Path) -> None:
     for sign in ("x", 1, [], True):
         with pytest.raises(GanError, match=r"signing\.Signer"):
-            images.save(PICTURE, tmp_path / "x.png", sign=sign)  # type: ignore[arg-type]
+            image.save(PICTURE, tmp_path / "x.png", sign=sign)  # type: ignore[arg-type]
 
 
 def test_of_verifying(conditional: Generator, tmp_path: Path) -> None:
-    images.save(conditional.sample(1, seed=1)[0], tmp_path / "x.png", conditional.provenance(1))
+    image.save(conditional.sample(1, seed=1)[0], tmp_path / "x.png", conditional.provenance(1))
 
     def verify(path: Any) -> object:
         return verification.verify(path, conditional)

@@ -15,10 +15,14 @@ import pytest
 import torch
 
 from gan_infer.errors import DeviceError, OptionError
-from gan_train import budget, checkpoint, cli, config, data, distributed, loop, machine, presets, recorder
+from gan_train import cli, data, distributed
+from gan_train.config import options, presets
+from gan_train.planning import budget, device
 from gan_train.reports import html
+from gan_train.runs import checkpoint
+from gan_train.training import loop, recorder
 from tests.conftest import CommandLine
-from tests.gan_train.test_loop import Watcher
+from tests.gan_train.training.test_loop import Watcher
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -60,11 +64,11 @@ def train_every_case(folder: Path) -> None:
 def measure_by_clocks_that_differ(folder: Path) -> None:
     """Settle a budget of minutes where the second process's clock runs a thousand times as fast."""
     clock, pace = time.perf_counter, 1000.0 ** distributed.rank()
-    machine.time = SimpleNamespace(perf_counter=lambda: clock() * pace)  # type: ignore[assignment, attr-defined]
+    device.time = SimpleNamespace(perf_counter=lambda: clock() * pace)  # type: ignore[assignment, attr-defined]
     fixed = {"budget.minutes": 20.0, "machine.device": "cpu", "machine.precision": "auto"}
     wanted = presets.make("resnet", {**fixed, "data.height": 8, "data.width": 8})
     settled = budget.settle(wanted, data.load(wanted.data))
-    config.write(settled, folder / f"{distributed.rank()}.json")
+    options.write(settled, folder / f"{distributed.rank()}.json")
 
 
 def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -118,7 +122,7 @@ def test_two_processes_end_where_one_does_to_rounding(preset: str, ends: tuple[P
 
 def test_what_one_process_measures_is_what_all_pick(ends: tuple[Path, Path]) -> None:
     folder = ends[0].parent
-    assert config.read(folder / "0.json") == config.read(folder / "1.json")
+    assert options.read(folder / "0.json") == options.read(folder / "1.json")
 
 
 def test_torchrun_resumes_bit_for_bit_and_speaks_once(
@@ -144,7 +148,7 @@ def test_torchrun_resumes_bit_for_bit_and_speaks_once(
     assert (done.returncode, done.stdout) == (0, "run\n"), done.stderr
     assert done.stderr.count("complete; look at") == 1
     run = tmp_path / "run"
-    assert config.read(run / "config.json").machine.processes == 2
+    assert options.read(run / "config.json").machine.processes == 2
     whole = checkpoint.load_named(run, "last")
     checkpoint.drop(run, "000000000128")
     assert torchrun(tmp_path, *fit).returncode == 0

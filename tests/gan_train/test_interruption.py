@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gan_train import checkpoint, config, interruption, loop
+from gan_train import interruption
+from gan_train.config.options import write
 from gan_train.data.pictures import PictureSet
-from gan_train.recorder import Recorder
-from tests.gan_train.test_loop import Watcher, settled, timeless
+from gan_train.runs import checkpoint
+from gan_train.training import loop
+from gan_train.training.recorder import Recorder
+from tests.gan_train.training.test_loop import Watcher, settled, timeless
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -88,7 +91,7 @@ def test_a_report_that_is_stopped_is_made_up_for(
     measured = {"evaluation.samples": 20, "evaluation.network": "pixels", "network.width": 1}
     options = settled(pictures, preset, **measured)
     for name in ("whole", "parts"):
-        config.write(options, tmp_path / name / checkpoint.CONFIG)
+        write(options, tmp_path / name / checkpoint.CONFIG)
     assert loop.train(options, pictures, tmp_path / "whole", Watcher()) is True
     look, asked = Recorder._look, []
 

@@ -1,0 +1,1 @@
+"""Programs around a model: verification, golden pictures, the doctor."""

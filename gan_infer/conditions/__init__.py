@@ -1,0 +1,1 @@
+"""What a person asks a model for: classes and mixes of them."""

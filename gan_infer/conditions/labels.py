@@ -1,0 +1,218 @@
+"""The classes of a model: from a label as people give it to indices or weights; it knows no pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import numpy as np
+
+from gan_infer.conditions import mixes
+from gan_infer.conditions.names import Names
+from gan_infer.errors import LabelError
+from gan_infer.text.escaping import abridge
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Labels = npt.NDArray[np.int64]
+    Weights = npt.NDArray[np.float32]
+    from gan_infer.conditions.names import Label
+
+    Mix = Mapping[Label, float]
+    LabelSpec = Label | Mix | Sequence[Label | Mix] | npt.NDArray[np.integer[Any]] | None
+
+
+_INT64: Final = np.dtype(np.int64)
+
+
+class Classes:
+    """The class names of one model, in the order of their indices; none for an unconditional one.
+
+    Attributes:
+        mixes: True where the model takes weights of several classes for one picture.
+    """
+
+    def __init__(self, names: tuple[str, ...], model: str, *, mixes: bool = False) -> None:
+        """Hold the names; `model` names the model in messages."""
+        self.names = names
+        self.model = model
+        self.mixes = mixes
+        self._indices = range(len(names))
+        self._known = Names(names, model)
+
+    def index(self, label: Label) -> int:
+        """Return the index of the class that a label names, by the rule of `names.Names`.
+
+        Raises:
+            LabelError: no such class, a number that could name two, or the model is unconditional.
+        """
+        if not self.names:
+            raise LabelError(
+                f"label {abridge(label)} was given, but model {self.model!r} is unconditional; leave it out"
+            )
+        return self._known.index(label)
+
+    def each(self, label: LabelSpec, count: int) -> Labels | Weights | int | None:
+        """Give one for all of `count` pictures, one each, or None where no label is given.
+
+        Returns:
+            a class index or float32 [classes] for all; int64 [count] or float32 [count, classes].
+
+        Raises:
+            LabelError: as `index`, labels of another number, or a mix that is not to be had.
+        """
+        if label is None:
+            return None
+        listed = isinstance(label, Sequence) and not isinstance(label, (str, bytes, bytearray))
+        if not listed and not getattr(label, "ndim", 0):
+            return self.one(label)  # type: ignore[arg-type]
+        each = [self.one(item) for item in label]  # type: ignore[union-attr]
+        if len(each) != count:
+            raise LabelError(f"{len(each)} labels were given for {count} pictures; give one, or one each")
+        if all(isinstance(item, int) for item in each):
+            return np.array(each, np.int64)
+        return np.stack([self.as_weights(item) for item in each])
+
+    def one(self, label: Label | Mix) -> int | Weights:
+        """Give the index of a class, or the weights float32 [classes] of a mix of several.
+
+        Raises:
+            LabelError: as `each`.
+        """
+        if not isinstance(label, Mapping):
+            if not isinstance(label, str) or not self.names or not self._known.may_be_mix(label):
+                return self.index(label)
+            label = mixes.parse(label, self._known)  # type: ignore[assignment]
+            assert isinstance(label, Mapping)
+        mix: dict[int, float] = {}
+        for key, weight in label.items():
+            index = self.index(key)
+            if index in mix:
+                raise LabelError(f"the label mix names class {self.names[index]!r} twice; name it once")
+            mix[index] = weight
+        weights = mixes.weights(mix, len(self.names))
+        if (weights > 0).sum() == 1:  # the class itself, which any model draws
+            return int(weights.argmax())
+        self.need_mixing("several labels for one picture")
+        return weights
+
+    def of_seeds(
+        self, spec: Labels | Weights | int | None, seeds: npt.NDArray[np.uint64], start: int = 0
+    ) -> Labels | Weights | None:
+        """Give the labels of seeds, the first of them at place `start`, of what `each` gave.
+
+        Without a label a seed chooses: class seed % number of classes.
+        """
+        if not self.names:
+            return None
+        if spec is None:
+            return (seeds % np.uint64(len(self.names))).astype(np.int64)
+        if isinstance(spec, int):
+            return np.full(len(seeds), spec, np.int64)
+        if spec.ndim == 1 and spec.dtype == np.float32:
+            return np.tile(cast("Weights", spec), (len(seeds), 1))
+        return spec[start : start + len(seeds)]
+
+    def checked(
+        self, labels: npt.ArrayLike | Mix | None, count: int, wanted: str = "one a latent"
+    ) -> Labels | Weights | None:
+        """Give the labels of a raw batch, int64 [count] or float32 [count, classes]; None without classes.
+
+        Raises:
+            LabelError: they are missing, not wanted, of another shape or out of range.
+        """
+        if not self.names:
+            if labels is not None:
+                raise LabelError(
+                    f"labels were given, but model {self.model!r} is unconditional; leave them out"
+                )
+            return None
+        if labels is None:
+            raise LabelError(
+                f"model {self.model!r} needs labels: integers [n], from 0 to {len(self.names) - 1}"
+            )
+        # A single label of the graph's own type: of a small model's picture the rest would be 1 % or 2 %.
+        if count == 1 and isinstance(labels, np.ndarray) and labels.dtype is _INT64 and labels.shape == (1,):
+            if labels.item() not in self._indices:
+                raise self._known.no_such(labels.item())
+            return labels
+        try:
+            array = np.asarray(labels)
+        except (TypeError, ValueError):
+            raise LabelError(
+                f"labels were given that are no array; give {count} integers, {wanted}"
+            ) from None
+        if array.dtype.kind not in "iu" or array.shape != (count,):
+            return self._other(labels, array, count, wanted)
+        array = np.ascontiguousarray(array, np.int64)
+        # As unsigned numbers negative labels are huge, so the largest tells of both ends.
+        if array.view(np.uint64).max() not in self._indices:
+            raise self._known.no_such(int(array[(array < 0) | (array >= len(self.names))][0]))
+        return array
+
+    def as_weights(self, labels: Labels | Weights | int) -> Weights:
+        """Give weights float32 [..., classes] of class indices; weights as they are."""
+        if isinstance(labels, np.ndarray) and labels.dtype == np.float32:
+            return cast("Weights", labels)
+        weights: Weights = np.eye(len(self.names), dtype=np.float32)[labels]
+        return weights
+
+    def blended(
+        self, corners: Labels | Weights, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]
+    ) -> Labels | Weights:
+        """Give the labels on the way between corners: plain ones where they are all the same.
+
+        Args:
+            corners: class indices [n] or weights [n, classes].
+            legs, rest: [steps], each step's corner and its share of the way to the next, as
+                `paths.loop_positions` gives them.
+
+        Raises:
+            LabelError: the corners differ and the model mixes no labels.
+        """
+        if corners.ndim == 1 and (corners == corners[0]).all():
+            return np.full(len(legs), corners[0])
+        self.need_mixing("labels that differ")
+        weights = self.as_weights(corners).astype(np.float64)
+        share = rest[:, None]
+        blended = weights[legs] * (1.0 - share) + weights[(legs + 1) % len(weights)] * share
+        return blended.astype(np.float32)
+
+    def told(self, labels: Labels | Weights) -> tuple[str | dict[str, float], ...]:
+        """Give the names of class indices, or name -> weight of those over 0, one a row."""
+        if labels.ndim == 1:
+            return tuple(self.names[index] for index in labels.tolist())
+        return tuple(
+            {name: weight for name, weight in zip(self.names, row, strict=True) if weight > 0}
+            for row in labels.tolist()
+        )
+
+    def need_mixing(self, what: str) -> None:
+        """Refuse what was given where the model mixes no labels.
+
+        Raises:
+            LabelError: it does not.
+        """
+        if not self.mixes:
+            raise LabelError(
+                f"{what} were given, but the file of model {self.model!r} cannot mix labels; give one class, "
+                "or mend a file that gan-train wrote by: gan-train directions --model MODEL --to MODEL"
+            )
+
+    def _other(
+        self, labels: npt.ArrayLike | Mix, array: npt.NDArray[Any], count: int, wanted: str
+    ) -> Labels | Weights:
+        """Give what stands in the place of class indices: one label for all, or weights."""
+        if array.ndim == 0:
+            one = self.one(labels)  # type: ignore[arg-type]
+            return np.full(count, one) if isinstance(one, int) else np.tile(one, (count, 1))
+        classes = len(self.names)
+        if array.dtype.kind != "f" or array.shape != (count, classes):
+            floats = f", or floats [{count}, {classes}]" if self.mixes else ""
+            raise LabelError(
+                f"labels of shape {array.shape} and type {array.dtype} were given; "
+                f"expected {count} integers, {wanted}{floats}"
+            )
+        self.need_mixing("weights of labels")
+        return np.stack([mixes.weights(dict(enumerate(row.tolist())), classes) for row in array])

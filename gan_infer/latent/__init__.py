@@ -1,0 +1,1 @@
+"""Seeds to latents, ways between latents, directions."""

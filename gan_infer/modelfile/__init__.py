@@ -1,0 +1,1 @@
+"""Model files: found, read, held to the contract, tried, opened."""

@@ -1,0 +1,246 @@
+"""Decides whether the bytes of a model file are opened in this process: known, vetted, tried.
+
+A file whose SHA-256 is not known is vetted and then tried (`modelfile.trial`); the verdict is kept. Known
+without that are the shipped models, and what was tried before, as each export of this machine is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from gan_infer.errors import ModelError
+from gan_infer.modelfile import catalog, golden
+from gan_infer.modelfile.metadata import CriticMetadata, Metadata
+from gan_infer.modelfile.trial import verdicts
+from gan_infer.modelfile.trial.verdicts import Verdict
+from gan_infer.runtime import session
+from gan_infer.runtime.session import BATCH
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gan_infer.modelfile.golden import Compared, Feeds
+    from gan_infer.modelfile.safety import Summary
+
+Described = Metadata | CriticMetadata
+
+# Elements that one call may need at once, 1 GiB of float32: of large pictures a call takes fewer.
+_MAX_LIVE: Final = 2**28
+_TRUST: Final = "if it is your own, trust=True (on the command line: --trust) opens it without a trial"
+
+
+def known(sha256: str) -> Verdict | None:
+    """Give the verdict on a file that may be opened as it is; None where it has to be tried."""
+    if catalog.is_shipped(sha256):
+        return Verdict(BATCH, golden=golden.NONE)
+    found = verdicts.find(sha256, session.version())
+    return None if found is None else dataclasses.replace(found, batch=min(found.batch, BATCH))
+
+
+def largest_batch(vetted: Summary) -> int:
+    """Give how many pictures one call may have by what the vetting says."""
+    return max(1, min(BATCH, _MAX_LIVE // max(1, vetted.live)))
+
+
+def decide(model: bytes, sha256: str, source: str, vetted: Summary, metadata: Described | None) -> Verdict:
+    """Try a file that `vet.check` let pass, and keep what was found.
+
+    Threads that ask for the same file wait for one trial.
+
+    Args:
+        source: names it in messages.
+        metadata: what a file of ours says of itself; None for others.
+
+    Returns:
+        the verdict; its `golden` is "" where that is still to be seen, see `check_here`.
+
+    Raises:
+        ModelError: it exceeds a limit, cannot be run, or draws other pictures than it says.
+    """
+    with _one_at_a_time(sha256):
+        runtime = session.version()
+        if (found := verdicts.find(sha256, runtime)) is not None:
+            return found
+        verdict, compared = _tried(model, source, vetted, metadata)
+        _check_golden(source, compared)
+        if not verdict.tried:
+            if verdict.golden:
+                verdicts.remember(sha256, runtime, verdict)
+            return verdict
+        if why := verdicts.keep(sha256, runtime, verdict):
+            told = f"what its trial found cannot be kept, so each process tries it anew: {why}"
+            return dataclasses.replace(verdict, note="; ".join(filter(None, (verdict.note, told))))
+        return verdict
+
+
+def trusted(vetted: Summary) -> Verdict:
+    """Give the verdict on a file that its user vouches for: the vetting alone bounds it."""
+    return Verdict(largest_batch(vetted), golden=golden.NONE)
+
+
+def check_here(run: golden.Run, sha256: str, source: str, verdict: Verdict, metadata: Described) -> Verdict:
+    """Compare the golden pictures in this process, where no other one could do it.
+
+    Raises:
+        ModelError: it draws other pictures than it says.
+    """
+    compared = golden.draw(run, metadata)
+    _check_golden(source, compared)
+    verdict = dataclasses.replace(verdict, golden=golden.worst(compared), note=note_of(compared))
+    verdicts.remember(sha256, session.version(), verdict)
+    return verdict
+
+
+def _tried(
+    model: bytes, source: str, vetted: Summary, metadata: Described | None
+) -> tuple[Verdict, tuple[Compared, ...]]:
+    from gan_infer.modelfile.trial import (
+        host,  # brings subprocess, which a file that is known does not wait for
+    )
+
+    singles = _singles(vetted, metadata)
+
+    def check_strictly() -> None:
+        from gan_infer.modelfile import safety
+
+        safety.check(model, source, strict=True)
+
+    order = host.Order(
+        inputs=[(name, _NUMPY.get(kind, ""), shape) for name, (kind, shape) in vetted.inputs.items()],
+        outputs=_outputs(vetted, metadata),
+        singles=singles,
+        batch=largest_batch(vetted),
+        grows=vetted.grows,
+        bytes_alone=_bytes({**vetted.inputs, **vetted.outputs}),
+        optional=_mixes(vetted, metadata),
+    )
+    try:
+        found = host.run(model, order, check_strictly)
+    except host.CannotTryError:
+        check_strictly()
+        return Verdict(order.batch, golden="" if singles else golden.NONE, tried=False), ()
+    except host.FailedError as error:
+        raise ModelError(f"{source} is refused: it {error}; {_TRUST}") from None
+    compared: tuple[Compared, ...] = ()
+    if metadata is not None and singles:
+        compared = golden.compare(metadata, found.drawn)
+    result = golden.worst(compared)
+    verdict = Verdict(
+        batch=found.batch,
+        limited=found.limited,
+        golden=result,
+        note=note_of(compared),
+        open_s=round(found.open_s, 4),
+        picture_s=round(found.picture_s, 4),
+        memory=found.memory,
+    )
+    return verdict, compared
+
+
+def note_of(compared: tuple[Compared, ...]) -> str:
+    """Say what a caller has to know of pictures that differ from the golden ones; "" where nothing."""
+    if golden.worst(compared) != golden.UNTOLD:
+        return ""
+    seeds = ", ".join(str(each.seed) for each in compared if each.result == golden.UNTOLD)
+    return (
+        f"golden pictures of seeds {seeds} differ, and the file holds their hashes only: "
+        "it is damaged, or written on another processor; see gan-infer check"
+    )
+
+
+def _check_golden(source: str, compared: tuple[Compared, ...]) -> None:
+    if golden.worst(compared) != golden.CHANGED:
+        return
+    off = [each for each in compared if each.result == golden.CHANGED]
+    seeds = [str(each.seed) for each in off if each.seed is not None]
+    what = f"pictures of seeds {', '.join(seeds)}" if seeds else f"{len(off)} of its golden judgements"
+    most = max((each.off for each in off if each.off is not None), default=None)
+    by = (
+        "" if most is None or math.isnan(most) else f" by up to {most:.3g}{' levels of 256' if seeds else ''}"
+    )
+    raise ChangedError(
+        f"{source} was damaged or changed: it gives {what} that differ{by} from those that it says it gives; "
+        "get the file again, or open it by trust=True (--trust)",
+        compared,
+    )
+
+
+def _singles(vetted: Summary, metadata: Described | None) -> list[Feeds]:
+    """Give the golden inputs where the file takes such, else nothing."""
+    if metadata is None:
+        return []
+    wanted = {"latent": 1} if isinstance(metadata, Metadata) else {"image": 2}
+    if metadata.conditional:
+        wanted["label"] = 7
+    found = {name: kind for name, (kind, _) in vetted.inputs.items()}
+    output = "image" if isinstance(metadata, Metadata) else "realness"
+    return golden.feeds(metadata) if found == wanted and output in vetted.outputs else []
+
+
+def _mixes(vetted: Summary, metadata: Described | None) -> list[tuple[str, str, tuple[int | None, ...]]]:
+    """Give the input that mixes of classes are fed to, where the file has it; without it they are not."""
+    kind, shape = vetted.optional.get("label_weights", (0, ()))
+    mixes = isinstance(metadata, Metadata) and metadata.conditional and kind == 1
+    return [("label_weights", _NUMPY[kind], shape)] if mixes else []
+
+
+def _outputs(vetted: Summary, metadata: Described | None) -> list[str]:
+    """Give the outputs that will be asked for: ours by name, of a foreign file any."""
+    ours = "image" if isinstance(metadata, Metadata) else "realness"
+    return [ours] if metadata is not None and ours in vetted.outputs else list(vetted.outputs)
+
+
+def _bytes(ends: Mapping[str, tuple[int, tuple[int | None, ...]]]) -> int:
+    return sum(
+        math.prod(side or 1 for side in shape) * int(_NUMPY.get(kind, "f8")[-1])
+        for kind, shape in ends.values()
+    )
+
+
+class ChangedError(ModelError):
+    """A file draws other pictures than it says; `compared` says which."""
+
+    def __init__(self, message: str, compared: tuple[Compared, ...]) -> None:
+        super().__init__(message)
+        self.compared = compared
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ChangedError, (str(self), self.compared)
+
+
+# ONNX's numbers of element types, as numpy names them.
+_NUMPY: Final = {
+    1: "<f4", 2: "|u1", 3: "|i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "|b1", 10: "<f2", 11: "<f8",
+    12: "<u4", 13: "<u8",
+}  # fmt: skip
+
+_locks: dict[str, threading.Lock] = {}
+_guard = threading.Lock()
+
+
+@contextlib.contextmanager
+def _one_at_a_time(sha256: str) -> Iterator[None]:
+    with _guard:
+        lock = _locks.setdefault(sha256, threading.Lock())
+    try:
+        with lock:
+            yield
+    finally:
+        _locks.pop(sha256, None)
+
+
+def _after_fork() -> None:
+    """In a forked child: a thread that is not here may have held the locks."""
+    global _guard  # noqa: PLW0603
+    _guard = threading.Lock()
+    _locks.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,174 @@
+"""Opening a model file: find it, read it, open it, check that it is of the kind that is asked for.
+
+It knows what kinds there are, and nothing of what they do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from gan_infer.errors import ModelError, OptionError
+from gan_infer.modelfile import catalog
+from gan_infer.modelfile.metadata import CRITIC, GENERATOR, KEY, CriticMetadata, Metadata, kind_of
+from gan_infer.modelfile.reading import Reading
+from gan_infer.runtime.devices import Providers
+from gan_infer.runtime.session import AnySession, Session
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+    from gan_infer.modelfile.safety import Summary
+
+Signature = Mapping[str, tuple[str, tuple[int | None, ...]]]
+
+_CALLED: Final = {GENERATOR: "a generator", CRITIC: "a critic"}
+_OPENED_BY: Final = {GENERATOR: "Generator.load", CRITIC: "Critic.load or gan-infer score"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Opened:
+    """An open model file.
+
+    Attributes:
+        session: runs it; a foreign file behaves as one of ours.
+        metadata: what it says of itself under `KEY`.
+        source: its path, or "<bytes>".
+        batch: pictures in one call of the runtime.
+        note: what a caller has to know of the file itself; "" where nothing.
+    """
+
+    session: AnySession
+    metadata: Metadata | CriticMetadata
+    source: str
+    batch: int
+    note: str = ""
+
+
+def opened(
+    source: catalog.Source,
+    kind: str,
+    device: str = "auto",
+    providers: Providers | None = None,
+    session_options: ort.SessionOptions | None = None,
+    threads: int | None = None,
+    reading: Reading | None = None,
+    *,
+    trust: bool = False,
+) -> Opened:
+    """Open a model file of a kind.
+
+    Args:
+        source: as `catalog.read` takes it.
+        kind: GENERATOR or CRITIC.
+        device, providers, session_options, threads: as `Session` takes them.
+        reading: how to read a file of other tools, where it cannot be recognised; None takes files
+            of ours alone.
+        trust: open a file that is not known without a trial.
+
+    Raises:
+        ModelError: no such file, one that `vet` refuses or that fails its trial, no model of ours or
+            that can be recognised, or one of another kind.
+        DeviceError: the asked-for device cannot be had; says what is missing.
+        OptionError: `device` or `threads` is none that there is, or `reading` does not fit the file.
+    """
+    if not isinstance(trust, bool):
+        raise OptionError(f"trust was {str(trust)[:60]!r}; give True or False")
+    from gan_infer.modelfile import admission  # a part of what importing the SDK would cost
+
+    file = catalog.read(source)
+    verdict, metadata = admission.known(file.sha256), None
+    if verdict is None:
+        vetted = _vet(file.body, file.source)
+        metadata = _described(vetted.metadata.get(KEY), kind, file.source, reading)
+        verdict = (
+            admission.trusted(vetted)
+            if trust
+            else admission.decide(file.body, file.sha256, file.source, vetted, metadata)
+        )
+    session = Session(
+        file.body,
+        source=file.source,
+        device=device,
+        providers=providers,
+        session_options=session_options,
+        threads=threads,
+        sha256=file.sha256,
+    )
+    try:
+        metadata = metadata or _described(session.metadata.get(KEY), kind, file.source, reading)
+        if metadata is not None:
+            if not verdict.golden:
+                verdict = admission.check_here(session.run, file.sha256, file.source, verdict, metadata)
+            return Opened(session, metadata, file.source, verdict.batch, verdict.note)
+        from gan_infer.modelfile import foreign  # most files are ours
+
+        assert reading is not None
+        adapted = foreign.adapt(session, file.body, file.source, reading)
+        metadata = Metadata.from_json(adapted.metadata[KEY])
+        return Opened(adapted, metadata, file.source, verdict.batch, verdict.note)
+    except BaseException:
+        session.close()
+        raise
+
+
+def _vet(body: bytes, source: str) -> Summary:
+    """Vet the very bytes that the runtime gets; what is refused is told with what would make it load."""
+    from gan_infer.modelfile import safety  # a file that is known needs none
+
+    try:
+        return safety.check(body, source)
+    except ModelError as error:
+        from gan_infer.modelfile import foreign  # most files pass
+
+        raise ModelError(foreign.advise(str(error), source)) from None
+
+
+def _described(
+    text: str | None, kind: str, source: str, reading: Reading | None
+) -> Metadata | CriticMetadata | None:
+    """Read what a file of ours says of itself; None for a file of other tools, where such are taken."""
+    if text is None:
+        if reading is None:
+            raise ModelError(
+                f"{source} is an ONNX model without {KEY!r} metadata, so not one of our {kind}s; "
+                "give a file that gan-train export wrote"
+            )
+        return None
+    found = kind_of(text)
+    if found != kind:
+        hint = f"; open it with {_OPENED_BY[found]}" if found in _OPENED_BY else ""
+        raise ModelError(f"{source} is {_CALLED.get(found, f'a {found!r}')}, not {_CALLED[kind]}{hint}")
+    if reading is not None and (given := reading.given()):
+        raise OptionError(f"{source} says itself how it is to be read; leave out {', '.join(given)}")
+    return CriticMetadata.from_json(text) if kind == CRITIC else Metadata.from_json(text)
+
+
+def check_signature(session: AnySession, metadata: Metadata, source: str) -> None:
+    """Refuse a generator whose inputs and output are not what its metadata says.
+
+    Raises:
+        ModelError: they differ.
+    """
+    wanted: dict[str, tuple[str, tuple[int | None, ...]]] = {
+        "latent": ("tensor(float)", (None, metadata.latent_dim))
+    }
+    if metadata.conditional:
+        wanted["label"] = ("tensor(int64)", (None,))
+    image = session.outputs.get("image")
+    if session.inputs != wanted or image is None or image[0] != "tensor(uint8)" or len(image[1]) != 4:
+        raise ModelError(
+            f"{source} has inputs {shown(session.inputs)} and outputs {shown(session.outputs)}; its metadata "
+            f"says {shown(wanted)} and image uint8 [batch, height, width, channels]; export it again"
+        )
+    if image[1][1:] != metadata.image_shape:
+        raise ModelError(
+            f"{source} makes pictures of {list(image[1][1:])}, its metadata says "
+            f"{list(metadata.image_shape)}; export it again"
+        )
+
+
+def shown(signature: Signature) -> str:
+    """Write inputs or outputs as people read them."""
+    return ", ".join(f"{name} {kind}{list(shape)}" for name, (kind, shape) in signature.items())

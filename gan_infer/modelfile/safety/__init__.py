@@ -1,0 +1,342 @@
+"""Refuses a dangerous or broken model file before the runtime sees it; it opens and runs nothing.
+
+A file passes when all of it is understood, all of it lies in the file, every operator is on a list and
+in a form that is on it, every name is defined before it is used, and every size follows from the file
+and the batch: never from what an input holds. Memory and work are bounded from above. What a file takes
+when it runs is tried elsewhere, in a process with limits; where there are none, `strict` bounds are smaller.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from gan_infer.errors import ModelError
+from gan_infer.modelfile.safety import compute_ops, constant_folding, graph, shape_ops
+from gan_infer.modelfile.safety.graph import FLOAT32, Model, Node, Tensor, shown
+from gan_infer.modelfile.safety.operator import Call, Known, PerPicture, Shape, size
+from gan_infer.modelfile.safety.protobuf import RefusedError
+
+IR_VERSIONS: Final = (3, 13)
+OPSETS: Final = (7, 25)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Bounds:
+    """What is taken for one picture.
+
+    Attributes:
+        words: of one tensor, in units of 4 bytes.
+        live: words that are needed at once; `total`: that are made in all.
+        work: multiplications of a matrix product, or what takes as long: 40 thousand millions a second.
+    """
+
+    words: int
+    live: int
+    total: int
+    work: int
+
+
+BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**30, work=2 * 10**11)
+# Without limits on a process nothing is tried: all that is made counts as needed at once.
+STRICT: Final = _Bounds(words=2**25, live=2**26, total=2**26, work=4 * 10**10)
+# What the runtime works out on loading, from the file alone: words held, and work, each so many for a
+# byte of the file and so many besides.
+_CONSTANT_WORDS: Final = (2, 2**20)
+_CONSTANT_WORK: Final = (4000, 4 * 10**9)
+
+_FORMS: Final = {**compute_ops.FORMS, **shape_ops.FORMS}
+_BRANCHES: Final = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+_CHANCE: Final = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
+# How files begin that are often taken for models.
+_OTHERS: Final = (
+    (b"PK\x03\x04", "a zip archive, as PyTorch checkpoints are"),
+    (b"\x80", "a Python pickle"),
+    (b"version https://git-lfs", "a Git LFS pointer: the file itself has not been downloaded (git lfs pull)"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"\x1f\x8b", "gzip-compressed"),
+    (b"<", "a web page"),
+    (b"{", "JSON text"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """What a vetted file holds.
+
+    Attributes:
+        inputs, outputs: name -> (number of the ONNX element type, shape with None where free).
+        optional: the same, of inputs that have a value of their own where none is fed.
+        metadata: its metadata texts.
+        operators: the types of its operators.
+        parameters: elements of its tensors.
+        work: what one picture takes, in multiplications of a matrix product.
+        live: what one picture needs at once, inputs and all, in units of 4 bytes.
+        kept: what the runtime makes of the file's tensors on loading, whatever the batch, in the same units.
+        grows: True where every size is fixed or grows with the batch, so that the largest batch bounds
+            all others; all other files are refused.
+    """
+
+    ir_version: int
+    opset: int
+    inputs: Mapping[str, tuple[int, tuple[int | None, ...]]]
+    outputs: Mapping[str, tuple[int, tuple[int | None, ...]]]
+    metadata: Mapping[str, str]
+    operators: frozenset[str]
+    parameters: int
+    work: int
+    live: int
+    kept: int = 0
+    grows: bool = True
+    optional: Mapping[str, tuple[int, tuple[int | None, ...]]] = dataclasses.field(default_factory=dict)
+
+
+def check(model: bytes, source: str, *, strict: bool = False) -> Summary:
+    """Vet the bytes of a model file; `source` names it in messages.
+
+    Takes time in proportion to the file's number of nodes and tensors, not to their sizes, and
+    copies no tensor of more than 1,024 elements.
+
+    Args:
+        strict: take only what is small, for systems that cannot limit a process.
+
+    Raises:
+        ModelError: the file is refused; says what was found in it.
+    """
+    try:
+        return _check(model, STRICT if strict else BOUNDS)
+    except RefusedError as error:
+        raise ModelError(
+            f"{source} is refused unopened: it {error}; give a file that gan-train export wrote"
+        ) from None
+
+
+def _check(body: bytes, bounds: _Bounds) -> Summary:
+    if not body:
+        raise RefusedError("is empty")
+    for start, what in _OTHERS:
+        if body.startswith(start):
+            raise RefusedError(f"is no ONNX model but {what}")
+    # The runtime tells its own format by these four bytes, in what may be an ONNX file as well.
+    if body[4:8] == b"ORTM":
+        raise RefusedError("is of ONNX Runtime's own format (.ort)")
+    model = graph.read(body)
+    _check_versions(model)
+    traced = trace(model, len(body), bounds)
+    return Summary(
+        ir_version=model.ir_version,
+        opset=model.opset,
+        inputs={end.name: (end.kind, end.shape) for end in model.inputs},
+        outputs={end.name: (end.kind, end.shape) for end in model.outputs},
+        metadata=model.metadata,
+        operators=frozenset(node.op for node in model.nodes),
+        parameters=sum(size(tensor.shape) for tensor in model.initializers),
+        work=traced.work,
+        live=traced.live,
+        kept=traced.kept,
+        optional={end.name: (end.kind, end.shape) for end in model.optional.values()}
+        if model.ir_version >= 4
+        else {},
+    )
+
+
+def _check_versions(model: Model) -> None:
+    for what, version, (low, high) in (
+        ("IR version", model.ir_version, IR_VERSIONS),
+        ("operator set", model.opset, OPSETS),
+    ):
+        if not low <= version <= high:
+            raise RefusedError(f"is of {what} {version}; {low} to {high} are taken")
+
+
+class Trace:
+    """What is known of every value of a graph, and what one picture costs, up to the operator last added."""
+
+    def __init__(self, file_size: int, bounds: _Bounds) -> None:
+        self.values: dict[str, Known] = {}
+        self.work = self.live = self.kept = 0
+        self._bounds = bounds
+        self._file_size = file_size
+        self._held = self._made = self._constant_work = 0
+
+    def define(self, name: str, known: Known) -> None:
+        """Add a value under a name that is not taken."""
+        if not name:
+            raise RefusedError("has a tensor or input without a name")
+        if name in self.values:
+            raise RefusedError(f"defines {shown(name)} twice")
+        self.values[name] = known
+
+    def give(self, name: str, known: Known) -> None:
+        """Add an input of the model, which its caller holds until the end."""
+        self.define(name, known)
+        self._made += known.words
+        self._held += known.words
+        self.live = self._held
+        if self._held > self._bounds.words:
+            raise RefusedError(f"takes an input {shown(name)} of {known.words:,} elements for a picture")
+
+    def add(self, node: Node, opset: int) -> None:
+        """Add an operator: what it gives and what it costs.
+
+        Raises:
+            RefusedError: it is not taken, or asks for more than the bounds allow.
+        """
+        call, results = _results(node, self.values, opset)
+        made = 0
+        for name, known in zip(node.outputs, results, strict=True):
+            self._check(node, known)
+            made += known.words
+            if name:
+                self.define(name, known)
+        self.work += call.work
+        if results[0].constant:
+            self.kept += made + call.memory
+            self._constant_work += call.work
+        else:
+            self._made += made
+            self._held += made
+            self.live = max(self.live, self._held + call.memory)
+        self.kept += call.kept
+        self._check_costs(node)
+
+    def end(self, names: Iterable[str]) -> None:
+        """Free values; what follows from the file alone is kept and counted apart."""
+        self._held -= sum(
+            known.words for known in map(self.values.get, names) if known and not known.constant
+        )
+
+    def _check(self, node: Node, known: Known) -> None:
+        if len(known.shape) > graph.MAX_RANK:
+            raise RefusedError(f"has {_named(node)}, which gives {len(known.shape)} dimensions")
+        if sum(isinstance(side, PerPicture) for side in known.shape) > 1:
+            raise RefusedError(f"has {_named(node)}, which makes what grows faster than the batch")
+        if known.words > self._bounds.words:
+            raise RefusedError(
+                f"has {_named(node)}, which makes a tensor of {size(known.shape):.2e} elements; "
+                f"at most {self._bounds.words:,} of 4 bytes are taken"
+            )
+
+    def _check_costs(self, node: Node) -> None:
+        for what, count, most in (
+            ("needs {:,} elements of 4 bytes at once for a picture", self.live, self._bounds.live),
+            ("makes {:,} elements of 4 bytes for a picture", self._made, self._bounds.total),
+            ("takes the time of {:,} multiplications for a picture", self.work, self._bounds.work),
+            ("makes {:,} elements of 4 bytes of the file alone", self.kept, self._allowed(_CONSTANT_WORDS)),
+            ("works {:,} multiplications on loading", self._constant_work, self._allowed(_CONSTANT_WORK)),
+        ):
+            if count > most:
+                raise RefusedError(f"{what.format(count)}, at {_named(node)}; at most {most:,} are taken")
+
+    def _allowed(self, limit: tuple[int, int]) -> int:
+        return limit[0] * self._file_size + limit[1]
+
+
+def trace(model: Model, file_size: int, bounds: _Bounds = BOUNDS) -> Trace:
+    """Follow the values through the graph, in order.
+
+    Args:
+        file_size: in bytes.
+
+    Raises:
+        RefusedError: an operator, a name or a size is not to be taken.
+    """
+    trace = Trace(file_size, bounds)
+    for tensor in model.initializers:
+        end = model.optional.get(tensor.name) if model.ir_version >= 4 else None
+        trace.define(tensor.name, _known(tensor) if end is None else _optional(tensor, end))
+    given = set(trace.values)
+    for end in model.inputs:
+        if end.kind not in graph.NUMPY:
+            raise RefusedError(f"takes an input {shown(end.name)} of a type ({end.kind}) that is not taken")
+        trace.give(end.name, Known(_open(end.shape), end.kind))
+        given.add(end.name)
+    last_use = {name: index for index, node in enumerate(model.nodes) for name in node.inputs}
+    last_use |= {end.name: len(model.nodes) for end in model.outputs}
+    for index, node in enumerate(model.nodes):
+        trace.add(node, model.opset)
+        ended = {name for name in node.inputs if last_use[name] == index}
+        ended |= {name for name in node.outputs if name not in last_use}
+        trace.end(ended - given)
+    if not model.outputs:
+        raise RefusedError("has no outputs")
+    for end in model.outputs:
+        if end.name not in trace.values:
+            raise RefusedError(f"gives {shown(end.name)}, which no operator makes")
+    return trace
+
+
+def _open(shape: tuple[int | None, ...]) -> Shape:
+    """Return an input's shape: a side left open is the batch where it is the first, else 1."""
+    return tuple(
+        side if side is not None else PerPicture(1) if index == 0 else 1 for index, side in enumerate(shape)
+    )
+
+
+def _known(tensor: Tensor) -> Known:
+    """Return what is known of a tensor in the file."""
+    value = floats = None
+    if tensor.value is not None and tensor.value.size <= constant_folding.MAX_FOLLOWED:
+        if tensor.kind in constant_folding.KINDS:
+            value = constant_folding.array(tensor.value.reshape(-1).tolist(), tensor.shape)
+        elif tensor.kind == FLOAT32:
+            floats = tensor.value
+    return Known(tensor.shape, tensor.kind, value, constant=True, floats=floats)
+
+
+def _optional(tensor: Tensor, end: graph.End) -> Known:
+    """Return what is known of a tensor that stands among the inputs, too: its value may be another."""
+    known = _known(tensor)
+    fits = len(end.shape) in (0, len(tensor.shape))
+    if end.kind != tensor.kind or not fits or (end.shape[:1] == (None,) and tensor.shape[0] != 1):
+        raise RefusedError(f"gives the input {shown(tensor.name)} a value of another type or shape")
+    shape: Shape = tensor.shape
+    if end.shape[:1] == (None,):
+        shape = (PerPicture(1, or_one=True), *tensor.shape[1:])
+    # Callers feed floats alone: integers stay what the file says.
+    return dataclasses.replace(known, shape=shape, constant=False, floats=None)
+
+
+def _results(node: Node, known: Mapping[str, Known], opset: int) -> tuple[Call, list[Known]]:
+    form = _FORMS.get(node.op)
+    if form is None:
+        why = ""
+        if node.op in _BRANCHES:
+            why = ": a loop or branch can take any time"
+        elif node.op in _CHANCE:
+            why = ": a seed would name no picture"
+        raise RefusedError(f"uses the operator {shown(node.op)}, which is not taken{why}")
+    for name in node.inputs:
+        if name and name not in known:
+            raise RefusedError(f"feeds {_named(node)} with {shown(name)}, which nothing before it makes")
+    if not node.outputs:
+        raise RefusedError(f"has {_named(node)} without results")
+    given = tuple(known[name] if name else None for name in node.inputs)
+    call = Call(node.op, opset, given, node.attributes, len(node.outputs))
+    try:
+        form.check(call)
+        shapes = form.rule(call)
+        if len(shapes) != len(node.outputs):
+            raise RefusedError(f"gives {len(node.outputs)} results")
+    except (RefusedError, ArithmeticError, IndexError, LookupError, TypeError, ValueError) as error:
+        reason = error if isinstance(error, RefusedError) else "takes inputs that it cannot take"
+        raise RefusedError(f"has {_named(node)}, which {reason}") from None
+    constant = all(one is None or one.constant for one in given) or node.op in ("Shape", "Size")
+    results = [Known(shape, kind, None, constant) for shape, kind in shapes]
+    results[0] = _with_value(call, results[0])
+    return call, results
+
+
+def _with_value(call: Call, known: Known) -> Known:
+    value = constant_folding.value_of(call, known.shape, known.kind)
+    tensor = call.attributes.get("value")
+    if call.op == "Constant" and isinstance(tensor, Tensor) and tensor.kind == FLOAT32:
+        return dataclasses.replace(known, floats=tensor.value)
+    return known if value is None else dataclasses.replace(known, value=value)
+
+
+def _named(node: Node) -> str:
+    return f"{node.op} {shown(node.name)}" if node.name else node.op

@@ -1,0 +1,165 @@
+"""Values of small integer tensors, which may be the sizes of large ones.
+
+They are reckoned exactly or not at all: a result near the edges of an integer type, a division of or by
+what is not positive, or anything of the batch but a multiple is left unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from gan_infer.modelfile.safety import shape_ops
+from gan_infer.modelfile.safety.graph import BOOL, INT32, INT64, Tensor
+from gan_infer.modelfile.safety.operator import (
+    MAX_BATCH,
+    MAX_VALUE,
+    Call,
+    PerPicture,
+    Shape,
+    Values,
+    each,
+    times,
+)
+from gan_infer.modelfile.safety.protobuf import RefusedError
+
+KINDS: Final = frozenset({BOOL, INT32, INT64})
+# Elements of the largest tensor that is followed.
+MAX_FOLLOWED: Final = 64
+
+
+class _UnknownError(ValueError):
+    """A value that does not follow exactly."""
+
+
+def array(items: Sequence[Any], shape: Sequence[int]) -> Values:
+    """Return an array of objects."""
+    values = np.empty(len(items), object)
+    values[:] = items
+    return values.reshape(tuple(shape))
+
+
+def _one_by_one(function: Callable[..., Any]) -> Callable[[Call], Values]:
+    def apply(call: Call) -> Values:
+        parts = np.broadcast_arrays(*map(_value, call.inputs))
+        items = [function(*row) for row in zip(*(part.reshape(-1) for part in parts), strict=True)]
+        return array(items, parts[0].shape)
+
+    return apply
+
+
+def _value(known: Any) -> Values:
+    if known is None or known.value is None:
+        raise _UnknownError
+    value: Values = known.value
+    return value
+
+
+def _divide(left: Any, right: Any) -> Any:
+    if each(left) < 0 or each(right) <= 0:
+        raise _UnknownError
+    if isinstance(left, PerPicture) == isinstance(right, PerPicture):
+        return each(left) // each(right)
+    if isinstance(left, PerPicture) and left.each % right == 0:
+        return PerPicture(left.each // right)
+    raise _UnknownError
+
+
+def _rest(left: int, right: int) -> int:
+    if left < 0 or right <= 0:
+        raise _UnknownError
+    return left % right
+
+
+def _equal(left: Any, right: Any) -> bool:
+    batch = isinstance(left, PerPicture) or isinstance(right, PerPicture)
+    if batch and left != right and min(each(left), each(right)) > 0:
+        raise _UnknownError  # at one batch they may be
+    return bool(left == right)
+
+
+def _constant(call: Call) -> Values:
+    value = next(iter(call.attributes.values()))
+    if isinstance(value, Tensor):
+        return array(_value(value).reshape(-1).tolist(), value.shape)
+    return array(value, [len(value)]) if isinstance(value, list) else array([value], [])
+
+
+def _filled(call: Call) -> Values:
+    value = call.attributes.get("value")
+    shape = [each(side) for side in call.sides(0)]
+    return array([_value(value).reshape(-1).tolist()[0]] * int(np.prod(shape, dtype=np.int64)), shape)
+
+
+def _cast(call: Call) -> Values:
+    value, to = _value(call[0]), call.number("to", 0)
+    convert: Callable[[Any], Any] = (lambda one: each(one) != 0) if to == BOOL else _as_integer
+    return array([convert(one) for one in value.reshape(-1)], value.shape)
+
+
+def _as_integer(one: Any) -> Any:
+    return one if isinstance(one, PerPicture) else int(one)
+
+
+def _gather(call: Call) -> Values:
+    data, places_taken = _value(call[0]), _value(call[1])
+    if any(type(place) is not int for place in places_taken.reshape(-1)):
+        raise _UnknownError
+    return np.asarray(np.take(data, places_taken.astype(np.int64), axis=call.number("axis", 0)), object)
+
+
+def _concat(call: Call) -> Values:
+    return np.concatenate([_value(known) for known in call.inputs], call.number("axis", 0))
+
+
+def _moved(function: Callable[[Values, Call], Values]) -> Callable[[Call], Values]:
+    return lambda call: function(_value(call[0]), call)
+
+
+_RULES: Final[dict[str, Callable[[Call], Values]]] = {
+    "Constant": _constant,
+    "ConstantOfShape": _filled,
+    "Shape": lambda call: array(shape_ops.sides_told(call), [len(shape_ops.sides_told(call))]),
+    "Add": _one_by_one(lambda left, right: left + right),
+    "Sub": _one_by_one(lambda left, right: left - right),
+    "Mul": _one_by_one(times),
+    "Div": _one_by_one(_divide),
+    "Mod": _one_by_one(_rest),
+    "Equal": _one_by_one(_equal),
+    "Not": _one_by_one(lambda one: not one),
+    "Where": _one_by_one(lambda which, left, right: left if which else right),
+    "Cast": _cast,
+    "Concat": _concat,
+    "Gather": _gather,
+    "Identity": _moved(lambda value, call: value),
+    "Slice": _moved(lambda value, call: value[shape_ops.taken(call)]),
+    "Transpose": _moved(lambda value, call: value.transpose(call.attributes.get("perm"))),
+}
+# Elements stay as they are, in the shape that the operator's rule gave.
+_RESHAPED: Final = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+
+
+def value_of(call: Call, shape: Shape, kind: int) -> Values | None:
+    """Return the first result's value where it is small and follows exactly, else None."""
+    if kind not in KINDS or not all(isinstance(side, int) for side in shape):
+        return None
+    sides = [each(side) for side in shape]
+    rule = _RULES.get(call.op)
+    if (rule is None and call.op not in _RESHAPED) or np.prod(sides, dtype=float) > MAX_FOLLOWED:
+        return None
+    try:
+        value = rule(call) if rule is not None else _value(call[0]).reshape(sides)
+    except (_UnknownError, RefusedError, ArithmeticError, IndexError, TypeError, ValueError):
+        return None
+    right = list(value.shape) == sides and (rule is None or call.op == "Constant" or _within(value, kind))
+    return value if right else None
+
+
+def _within(value: Values, kind: int) -> bool:
+    """Tell whether no element leaves its type, at the largest batch neither."""
+    most = MAX_VALUE // MAX_BATCH if kind == INT32 else MAX_VALUE
+    return all(
+        abs(each(one)) <= (most if isinstance(one, PerPicture) else MAX_VALUE) for one in value.reshape(-1)
+    )

@@ -1,0 +1,293 @@
+"""Sides, shapes and small integers as far as a file fixes them, and an operator's call; it knows no operator.
+
+A side is a whole number, or so many for every picture of the batch. What of a side is neither is not
+reckoned but refused: what is accepted is right at every batch, and largest at the largest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from gan_infer.modelfile.safety.graph import BOOL, FLOAT16, FLOAT32, FLOAT64, INT32, INT64, MAX_SIDE, WIDE
+from gan_infer.modelfile.safety.protobuf import RefusedError
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PerPicture:
+    """So many for every picture of the batch; it equals no fixed number, and is neither more nor less.
+
+    Attributes:
+        or_one: it is the batch, or 1; such a side can be broadcast, and nothing is reckoned from it.
+    """
+
+    each: int
+    or_one: bool = False
+
+
+Side = int | PerPicture
+Shape = tuple[Side, ...]
+Values = np.ndarray[Any, Any]  # of objects: int, or PerPicture
+Results = list[tuple[Shape, int]]  # shape and type of each
+
+FLOATS: Final = frozenset({FLOAT32, FLOAT16, FLOAT64})
+NUMBERS: Final = FLOATS | {INT32, INT64}
+ALL: Final = NUMBERS | {BOOL, 2, 3}
+# What an element costs, measured in multiplications of a matrix product: moved or added, and of a
+# function such as tanh or a power.
+PLAIN: Final = 80
+SLOW: Final = 1200
+
+# Above this, integers are not reckoned with: far under the edges of int64.
+MAX_VALUE: Final = MAX_SIDE
+# The largest batch of one call; all that is bounded grows at most as it does.
+MAX_BATCH: Final = 64
+
+
+def settled(side: Side) -> Side:
+    """Return a side that is not one of two."""
+    if isinstance(side, PerPicture) and side.or_one:
+        raise RefusedError("reckons with a side that may be 1 or the batch")
+    return side
+
+
+def times(left: Side, right: Side) -> Side:
+    """Return the product of two sides.
+
+    Raises:
+        RefusedError: it grows faster than the batch.
+    """
+    left, right = settled(left), settled(right)
+    if isinstance(left, PerPicture):
+        if isinstance(right, PerPicture):
+            raise RefusedError("makes what grows faster than the batch")
+        return PerPicture(left.each * right) if right else 0
+    if isinstance(right, PerPicture):
+        return PerPicture(left * right.each) if left else 0
+    return left * right
+
+
+def count(shape: Iterable[Side]) -> Side:
+    """Return the elements of a shape."""
+    total: Side = 1
+    for side in shape:
+        total = times(total, side)
+    return total
+
+
+def each(side: Side) -> int:
+    """Return what a side is for one picture."""
+    return side.each if isinstance(side, PerPicture) else side
+
+
+def size(shape: Iterable[Side]) -> int:
+    """Return the elements that a shape has for one picture."""
+    return math.prod(map(each, shape))
+
+
+def words(shape: Iterable[Side], kind: int) -> int:
+    """Return what a tensor takes for one picture, in units of 4 bytes.
+
+    The runtime computes float16 in float32 beside it, where the processor has no float16.
+    """
+    return size(shape) * (2 if kind in WIDE or kind == FLOAT16 else 1)
+
+
+def fixed(sides: Iterable[Side]) -> list[int]:
+    """Return sides that must not depend on the batch."""
+    given = list(sides)
+    if any(isinstance(side, PerPicture) for side in given):
+        raise RefusedError("has the batch in a place where it is not taken")
+    return [each(side) for side in given]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a value.
+
+    Attributes:
+        value: its elements, where they are few integers or truth values that follow from the file and
+            the shapes of inputs; never from what the inputs hold.
+        constant: it follows from the file alone, so that the runtime works it out on loading.
+        floats: its elements, where they are few floats in the file.
+    """
+
+    shape: Shape
+    kind: int
+    value: Values | None = None
+    constant: bool = False
+    floats: np.ndarray[Any, Any] | None = None
+
+    @property
+    def words(self) -> int:
+        """What it takes for one picture, in units of 4 bytes."""
+        return words(self.shape, self.kind)
+
+
+@dataclasses.dataclass(slots=True)
+class Call:
+    """An operator with what it is given.
+
+    Attributes:
+        outputs: how many results are asked for.
+        memory: what it takes besides its results while it runs, in units of 4 bytes.
+        kept: what the runtime keeps for it from loading on, in the same units.
+        work: how long it takes, in units of one of a matrix product's multiplications.
+    """
+
+    op: str
+    opset: int
+    inputs: tuple[Known | None, ...]
+    attributes: Mapping[str, Any]
+    outputs: int
+    memory: int = 0
+    kept: int = 0
+    work: int = 0
+
+    def has(self, index: int) -> bool:
+        """Tell whether an input is given."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def __getitem__(self, index: int) -> Known:
+        """Return an input that must be there."""
+        known = self.inputs[index] if index < len(self.inputs) else None
+        if known is None:
+            raise RefusedError(f"lacks input {index}")
+        return known
+
+    def number(self, name: str, default: int) -> int:
+        """Return an integer attribute, of which its `Form` says the range."""
+        return int(self.attributes.get(name, default))
+
+    def numbers(self, name: str, default: Sequence[int]) -> list[int]:
+        """Return a list of integers, an attribute."""
+        return list(self.attributes.get(name, default))
+
+    def sides(self, index: int) -> list[Side]:
+        """Return the sizes in an input; what an input of the model holds is none."""
+        value = self[index].value
+        if value is None:
+            raise RefusedError(f"takes sizes from input {index} that the file does not fix")
+        need(value.ndim <= 1, f"takes sizes from input {index} of {value.ndim} dimensions")
+        return list(value.reshape(-1))
+
+    def listed(self, name: str, index: int) -> list[int] | None:
+        """Return integers that older files have as an attribute and newer ones as an input, if any."""
+        if self.has(index):
+            need(name not in self.attributes, f"gives {name} twice")
+            return fixed(self.sides(index))
+        return self.numbers(name, ()) if name in self.attributes else None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Form:
+    """In what form an operator is taken, and the rule for what it gives and costs.
+
+    Attributes:
+        rule: from a call to the shapes and types of results; sets what the call costs.
+        inputs: least and most.
+        attributes: name -> whether a value is taken; others are refused.
+        kinds: types that the first input may be of.
+        alike: places of inputs that must be of the first one's type.
+        outputs: most.
+    """
+
+    rule: Callable[[Call], Results]
+    inputs: tuple[int, int]
+    attributes: Mapping[str, Callable[[Any], bool]]
+    kinds: Collection[int]
+    alike: tuple[int, ...] = ()
+    outputs: int = 1
+
+    def check(self, call: Call) -> None:
+        """Refuse a call of another form.
+
+        Raises:
+            RefusedError: says in what it differs.
+        """
+        low, high = self.inputs
+        need(low <= len(call.inputs) <= high, f"has {len(call.inputs)} inputs; {low} to {high} are taken")
+        need(
+            1 <= call.outputs <= self.outputs, f"gives {call.outputs} results; up to {self.outputs} are taken"
+        )
+        for name, value in call.attributes.items():
+            right = self.attributes.get(name)
+            need(right is not None, f"has the attribute {name[:40]!r}, which is not taken")
+            assert right is not None
+            need(right(value), f"has {str(value)[:40]} for {name}, which is not taken")
+        if low:
+            kind = call[0].kind
+            need(kind in self.kinds, f"computes in a type ({kind}) that is not taken")
+            others = [call[place].kind for place in self.alike if call.has(place)]
+            need(all(other == kind for other in others), "mixes types")
+
+
+# Attributes.
+
+
+def whole(low: int, high: int) -> Callable[[Any], bool]:
+    """Return a test for an integer within a range."""
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def wholes(low: int, high: int, most: int = 16) -> Callable[[Any], bool]:
+    """Return a test for a list of integers within a range, at least one and at most so many."""
+    one = whole(low, high)
+    return lambda value: type(value) is list and 1 <= len(value) <= most and all(map(one, value))
+
+
+def texts(*taken: str) -> Callable[[Any], bool]:
+    """Return a test for one of some texts."""
+    wanted = {text.encode() for text in taken}
+    return lambda value: isinstance(value, bytes) and value in wanted
+
+
+def real(value: Any) -> bool:
+    """Tell whether an attribute is a finite number with a fraction."""
+    return type(value) is float and math.isfinite(value)
+
+
+# Shapes.
+
+
+def axis_of(axis: int, rank: int) -> int:
+    """Return the place of an axis that may count from the end."""
+    need(-rank <= axis < rank, f"has axis {axis} for {rank} dimensions")
+    return axis % rank
+
+
+def axes_of(axes: Sequence[int], rank: int) -> list[int]:
+    """Return the places of axes, at least one and no two of them the same."""
+    places = [axis_of(axis, rank) for axis in axes]
+    need(0 < len(places) == len(set(places)), f"has axes {list(axes)[:8]}, none or one of them twice")
+    return places
+
+
+def need(right: bool, what: str) -> None:
+    """Refuse the operator, saying what it does, unless all is right."""
+    if not right:
+        raise RefusedError(what)
+
+
+def together(left: Shape, right: Shape) -> Shape:
+    """Return the shape of two broadcast to one."""
+    rank = max(len(left), len(right))
+    result: list[Side] = []
+    for place in range(-rank, 0):
+        pair = {shape[place] if place >= -len(shape) else 1 for shape in (left, right)}
+        if PerPicture(1) in pair:
+            pair.discard(PerPicture(1, or_one=True))
+        wide = pair - {1}
+        need(len(wide) <= 1, f"takes shapes {shown(left)} and {shown(right)} together")
+        result.append(wide.pop() if wide else 1)
+    return tuple(result)
+
+
+def shown(shape: Iterable[Side]) -> str:
+    """Return a shape as people read it; n is the batch."""
+    sides = [f"{side.each}n" if isinstance(side, PerPicture) else str(side) for side in shape]
+    return f"[{', '.join(sides[:16])}]".replace("[1n", "[n")

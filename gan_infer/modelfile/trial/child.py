@@ -1,0 +1,328 @@
+"""The process in which a model file is tried: it takes limits upon itself, opens the file and runs it.
+
+It is started by trial/host.py and talks to it through pipes: a line of JSON and the model's bytes come
+in, lines of JSON go out. It imports numpy and the runtime alone, so that little stands between a
+hostile file and the limits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import mmap
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+
+# A batch in between: it tells time and memory better than one picture does, and is left where more fails.
+_FIRST_STEP: Final = 8
+_MAX_FILES: Final = 16
+_PROBE_BYTES: Final = 2**26
+# Outputs of up to so many bytes are sent back to be compared, larger ones by their hash.
+_MAX_SENT: Final = 2**24
+
+# So many pictures are bounded together; see trial/host.py.
+_MANY: Final = 64
+
+Array = np.ndarray[Any, Any]
+Feeds = dict[str, Array]
+
+
+def main() -> None:
+    """Run the trial that stdin describes; never returns."""
+    source = sys.stdin.buffer
+    answer = _private_stdout()
+    order = json.loads(source.readline())
+    import onnxruntime as ort
+
+    tell = _Teller(answer)
+    limits = _Limits(order["picture_s"], order["total_s"])
+    limits.harden()
+    tell(ready=True, limited=limits.set_memory(order["allowance"]))
+    model = source.read(order["size"])
+    singles = [_read_feeds(source, each) for each in order["singles"]]
+    try:
+        _try(_Runner(ort, model, order["outputs"]), order, singles, limits, tell)
+    except MemoryError:
+        tell(refused="memory")
+    except Exception as error:  # the runtime's exceptions share no public base
+        tell(refused="memory" if _is_memory(error) else "error", why=_one_line(error))
+    answer.close()
+    os._exit(0)  # whatever the file did to the runtime is not asked to end in order
+
+
+def _try(
+    runner: _Runner, order: dict[str, Any], singles: list[Feeds], limits: _Limits, tell: _Teller
+) -> None:
+    limits.set_time(order["open_s"])
+    _, spent = _timed(runner.open)
+    tell(opened=spent)
+    if spent > order["open_s"]:
+        tell(refused="time")
+        return
+    first = singles[0] if singles else _feeds(order["inputs"], 1)
+    limits.set_time(limits.picture_s)
+    runner.run(first)
+    with limits.eased():
+        alone_s, room = _draw(runner, first, limits, tell)
+    if limits.exceeded(room):
+        raise MemoryError
+    if alone_s > order["picture_s"] or alone_s * _MANY > order["many_s"]:
+        tell(refused="time", picture=alone_s)
+        return
+    for feeds in singles[1:]:
+        if limits.left() > 3 * alone_s:
+            _draw(runner, feeds, limits, tell)
+    tell(alone=True)
+    limits.add_memory(min(room * order["batch"], order["most_room"]))
+    _try_batches(runner, order, alone_s, limits, tell)
+    tell(done=True, memory=limits.taken())
+
+
+def _draw(runner: _Runner, feeds: Feeds, limits: _Limits, tell: _Teller) -> tuple[float, int]:
+    """Run one picture and tell of it; give seconds, and bytes of inputs and outputs."""
+    limits.set_time(limits.picture_s)
+    results, spent = _timed(lambda: runner.run(feeds))
+    array = np.ascontiguousarray(results[0])
+    sent = array.tobytes() if array.nbytes <= _MAX_SENT else b""
+    sha256, shape = hashlib.sha256(array.data).hexdigest(), list(array.shape)
+    tell(sent, picture=spent, sha256=sha256, dtype=array.dtype.str, shape=shape, bytes=len(sent))
+    # Of several outputs a call asks for one.
+    return spent, max(each.nbytes for each in results) + sum(each.nbytes for each in feeds.values())
+
+
+def _try_batches(
+    runner: _Runner, order: dict[str, Any], alone_s: float, limits: _Limits, tell: _Teller
+) -> None:
+    """Run the largest batch that fits, and tell of each that did."""
+    batch: int = order["batch"]
+    while batch > 1 and 2 * alone_s * batch > limits.left():
+        batch //= 2
+    for step in _steps(batch, order["grows"]):
+        done, spent = _run_largest(runner, order, step, limits)
+        if done > 1:
+            tell(batch=done)
+        if done < step or spent / step * order["batch"] > limits.left():
+            return
+
+
+def _run_largest(runner: _Runner, order: dict[str, Any], batch: int, limits: _Limits) -> tuple[int, float]:
+    """Run a batch or, where it fails and smaller ones need less, half of it, ...; give it and seconds."""
+    inputs = [*order["inputs"], *order["optional"]]
+    while batch > 1:
+        limits.set_time(limits.left() + 1.0)
+        try:
+            feeds = _feeds(inputs, batch)
+            runner.run(feeds)
+            with limits.eased():
+                spent = _timed(lambda given=feeds: runner.run(given))[1]
+            if not limits.exceeded():
+                return batch, 2 * spent
+            if not order["grows"]:
+                return 1, 0.0
+        except Exception:  # mostly memory; what else, the runtime's exceptions do not say
+            if not order["grows"]:
+                return 1, 0.0
+        batch //= 2
+        limits.set_time(limits.left() + 1.0)
+        runner.open()  # anew, for what the runtime took it keeps
+    return 1, 0.0
+
+
+def _steps(batch: int, grows: bool) -> Iterator[int]:
+    if not grows:
+        yield from range(2, batch + 1)
+        return
+    if batch > _FIRST_STEP:
+        yield _FIRST_STEP
+    yield batch
+
+
+class _Runner:
+    """Opens the model as `gan_infer.runtime.session.Session` does, on one thread of the CPU, and runs it."""
+
+    def __init__(self, ort: Any, model: bytes, outputs: list[str]) -> None:
+        self._ort, self._model, self._outputs = ort, model, outputs
+        self._session: Any = None
+
+    def open(self) -> None:
+        self._session = None
+        options = self._ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        self._session = self._ort.InferenceSession(
+            self._model, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+
+    def run(self, feeds: Feeds) -> list[Array]:
+        results: list[Array] = self._session.run(self._outputs, feeds)
+        return results
+
+
+class _Limits:
+    """The limits of this process; where the system has none, they do nothing."""
+
+    def __init__(self, picture_s: float, total_s: float) -> None:
+        self.picture_s = picture_s
+        self._end = time.process_time() + total_s
+        try:
+            import resource
+        except ImportError:  # Windows
+            self._resource: Any = None
+        else:
+            self._resource = resource
+        self._base = _address_space()
+        self._most = 0
+
+    def harden(self) -> None:
+        """Write no files, few of them open, leave no core; and be the first to go where memory is short."""
+        if self._resource is None:
+            return
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("1000")
+        for name, most in (("CORE", 0), ("FSIZE", 0), ("NOFILE", _MAX_FILES)):
+            self._set(f"RLIMIT_{name}", most)
+
+    def set_memory(self, allowance: int) -> bool:
+        """Let the address space grow by `allowance` bytes; say whether the system holds to that."""
+        if self._resource is None or not self._base:
+            return False
+        self._most = self._base + allowance
+        if not self._set("RLIMIT_AS", self._most, soft_only=True):
+            return False
+        try:
+            mmap.mmap(-1, allowance + _PROBE_BYTES).close()
+        except (OSError, ValueError, MemoryError):
+            return True
+        return False
+
+    def add_memory(self, more: int) -> None:
+        """Let the address space grow by so many bytes beyond what was allowed so far."""
+        if self._most:
+            self._most += more
+            self._set("RLIMIT_AS", self._most, soft_only=True)
+
+    @contextlib.contextmanager
+    def eased(self) -> Iterator[None]:
+        """Let it grow twice as far for the second run of a shape; `exceeded` says whether it did.
+
+        The runtime takes memory of another layout then, besides what it has, and where it gets none goes
+        on without: in a process with limits, but not in one that has none.
+        """
+        most, self._most = self._most, 0
+        if most:
+            self._set("RLIMIT_AS", 2 * most - self._base, soft_only=True)
+        yield
+        self._most = most
+        self.add_memory(0)
+
+    def exceeded(self, more: int = 0) -> bool:
+        """Tell whether what the process holds is more than was allowed, and `more` besides.
+
+        An eighth of what is allowed is left to batches of other sizes, whose memory lies otherwise.
+        """
+        return self._most > 0 and _address_space() - self._base > (self._most - self._base) * 7 // 8 + more
+
+    def set_time(self, seconds: float) -> None:
+        """Let the processor work on for so long; past that the system ends this process."""
+        if self._resource is not None:
+            self._set("RLIMIT_CPU", math.ceil(time.process_time() + max(0.0, seconds)), soft_only=True)
+
+    def left(self) -> float:
+        """Give the seconds of the processor that are left to the whole trial."""
+        return max(0.0, self._end - time.process_time())
+
+    def taken(self) -> int:
+        """Give by how many bytes the address space grew at most; 0 where that cannot be told."""
+        try:
+            text = Path("/proc/self/status").read_text()
+            peak = next(line for line in text.splitlines() if line.startswith("VmPeak"))
+            return max(0, int(peak.split()[1]) * 1024 - self._base)
+        except (OSError, StopIteration, ValueError, IndexError):
+            return 0
+
+    def _set(self, name: str, most: int, soft_only: bool = False) -> bool:
+        kind = getattr(self._resource, name, None)
+        if kind is None:
+            return False
+        try:
+            hard = self._resource.getrlimit(kind)[1]
+            soft = most if hard < 0 else min(most, hard)  # RLIM_INFINITY is below 0 in Python
+            self._resource.setrlimit(kind, (soft, hard if soft_only else soft))
+        except (OSError, ValueError):
+            return False
+        return True
+
+
+class _Teller:
+    """Writes lines of JSON, and bytes after one where there are any."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __call__(self, body: bytes = b"", **told: Any) -> None:
+        self._file.write(json.dumps(told).encode() + b"\n" + body)
+        self._file.flush()
+
+
+def _feeds(inputs: list[list[Any]], batch: int) -> Feeds:
+    """Make inputs of a batch: floats drawn from the normal distribution, zeros of all else."""
+    rng = np.random.default_rng(0)
+    feeds = {}
+    for name, kind, shape in inputs:
+        sides = tuple(
+            (batch if place == 0 else 1) if side is None else side for place, side in enumerate(shape)
+        )
+        if kind in ("<f2", "<f4", "<f8"):
+            feeds[name] = rng.standard_normal(sides, np.float32).astype(kind)
+        else:
+            feeds[name] = np.zeros(sides, kind)
+    return feeds
+
+
+def _read_feeds(source: BinaryIO, told: dict[str, list[Any]]) -> Feeds:
+    feeds = {}
+    for name, (kind, shape) in told.items():
+        size = np.dtype(kind).itemsize * math.prod(shape)
+        feeds[name] = np.frombuffer(source.read(size), kind).reshape(shape)
+    return feeds
+
+
+def _timed(work: Any) -> tuple[Any, float]:
+    start = time.process_time()
+    result = work()
+    return result, time.process_time() - start
+
+
+def _private_stdout() -> BinaryIO:
+    """Give the pipe to the host; what libraries print goes to stderr instead."""
+    sys.stdout.flush()
+    mine = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(mine, "wb")
+
+
+def _address_space() -> int:
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, AttributeError, IndexError):
+        return 0
+
+
+def _is_memory(error: Exception) -> bool:
+    text = str(error)
+    return "allocate memory" in text or "bad_alloc" in text or "bad allocation" in text
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:400]

@@ -1,0 +1,338 @@
+"""Has a model file tried in a process of its own, and tells what came of it; it keeps nothing.
+
+A trial is bounded in memory, in time of the processor and in elapsed time. What it finds bounds what
+this process will be asked for by the file: calls take no larger batch than the trial did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Feeds = dict[str, npt.NDArray[Any]]
+
+# What a file may take beyond its stated need, which is so many times its own bytes (the file, what is read
+# of it, the tensors, and the tensors once more in the order that suits the processor), and the inputs and
+# outputs of a call.
+ALLOWANCE: Final = 256 * 1024**2
+NEED_PER_BYTE: Final = 4
+MOST_ROOM: Final = 128 * 1024**2
+_FIRST_ROOM: Final = 64 * 1024**2
+# Seconds of the processor for opening, for one picture, and for all of it.
+OPEN_S: Final = 5.0
+PICTURE_S: Final = 5.0
+# The same for 64 pictures, and so much more for each MiB of the file: work beyond that is not for weights.
+MANY_S: Final = 5.0
+MANY_S_PER_MIB: Final = 10.0
+TOTAL_S: Final = 10.0
+# Elapsed seconds for the process to be ready, and for the trial; a busy machine takes longer than its
+# processor's time, which is what the child limits.
+_READY_S: Final = 60.0
+TRIAL_S: Final = 40.0
+
+_PYTHON: Final = re.compile(r"(python|pypy)[\d.]*[a-z]*(\.exe)?", re.IGNORECASE)
+_START: Final = """
+import json, sys
+sys.path[:] = json.loads(sys.stdin.buffer.readline())
+from gan_infer.modelfile.trial import child
+child.main()
+"""
+
+
+class CannotTryError(Exception):
+    """No process can be had here in which a file could be tried; says why."""
+
+
+class FailedError(Exception):
+    """The file exceeded a limit or cannot be run; says what, in words that go after "it"."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What is to be tried.
+
+    Attributes:
+        inputs: (name, numpy's name of the type, shape with None where free) of each.
+        optional: the same, of inputs that may be left out; they are fed in batches alone.
+        outputs: their names; the first one's values are told.
+        singles: inputs of one picture each, whose outputs are wanted; may be empty.
+        batch: the largest batch that calls will have.
+        grows: that batch needs more than any smaller one.
+        bytes_alone: bytes of inputs and outputs of one picture, as the file declares them.
+    """
+
+    inputs: Sequence[tuple[str, str, tuple[int | None, ...]]]
+    outputs: Sequence[str]
+    singles: Sequence[Feeds]
+    batch: int
+    grows: bool
+    bytes_alone: int
+    optional: Sequence[tuple[str, str, tuple[int | None, ...]]] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """What the file gave for one picture: the hash of its bytes, and the values where they are few enough."""
+
+    sha256: str
+    values: npt.NDArray[Any] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a trial found.
+
+    Attributes:
+        batch: the largest batch that stayed within the limits.
+        limited: this system holds a process to a limit of memory.
+        drawn: what it gave for the order's singles, in order; fewer where time ran out.
+        open_s, picture_s: of the processor, for opening and for one picture.
+        memory: bytes that the child took at most; 0 where this cannot be told.
+    """
+
+    batch: int
+    limited: bool
+    drawn: tuple[Drawn, ...]
+    open_s: float
+    picture_s: float
+    memory: int
+
+
+def obstacle() -> str:
+    """Say why no process can be started here, from what is known without starting one; "" where it can."""
+    executable = Path(sys.executable or "")
+    if getattr(sys, "frozen", False):
+        return "this program is frozen"
+    if not _PYTHON.fullmatch(executable.name):
+        return "this program is not run by a python that could be started anew"
+    return "" if executable.is_file() else f"{executable} is not there"
+
+
+def run(model: bytes, order: Order, unlimited: Callable[[], object]) -> Outcome:
+    """Try a model file.
+
+    Args:
+        unlimited: called before the child gets the file, where this system does not limit memory; what
+            it raises ends the trial.
+
+    Raises:
+        CannotTryError: no process could be started.
+        FailedError: the file is not to be opened here.
+    """
+    if why := obstacle():
+        raise CannotTryError(why)
+    with _started() as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        talk = _Talk(process)
+        need = NEED_PER_BYTE * len(model) + min(order.bytes_alone, _FIRST_ROOM)
+        with _killed_after(process, _READY_S):
+            talk.send(_header(order, len(model), ALLOWANCE + need))
+            ready = talk.hear()
+        if not ready.get("ready"):
+            raise CannotTryError("the process for it ends before it is ready")
+        limited = bool(ready.get("limited"))
+        if not limited:
+            unlimited()
+        with _killed_after(process, TRIAL_S) as late:
+            talk.send(model, *(feed.tobytes() for single in order.singles for feed in single.values()))
+            return _listen(talk, process, limited, late)
+
+
+def _header(order: Order, size: int, allowance: int) -> bytes:
+    singles = [
+        {name: (feed.dtype.str, feed.shape) for name, feed in single.items()} for single in order.singles
+    ]
+    told = {
+        **{name: getattr(order, name) for name in ("inputs", "optional", "outputs", "batch", "grows")},
+        "singles": singles,
+        "size": size,
+        "allowance": allowance,
+        "most_room": MOST_ROOM,
+        "open_s": OPEN_S,
+        "picture_s": PICTURE_S,
+        "many_s": MANY_S + MANY_S_PER_MIB * size / 2**20,
+        "total_s": TOTAL_S,
+    }
+    return json.dumps(_path()).encode() + b"\n" + json.dumps(told).encode() + b"\n"
+
+
+def _listen(talk: _Talk, process: subprocess.Popen[bytes], limited: bool, late: threading.Event) -> Outcome:
+    """Follow a trial to its end.
+
+    Raises:
+        FailedError: the child says so, or ended before one picture was drawn.
+    """
+    opened = alone = math.nan
+    drawn: list[Drawn] = []
+    batch, memory, finished = 1, 0, False
+    while told := talk.hear():
+        if "refused" in told and not finished:
+            raise FailedError(_reason(told, opened))
+        if "opened" in told:
+            opened = float(told["opened"])
+        elif "picture" in told:
+            alone = float(told["picture"]) if math.isnan(alone) else alone
+            drawn.append(_drawn(told, talk))
+        elif "alone" in told:
+            finished = True
+        elif "batch" in told:
+            batch = max(batch, int(told["batch"]))
+        elif "done" in told:
+            memory = int(told["memory"])
+            break
+    if not finished and not (drawn and late.is_set()):
+        raise FailedError(_end(process, opened, late.is_set()))
+    return Outcome(batch, limited, tuple(drawn), opened, alone, memory)
+
+
+def _reason(told: dict[str, Any], opened: float) -> str:
+    while_opening = math.isnan(opened)
+    if told["refused"] == "memory":
+        where = "while it is opened" if while_opening else "for a picture"
+        return f"takes over {ALLOWANCE // 1024**2} MiB of memory {where} beyond what its size accounts for"
+    if told["refused"] == "time":
+        if 0 < (spent := float(told.get("picture", 0))) <= PICTURE_S:
+            return f"takes {spent:.2f} s of the processor for a picture, too long for a file of its size"
+        return _too_slow(while_opening or opened > OPEN_S)
+    verb = "opened as an ONNX model" if while_opening else "run"
+    return f"cannot be {verb} ({re.sub(r'^.ONNXRuntimeError. : [0-9]+ : ', '', str(told.get('why'))[:200])})"
+
+
+def _end(process: subprocess.Popen[bytes], opened: float, late: bool) -> str:
+    while_opening = math.isnan(opened)
+    if late:
+        return f"was not done within {TRIAL_S:.0f} s"
+    code = process.wait()
+    if os.name == "posix" and code == -getattr(signal, "SIGXCPU", 0):
+        return _too_slow(while_opening)
+    where = "being opened" if while_opening else "drawing a picture"
+    return f"ended the process that tried it, by {_named(code)}, on {where}"
+
+
+def _too_slow(while_opening: bool) -> str:
+    if while_opening:
+        return f"takes over {OPEN_S:.0f} s of the processor to be opened"
+    return f"takes over {PICTURE_S:.0f} s of the processor for a picture"
+
+
+def _named(code: int) -> str:
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"code {code}"
+
+
+def _drawn(told: dict[str, Any], talk: _Talk) -> Drawn:
+    body = talk.read(int(told["bytes"]))
+    shape = tuple(int(side) for side in told["shape"])
+    values = None
+    if body and len(body) == math.prod(shape) * np.dtype(told["dtype"]).itemsize:
+        values = np.frombuffer(body, np.dtype(told["dtype"])).reshape(shape)
+    return Drawn(str(told["sha256"]), values)
+
+
+class _Talk:
+    """The two pipes to the child; a child that is gone is silence."""
+
+    _MOST: Final = 2**25
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._to: IO[bytes] = process.stdin
+        self._from: IO[bytes] = process.stdout
+
+    def send(self, *parts: bytes) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            for part in parts:
+                self._to.write(part)
+            self._to.flush()
+
+    def hear(self) -> dict[str, Any]:
+        """Give the next line; {} where there is none, or none that can be read."""
+        try:
+            told = json.loads(self._from.readline(2**16) or b"{}")
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return told if isinstance(told, dict) else {}
+
+    def read(self, count: int) -> bytes:
+        return self._from.read(max(0, min(count, self._MOST)))
+
+
+@contextlib.contextmanager
+def _started() -> Iterator[subprocess.Popen[bytes]]:
+    """Start the child; whatever happens, it is gone in the end and leaves no zombie."""
+    environment = {name: value for name, value in os.environ.items() if not _steers_python(name)}
+    environment |= {"ORT_DISABLE_TELEMETRY": "1", "MALLOC_ARENA_MAX": "1"}
+    environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-S", "-s", "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise CannotTryError(f"no process can be started ({error})") from None
+    try:
+        yield process
+    finally:
+        process.kill()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                assert pipe is not None
+                pipe.close()
+        process.wait()
+
+
+def _steers_python(name: str) -> bool:
+    return name.startswith("PYTHON") and name not in ("PYTHONHOME", "PYTHONPYCACHEPREFIX", "PYTHONUTF8")
+
+
+@contextlib.contextmanager
+def _killed_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
+    late = threading.Event()
+
+    def kill() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(seconds, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+
+
+def _path() -> list[str]:
+    """Give where the child finds modules: as this process does, and where ours and the runtime lie."""
+    found = [str(Path(__file__).resolve().parents[3])]
+    for name in ("numpy", "onnxruntime"):
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin:
+            found.append(str(Path(spec.origin).resolve().parents[1]))
+    own = [os.path.abspath(part) for part in sys.path if isinstance(part, str)]  # noqa: PTH100 ("" is here)
+    return list(dict.fromkeys([*own, *found]))

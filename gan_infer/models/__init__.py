@@ -1,0 +1,1 @@
+"""What an app loads: Generator and Critic."""

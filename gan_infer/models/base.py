@@ -1,0 +1,173 @@
+"""What a generator and a critic share: an open model file that tells of itself, closes and pickles.
+
+It knows neither pictures nor realness.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from gan_infer.conditions.labels import Classes
+from gan_infer.errors import ModelError, OptionError
+from gan_infer.modelfile import catalog
+from gan_infer.modelfile.metadata import CriticMetadata, Metadata
+from gan_infer.runtime.session import BATCH, AnySession
+
+if TYPE_CHECKING:
+    from gan_infer.conditions.names import Label
+
+
+Described = TypeVar("Described", Metadata, CriticMetadata)
+
+
+class Model(Generic[Described]):
+    """An open model file; a class that derives from it has a `load` by which files are opened.
+
+    Attributes:
+        metadata: all that the file says of itself.
+        source: where the model came from: a path, or "<bytes>".
+        file_note: the part of `note` that is about the file.
+    """
+
+    def __init__(
+        self,
+        session: AnySession,
+        metadata: Described,
+        source: str,
+        batch: int = BATCH,
+        *,
+        mixes: bool = False,
+    ) -> None:
+        """Hold an open session; `batch` is how many pictures one call of it takes, at most."""
+        self.metadata: Described = metadata
+        self.source = source
+        self._session = session
+        self._run = session.run
+        self._batch = batch
+        self._known = Classes(metadata.class_names, metadata.name, mixes=mixes)
+        self.file_note = ""
+        self._loaded: tuple[str | bytes, str, dict[str, Any]] | None = None
+
+    # The end, and other processes.
+
+    def close(self) -> None:
+        """Free the model. Calls that are under way end first; later ones raise ModelError."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _remember(self, asked: catalog.Source, **options: Any) -> None:
+        """Keep by what `load` opened it, without which it cannot be pickled."""
+        if self.source == catalog.FROM_BYTES:
+            self._loaded = b"", self.source, options
+        else:
+            self._loaded = str(asked), str(Path(self.source).absolute()), options
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle as the file's name and hash; copies, too, open the file anew.
+
+        What was loaded from bytes, or from an open file, is pickled with the bytes.
+
+        Raises:
+            OptionError: it was not loaded from a file, or with `session_options`, which stay here.
+            ModelError: it is closed.
+        """
+        if self._loaded is None:
+            kind = type(self).__name__
+            raise OptionError(
+                f"{kind.lower()} {self.name!r} cannot be pickled: it was not loaded from a file, or with "
+                f"session_options; load it by {kind}.load with device, providers and threads alone"
+            )
+        asked, path, options = self._loaded
+        if isinstance(asked, bytes):
+            return _load_again, (type(self), self._session.body(), self.sha256, options)
+        shipped = catalog.shipped_models().get(asked) == Path(path)
+        source = asked if shipped or "://" in asked else path  # another machine has its own copy
+        return _load_again, (type(self), source, self.sha256, options)
+
+    # What the file says of itself.
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.metadata.name
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the model file, in hexadecimal; worked out when it is first asked for."""
+        return self._session.sha256()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in the order of their indices; empty for an unconditional model."""
+        return self.metadata.class_names
+
+    @property
+    def conditional(self) -> bool:
+        """True where the model takes a label."""
+        return self.metadata.conditional
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of a picture."""
+        return self.metadata.image_shape
+
+    @property
+    def device(self) -> str:
+        """Where the model really runs: "cpu", "cuda:0"."""
+        return self._session.device
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The runtime's execution providers in use, first choice first."""
+        return self._session.providers
+
+    @property
+    def device_note(self) -> str:
+        """Why device="auto" did not take a GPU; "" where there is nothing to say."""
+        return self._session.note
+
+    @property
+    def note(self) -> str:
+        """What is to be known of this load, of file and device; "" where there is nothing to say."""
+        return "; ".join(filter(None, (self.file_note, self.device_note)))
+
+    def label_index(self, label: Label) -> int:
+        """Return the index of the class that a label names, by the rule of `names.Names`.
+
+        A text that is a class's name is that class; a number, or a text of digits, is an index, and is
+        refused where it is another class's name; "index:1" and "name:1" say which.
+
+        Raises:
+            LabelError: no such class, a number that could name two, or the model is unconditional.
+        """
+        return self._known.index(label)
+
+    def __repr__(self) -> str:
+        height, width, channels = self.image_shape
+        classes = f", {len(self.class_names)} classes" if self.conditional else ""
+        kind = type(self).__name__
+        return f"<{kind} {self.name!r}: {height}x{width}x{channels}{classes}, on {self.device}>"
+
+
+def _load_again(kind: Any, source: str | bytes, sha256: str, options: dict[str, Any]) -> Any:
+    """Load the file that a pickled model was made of.
+
+    Raises:
+        ModelError: the file is missing or is another one than it was.
+        DeviceError: the device cannot be had in this process.
+    """
+    model = kind.load(source, **options)
+    if (found := model.sha256) != sha256:
+        path = model.source
+        model.close()
+        raise ModelError(
+            f"{path} changed since the {kind.__name__.lower()} was pickled (SHA-256 {found[:12]}..., then "
+            f"{sha256[:12]}...); give this process the same file, or pickle it again"
+        )
+    return model

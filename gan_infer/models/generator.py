@@ -1,0 +1,604 @@
+"""Generator: load a model file, then seeds and labels in, pictures out; it knows no runtime."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+
+from gan_infer import arguments
+from gan_infer.errors import LabelError, OptionError
+from gan_infer.latent import interpolation
+from gan_infer.latent import seeds as latents
+from gan_infer.modelfile import catalog, loader
+from gan_infer.modelfile.metadata import GENERATOR, Metadata
+from gan_infer.modelfile.reading import Setting, read_by
+from gan_infer.models.base import Model
+from gan_infer.models.feeds import Space, as_latents, truncated
+from gan_infer.outputs import image
+from gan_infer.runtime.devices import Providers
+from gan_infer.runtime.session import BATCH, AnySession
+from gan_infer.text.escaping import abridge
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import onnxruntime as ort
+    from PIL import Image
+
+    from gan_infer.conditions.labels import Labels, LabelSpec, Mix, Weights
+    from gan_infer.conditions.names import Label
+    from gan_infer.latent.directions import Amount, Direction
+    from gan_infer.models.critic import Critic
+    from gan_infer.models.feeds import Latents, Point
+    from gan_infer.provenance.record import Provenance
+
+    Pictures = npt.NDArray[np.uint8]
+    Seeds = latents.Seeds
+
+
+class Generator(Model[Metadata]):
+    """A generator of pictures from a model file. Make one with `Generator.load`.
+
+    The same model, seed and label give the same pixels, whatever the batch size, the position
+    in the batch, the number of threads or the process: byte for byte on one machine and
+    execution provider, at most one of 256 levels apart between them.
+
+    Threads may share one. A process forked from this one opens the model anew at its first picture.
+    Pickled, it is its file's name and SHA-256 and the options it was loaded with. As a context
+    manager it closes itself.
+
+    Attributes:
+        metadata: all that the file says of itself.
+        source: where the model came from, a path.
+    """
+
+    def __init__(self, session: AnySession, metadata: Metadata, source: str, batch: int = BATCH) -> None:
+        weights = session.optional_inputs.get("label_weights", ("", ()))
+        mixes = weights[0] == "tensor(float)" and weights[1][1:] == (len(metadata.class_names),)
+        super().__init__(session, metadata, source, batch, mixes=metadata.conditional and mixes)
+        self._space = Space(metadata, self._known)
+
+    @classmethod
+    def load(
+        cls,
+        source: catalog.Source = catalog.DEFAULT,
+        device: str = "auto",
+        providers: Providers | None = None,
+        session_options: ort.SessionOptions | None = None,
+        threads: int | None = None,
+        *,
+        latent_input: str | None = None,
+        label_input: str | None = None,
+        output: str | None = None,
+        class_names: Sequence[str] | None = None,
+        value_range: tuple[float, float] | None = None,
+        image_shape: Sequence[int] | None = None,
+        set_inputs: Mapping[str, Setting] | None = None,
+        trust: bool = False,
+    ) -> Generator:
+        """Load a model file.
+
+        A file that this machine does not know is first run once in a process with limits, which takes
+        a moment; what was found is kept by the file's hash (SECURITY.md says what that holds off).
+
+        An ONNX generator of other tools loads as well where its inputs and output can be recognised
+        (`gan_infer.modelfile.foreign` says which) or are named, by the seven arguments before the last.
+
+        Args:
+            source: a path, a folder that holds one .onnx file, the name of a shipped model,
+                `hf://owner/repository[@revision][/file]` (needs the extra `hub`), or the file itself:
+                its bytes, or an open binary file.
+            device: "auto" takes an NVIDIA GPU where one works and else the CPU; "cpu"; "cuda" or
+                "cuda:1" takes that GPU or raises, as do "coreml" and "dml" where the installed
+                runtime has them.
+            providers: onnxruntime's own list of execution providers, in place of `device`. Where the
+                CPU is in it, those that cannot be had are left out, and `device_note` says so; else
+                the first has to be there.
+            session_options: onnxruntime's own options, handed on as they are.
+            threads: 1 to 1,024, over which the CPU's work on a batch is split; by default as many
+                as the cores that affinity and control groups leave to this process.
+            latent_input: a foreign file's input that takes latents.
+            label_input: a foreign file's input that takes labels.
+            output: a foreign file's output that is the picture.
+            class_names: a foreign file's classes, in the order of their indices.
+            value_range: (-1, 1), (0, 1) or (0, 255): what a foreign file gives for black and white.
+            image_shape: (28, 28), (32, 32, 3) or (3, 32, 32): how a foreign file's values of a
+                picture lie, in their order, where its output does not say.
+            set_inputs: a foreign file's inputs that stay constant, and the value of each: a number
+                or a flag, or several.
+            trust: open a file that is not known without running it first in a process with limits, and
+                whatever its golden pictures are; for files of your own.
+
+        Raises:
+            ModelError: no such file, it is refused by `modelfile.safety`, it exceeds the limits of its
+                first run, it draws other pictures than it says, or it is no generator that this
+                version can read or recognise.
+            DeviceError: the asked-for device cannot be had; says what is missing.
+            OptionError: `device` is none that there is, `threads` is out of range or stands beside
+                `session_options`, an hf:// address was given without the extra `hub`, or an
+                argument for foreign files does not fit the file, or is given for one of ours.
+        """
+        reading = read_by(
+            latent_input, label_input, output, class_names, value_range, image_shape, set_inputs
+        )
+        opened = loader.opened(
+            source, GENERATOR, device, providers, session_options, threads, reading, trust=trust
+        )
+        metadata = opened.metadata
+        assert isinstance(metadata, Metadata)
+        loader.check_signature(opened.session, metadata, opened.source)
+        generator = cls(opened.session, metadata, opened.source, opened.batch)
+        generator.file_note = opened.note
+        if session_options is None:
+            options = {"device": device, "providers": providers, "threads": threads, "trust": trust}
+            generator._remember(source, **options, **dataclasses.asdict(reading))
+        return generator
+
+    # What the file says of itself.
+
+    @property
+    def latent_dim(self) -> int:
+        """Elements in a latent."""
+        return self.metadata.latent_dim
+
+    @property
+    def mixes_labels(self) -> bool:
+        """True where labels can be mixed: {"4": 0.7, "9": 0.3}, or "4:0.7,9:0.3"."""
+        return self._known.mixes
+
+    @property
+    def directions(self) -> dict[str, Direction]:
+        """The ways to `edit` a picture that the file names, by name, in the file's order."""
+        return dict(self._space.directions)
+
+    # Pictures.
+
+    def __call__(self, latents: npt.ArrayLike, labels: npt.ArrayLike | Mix | None = None) -> Pictures:
+        """Give the pictures of latents, for those who hold latents rather than seeds.
+
+        Args:
+            latents: float [n, latent_dim], n >= 1, or a single one, [latent_dim]; finite, which is not
+                checked here.
+            labels: integer [n], always class indices, whatever the names are; or one class or mix for
+                all, as in `sample`; or float [n, classes], weights of classes, where the model mixes
+                labels. Needed by a conditional model, refused by others.
+
+        Returns:
+            uint8 [n, height, width, channels].
+
+        Raises:
+            OptionError: `latents` is of another shape.
+            LabelError: `labels` are missing, not wanted, of another shape or out of range.
+        """
+        array = as_latents(latents)
+        if array.ndim == 1:
+            array = array[None]
+        count = len(array) if array.ndim == 2 else 0
+        if count == 0 or array.shape[1] != self.metadata.latent_dim:
+            raise OptionError(
+                f"latents of shape {array.shape} were given; "
+                f"expected [n, {self.metadata.latent_dim}] with n >= 1"
+            )
+        checked = self._known.checked(labels, count)
+        return self._pictures(array, checked)
+
+    @overload
+    def sample(
+        self,
+        n: int = 1,
+        label: LabelSpec = None,
+        seed: int | None = None,
+        output: Literal["np"] = "np",
+        *,
+        psi: float = 1.0,
+        best_of: int = 1,
+        critic: Critic | None = None,
+    ) -> Pictures: ...
+    @overload
+    def sample(
+        self,
+        n: int = 1,
+        label: LabelSpec = None,
+        seed: int | None = None,
+        *,
+        output: Literal["pil"],
+        psi: float = 1.0,
+        best_of: int = 1,
+        critic: Critic | None = None,
+    ) -> list[Image.Image]: ...
+    def sample(
+        self,
+        n: int = 1,
+        label: LabelSpec = None,
+        seed: int | None = None,
+        output: Literal["np", "pil"] = "np",
+        *,
+        psi: float = 1.0,
+        best_of: int = 1,
+        critic: Critic | None = None,
+    ) -> Pictures | list[Image.Image]:
+        """Make n pictures, those of the seeds seed, seed + 1, ... seed + n - 1.
+
+        Args:
+            n: how many, at least 1.
+            label: a class by name or by index, one for all or one each (n of them). A text is a
+                name first; a number is an index, and is refused where another class has it for a
+                name, unless "index:7" or "name:7" says which. None lets the seed choose: class
+                seed % number of classes. Where the model mixes labels, a class may be a mix:
+                {4: 0.7, 9: 0.3} or "4:0.7,9:0.3", weighed to a sum of 1.
+            seed: 0 <= seed < 2**63; None takes a fresh one each time.
+            output: "np" or "pil".
+            psi: truncation, 0 to 2, a factor on latents on top of the graph's own: below 1 gives
+                surer, less varied pictures, 0 the mean one.
+            best_of: of so many candidates a seed, all under its label, give the one that `critic`
+                holds most real; which they are stands in `latents.candidate_seeds`, so that a
+                seed still names a picture.
+            critic: of pictures of the same shape and, where it takes labels, the same classes.
+
+        Returns:
+            uint8 [n, height, width, channels], or a list of n Pillow images.
+
+        Raises:
+            OptionError: n, seed, psi, output or best_of is out of range, n pictures would fill more
+                than 2 GiB (use `iter_batches`), or the critic is missing or judges others.
+            LabelError: no such class, another number of labels, or the model takes none.
+        """
+        arguments.check_output(output)
+        count = self._space.count(n)
+        candidates = arguments.whole_number(best_of, "best_of")
+        if candidates != 1 or critic is not None:
+            pictures = self.choose(count, label, seed, best_of=candidates, critic=critic, psi=psi)[0]
+        else:
+            pictures = self._joined(self.iter_batches(count, label, seed, psi=psi), count)
+        return pictures if output == "np" else [image.to_pil(picture) for picture in pictures]
+
+    def choose(
+        self,
+        n: int = 1,
+        label: LabelSpec = None,
+        seed: int | None = None,
+        *,
+        best_of: int,
+        critic: Critic | None,
+        psi: float = 1.0,
+    ) -> tuple[Pictures, npt.NDArray[np.uint64]]:
+        """Make the pictures that `sample` makes with `best_of`, and tell which candidates they are.
+
+        Returns:
+            uint8 [n, height, width, channels], and uint64 [n]: the seed by which each was drawn, under
+            the label of the seed that it was chosen for. `provenance` takes both.
+
+        Raises:
+            OptionError, LabelError: as `sample`.
+        """
+        from gan_infer.models.best_of import check, most_convincing  # most callers never choose
+
+        count, factor = self._space.count(n), interpolation.check_psi(psi)
+        first = _first(count, seed)
+        seeds = np.arange(first, first + count, dtype=np.uint64)
+        labels = self._known.of_seeds(self._known.each(label, count), seeds)
+        candidates = arguments.whole_number(best_of, "best_of")
+        judge = check(critic, self.image_shape, self.class_names, candidates)
+        if judge.conditional and labels is not None and labels.ndim == 2:
+            raise LabelError("a critic with classes judges no mixes of labels; give one class, or no best_of")
+
+        def draw(seeds: npt.NDArray[np.uint64], labels: Labels | Weights | None) -> Pictures:
+            return self._pictures(truncated(self.latents(seeds), factor), labels)
+
+        return most_convincing(draw, judge, seeds, labels, self.class_names, candidates)
+
+    def iter_batches(
+        self,
+        n: int,
+        label: LabelSpec = None,
+        seed: int | None = None,
+        batch_size: int = BATCH,
+        *,
+        psi: float = 1.0,
+    ) -> Iterator[Pictures]:
+        """Make n pictures as `sample` does, in batches, in memory that does not grow with n.
+
+        Arguments are checked at the call, before the first batch is asked for.
+
+        Returns:
+            an iterator over uint8 [batch_size, height, width, channels]; the last may be shorter.
+
+        Raises:
+            OptionError, LabelError: as `sample`.
+        """
+        count = arguments.whole_number(n)
+        size = arguments.whole_number(batch_size, "batch_size")
+        first, spec = _first(count, seed), self._known.each(label, count)
+        return self._batches(first, count, spec, size, interpolation.check_psi(psi))
+
+    @overload
+    def grid(
+        self,
+        label: LabelSpec = None,
+        seeds: latents.Seeds | None = None,
+        rows: int | None = None,
+        columns: int | None = None,
+        output: Literal["np"] = "np",
+        *,
+        psi: float = 1.0,
+    ) -> Pictures: ...
+    @overload
+    def grid(
+        self,
+        label: LabelSpec = None,
+        seeds: latents.Seeds | None = None,
+        rows: int | None = None,
+        columns: int | None = None,
+        *,
+        output: Literal["pil"],
+        psi: float = 1.0,
+    ) -> Image.Image: ...
+    def grid(
+        self,
+        label: LabelSpec = None,
+        seeds: latents.Seeds | None = None,
+        rows: int | None = None,
+        columns: int | None = None,
+        output: Literal["np", "pil"] = "np",
+        *,
+        psi: float = 1.0,
+    ) -> Pictures | Image.Image:
+        """Lay pictures out on one sheet.
+
+        On a conditional model without `label`, and without `rows`, each row is a class and each
+        column a seed; of very many classes the first are shown, as many as make a sheet that viewers
+        open (16,383 pixels at 64 a picture). Otherwise the seeds fill the sheet row by row: give `label`
+        a list of classes, one a seed, to choose which.
+
+        Args:
+            label: as in `sample`; one for all, or one a seed.
+            seeds: the seeds to show; by default 0, 1, ... as many as the sheet holds.
+            rows: of the sheet; by default as many as needed (8 where no seeds are given).
+            columns: pictures in a row; by default 8.
+            output: "np" or "pil".
+            psi: as in `sample`.
+
+        Returns:
+            uint8 [height, width, channels] of the whole sheet, or a Pillow image.
+
+        Raises:
+            OptionError: more seeds than places, or rows, columns or a seed out of range.
+            LabelError: as `sample`.
+        """
+        arguments.check_output(output)
+        chosen, classes, across = self._space.sheet(label, seeds, rows, columns)
+        sheet = image.tile(self(truncated(self.latents(chosen), psi), classes), across)
+        return sheet if output == "np" else image.to_pil(sheet)
+
+    def provenance(
+        self, seeds: latents.Seeds, label: LabelSpec = None, *, psi: float = 1.0, scale: int = 1
+    ) -> Provenance:
+        """Say where pictures of seeds come from, for `images.save`; with `psi`, as `sample` took them.
+
+        Args:
+            scale: how often each pixel was repeated, as by `images.enlarge`.
+
+        Raises:
+            OptionError, LabelError: as `sample`.
+        """
+        chosen = latents.seed_array(seeds)
+        labels = self._known.of_seeds(self._known.each(label, len(chosen)), chosen)
+        return self._told(chosen, labels, interpolation.check_psi(psi), scale)
+
+    def grid_provenance(
+        self,
+        label: LabelSpec = None,
+        seeds: latents.Seeds | None = None,
+        rows: int | None = None,
+        columns: int | None = None,
+        *,
+        psi: float = 1.0,
+        scale: int = 1,
+    ) -> Provenance:
+        """Say where the sheet comes from that `grid` gives for the same arguments.
+
+        Raises:
+            OptionError, LabelError: as `grid`.
+        """
+        chosen, labels, across = self._space.sheet(label, seeds, rows, columns)
+        return self._told(chosen, labels, interpolation.check_psi(psi), scale, across)
+
+    def latents(self, seeds: latents.Seeds) -> Latents:
+        """Give the latents of seeds, float32 [number of seeds, latent_dim].
+
+        Raises:
+            OptionError: a seed is no integer or not in 0 <= seed < 2**63.
+        """
+        return self._space.latents(seeds)
+
+    def latent(self, seed: int) -> Latents:
+        """Give the latent of one seed, float32 [latent_dim], to reckon with.
+
+        `gen.latent(3) + 0.5 * (gen.latent(8) - gen.latent(5))` is a latent too; draw it with
+        `gen(z, label)`.
+
+        Raises:
+            OptionError: as `latents`.
+        """
+        latent: Latents = self.latents(latents.check_seed(seed))[0]
+        return latent
+
+    # Plays with the latent space.
+
+    def interpolate(
+        self,
+        a: Point,
+        b: Point,
+        steps: int = 9,
+        mode: Literal["slerp", "lerp"] | None = None,
+        label: LabelSpec = None,
+        *,
+        psi: float = 1.0,
+    ) -> Pictures:
+        """Make the pictures on the way from one seed or latent to another, both ends among them.
+
+        Args:
+            a: the first picture's seed or latent, float [latent_dim].
+            b: the last picture's, likewise.
+            steps: how many pictures, at least 2.
+            mode: "slerp" (an arc) or "lerp" (a straight line), see `paths`; None takes the arc for
+                normal latents and the line for uniform ones, which do not lie on a sphere.
+            label: a class or mix for all, or two of them, of the ends, where the model mixes
+                labels. None lets the seeds choose, as in `sample`.
+            psi: as in `sample`.
+
+        Returns:
+            uint8 [steps, height, width, channels].
+
+        Raises:
+            OptionError: an argument is out of its range or of another shape.
+            LabelError: no such class, the model cannot mix labels where it would have to, or an
+                end is a latent and no label is given.
+        """
+        count = self._space.count(steps, "steps")
+        return self(*self._space.between(a, b, count, mode, label, psi))
+
+    def loop(
+        self,
+        points: Sequence[Point] | npt.NDArray[Any],
+        steps: int = 64,
+        mode: Literal["slerp", "lerp"] | None = None,
+        label: LabelSpec = None,
+        *,
+        psi: float = 1.0,
+    ) -> Pictures:
+        """Make the frames of a closed walk through seeds or latents, from the first back to it.
+
+        The last frame is one step before the first, so that they repeat without a stop. Each leg
+        takes the same time.
+
+        Args:
+            points: seeds or latents, at least one.
+            steps: how many frames, at least 1.
+            mode: as in `interpolate`.
+            label: a class or mix for all, or one a point; None lets the seeds choose.
+            psi: as in `interpolate`.
+
+        Returns:
+            uint8 [steps, height, width, channels].
+
+        Raises:
+            OptionError, LabelError: as `interpolate`.
+        """
+        count = self._space.count(steps, "steps")
+        return self(*self._space.around(points, count, mode, label, psi))
+
+    def edit(
+        self,
+        seed: Seeds | npt.NDArray[np.floating[Any]],
+        label: LabelSpec = None,
+        amounts: Mapping[str | int, Amount] | None = None,
+        *,
+        psi: float = 1.0,
+        **named: Amount,
+    ) -> Pictures:
+        """Make the pictures of seeds, changed along directions: `gen.edit(7, thickness=+2, slant=-1)`.
+
+        Args:
+            seed: one seed, several, or latents, float [latent_dim] or [n, latent_dim].
+            label: as in `sample`; needed by a conditional model where latents are given.
+            amounts: direction -> amount, for directions by number (k stands for "direction<k>")
+                or of names that are no Python words.
+            psi: as in `sample`; on the latents after the change.
+            **named: direction = amount, in the direction's units (see `directions`): a number, or
+                n numbers, a picture each.
+
+        Returns:
+            uint8 [n, height, width, channels]; 0 of everything gives
+            the picture of `sample`.
+
+        Raises:
+            OptionError: no such direction (names those there are), an amount that is no number
+                from -100 to 100, or numbers of seeds and amounts that do not go together.
+            LabelError: as `sample`.
+        """
+        if amounts is not None and not isinstance(amounts, Mapping):
+            raise OptionError(
+                f"amounts were {abridge(amounts)}; give direction -> amount, as {{'thickness': 2}}"
+            )
+        moves: dict[str | int, Amount] = dict(amounts or {})
+        moves.update(named)
+        return self(*self._space.edited(seed, label, moves, psi))
+
+    # Labels.
+
+    def label_weights(self, label: Label | Mix) -> Weights:
+        """Give the weights of a class or mix, summing to 1: float32 [classes].
+
+        Raises:
+            LabelError: no such class, a mix that does not parse, or the model is unconditional.
+        """
+        return self._known.as_weights(self._known.one(label))
+
+    # Inside.
+
+    def _pictures(self, array: Latents, labels: Labels | Weights | None) -> Pictures:
+        if len(array) > self._batch:
+            spans = [slice(start, start + self._batch) for start in range(0, len(array), self._batch)]
+            parts = (self._pictures(array[i], None if labels is None else labels[i]) for i in spans)
+            return self._joined(parts, len(array))
+        feeds: dict[str, npt.NDArray[Any]] = {"latent": array}
+        if labels is not None:
+            if labels.ndim == 1:
+                feeds["label"] = labels
+            else:
+                feeds["label"], feeds["label_weights"] = np.zeros(len(array), np.int64), labels
+        result: Pictures = self._run(["image"], feeds)[0]
+        return result
+
+    def _joined(self, batches: Iterator[Pictures], count: int) -> Pictures:
+        first = next(batches)
+        if len(first) == count:
+            return first
+        pictures = np.empty((count, *self.image_shape), np.uint8)
+        pictures[: len(first)] = first
+        done = len(first)
+        for batch in batches:
+            pictures[done : done + len(batch)] = batch
+            done += len(batch)
+        return pictures
+
+    def _batches(
+        self, first: int, count: int, spec: Labels | Weights | int | None, size: int, psi: float
+    ) -> Iterator[Pictures]:
+        for start in range(0, count, size):
+            stop = min(start + size, count)
+            seeds = np.arange(first + start, first + stop, dtype=np.uint64)
+            yield self._pictures(
+                truncated(self.latents(seeds), psi), self._known.of_seeds(spec, seeds, start)
+            )
+
+    def _told(
+        self,
+        seeds: npt.NDArray[np.uint64],
+        labels: Labels | Weights | None,
+        psi: float,
+        scale: int,
+        columns: int = 0,
+    ) -> Provenance:
+        from gan_infer.provenance.record import MAX_SCALE, PICTURE, SHEET, Provenance
+
+        return Provenance(
+            model=self.name,
+            model_sha256=self.sha256,
+            seeds=tuple(seeds.tolist()),
+            labels=() if labels is None else self._known.told(labels),
+            psi=float(psi),
+            kind=SHEET if columns else PICTURE,
+            columns=columns,
+            scale=arguments.whole_number(scale, "scale", most=MAX_SCALE),
+        )
+
+
+def _first(count: int, seed: int | None) -> int:
+    first = latents.fresh_seed(count) if seed is None else latents.check_seed(seed)
+    if first + count > latents.SEED_LIMIT:
+        raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")
+    return first

@@ -1,0 +1,1 @@
+"""From arrays to what people look at: pictures, sheets, animations, charts."""

@@ -1,0 +1,349 @@
+"""Where a picture comes from: a record written into its file, and read back; it draws nothing.
+
+The record says that the picture is generated, by which model file (name and SHA-256), from which
+seeds and labels, with which truncation, and by which software. It holds no names of people, no paths
+and no times, so that the same call gives the same bytes. The form, version 1:
+
+    PNG             a tEXt chunk under the keyword "ganforge" holds the record, one JSON object in
+                    ASCII; an XMP packet beside it holds the two properties below
+    WebP, GIF, JPEG the XMP packet holds the record as well, as the property `record` of the
+                    namespace "urn:ganforge:provenance:1/"
+
+    XMP             Iptc4xmpExt:DigitalSourceType = DIGITAL_SOURCE_TYPE (IPTC Photo Metadata
+                    Standard: "Trained algorithmic media"), xmp:CreatorTool = software and version
+
+    record          {"provenance": "1.0", "generated": true, "kind": "picture",
+                     "model": "digits", "model_sha256": "...", "seeds": "7", "labels": ["4"],
+                     "psi": 1.0, "columns": 0, "scale": 1, "software": "ganforge", "version": "..."}
+
+    kind            "picture": one picture; "sheet": pictures in rows of `columns`, 2 pixels of level
+                    32 between and around them; others ("walk", "edit", "models") name what made
+                    them, and say in "more" what else it was told; "models" shows several, of which
+                    "model" is the first
+    seeds           "0-2,7": in the order of the sheet, row by row
+    labels          class names, or weights by name ({"4": 0.7, "9": 0.3}): none, one for all, or one
+                    a seed
+    scale           each pixel is repeated so many times, down and across
+
+A reader ignores keys that it does not know. A sheet of very many pictures holds "pictures", their
+number, in place of seeds and labels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from gan_infer import arguments, files
+from gan_infer.errors import DataError, OptionError
+from gan_infer.latent.seeds import parse_seeds
+from gan_infer.provenance.xmp import NoRoomError, extract, insert
+from gan_infer.text import strict
+from gan_infer.version import __version__
+
+# IPTC NewsCodes, scheme Digital Source Type: made by a model trained on sampled content.
+DIGITAL_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+KEYWORD: Final = "ganforge"
+FORMAT_VERSION: Final = "1.0"
+PICTURE, SHEET = "picture", "sheet"
+# Seeds and labels of more pictures than this are left out.
+MAX_PICTURES: Final = 65_536
+MAX_SCALE: Final = 1024
+# Characters in the name of a model, a kind or a version.
+MAX_WORD: Final = 1024
+
+Label = str | Mapping[str, float]
+
+_NAMESPACE: Final = "urn:ganforge:provenance:1/"
+_XMP: Final = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description rdf:about=""'
+    ' xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+    ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+    f' xmlns:ganforge="{_NAMESPACE}">'
+    f"<Iptc4xmpExt:DigitalSourceType>{DIGITAL_SOURCE_TYPE}</Iptc4xmpExt:DigitalSourceType>"
+    "<xmp:CreatorTool>%s</xmp:CreatorTool>"
+    "%s"
+    '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+_RECORD: Final = "<ganforge:record>%s</ganforge:record>"
+# As an element or, where another program wrote the packet anew, as an attribute.
+_RECORD_IN_XMP: Final = re.compile(
+    rb"<ganforge:record>([^<]*)</ganforge:record>|\sganforge:record\s*=\s*(?:\"([^\"<]*)\"|'([^'<]*)')"
+)
+_ENTITY: Final = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#(\d{1,7})|#x([0-9a-fA-F]{1,6}));")
+_ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """What a picture file says of where it comes from.
+
+    Attributes:
+        model: the model's name.
+        model_sha256: of the model file, in hexadecimal.
+        seeds: in layout order; empty where the record leaves them out.
+        labels: one a seed, in layout order; empty for an unconditional model.
+        psi: the truncation that latents were scaled by, on top of the model's own.
+        kind: PICTURE, SHEET, or what made the file.
+        columns: pictures in a row of a sheet; 0 for one picture.
+        scale: how often each pixel is repeated, down and across.
+        more: what else the maker was told; texts, numbers, lists and objects of them.
+        pictures: how many pictures there are; it counts where seeds are left out.
+        version: of ganforge.
+    """
+
+    model: str
+    model_sha256: str
+    seeds: tuple[int, ...]
+    labels: tuple[Label, ...] = ()
+    psi: float = 1.0
+    kind: str = PICTURE
+    columns: int = 0
+    scale: int = 1
+    more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    pictures: int = 0
+    version: str = __version__
+
+    @property
+    def complete(self) -> bool:
+        """False where seeds and labels were too many to be held."""
+        return bool(self.seeds)
+
+    def without_lists(self) -> Provenance:
+        """Give the record with the number of pictures in place of seeds and labels."""
+        return dataclasses.replace(self, seeds=(), labels=(), pictures=self.pictures or len(self.seeds))
+
+    def to_json(self) -> str:
+        """Give the record as one line of ASCII."""
+        record: dict[str, Any] = {
+            "provenance": FORMAT_VERSION,
+            "generated": True,
+            "kind": self.kind,
+            "model": self.model,
+            "model_sha256": self.model_sha256,
+        }
+        if self.seeds:
+            alike = len(self.labels) > 1 and all(label == self.labels[0] for label in self.labels)
+            record["seeds"] = _shown_seeds(self.seeds)
+            record["labels"] = list(self.labels[:1] if alike else self.labels)
+        else:
+            record["pictures"] = self.pictures
+        record |= {"psi": self.psi, "columns": self.columns, "scale": self.scale}
+        if self.more:
+            record["more"] = dict(self.more)
+        record |= {"software": "ganforge", "version": self.version}
+        return json.dumps(record, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Provenance:
+        """Read a record; unknown keys are ignored.
+
+        Raises:
+            DataError: it is no record, or of a newer major version. The message goes after the
+                name of the picture.
+        """
+        try:
+            data = strict.read(text)
+        except ValueError as error:
+            raise DataError(f"carries a record of provenance that is no JSON: {str(error)[:200]}") from None
+        if not isinstance(data, dict):
+            raise DataError("carries a record of provenance that is no JSON object")
+        version = _field(data, "provenance", str, "")
+        if not re.fullmatch(r"1\.\d{1,6}", version, re.ASCII):
+            raise DataError(
+                f"carries provenance of version {version[:20]!r}, this ganforge reads {FORMAT_VERSION}; "
+                "update it with: pip install --upgrade ganforge"
+            )
+        seeds = _seeds(_field(data, "seeds", str, ""))
+        return cls(
+            model=_word(data, "model"),
+            model_sha256=_sha256(_field(data, "model_sha256", str)),
+            seeds=seeds,
+            labels=_labels(_field(data, "labels", list, []), len(seeds)),
+            psi=_psi(data.get("psi", 1.0)),
+            kind=_word(data, "kind"),
+            columns=_number(data, "columns", 0, MAX_PICTURES),
+            scale=_number(data, "scale", 1, MAX_SCALE),
+            more=_field(data, "more", dict, {}),
+            pictures=_number(data, "pictures", 0, 2**63),
+            version=_word(data, "version", ""),
+        )
+
+
+def embed(body: bytes, provenance: Provenance) -> bytes:
+    """Give a picture file's bytes with the record in them.
+
+    Args:
+        body: a PNG, WebP, GIF or JPEG file without XMP, still or moving.
+
+    Raises:
+        OptionError: it is none of them.
+    """
+    if not isinstance(body, bytes) or not isinstance(provenance, Provenance):
+        raise OptionError("no bytes of a picture, or no Provenance, were given; give both")
+    if len(provenance.seeds) > MAX_PICTURES:
+        provenance = provenance.without_lists()
+    try:
+        try:
+            return _embedded(body, provenance)
+        except NoRoomError:
+            return _embedded(body, provenance.without_lists())
+    except ValueError as error:
+        raise OptionError(f"provenance cannot stand in these bytes: {error}") from None
+
+
+def attach(target: Path, provenance: Provenance) -> None:
+    """Put the record into a picture file that is there already, whole or not at all.
+
+    Raises:
+        OptionError: the file cannot be read or written, or is no PNG, WebP, GIF or JPEG.
+    """
+    target = arguments.path(target, "a picture")
+    try:
+        body = target.read_bytes()
+    except OSError as error:
+        raise OptionError(f"{target} cannot be read: {error.strerror}; give a picture's file") from None
+    files.write(target, embed(body, provenance))
+
+
+def read(path: Path) -> Provenance | None:
+    """Read the record of a picture file, which may come from anywhere; None where it holds none.
+
+    Raises:
+        DataError: the file cannot be read, or what stands in it as a record is none.
+    """
+    path = arguments.path(path, "a picture")
+    try:
+        if not path.is_file():  # to open a pipe would wait for ever
+            raise DataError("is no file" if path.exists() else "is not there")
+        with path.open("rb") as file:
+            found = extract(file, KEYWORD)
+        text = found.text if found.text is not None else _from_xmp(found.xmp or b"")
+        return None if text is None else Provenance.from_json(_plain(text))
+    except DataError as error:
+        raise DataError(f"{path} {error}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be read: {reason}; give a picture that you may read") from None
+
+
+def packet(provenance: Provenance, *, with_record: bool) -> str:
+    """Give the XMP packet of a picture."""
+    tool = _escaped(f"ganforge {provenance.version}")
+    return _XMP % (tool, _RECORD % _escaped(provenance.to_json()) if with_record else "")
+
+
+def records_in(xmp: bytes) -> list[bytes]:
+    """Give the records that an XMP packet holds, as JSON; it may hold none, and should hold one."""
+    return [_unescaped(match) for match in _RECORD_IN_XMP.finditer(xmp)]
+
+
+def without_records(xmp: bytes) -> bytes:
+    """Give what else stands in an XMP packet."""
+    return _RECORD_IN_XMP.sub(b"", xmp)
+
+
+def _embedded(body: bytes, provenance: Provenance) -> bytes:
+    if body.startswith(b"\x89PNG"):
+        xmp = packet(provenance, with_record=False).encode()
+        return insert(body, xmp, KEYWORD, provenance.to_json().encode("ascii"))
+    return insert(body, packet(provenance, with_record=True).encode())
+
+
+def _from_xmp(packet_: bytes) -> bytes | None:
+    """Find the record without reading the packet as XML, whose entities could be anything."""
+    match = _RECORD_IN_XMP.search(packet_)
+    return None if match is None else _unescaped(match)
+
+
+def _unescaped(match: re.Match[bytes]) -> bytes:
+    text = next(group for group in match.groups() if group is not None)
+    return _ENTITY.sub(_character, _plain(text)).encode()
+
+
+def _character(match: re.Match[str]) -> str:
+    if match[1]:
+        return _ENTITIES[match[1]]
+    code = int(match[2]) if match[2] else int(match[3], 16)
+    return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else ""
+
+
+def _plain(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise DataError("carries a record of provenance that is no text") from None
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _shown_seeds(seeds: tuple[int, ...]) -> str:
+    """Write seeds as people give them: "0-2,7"."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][1] + 1:
+            runs[-1][1] = seed
+        else:
+            runs.append([seed, seed])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(parse_seeds(text, MAX_PICTURES)) if text else ()
+    except Exception as error:
+        raise DataError(f"carries provenance with unusable seeds: {str(error)[:200]}") from None
+
+
+def _labels(items: list[Any], count: int) -> tuple[Label, ...]:
+    if len(items) not in {0, 1, count}:
+        raise DataError(f"carries provenance with {len(items)} labels for {count} seeds")
+    for item in items:
+        mix = isinstance(item, dict) and all(
+            type(weight) in (int, float) and weight >= 0 for weight in item.values()
+        )
+        if not mix and not isinstance(item, str):
+            raise DataError(f"carries provenance with the label {str(item)[:40]!r}, which is none")
+    return tuple(items * count if len(items) == 1 else items)
+
+
+def _psi(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= 2:
+        raise DataError(f"carries provenance with psi {str(value)[:40]}; expected 0 to 2")
+    return float(value)
+
+
+def _sha256(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", text, re.ASCII):
+        raise DataError("carries provenance without the SHA-256 of a model")
+    return text
+
+
+def _number(data: Mapping[str, Any], name: str, low: int, high: int) -> int:
+    value = data.get(name, low)
+    if type(value) is not int or not low <= value <= high:
+        raise DataError(f"carries provenance with {name} {str(value)[:40]}; expected {low} to {high}")
+    return value
+
+
+def _word(data: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    text: str = _field(data, name, str, default)
+    if len(text) > MAX_WORD:
+        raise DataError(f"carries provenance with {len(text):,} characters for {name}; expected {MAX_WORD}")
+    return text
+
+
+def _field(data: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+    value = data.get(name, default)
+    if not isinstance(value, kind):
+        raise DataError(f"carries provenance with {str(value)[:40]!r} for {name}")
+    return value

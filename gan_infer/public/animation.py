@@ -1,0 +1,3 @@
+"""The short name of gan_infer.outputs.animation."""
+
+from gan_infer.outputs.animation import *  # noqa: F403

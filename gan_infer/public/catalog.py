@@ -1,0 +1,3 @@
+"""The short name of gan_infer.modelfile.catalog."""
+
+from gan_infer.modelfile.catalog import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""The short name of gan_infer.outputs.image."""
+
+from gan_infer.outputs.image import *  # noqa: F403

@@ -1,0 +1,1 @@
+"""Opens and runs models: the only users of ONNX Runtime."""

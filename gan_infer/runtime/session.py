@@ -1,0 +1,404 @@
+"""Opens a model on a device and runs it, with the runtime underneath; knows no GANs.
+
+This file, buckets.py and trial/child.py are the only ones that touch onnxruntime.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import os
+import re
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from gan_infer import arguments
+from gan_infer.errors import DeviceError, ModelError, OptionError
+from gan_infer.runtime import cpu_count, cuda_graphs, devices
+from gan_infer.runtime.devices import Providers
+from gan_infer.text.escaping import abridge
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    import onnxruntime as ort
+
+MAX_THREADS: Final = 1024
+# Pictures in one call of the runtime: past this a CPU gains nothing and memory only grows.
+BATCH: Final = 64
+# Operators that take the time; where one of them is not on the GPU that was asked for, a user is told.
+_HEAVY: Final = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "Resize"})
+
+
+class _Runner(Protocol):
+    def run(self, names: Sequence[str], feeds: Any, /) -> Any: ...
+
+
+class AnySession(Protocol):
+    """What all the SDK asks of an open model; `Session` says what it means."""
+
+    note: str
+    metadata: dict[str, str]
+    inputs: dict[str, tuple[str, tuple[int | None, ...]]]
+    outputs: dict[str, tuple[str, tuple[int | None, ...]]]
+    optional_inputs: dict[str, tuple[str, tuple[int | None, ...]]]
+    device: str
+    providers: tuple[str, ...]
+    threads: int | None
+
+    def run(self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> Any: ...  # noqa: D102
+    def sha256(self) -> str: ...  # noqa: D102
+    def body(self) -> bytes: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
+
+
+class Session:
+    """An open model: its inputs and outputs, its metadata texts, and where it runs.
+
+    Safe to share between threads. After a fork the child opens the model anew at its first run.
+
+    Attributes:
+        source: where the model came from, for messages.
+        device: "cpu", "cuda:0" and so on, as the runtime reports it, not as it was asked for.
+        providers: names of the runtime's execution providers in use, first choice first.
+        threads: how many threads the CPU's part of the work is split over; None where
+            `session_options` settle it.
+        note: why `auto` did not take a GPU that the runtime was built for, which of a list of
+            `providers` it goes without, or what of the model a GPU left to the CPU; "" where nothing
+            is to be said.
+        metadata: the texts in the file's `metadata_props`.
+        inputs, outputs: name -> (type as the runtime writes it, shape with None where free).
+        optional_inputs: the same, of inputs that have a value of their own where none is fed.
+    """
+
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        source: str,
+        device: str = "auto",
+        providers: Providers | None = None,
+        session_options: ort.SessionOptions | None = None,
+        threads: int | None = None,
+        sha256: str = "",
+    ) -> None:
+        """Open the bytes of a model file; `source` names it in messages.
+
+        Args:
+            device: "auto", "cpu", "cuda", "cuda:1", "coreml", "dml" or "dml:1".
+            providers: the runtime's own list of execution providers, in place of `device`. Where the
+                CPU is in it, those that cannot be had are left out, and `note` says so; else the
+                first has to be there.
+            session_options: the runtime's own options, handed on as they are.
+            threads: 1 to 1,024; by default the cores that affinity and control groups leave.
+            sha256: of the bytes, where it is known already.
+
+        Raises:
+            ModelError: the bytes are no model that the runtime can open.
+            DeviceError: the asked-for device or provider cannot be had.
+            OptionError: `device` or `threads` is out of its range, or `threads` was given beside
+                `session_options`.
+        """
+        if threads is not None and session_options is not None:
+            raise OptionError("threads and session_options were both given; set the threads in the options")
+        if session_options is not None and not isinstance(session_options, _runtime().SessionOptions):
+            raise OptionError(
+                f"session_options was {abridge(session_options)}; give onnxruntime.SessionOptions"
+            )
+        self.source = source
+        self.threads = None if session_options is not None else _thread_count(threads)
+        self._model = model  # the runtime's session refers to the same bytes: no second copy
+        self._asked = (device, providers)
+        self._session_options = session_options
+        self._lock = threading.Lock()
+        self._closed = False
+        self._sha256 = sha256
+        self._runner: _Runner | None = None
+        self._open()
+        _open_sessions.add(self)
+
+    def run(self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> Any:
+        """Give the named outputs, a list of arrays, of named inputs.
+
+        Raises:
+            ModelError: the session was closed, or the runtime cannot run the model on these inputs.
+            DeviceError: the device failed, or the process was forked from one that used a GPU.
+        """
+        runner = self._runner or self._reopened()
+        try:
+            return runner.run(names, feeds)
+        except Exception as error:  # the runtime's exceptions share no public base
+            raise self._failure(error) from error
+
+    def sha256(self) -> str:
+        """Give the SHA-256 of the model's bytes, in hexadecimal."""
+        self._check_open()
+        if not self._sha256:
+            import hashlib  # loads a library of its own, and only pickles and provenance need it
+
+            self._sha256 = hashlib.sha256(self._model).hexdigest()
+        return self._sha256
+
+    def body(self) -> bytes:
+        """Give the model's bytes."""
+        self._check_open()
+        return self._model
+
+    def close(self) -> None:
+        """Free the model and what the runtime holds for it; runs under way end first."""
+        with self._lock:
+            runner, self._runner = self._runner, None
+            self._closed, self._model = True, b""
+        if isinstance(runner, cuda_graphs.BucketedSession):
+            runner.close()
+
+    # Opening.
+
+    def _open(self) -> None:
+        choice = devices.choose(*self._asked, _runtime().get_available_providers())
+        self.note = choice.note
+        if devices.CUDA in _names(choice.providers):
+            _load_cuda_libraries()
+        runner, opened = self._start(choice)
+        self.providers: tuple[str, ...] = tuple(opened.get_providers())
+        if choice.wanted is not None and choice.wanted not in self.providers:
+            reason = "the runtime does not start it"
+            if choice.wanted == devices.CUDA:
+                reason = devices.cuda_obstacle()
+            raise DeviceError(devices.lacking(choice.wanted, reason))
+        if choice.wanted is None:
+            self._note_missing([name for name in _names(choice.providers) if name not in self.providers])
+        self.device = self._running_on(opened)
+        if self.device != "cpu":
+            self.note = self.note or _left_to_the_cpu(opened)
+        self.metadata: dict[str, str] = dict(opened.get_modelmeta().custom_metadata_map)
+        self.inputs = {item.name: _signature(item) for item in opened.get_inputs()}
+        self.outputs = {item.name: _signature(item) for item in opened.get_outputs()}
+        self.optional_inputs = {item.name: _signature(item) for item in opened.get_overridable_initializers()}
+        self._runner = runner
+
+    def _note_missing(self, missing: Sequence[str]) -> None:
+        """Say which providers the runtime was asked for, and went on without."""
+        if not missing:
+            return
+        reason = devices.cuda_obstacle() if devices.CUDA in missing else "the runtime does not start it"
+        self.note = self.note or (
+            f"no GPU in use: {reason}"
+            if self._asked[1] is None
+            else f"without {', '.join(missing)}: {reason}"
+        )
+
+    def _start(self, choice: devices.Choice) -> tuple[_Runner, ort.InferenceSession]:
+        """Open the model on the chosen providers; where none has to be there, without those that fail."""
+        options = self._session_options or self._own_options(choice)
+
+        def open_session(graphs: bool = False) -> ort.InferenceSession:
+            providers: list[Any] = [_with_graphs(item) if graphs else item for item in choice.providers]
+            opened: ort.InferenceSession = _runtime().InferenceSession(
+                self._model, options, providers=providers, enable_fallback=0
+            )
+            opened.disable_fallback()  # else a failing GPU is left for the CPU in the middle of work
+            return opened
+
+        names = _names(choice.providers)
+        try:
+            if names[0] == devices.CUDA and self._asked[1] is None:
+                bucketed = cuda_graphs.BucketedSession(open_session, "cuda", _device_id(choice.providers[0]))
+                if devices.CUDA in bucketed.opened.get_providers():
+                    _try_out(bucketed)
+                    return bucketed, bucketed.opened
+                bucketed.close()
+                return bucketed.opened, bucketed.opened
+            opened = open_session()
+            return (_OneAtATime(opened) if names[0] == devices.DML else opened), opened
+        except Exception as error:
+            if names[0] == devices.CPU:
+                raise ModelError(
+                    f"{self.source} cannot be opened as an ONNX model ({_one_line(error)}); "
+                    "give a file that gan-train export wrote"
+                ) from None
+            if choice.wanted is not None:
+                self._start(devices.Choice((devices.CPU,), None))  # says so if the model is to blame
+                raise DeviceError(devices.lacking(choice.wanted, _one_line(error))) from None
+            rest = self._start(devices.Choice(choice.providers[1:], None))
+            without = "no GPU in use" if self._asked[1] is None else f"without {names[0]}"
+            self.note = f"{without}: {_one_line(error)}"
+            return rest
+
+    def _own_options(self, choice: devices.Choice) -> ort.SessionOptions:
+        options: ort.SessionOptions = _runtime().SessionOptions()
+        assert self.threads is not None
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        # Idle threads stay awake for a moment, as the runtime has it: with "session.force_spinning_stop"
+        # batch 1 of the shipped digits took 0 to 2 % longer on one machine of 2 cores and 18 to 27 %
+        # on another, where a sleeping thread wakes slowly; batch 64 took no longer on either.
+        if _names(choice.providers)[0] == devices.DML:
+            options.enable_mem_pattern = False  # that provider's own demand
+        given = self._asked[1] is not None and len(choice.providers) > 1
+        if given or choice.wanted not in (None, devices.CPU):
+            options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+        # A failed try of a GPU is told by `note`, a failed run by an error of ours, and of inputs that
+        # may be left out the runtime warns at each start; its log would say again what we know.
+        options.log_severity_level = 4
+        return options
+
+    def _running_on(self, opened: ort.InferenceSession) -> str:
+        first = self.providers[0]
+        if first in (devices.CUDA, devices.DML):
+            index = opened.get_provider_options().get(first, {}).get("device_id", "0")
+            return f"{'cuda' if first == devices.CUDA else 'dml'}:{index}"
+        return first.removesuffix("ExecutionProvider").lower()
+
+    # Forks, failures, the end.
+
+    def _reopened(self) -> _Runner:
+        self._check_open()
+        with self._lock:
+            if self._runner is None:
+                if self.device != "cpu":
+                    raise DeviceError(
+                        f"{self.source} was loaded on {self.device} before this process was forked, and a "
+                        "GPU does not outlive a fork; load it in the child, or start processes by spawn"
+                    )
+                self._open()
+            assert self._runner is not None
+            return self._runner
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ModelError(f"{self.source} was closed; load it again")
+
+    def _failure(self, error: Exception) -> Exception:
+        if self._closed:  # by another thread, after this run had taken the session
+            return ModelError(f"{self.source} was closed; load it again")
+        if self.device == "cpu":
+            return ModelError(f"{self.source} cannot be run: {_one_line(error)}")
+        return DeviceError(f"{self.device} failed on {self.source}: {_one_line(error)}; or use device='cpu'")
+
+    def _leave_behind(self) -> None:
+        """In a forked child: never free the parent's session, for its threads are not here to be joined."""
+        if self._runner is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._runner))
+            self._runner = None
+        self._lock = threading.Lock()  # a thread that is not here may have held the old one
+
+
+class _OneAtATime:
+    """Runs of a provider that takes no two at once."""
+
+    def __init__(self, opened: ort.InferenceSession) -> None:
+        self._opened = opened
+        self._lock = threading.Lock()
+
+    def run(self, names: Sequence[str], feeds: Any, /) -> Any:
+        with self._lock:
+            return self._opened.run(names, feeds)
+
+
+_open_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for session in list(_open_sessions):
+        session._leave_behind()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _try_out(bucketed: cuda_graphs.BucketedSession) -> None:
+    """Run once on zeros: a GPU that is too old or full, or a part of cuDNN that is missing, shows only then.
+
+    Raises:
+        Exception: the runtime's own, of no public base; the session is closed.
+    """
+    try:
+        bucketed.try_out()
+    except Exception:
+        bucketed.close()
+        raise
+
+
+def _thread_count(threads: int | None) -> int:
+    if threads is None:
+        return min(cpu_count.usable(), MAX_THREADS)
+    return arguments.whole_number(threads, "threads", most=MAX_THREADS)
+
+
+def _names(providers: Providers) -> list[str]:
+    return [devices.provider_name(item) for item in providers]
+
+
+def _with_graphs(item: str | tuple[str, Mapping[str, Any]]) -> str | tuple[str, Mapping[str, Any]]:
+    if isinstance(item, str) or item[0] != devices.CUDA:
+        return item
+    return item[0], {**item[1], "enable_cuda_graph": "1"}
+
+
+def _device_id(item: str | tuple[str, Mapping[str, Any]]) -> int:
+    return 0 if isinstance(item, str) else int(item[1].get("device_id", 0))
+
+
+def _left_to_the_cpu(opened: ort.InferenceSession) -> str:
+    """Say which of the model's heavy operators the runtime placed on the CPU beside a GPU."""
+    try:
+        parts = opened.get_provider_graph_assignment_info()  # since 1.24, where it was asked to record
+        left = {
+            node.op_type for part in parts if part.ep_name == devices.CPU for node in part.get_nodes()
+        } & _HEAVY
+    except (AttributeError, RuntimeError):
+        return ""
+    return f"left to the CPU by the device: {', '.join(sorted(left))}" if left else ""
+
+
+def _runtime() -> Any:
+    """Import onnxruntime, and keep it from reporting its use to its maker.
+
+    Since version 1.29 it does so by default, unless told before its first import; and the thread
+    that it reports from kills a forked child when the child ends.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
+
+
+def imported() -> tuple[str, tuple[str, ...]]:
+    """Give the version that importing the runtime gives, and the providers that it was built with.
+
+    Raises:
+        ImportError: there is no runtime, or it does not load.
+    """
+    ort = _runtime()
+    return str(getattr(ort, "__version__", "")), tuple(ort.get_available_providers())
+
+
+def version() -> str:
+    """Give the version that importing the runtime gives."""
+    return str(getattr(_runtime(), "__version__", ""))
+
+
+_loading_libraries = threading.Lock()
+
+
+def _load_cuda_libraries() -> None:
+    ort = _runtime()
+    if hasattr(ort, "preload_dlls"):  # since 1.21: finds the libraries that pip installed
+        # What it misses is told by devices.cuda_obstacle. One thread at a time: of two that turn
+        # stdout aside and back, the later one would leave it turned aside.
+        with _loading_libraries, contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+
+
+def _signature(item: Any) -> tuple[str, tuple[int | None, ...]]:
+    return item.type, tuple(side if isinstance(side, int) else None for side in item.shape)
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : (\w+) : ", r"\1: ", text)
+    return text if len(text) <= 200 else text[:197] + "..."

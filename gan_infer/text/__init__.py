@@ -1,0 +1,1 @@
+"""Texts that come from elsewhere or go to a terminal."""

@@ -1,0 +1,206 @@
+"""What a critic is calibrated by: real pictures, held out if there are any, and as many generated ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from gan_infer.errors import DataError, ModelError
+from gan_infer.latent import seeds as latents
+from gan_train import data
+from gan_train.config.options import DataOptions
+from gan_train.data import PictureSet, held_out, matching
+from gan_train.export import TRUNCATION, calibration
+from gan_train.metrics import split
+from gan_train.networks import pixels
+from gan_train.runs.progress import Say
+from gan_train.runs.trained import Trained
+
+Pictures = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+
+_MOST_HELD: Final = 10_000
+_LEAST_HELD: Final = 50
+# Far from the seeds that people use, and from those that samples are measured by.
+_FIRST_SEED: Final = 2**40
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """Real and generated pictures to calibrate by, as many of each, class by class.
+
+    Attributes:
+        origin: where the real ones are from, for people.
+        seen: True where training saw the real ones.
+        truncation: what the latents of the generated ones were scaled by.
+        logits: float64 [2 n], of the real ones first.
+        labels: int64 [2 n], what they were judged as; None where the critic takes none.
+        classes: the number of labels, 0 where it takes none.
+    """
+
+    origin: str
+    seen: bool
+    truncation: float
+    logits: calibration.Values
+    labels: Labels | None = None
+    classes: int = 0
+
+    @property
+    def real(self) -> calibration.Flags:
+        """Bool [2 n]: which are real."""
+        return np.arange(len(self.logits)) < len(self.logits) // 2
+
+    def fit(self, which: Labels) -> tuple[float, calibration.Values]:
+        """Calibrate on some of the pictures, given by their places; see `calibration.fit`."""
+        labels = None if self.labels is None else self.labels[which]
+        return calibration.fit(self.logits[which], self.real[which], labels, self.classes)
+
+    def scores(self, slope: float, intercepts: calibration.Values) -> calibration.Values:
+        """Give slope * logit + intercept, float64 [2 n]."""
+        own = intercepts[self.labels] if self.labels is not None else intercepts
+        return slope * self.logits + own
+
+
+def refer(
+    model: Trained,
+    judging: nn.Module,
+    pictures: PictureSet,
+    origin: str,
+    seen: bool,
+    truncation: float = TRUNCATION,
+) -> Reference:
+    """Judge real pictures and as many freshly generated ones of the same classes."""
+    chosen = split.part(np.arange(len(pictures)), pictures.labels, _MOST_HELD)
+    if len(chosen) < _LEAST_HELD:
+        raise DataError(f"{origin}: {len(chosen)} are too few; a calibration needs at least {_LEAST_HELD}")
+    if len(chosen) < len(pictures):
+        origin = f"{len(chosen):,} of {origin}"
+    labels = None if pictures.labels is None else pictures.labels[chosen]
+    seeds = np.arange(_FIRST_SEED, _FIRST_SEED + len(chosen))
+    made = drawn(model, seeds, labels, truncation)
+    known = labels if judged_classes(model) else None
+    on_real = pixels.judge(judging, np.ascontiguousarray(pictures.images[chosen]), known)
+    on_made = pixels.judge(judging, made, known)
+    return Reference(
+        origin,
+        seen,
+        truncation,
+        np.concatenate([on_real, on_made]),
+        None if known is None else np.tile(known, 2),
+        len(judged_classes(model)),
+    )
+
+
+def fitted(reference: Reference, seed: int = 0) -> tuple[float, list[float], dict[str, Any]]:
+    """Calibrate on a random half, and measure on the other.
+
+    Returns:
+        slope and intercepts (one, or one a class), and what the file says of its calibration.
+    """
+    logits, real = reference.logits, reference.real
+    if not np.isfinite(logits).all():
+        raise ModelError("the discriminator gives values that are not finite; give another --checkpoint")
+    order = np.random.default_rng(seed).permutation(len(logits))
+    learn, hold = order[: len(order) // 2], order[len(order) // 2 :]
+    slope, intercepts = reference.fit(learn)
+    scores = reference.scores(slope, intercepts)[hold]
+    realness = calibration.sigmoid(scores)
+    told = {
+        "method": "logistic",
+        "slope": slope,
+        "intercepts": intercepts.tolist(),
+        "origin": reference.origin,
+        "seen_in_training": reference.seen,
+        "truncation": reference.truncation,
+        "fitted_on": len(learn),
+        "measured_on": len(hold),
+        "bins": calibration.BINS,
+        "expected_error": calibration.expected_error(realness, real[hold]),
+        "expected_error_by_chance": calibration.error_by_chance(realness),
+        "expected_error_uncalibrated": calibration.expected_error(
+            calibration.sigmoid(logits[hold]), real[hold]
+        ),
+        "separation": calibration.separation(scores, real[hold]),
+        "curve": calibration.curve(realness, real[hold]),
+    }
+    return slope, intercepts.tolist(), told
+
+
+def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, str, bool]:
+    """Give real pictures of the run's shape and classes, their origin, and whether training saw them.
+
+    Those that training saw are left out where enough others remain, and `say` is told.
+
+    Raises:
+        DataError: they cannot be read, or are of another shape or other classes.
+    """
+    options = model.options.data
+    kept = {"fit": options.fit, "value_range": options.value_range}
+    shape = {"height": options.height, "width": options.width, "channels": options.channels}
+    beside = held_out.beside(options)
+    chosen = beside or options
+    if calibrate:
+        chosen = DataOptions(source=calibrate, on_bad="skip", **kept, **shape)  # type: ignore[arg-type]
+    try:
+        pictures = data.load(chosen)
+    except DataError as error:
+        if calibrate:
+            raise
+        raise DataError(f"{error}; to calibrate by other pictures, name them with --calibrate") from None
+    if pictures.images.shape[1:] != tuple(shape.values()):
+        raise DataError(
+            f"{chosen.source} gives pictures of {list(pictures.images.shape[1:])}; the discriminator "
+            f"judges {list(shape.values())}"
+        )
+    pictures, seen = _unseen(pictures, options, say)
+    pictures, labelled = matching.matched(pictures, model.class_names, say)
+    if judged_classes(model) and not labelled:
+        raise DataError(
+            f"{chosen.source} has no classes like the run's ({', '.join(judged_classes(model)[:10])}); "
+            "calibrate by pictures in a subfolder a class"
+        )
+    origin = f"{len(pictures):,} pictures of {pictures.name}"
+    if not calibrate and beside is not None and (held := Path(beside.source).name) != pictures.name:
+        origin += f" ({held})"
+    return pictures, origin, seen
+
+
+def _unseen(pictures: PictureSet, options: DataOptions, say: Say) -> tuple[PictureSet, bool]:
+    """Leave out what the run was trained on; where too few would remain, give all, and True."""
+    if pictures.sha256() == options.sha256:
+        return pictures, True
+    try:
+        common = pictures.in_common(data.load(options))
+    except DataError:  # they are gone, so there is nothing to compare with
+        return pictures, False
+    fresh = int((~common).sum())
+    if fresh == len(pictures):
+        return pictures, False
+    if fresh < _LEAST_HELD:
+        return pictures, True
+    say(
+        f"note: {len(pictures) - fresh:,} of {len(pictures):,} pictures of {pictures.name} are among those "
+        "that training saw; left out"
+    )
+    return pictures.only(~common), False
+
+
+def judged_classes(model: Trained) -> tuple[str, ...]:
+    """Give the classes where the judgement depends on them; an auxiliary classifier stands beside it."""
+    entering = ("concatenation", "projection")
+    return model.class_names if model.options.condition.discriminator in entering else ()
+
+
+def drawn(model: Trained, seeds: Labels, labels: Labels | None, truncation: float) -> Pictures:
+    """Draw a picture a seed, uint8 [n, height, width, channels]; without `labels` of each class in turn."""
+    network = model.options.network
+    if labels is None and model.class_names:
+        labels = seeds % len(model.class_names)
+    latent = latents.latents(seeds, network.latent_dim, network.latent_distribution)
+    latent = latent * np.float32(truncation)
+    return model.pictures(latent, labels if model.class_names else None)

@@ -1,0 +1,1 @@
+"""What a trained generator's latents mean: attributes, directions, inversion."""

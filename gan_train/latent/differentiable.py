@@ -1,0 +1,108 @@
+"""A generator to be looked into, from a run or a model file: latents to levels, with a gradient."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from torch import Tensor
+
+from gan_infer.decoding import ranges
+from gan_infer.errors import OptionError
+from gan_infer.models.generator import Generator
+from gan_train.export import TRUNCATION, interpreter
+from gan_train.latent.inversion import Levels
+from gan_train.networks.pixels import PixelGenerator
+from gan_train.runs import checkpoint, trained
+from gan_train.runs.progress import Say, silent
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A generator whose pictures can be improved by gradient descent on latents.
+
+    Attributes:
+        name: for people.
+        levels: latents float32 [n, latent_dim] and labels int64 [n] (or None) to levels float
+            [n, height, width, channels], not rounded.
+        shape: (height, width, channels).
+        fit: how a picture of another shape gets this one, "crop" or "pad".
+        truncation: what the model file, or the one that is exported by default, scales latents by.
+            `levels` takes latents as they are after that: a file's own are these divided by it.
+        value_range: which values of deep pictures were black and white in training, "auto" if not known.
+    """
+
+    name: str
+    levels: Levels
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    latent_dim: int
+    distribution: str
+    fit: str
+    truncation: float
+    value_range: str = ranges.AUTO
+
+
+def of_model(source: str, *, trust: bool = False) -> Subject:
+    """Give the subject of a model file.
+
+    Raises:
+        ModelError: it is no generator of ours, or has an operator that exports do not write.
+    """
+    generator = Generator.load(source, device="cpu", trust=trust)
+    metadata = generator.metadata
+    network = interpreter.load(Path(generator.source))
+
+    def levels(latent: Tensor, label: Tensor | None) -> Tensor:
+        feeds = {"latent": latent / metadata.truncation}
+        if label is not None:
+            feeds["label"] = label
+        return network(feeds)["image"]
+
+    data = metadata.recipe.get("data")
+    fit = data.get("fit", "crop") if isinstance(data, dict) else "crop"
+    return Subject(
+        name=f"model {generator.name}",
+        levels=levels,
+        shape=generator.image_shape,
+        class_names=generator.class_names,
+        latent_dim=generator.latent_dim,
+        distribution=metadata.latent_distribution,
+        fit="pad" if fit == "pad" else "crop",
+        value_range=str(ranges.of_recipe(metadata.recipe) or ranges.AUTO),
+        truncation=metadata.truncation,
+    )
+
+
+def of_run(
+    run: Path | None, which: str, runs: Path, truncation: float = TRUNCATION, say: Say = silent
+) -> Subject:
+    """Give the subject of a run's averaged generator; of the newest under `runs` where none is named.
+
+    Args:
+        truncation: of the model file that it is or will be exported to.
+        say: told where another checkpoint than `which` had to be taken.
+
+    Raises:
+        OptionError: there is no such run or checkpoint.
+    """
+    if run is not None and not run.is_dir():
+        raise OptionError(f"no run at {run}; give the folder of a run that gan-train fit wrote")
+    folder = run or checkpoint.newest_run(runs)
+    loaded = trained.load(folder, which, say)
+    pixels = PixelGenerator(loaded.generator).eval().requires_grad_(False)
+    data, network = loaded.options.data, loaded.options.network
+    assert data.height is not None
+    assert data.width is not None
+    assert data.channels is not None
+    return Subject(
+        name=f"run {folder}, checkpoint {which}",
+        levels=pixels.levels,
+        shape=(data.height, data.width, data.channels),
+        class_names=loaded.class_names,
+        latent_dim=network.latent_dim,
+        distribution=network.latent_distribution,
+        fit=data.fit,
+        value_range=data.value_range,
+        truncation=truncation,
+    )

