@@ -105,7 +105,7 @@ def opened(
         from gan_infer.modelfile import foreign  # most files are ours
 
         assert reading is not None
-        adapted = foreign.adapt(session, file.body, file.source, reading)
+        adapted = foreign.adapt(session, file.body, file.source, reading, verdict.batch)
         metadata = Metadata.from_json(adapted.metadata[KEY])
         return Opened(adapted, metadata, file.source, verdict.batch, verdict.note)
     except BaseException:

@@ -62,7 +62,9 @@ _ADVICE: Final = (
 )
 
 
-def adapt(session: Session, model: bytes, source: str, reading: Reading) -> AdaptedSession:
+def adapt(
+    session: Session, model: bytes, source: str, reading: Reading, batch: int = PROBES
+) -> AdaptedSession:
     """Recognise what a foreign file takes and gives; its metadata say how it was read.
 
     Args:
@@ -70,6 +72,7 @@ def adapt(session: Session, model: bytes, source: str, reading: Reading) -> Adap
         model: the file's bytes, which `vet.check` let pass.
         source: names it in messages.
         reading: what is not to be recognised.
+        batch: how many pictures one call may have, as its trial found.
 
     Raises:
         ModelError: an input or the output cannot be recognised, or the model cannot be run so; says
@@ -81,7 +84,7 @@ def adapt(session: Session, model: bytes, source: str, reading: Reading) -> Adap
         parsed = graph.read(model)
         plan, of_inputs = plan_inputs(session.inputs, parsed, reading)
         plan = dataclasses.replace(plan, output=find_output(session.outputs, reading))
-        plan, values, of_batch = _probe(session, plan)
+        plan, values, of_batch = _probe(session, plan, batch)
         plan, of_picture = with_picture(plan, values, reading, PROBES)
         plan, of_range = with_range(plan, values, parsed, reading, PROBES)
     except UnclearError as error:
@@ -142,7 +145,7 @@ def _are_sides(shape: Sequence[int]) -> bool:
     return len(sides) == 2 or bool({sides[0], sides[2]} & set(metadata.CHANNELS))
 
 
-def _probe(session: Session, plan: Plan) -> tuple[Plan, Array, list[str]]:
+def _probe(session: Session, plan: Plan, batch: int) -> tuple[Plan, Array, list[str]]:
     """Draw the first few seeds, together and one of them alone; return the values of all.
 
     A file whose pictures depend on their neighbours, or that takes one at a time whatever it says,
@@ -157,15 +160,18 @@ def _probe(session: Session, plan: Plan) -> tuple[Plan, Array, list[str]]:
         return plan, run_file(session, plan, latent, labels), notes
     alone = dataclasses.replace(plan, batch=1)
     one_by_one = run_file(session, alone, latent, labels)
+    size = min(PROBES, batch)
+    if size == 1:  # more would take more than its trial allowed
+        return alone, one_by_one, ["one at a time, because each takes much memory"]
     try:
-        together = run_file(session, plan, latent, labels)
+        together = run_file(session, plan, latent[:size], None if labels is None else labels[:size])
     except ModelError:
         return alone, one_by_one, ["one at a time, because it takes no more"]
-    if together.shape != one_by_one.shape:
+    if together.shape != (size, *one_by_one.shape[1:]):
         return alone, one_by_one, ["one at a time, because it gives no more"]
     apart = max(  # one by one, for floats take much room
         np.abs(left.astype(np.float32) - right.astype(np.float32)).max(initial=0.0)
-        for left, right in zip(together, one_by_one, strict=True)
+        for left, right in zip(together, one_by_one[:size], strict=True)
     )
     if apart <= 0.004 * (float(np.ptp(one_by_one)) or 1.0):
         return plan, one_by_one, notes

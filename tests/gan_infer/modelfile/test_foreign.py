@@ -6,6 +6,7 @@ import itertools
 import json
 import pickle
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from PIL import Image
 from torch import nn
 
 from gan_infer import GanError, Generator, LabelError, ModelError, OptionError, cli
+from gan_infer.modelfile import admission, golden
 from gan_infer.modelfile.catalog import DEFAULT
+from gan_infer.modelfile.trial.verdicts import Verdict
+from gan_infer.runtime.session import Session
 from tests.conftest import CommandLine, Run
 
 
@@ -354,3 +358,22 @@ def test_commands_take_foreign_files(run: Run, tmp_path: Path) -> None:
     assert err.count("\n") == 1
     assert "noise" in err
     assert not Path("x.png").exists()
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_no_call_has_more_pictures_than_the_trial_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    counts: list[int] = []
+    run = Session.run
+
+    def count(self: Session, names: Sequence[str], feeds: Mapping[str, Any]) -> Any:
+        counts.append(max(map(len, feeds.values())))
+        return run(self, names, feeds)
+
+    monkeypatch.setattr(Session, "run", count)
+    monkeypatch.setattr(admission, "known", lambda _: Verdict(most, golden=golden.NONE))
+    _, path = dcgan64(tmp_path / "dcgan.onnx")
+    generator = Generator.load(path, device="cpu")
+    assert generator.sample(5, seed=0).shape == (5, 64, 64, 3)
+    assert max(counts) == most
