@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 # Pictures drawn on loading: from their values follow shape and range.
 PROBES: Final = 4
+# Of pictures of more bytes one is drawn, and calls have one each: floats of several take much room.
+_LARGE: Final = 2**23
 
 # What a refusal of `vet` says -> what would make such a file load.
 _ADVICE: Final = (
@@ -84,9 +86,9 @@ def adapt(
         parsed = graph.read(model)
         plan, of_inputs = plan_inputs(session.inputs, parsed, reading)
         plan = dataclasses.replace(plan, output=find_output(session.outputs, reading))
-        plan, values, of_batch = _probe(session, plan, batch)
-        plan, of_picture = with_picture(plan, values, reading, PROBES)
-        plan, of_range = with_range(plan, values, parsed, reading, PROBES)
+        plan, values, of_batch, probes = _probe(session, plan, batch)
+        plan, of_picture = with_picture(plan, values, reading, probes)
+        plan, of_range = with_range(plan, values, parsed, reading, probes)
     except UnclearError as error:
         raise ModelError(
             f"{source} is no file of ours, and {error}; {error.advice}; it has inputs {show(session.inputs)} "
@@ -145,37 +147,47 @@ def _are_sides(shape: Sequence[int]) -> bool:
     return len(sides) == 2 or bool({sides[0], sides[2]} & set(metadata.CHANNELS))
 
 
-def _probe(session: Session, plan: Plan, batch: int) -> tuple[Plan, Array, list[str]]:
-    """Draw the first few seeds, together and one of them alone; return the values of all.
+def _probe(session: Session, plan: Plan, batch: int) -> tuple[Plan, Array, list[str], int]:
+    """Draw the first few seeds, together and one of them alone; return the values of all, and their number.
 
     A file whose pictures depend on their neighbours, or that takes one at a time whatever it says,
     is run one at a time.
     """
     latent = seeds.latents(range(PROBES), plan.latent_dim)
     labels = np.arange(PROBES) % plan.classes if plan.classes else None
-    notes: list[str] = []
-    if plan.batch is not None:
-        if plan.batch > 1:
-            notes.append(f"{plan.batch} at a time, as the file demands")
-        return plan, run_file(session, plan, latent, labels), notes
-    alone = dataclasses.replace(plan, batch=1)
+    alone = plan if plan.batch is not None else dataclasses.replace(plan, batch=1)
+    notes = []
+    if plan.batch is not None and plan.batch > 1:
+        notes.append(f"{plan.batch} at a time, as the file demands")
+    first = run_file(session, alone, latent[:1], None if labels is None else labels[:1])
+    if first.nbytes > _LARGE:
+        return alone, first, notes or ["one at a time, because its pictures are large"], 1
     one_by_one = run_file(session, alone, latent, labels)
+    if plan.batch is None and (why := _alone_because(session, plan, latent, labels, one_by_one, batch)):
+        return alone, one_by_one, [f"one at a time, because {why}"], PROBES
+    return plan, one_by_one, notes, PROBES
+
+
+def _alone_because(
+    session: Session, plan: Plan, latent: Array, labels: Array | None, one_by_one: Array, batch: int
+) -> str:
+    """Say why a file cannot draw several pictures at a time; "" where it can."""
     size = min(PROBES, batch)
-    if size == 1:  # more would take more than its trial allowed
-        return alone, one_by_one, ["one at a time, because each takes much memory"]
+    if size == 1:
+        return "each takes much memory"
     try:
         together = run_file(session, plan, latent[:size], None if labels is None else labels[:size])
     except ModelError:
-        return alone, one_by_one, ["one at a time, because it takes no more"]
+        return "it takes no more"
     if together.shape != (size, *one_by_one.shape[1:]):
-        return alone, one_by_one, ["one at a time, because it gives no more"]
-    apart = max(  # one by one, for floats take much room
+        return "it gives no more"
+    apart = max(
         np.abs(left.astype(np.float32) - right.astype(np.float32)).max(initial=0.0)
         for left, right in zip(together, one_by_one[:size], strict=True)
     )
     if apart <= 0.004 * (float(np.ptp(one_by_one)) or 1.0):
-        return plan, one_by_one, notes
-    return alone, one_by_one, ["one at a time, because its pictures depend on the others of a batch"]
+        return ""
+    return "its pictures depend on the others of a batch"
 
 
 def _describe(plan: Plan, source: str, reading: Reading, notes: Sequence[str]) -> Metadata:

@@ -198,7 +198,9 @@ def to_levels(values: Array, plan: Plan) -> npt.NDArray[np.uint8]:
     low, high = plan.value_range
     pictures = np.empty(values.shape, np.uint8)
     for picture, own in zip(pictures, values, strict=True):  # one by one, for floats take much room
-        levels = (own.astype(np.float32) - np.float32(low)) * np.float32(255.0 / (high - low))
+        levels = own.astype(np.float32)
+        levels -= np.float32(low)
+        levels *= np.float32(255.0 / (high - low))
         np.fmax(np.fmin(levels, 255.0, out=levels), 0.0, out=levels)
         picture[...] = np.rint(levels, out=levels)
     return pictures
