@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gan_infer import files
+from gan_infer.apps import checking
 from gan_infer.errors import GanError
 from gan_infer.modelfile import catalog
-from gan_infer.modelfile.metadata import Golden
+from gan_infer.modelfile.golden import SAME
 from gan_infer.models.generator import Generator
 from gan_infer.runtime import cpu_count, devices, session
 
@@ -304,9 +305,10 @@ def _model(name: str, device: str) -> Finding:
     again = "pip install --force-reinstall --no-deps ganforge"
     try:
         generator = Generator.load(name, device=device)
-        differing = [golden.seed for golden in generator.metadata.golden if not _same(generator, golden)]
+        compared = checking.compare(generator)
+        differing = [each.seed for each in compared if each.result != SAME]
         if not differing:
-            count = len(generator.metadata.golden)
+            count = len(compared)
             return Finding(title, "fine", f"checksum and {count} golden pictures are right, byte for byte")
         levels = _levels_off(generator, Path(generator.source).with_name("samples.png"))
     except (GanError, OSError) as error:
@@ -317,14 +319,6 @@ def _model(name: str, device: str) -> Finding:
     return Finding(
         title, "problem", f"pictures of seeds {differing} are wrong: its sheet differs {off}", again
     )
-
-
-def _same(generator: Generator, golden: Golden) -> bool:
-    import hashlib
-
-    label = None if golden.label is None else [golden.label]  # an index, whatever the names are
-    picture = generator(generator.latents(golden.seed), label)
-    return hashlib.sha256(picture.tobytes()).hexdigest() == golden.sha256
 
 
 def _levels_off(generator: Generator, sheet: Path) -> int | None:
