@@ -33,7 +33,7 @@ def settled(
     batch_size: int | None,
     pictures: PictureSet,
 ) -> Config:
-    """Give the preset's options for a budget, at a width and a batch or at those that are picked."""
+    """Return the preset's options for a budget, at a width and a batch or at those that are picked."""
     changes: dict[str, Any] = dict(parse(text) for text in arguments.set)
     changes |= {
         "budget.minutes": minutes,
@@ -46,12 +46,12 @@ def settled(
 
 
 def size(options: Config) -> dict[str, Any]:
-    """Give what tells two settled configs of this benchmark apart."""
+    """Return what tells two settled configs of this benchmark apart."""
     return {"width": options.network.width, "batch_size": options.optimizer.batch_size}
 
 
 def speed_of(kept: lines.Lines, options: Config, pictures: PictureSet) -> lines.Line:
-    """Give the kept speed of a settled config, measured where it is not there yet."""
+    """Return the kept speed of a settled config, measured where it is not there yet."""
     told = {**size(options), "seed": options.seed}
     speed = kept.find(kind="speed", **told)
     if speed is None:
@@ -81,7 +81,7 @@ def measure(
 
 
 def markdown(kept: lines.Lines) -> str:
-    """Give the table: a row a budget and size, the pick in bold, with its ratio to the best fixed one."""
+    """Return the table: a row a budget and size, the pick in bold, with its ratio to the best fixed one."""
     rows: list[tuple[Any, ...]] = []
     scores = [line for line in kept.all if line["kind"] == "score"]
     for minutes in sorted({line["minutes"] for line in scores}):
@@ -100,7 +100,7 @@ def markdown(kept: lines.Lines) -> str:
 
 
 def size_of(line: lines.Line) -> tuple[int, int]:
-    """Give (width, batch size) of a line."""
+    """Return (width, batch size) of a line."""
     return line["width"], line["batch_size"]
 
 
@@ -131,7 +131,7 @@ def main() -> None:
 def asked(
     arguments: argparse.Namespace, kept: lines.Lines, minutes: float, pictures: PictureSet
 ) -> list[Config]:
-    """Give the configs of a budget: at every fixed width and batch, and as it is picked (which is kept)."""
+    """Return the configs of a budget: at every fixed width and batch, and as it is picked (which is kept)."""
     pick = kept.find(kind="pick", minutes=minutes)
     if pick is None:
         chosen = settled(arguments, minutes, None, None, pictures)

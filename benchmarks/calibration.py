@@ -39,7 +39,7 @@ _FEW: Final = 200
 
 
 def measure(reference: Reference, on_training: Reference | None, seed: int) -> dict[str, float]:
-    """Give the expected calibration errors of one random half."""
+    """Return the expected calibration errors of one random half."""
     logits, real = reference.logits, reference.real
     order = np.random.default_rng(seed).permutation(len(logits))
     learn, hold = order[: len(order) // 2], order[len(order) // 2 :]

@@ -49,19 +49,19 @@ class Decoded(Dataset[Tensor]):
         return len(self._images)
 
     def __getitem__(self, index: int) -> Tensor:
-        """Give one picture in [-1, 1]."""
+        """Return one picture in [-1, 1]."""
         picture = Image.fromarray(self._images[index]).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
         tensor = torch.from_numpy(np.array(picture)).permute(2, 0, 1).contiguous()
         return tensor.float().div(255).sub(0.5).div(0.5)
 
 
 def noise_pictures(count: int) -> npt.NDArray[np.uint8]:
-    """Give pictures [count, 64, 64, 3]: what they show costs nothing and changes no speed."""
+    """Return pictures [count, 64, 64, 3]: what they show costs nothing and changes no speed."""
     return np.random.default_rng(0).integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8)
 
 
 def plain_step(batches: Iterator[Tensor], device: torch.device) -> Callable[[], object]:
-    """Give a function that takes one step of a fresh plain DCGAN."""
+    """Return a function that takes one step of a fresh plain DCGAN."""
     generator, discriminator = (network.to(device) for network in peers.dcgan_networks(3, _WIDTH))
     of_generator, of_discriminator = peers.adam(generator), peers.adam(discriminator)
 
@@ -88,7 +88,7 @@ def plain_step(batches: Iterator[Tensor], device: torch.device) -> Callable[[], 
 
 
 def endless(batches: DataLoader[Tensor]) -> Iterator[Tensor]:
-    """Give a loader's batches, epoch after epoch."""
+    """Return a loader's batches, epoch after epoch."""
     while True:
         yield from batches
 
@@ -96,7 +96,7 @@ def endless(batches: DataLoader[Tensor]) -> Iterator[Tensor]:
 def our_step(
     arguments: argparse.Namespace, images: npt.NDArray[np.uint8]
 ) -> tuple[Callable[[], object], MachineOptions]:
-    """Give a function that takes the next step of a fresh run of the preset `dcgan`, and where it runs."""
+    """Return a function that takes the next step of a fresh run of the preset `dcgan`, and where it runs."""
     changes: dict[str, Any] = {
         "network.width": _WIDTH,
         "network.latent_dim": _LATENT,
@@ -175,7 +175,7 @@ def _line(
 
 
 def markdown(kept: list[lines.Line]) -> str:
-    """Give the table of result lines."""
+    """Return the table of result lines."""
     rows = [
         (
             line["device"],

@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def judging(arguments: argparse.Namespace) -> judge.Judge:
-    """Give the classifier that the options name, trained where it is not there yet."""
+    """Return the classifier that the options name, trained where it is not there yet."""
     if arguments.data is None or arguments.judge is None:
         raise OptionError(
             "give --data with four IDX files, and --judge, where the classifier lies or will lie"
@@ -70,7 +70,7 @@ def judging(arguments: argparse.Namespace) -> judge.Judge:
 
 
 def deviations(generator: Generator) -> dict[str, float]:
-    """Give the standard deviation of each attribute within a class, over unedited pictures."""
+    """Return the standard deviation of each attribute within a class, over unedited pictures."""
     classes = max(1, len(generator.class_names))
     pictures = generator.sample(_UNEDITED, seed=0)
     spread = {}
@@ -89,7 +89,7 @@ def measure(
     seeds: range,
     spread: dict[str, float],
 ) -> dict[str, Any]:
-    """Give the figures of one direction, which bears the name of its attribute."""
+    """Return the figures of one direction, which bears the name of its attribute."""
     strips = np.stack([generator.edit(seed, None, {name: amounts}) for seed in seeds])
     pictures = strips.reshape(-1, *strips.shape[2:])
     if pictures.shape[1:] != (_JUDGED_SIDE, _JUDGED_SIDE, 1):
@@ -109,7 +109,7 @@ def measure(
 
 
 def markdown(kept: list[lines.Line]) -> str:
-    """Give the table of result lines; of lines on the same model and direction, the newest."""
+    """Return the table of result lines; of lines on the same model and direction, the newest."""
     newest = {(each["model"], each["direction"]): each for each in kept}
     rows = [
         (

@@ -65,7 +65,7 @@ class Judge(nn.Module):
         self.head = nn.Linear(_FEATURES, classes)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the features and the logits of a batch."""
+        """Return the features and the logits of a batch."""
         features = self.body(pictures.float()[:, None] / 255)
         return features, self.head(features)
 
@@ -140,7 +140,7 @@ def train(images: Pixels, labels: Labels, seed: int, epochs: int) -> Judge:
 
 
 def train_or_load(keep: Path, images: Pixels, labels: Labels, seed: int = 0, epochs: int = 6) -> Judge:
-    """Give the judge that is kept in a safetensors file; where there is none, train one and keep it.
+    """Return the judge that is kept in a safetensors file; where there is none, train one and keep it.
 
     Raises:
         OptionError: the file holds something else.
@@ -161,7 +161,7 @@ def train_or_load(keep: Path, images: Pixels, labels: Labels, seed: int = 0, epo
 def convene(
     data: Path, keep: Path, real_distance: float | None = None, seed: int = 0, epochs: int = 6
 ) -> tuple[Court, Score]:
-    """Give the court of a data set, and the score of its real test pictures.
+    """Return the court of a data set, and the score of its real test pictures.
 
     Args:
         data: a folder with the four IDX files.
@@ -179,20 +179,20 @@ def convene(
 
 
 def real_distance_of(data: Path) -> float:
-    """Give the distance at which a data set's test pictures are to lie, by the folder's name."""
+    """Return the distance at which a data set's test pictures are to lie, by the folder's name."""
     return _REAL_DISTANCE_OF_FASHION if "fashion" in data.resolve().name.lower() else _REAL_DISTANCE
 
 
 @torch.inference_mode()
 def look(judge: Judge, pictures: Pixels) -> tuple[Features, Labels]:
-    """Give (features float64 [n, 128], predicted labels int64 [n])."""
+    """Return (features float64 [n, 128], predicted labels int64 [n])."""
     parts = [judge(part) for part in torch.split(torch.tensor(pictures), 500)]
     features = torch.cat([part[0] for part in parts]).double().numpy()
     return features, torch.cat([part[1] for part in parts]).argmax(1).numpy()
 
 
 def frechet(a: Features, b: Features) -> float:
-    """Give the Frechet distance of two sets of features (Heusel et al. 2017, equation 6)."""
+    """Return the Frechet distance of two sets of features (Heusel et al. 2017, equation 6)."""
     gap = a.mean(0) - b.mean(0)
     first, second = np.cov(a.T), np.cov(b.T)
     # The trace of the product's square root is the sum of the roots of its eigenvalues.
@@ -263,14 +263,14 @@ def main() -> None:
 
 
 def line(model: str, data: str, score: Score) -> lines.Line:
-    """Give the result line of a model."""
+    """Return the result line of a model."""
     accuracy = None if score.accuracy is None else round(score.accuracy, 4)
     told = {"model": model, "data": data, "distance": round(score.distance, 3), "label_accuracy": accuracy}
     return {**told, "samples": SAMPLES}
 
 
 def markdown(kept: list[lines.Line]) -> str:
-    """Give the table of result lines; of lines on the same model and data, the newest."""
+    """Return the table of result lines; of lines on the same model and data, the newest."""
     newest = {(each["data"], each["model"]): each for each in kept}
     rows = [
         (each["data"], each["model"], lines.percent(each["label_accuracy"]), lines.figure(each["distance"]))

@@ -36,13 +36,13 @@ class Lines:
         print(json.dumps(line), flush=True)
 
     def find(self, **wanted: Any) -> Line | None:
-        """Give the newest line that says all of this, None where there is none."""
+        """Return the newest line that says all of this, None where there is none."""
         matching = [line for line in self.all if wanted.items() <= line.items()]
         return matching[-1] if matching else None
 
 
 def table(rows: Iterable[Sequence[Any]], headings: Sequence[str]) -> str:
-    """Give a Markdown table; None becomes a dash, whole numbers get commas."""
+    """Return a Markdown table; None becomes a dash, whole numbers get commas."""
     lines = [headings, ["---"] * len(headings), *rows]
     return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
 
@@ -54,14 +54,14 @@ def _cell(value: Any) -> str:
 
 
 def figure(value: float | None) -> str | None:
-    """Give a positive figure with three significant digits, or more before the point."""
+    """Return a positive figure with three significant digits, or more before the point."""
     if value is None:
         return None
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def percent(share: float | None) -> str | None:
-    """Give a share of 1 as a percentage with two digits after the point."""
+    """Return a share of 1 as a percentage with two digits after the point."""
     return None if share is None else f"{share * 100:.2f} %"
 
 
@@ -76,7 +76,7 @@ def whole_numbers(text: str) -> list[int]:
 
 
 def parser(documentation: str | None, results: str) -> argparse.ArgumentParser:
-    """Give a parser with what every benchmark that keeps its lines shares."""
+    """Return a parser with what every benchmark that keeps its lines shares."""
     made = argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -24,7 +24,7 @@ def peak_mib() -> float:
 
 
 def device_mib(generator: Generator) -> float | None:
-    """Give the memory in use on the generator's GPU, as its driver says; None on a CPU."""
+    """Return the memory in use on the generator's GPU, as its driver says; None on a CPU."""
     if not generator.device.startswith("cuda:"):
         return None
     ask = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
@@ -33,7 +33,7 @@ def device_mib(generator: Generator) -> float | None:
 
 
 def walk_sizes(generator: Generator) -> list[float | None]:
-    """Give the device's memory after each of ten rounds of batches of 1 to 64 pictures."""
+    """Return the device's memory after each of ten rounds of batches of 1 to 64 pictures."""
     used = []
     for _ in range(10):
         for size in range(1, 65):

@@ -86,12 +86,12 @@ class Peer:
         return torch.cat(parts).numpy()
 
     def draw(self, count: int) -> Tensor:
-        """Give fresh noise [count, 100]."""
+        """Return fresh noise [count, 100]."""
         return torch.randn(count, _NOISE)
 
 
 def adam(network: nn.Module) -> torch.optim.Adam:
-    """Give Adam as all of them set it."""
+    """Return Adam as all of them set it."""
     return torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999))
 
 
@@ -109,7 +109,7 @@ class _Dense(nn.Module):
         self.layers = layers
 
     def forward(self, values: Tensor, labels: Tensor) -> Tensor:
-        """Give what the layers make of values [n, ...] and labels [n]."""
+        """Return what the layers make of values [n, ...] and labels [n]."""
         joined = torch.cat([values.flatten(1), self.embedding(labels)], 1)
         made: Tensor = self.layers(joined)
         return made
@@ -180,7 +180,7 @@ class _ClassGenerator(nn.Module):
         )
 
     def forward(self, noise: Tensor, labels: Tensor) -> Tensor:
-        """Give pictures [n, 1, 32, 32]."""
+        """Return pictures [n, 1, 32, 32]."""
         pictures: Tensor = self.layers(self.embedding(labels) * noise)
         return pictures
 
@@ -204,7 +204,7 @@ class _ClassDiscriminator(nn.Module):
         self.named = nn.Linear(128 * 2 * 2, classes)
 
     def forward(self, pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Give (logits [n], class logits [n, classes]); the labels are not looked at."""
+        """Return (logits [n], class logits [n, classes]); the labels are not looked at."""
         features = self.layers(pictures)
         return self.real(features)[:, 0], self.named(features)
 
@@ -251,7 +251,7 @@ class Unconditional(nn.Module):
         self.layers = layers
 
     def forward(self, values: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Give what the layers make of the values."""
+        """Return what the layers make of the values."""
         made: Tensor = self.layers(values)
         return made
 
@@ -311,7 +311,7 @@ PEERS: Final[Mapping[str, Callable[[int], Peer]]] = {
 
 
 def batches(images: Tensor, labels: Tensor, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give shuffled batches of 64 without end; the last, smaller one of each epoch is left out."""
+    """Return shuffled batches of 64 without end; the last, smaller one of each epoch is left out."""
     chance = torch.Generator().manual_seed(seed)
     while True:
         for index in torch.split(torch.randperm(len(images), generator=chance), BATCH):
@@ -320,7 +320,7 @@ def batches(images: Tensor, labels: Tensor, seed: int) -> Iterator[tuple[Tensor,
 
 
 def resized(images: npt.NDArray[np.uint8], side: int) -> Tensor:
-    """Give pictures uint8 [n, h, w, 1] as uint8 [n, 1, side, side], interpolated linearly."""
+    """Return pictures uint8 [n, h, w, 1] as uint8 [n, 1, side, side], interpolated linearly."""
     parts = []
     for part in torch.split(torch.tensor(images[..., 0])[:, None], 1000):
         smooth = F.interpolate(part.float(), (side, side), mode="bilinear", antialias=True)
@@ -341,7 +341,7 @@ class Training:
 
 
 def begin(name: str, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], seed: int) -> Training:
-    """Give a fresh peer with its pictures, ready to take steps.
+    """Return a fresh peer with its pictures, ready to take steps.
 
     Raises:
         OptionError: there is no such peer.

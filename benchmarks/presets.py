@@ -183,7 +183,7 @@ PUBLISHED: Final[Mapping[str, Published]] = {
 
 
 def subjects(only: str) -> list[str]:
-    """Give the subjects that a list of names and groups stands for, in the table's order.
+    """Return the subjects that a list of names and groups stands for, in the table's order.
 
     Raises:
         OptionError: a name is unknown.
@@ -201,7 +201,7 @@ def subjects(only: str) -> list[str]:
 
 
 def options_of(subject: str) -> tuple[str, dict[str, Any]]:
-    """Give the preset of a subject that is no peer, and its changes."""
+    """Return the preset of a subject that is no peer, and its changes."""
     preset = subject.removesuffix(_AS_PUBLISHED)
     changes = {**SMALLER.get(preset, {})}
     if subject.endswith(_AS_PUBLISHED):
@@ -263,7 +263,7 @@ def score(job: Job) -> tuple[judge.Score | None, str]:
 
 
 def score_line(job: Job, minutes: float, told: tuple[judge.Score | None, str]) -> lines.Line:
-    """Give the result line of a job."""
+    """Return the result line of a job."""
     found, note = told
     line: lines.Line = {"kind": "score", "subject": job.subject, "minutes": minutes, "seed": job.seed}
     line |= {"images": job.images, "distance": None, "label_accuracy": None, "note": note}
@@ -283,7 +283,7 @@ def scored(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, tuple[judge
 
 
 def markdown(kept: lines.Lines, minutes: float, seed: int) -> str:
-    """Give the table of one budget, best distance first among equals in kind."""
+    """Return the table of one budget, best distance first among equals in kind."""
     rows = []
     for subject in subjects("ours,published,peers"):
         speed = kept.find(kind="speed", subject=subject)

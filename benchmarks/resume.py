@@ -44,7 +44,7 @@ _BY_ITSELF: Final = ("complete", "failed")
 
 
 def command(arguments: argparse.Namespace, run: Path, **instead: Any) -> list[str]:
-    """Give the training command of this benchmark for a run's folder, with options to use instead."""
+    """Return the training command of this benchmark for a run's folder, with options to use instead."""
     asked = {
         "images": arguments.images,
         "width": arguments.width,
@@ -62,7 +62,7 @@ def command(arguments: argparse.Namespace, run: Path, **instead: Any) -> list[st
 
 
 def state(run: Path) -> dict[str, Any]:
-    """Give all of a run that must be equal, by file: bytes, or lines and facts without their times."""
+    """Return all of a run that must be equal, by file: bytes, or lines and facts without their times."""
     found: dict[str, Any] = {}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
@@ -80,7 +80,7 @@ def state(run: Path) -> dict[str, Any]:
 
 
 def timeless(value: Any) -> Any:
-    """Give a JSON value without what says when or how fast, at any depth."""
+    """Return a JSON value without what says when or how fast, at any depth."""
     if isinstance(value, dict):
         return {key: timeless(inner) for key, inner in value.items() if key not in TIMES}
     return [timeless(inner) for inner in value] if isinstance(value, list) else value
@@ -93,7 +93,7 @@ def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def writing(run: Path) -> bool:
-    """Say whether a file of the run is being written right now."""
+    """Return whether a file of the run is being written right now."""
     for place in (run / "checkpoints", run, run / "samples"):
         with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
             if any(entry.name.startswith(".") and ".part" in entry.name for entry in entries):
@@ -164,7 +164,7 @@ def uninterrupted(arguments: argparse.Namespace, run: Path, **instead: Any) -> f
 
 
 def images_kept(run: Path) -> int:
-    """Give the images seen at the newest checkpoint, 0 where there is none."""
+    """Return the images seen at the newest checkpoint, 0 where there is none."""
     return max((int(path.stem) for path in run.glob("checkpoints/*.json") if path.stem.isdigit()), default=0)
 
 
@@ -206,7 +206,7 @@ def main() -> None:
 
 
 def markdown(kept: list[lines.Line]) -> str:
-    """Give the table of summaries."""
+    """Return the table of summaries."""
     rows = [
         (line["preset"], line["kills"], line["while_writing"], line["runs"], len(line["different"]))
         for line in kept

@@ -46,14 +46,14 @@ class Coverage:
 
 
 def stack(images: Pixels, count: int, seed: int) -> PictureSet:
-    """Give triples of pictures [n, 28, 28] as a PictureSet of [count, 28, 28, 3] without labels."""
+    """Return triples of pictures [n, 28, 28] as a PictureSet of [count, 28, 28, 3] without labels."""
     chance = np.random.default_rng(seed)
     triples = images[chance.integers(len(images), size=(_CHANNELS, count))]
     return PictureSet("stacked digits", np.ascontiguousarray(np.moveaxis(triples, 0, -1)))
 
 
 def modes(judged: judge.Judge, pictures: Pixels) -> Labels:
-    """Give the mode 0..999 of each picture [n, 28, 28, 3]: its red, green and blue digit in a row."""
+    """Return the mode 0..999 of each picture [n, 28, 28, 3]: its red, green and blue digit in a row."""
     digits = [judge.look(judged, pictures[..., channel])[1] for channel in range(_CHANNELS)]
     return np.array(digits[0] * _DIGITS**2 + digits[1] * _DIGITS + digits[2], np.int64)
 
@@ -83,13 +83,13 @@ def train(arguments: argparse.Namespace, pictures: PictureSet) -> tuple[trained.
 
 
 def line(what: str, images: int, seed: int, found: Coverage, note: str = "") -> lines.Line:
-    """Give the result line of a model."""
+    """Return the result line of a model."""
     told = {"model": what, "images": images, "seed": seed, "modes": found.modes}
     return {**told, "divergence": round(found.divergence, 4), "samples": SAMPLES, "note": note}
 
 
 def markdown(kept: list[lines.Line]) -> str:
-    """Give the table of result lines."""
+    """Return the table of result lines."""
     rows = [
         (each["model"], each["images"] or None, each["modes"], f"{each['divergence']:.3f}") for each in kept
     ]

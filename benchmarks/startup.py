@@ -38,7 +38,7 @@ session.run(["image"], {"latent": latent, "label": np.full(64, 4)})
 
 
 def process_ms(command: list[str], bytecode: Path) -> tuple[float, float]:
-    """Give (elapsed, processor) milliseconds of a command, its Python compiled as if installed."""
+    """Return (elapsed, processor) milliseconds of a command, its Python compiled as if installed."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(bytecode)
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -49,7 +49,7 @@ def process_ms(command: list[str], bytecode: Path) -> tuple[float, float]:
 
 
 def in_turn(commands: dict[str, list[str]], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Give the (elapsed, processor) milliseconds of each command in each round, their order turned."""
+    """Return the (elapsed, processor) milliseconds of each command in each round, their order turned."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as folder:
         for index in range(rounds + 1):
@@ -61,7 +61,7 @@ def in_turn(commands: dict[str, list[str]], rounds: int) -> dict[str, list[tuple
 
 
 def import_cost() -> dict[str, float]:
-    """Give what importing gan_infer costs over numpy alone, in milliseconds."""
+    """Return what importing gan_infer costs over numpy alone, in milliseconds."""
     codes = {
         "numpy": "import numpy",
         "gan_infer": "import gan_infer",
@@ -84,7 +84,7 @@ def import_cost() -> dict[str, float]:
 
 
 def grid_cost() -> dict[str, object]:
-    """Give the ratio of a sheet to the bare script, and the median of each in milliseconds."""
+    """Return the ratio of a sheet to the bare script, and the median of each in milliseconds."""
     with tempfile.TemporaryDirectory() as folder:
         script, sheet = Path(folder, "bare.py"), Path(folder, "grid.png")
         script.write_text(BARE)

@@ -73,12 +73,12 @@ class Watcher:
 
 
 def settled(preset: str, changes: Mapping[str, Any], pictures: PictureSet) -> Config:
-    """Give a preset with options changed and every open choice closed."""
+    """Return a preset with options changed and every open choice closed."""
     return budget.settle(presets.make(preset, {**PLAIN, **changes}), pictures, console.say)
 
 
 def fastest_rate(step: Callable[[], object], images_a_step: int, seconds: float, block: int = 1) -> float:
-    """Give images a second of the fastest block of steps, of as many as fit in some seconds.
+    """Return images a second of the fastest block of steps, of as many as fit in some seconds.
 
     The fastest, because what else runs on a machine only ever takes time away.
 
@@ -113,7 +113,7 @@ def finish() -> None:
 
 
 def steps(options: Config, pictures: PictureSet) -> tuple[Callable[[], object], int]:
-    """Give a function that takes the next step of a fresh run, and the images that one sees."""
+    """Return a function that takes the next step of a fresh run, and the images that one sees."""
     device = torch.device(options.machine.device)
     set_up(options)
     torch.manual_seed(seeding.derive(options.seed, "weights"))
@@ -161,7 +161,7 @@ def _clear(run: Path) -> None:
 
 
 def _stored(options: Config, run: Path) -> Config | None:
-    """Give the config of a run that differs in nothing but what settling may close differently."""
+    """Return the config of a run that differs in nothing but what settling may close differently."""
     if not (run / checkpoint.CONFIG).exists():
         return None
     found = read(run / checkpoint.CONFIG)

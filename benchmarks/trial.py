@@ -28,7 +28,7 @@ ROUNDS = 15
 
 
 def load_ms(body: bytes, trust: bool = False) -> tuple[float, float]:
-    """Give (elapsed, processor) milliseconds of a load, by a process that holds no verdict in memory."""
+    """Return (elapsed, processor) milliseconds of a load, by a process that holds no verdict in memory."""
     verdicts.forget()
     start, busy = time.perf_counter(), processor_s()
     Generator.load(body, device="cpu", trust=trust).close()
@@ -36,12 +36,12 @@ def load_ms(body: bytes, trust: bool = False) -> tuple[float, float]:
 
 
 def processor_s() -> float:
-    """Give the processor seconds of this process and of those that it waited for."""
+    """Return the processor seconds of this process and of those that it waited for."""
     return sum(os.times()[:4])
 
 
 def measure(body: bytes, rounds: int = ROUNDS) -> dict[str, float]:
-    """Give the medians of a file's loads, in an empty GANFORGE_HOME."""
+    """Return the medians of a file's loads, in an empty GANFORGE_HOME."""
     names = ("first_ms", "first_processor_ms", "known_ms", "trusted_ms")
     times: dict[str, list[float]] = {name: [] for name in names}
     for index in range(rounds + 1):
@@ -57,7 +57,7 @@ def measure(body: bytes, rounds: int = ROUNDS) -> dict[str, float]:
 
 
 def unknown(path: Path) -> bytes:
-    """Give a model file's bytes with another name of its producer, by which no catalog knows it."""
+    """Return a model file's bytes with another name of its producer, by which no catalog knows it."""
     return path.read_bytes().replace(b"ganforge", b"somebody", 1)  # the first is the producer's
 
 

@@ -35,7 +35,7 @@ Field = npt.NDArray[np.float64]
 
 
 def smoothed(field: Field) -> Field:
-    """Give the 3x3 mean of [..., height, width, channels], edges repeated."""
+    """Return the 3x3 mean of [..., height, width, channels], edges repeated."""
     padded = np.pad(field, [(0, 0)] * (field.ndim - 3) + [(1, 1), (1, 1), (0, 0)], mode="edge")
     height, width = field.shape[-3:-1]
     parts = [padded[..., y : y + height, x : x + width, :] for y in range(3) for x in range(3)]
@@ -43,7 +43,7 @@ def smoothed(field: Field) -> Field:
 
 
 def pattern(shape: tuple[int, ...]) -> Field:
-    """Give the key's pattern, of mean square 1, the same in all channels."""
+    """Return the key's pattern, of mean square 1, the same in all channels."""
     noise = np.random.default_rng(KEY).choice([-1.0, 1.0], (*shape[:2], 1))
     field = noise + 2 * smoothed(noise)
     field -= field.mean()
@@ -57,7 +57,7 @@ def marked(pictures: Picture, strength: float) -> Picture:
 
 
 def strengths_found(pictures: Picture) -> Field:
-    """Give how strongly each picture correlates with the pattern, wherever a crop may have moved it."""
+    """Return how strongly each picture correlates with the pattern, wherever a crop may have moved it."""
     field = pictures.astype(np.float64)
     rest = field - smoothed(field)
     mine = pattern(pictures.shape[1:])
@@ -68,7 +68,7 @@ def strengths_found(pictures: Picture) -> Field:
 
 
 def encoded(kind: str, **options: Any) -> Callable[[Image.Image], Image.Image]:
-    """Give what writes a picture in a format and reads it again."""
+    """Return what writes a picture in a format and reads it again."""
 
     def through(image: Image.Image) -> Image.Image:
         body = io.BytesIO()
@@ -79,7 +79,7 @@ def encoded(kind: str, **options: Any) -> Callable[[Image.Image], Image.Image]:
 
 
 def resized(factor: float) -> Callable[[Image.Image], Image.Image]:
-    """Give what resizes a picture bilinearly, and back."""
+    """Return what resizes a picture bilinearly, and back."""
 
     def through(image: Image.Image) -> Image.Image:
         size = (round(image.width * factor), round(image.height * factor))

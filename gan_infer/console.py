@@ -87,7 +87,7 @@ class FilePath(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        """Give the path of a text; refuse the home of a user that there is not."""
+        """Return the path of a text; refuse the home of a user that there is not."""
         try:
             value = files.expand(value) if isinstance(value, str) else value
         except GanError as error:
@@ -99,7 +99,7 @@ class FloatRange(click.FloatRange):
     """click's own, but for "nan", which that lets pass whatever the range."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Give the number of a text; refuse what is none or out of range."""
+        """Return the number of a text; refuse what is none or out of range."""
         number = super().convert(value, param, ctx)
         if math.isnan(number):
             self.fail(f"{number} is not in the range {self._describe_range()}.", param, ctx)
@@ -160,7 +160,7 @@ def _code_of(command: click.Command, name: str, arguments: list[str], debug: boo
 
 
 def _follows_interrupt(error: BaseException | None) -> bool:
-    """Tell whether Ctrl-C lies behind an error: a library that is being loaded gives up by another one."""
+    """Return whether Ctrl-C lies behind an error: a library that is being loaded gives up by another one."""
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__ or error.__context__
     return error is not None
@@ -185,7 +185,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _as_text(match: re.Match[str]) -> str:
-    """Give bytes that the system's encoding could not read as UTF-8, which they may be, or escaped."""
+    """Return bytes that the system's encoding could not read as UTF-8, which they may be, or escaped."""
     try:
         return match[0].encode("utf-8", "surrogateescape").decode()
     except UnicodeError:

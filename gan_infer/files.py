@@ -19,7 +19,7 @@ _PARTS: Final = f".*.{'[0-9a-f]' * (2 * _TOKEN_BYTES)}.part*"
 
 @contextlib.contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give a path beside `target` to write to; on success it takes the target's name.
+    """Return a path beside `target` to write to; on success it takes the target's name.
 
     The file is synced to disk before the rename, and its directory after it, so that a crash
     leaves the old file or the new one. On an error inside the block nothing is left behind.
@@ -78,7 +78,7 @@ def append(target: Path, body: bytes) -> None:
 
 
 def home() -> Path:
-    """Give the folder of all that is kept between runs, which need not be there yet.
+    """Return the folder of all that is kept between runs, which need not be there yet.
 
     $GANFORGE_HOME, or `ganforge` in the user's cache; where there is no home folder, or nothing can be
     kept in it, a folder of this user's own among the temporary ones.
@@ -97,12 +97,12 @@ def home() -> Path:
 
 
 def is_temporary(folder: Path) -> bool:
-    """Tell whether `home` gave a folder among the temporary ones, for lack of a home folder."""
+    """Return whether `home` gave a folder among the temporary ones, for lack of a home folder."""
     return _temporary_home.cache_info().currsize > 0 and folder == _temporary_home()
 
 
 def user_cache() -> Path | None:
-    """Give the user's folder of caches; None where the user has no home folder."""
+    """Return the user's folder of caches; None where the user has no home folder."""
     if named := os.environ.get("XDG_CACHE_HOME"):
         return Path(expand(named))
     own = _user_home()
@@ -110,7 +110,7 @@ def user_cache() -> Path | None:
 
 
 def expand(text: str) -> str:
-    """Give a path with "~" or "~user" at its start replaced by the home of that user, as a shell does.
+    """Return a path with "~" or "~user" at its start replaced by the home of that user, as a shell does.
 
     Raises:
         OptionError: there is no such user or home, and no file of that name.
@@ -139,14 +139,14 @@ def _user_home() -> Path | None:
 
 
 def _may_write(folder: Path) -> bool:
-    """Tell whether a folder that is not there could be made."""
+    """Return whether a folder that is not there could be made."""
     there = next((each for each in folder.parents if each.exists()), None)
     return there is not None and os.access(there, os.W_OK | os.X_OK)
 
 
 @functools.cache
 def _temporary_home() -> Path:
-    """Give this user's folder among the temporary ones, and say once that it is used."""
+    """Return this user's folder among the temporary ones, and say once that it is used."""
     import logging  # few come here
 
     folder = _own_temporary_folder()

@@ -26,17 +26,17 @@ _BY_TORCHRUN: Final = ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def size() -> int:
-    """Give the number of processes."""
+    """Return the number of processes."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Give this process's place among them, from 0."""
+    """Return this process's place among them, from 0."""
     return dist.get_rank() if size() > 1 else 0
 
 
 def asked_for() -> int:
-    """Give the number of processes that torchrun started, 1 without it."""
+    """Return the number of processes that torchrun started, 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -81,7 +81,7 @@ def _check_surroundings(on_cuda: bool) -> None:
 
 
 def share(batch_size: int) -> slice:
-    """Give this process's slice of a batch.
+    """Return this process's slice of a batch.
 
     Raises:
         OptionError: the batch cannot be shared equally.
@@ -111,7 +111,7 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
 
 @torch.no_grad()
 def mean(value: Tensor) -> Tensor:
-    """Give the mean of a tensor over the processes."""
+    """Return the mean of a tensor over the processes."""
     if size() == 1:
         return value
     total = value.detach().clone()
@@ -132,7 +132,7 @@ class _Mean(Function):
 
 
 def differentiable_mean(value: Tensor) -> Tensor:
-    """Give the mean of a tensor over the processes, as a step of the graph.
+    """Return the mean of a tensor over the processes, as a step of the graph.
 
     Each process's loss is a mean over its own slice, and gradients are averaged afterwards: so the
     gradient that comes back here is averaged as well, not summed.
@@ -142,7 +142,7 @@ def differentiable_mean(value: Tensor) -> Tensor:
 
 
 def agree(*values: float) -> tuple[float, ...]:
-    """Give the first process's numbers, on every process."""
+    """Return the first process's numbers, on every process."""
     if size() == 1:
         return values
     told = torch.tensor(values, dtype=torch.float64)
@@ -151,7 +151,7 @@ def agree(*values: float) -> tuple[float, ...]:
 
 
 def share_object(thing: Thing) -> Thing:
-    """Give the first process's object, on every process."""
+    """Return the first process's object, on every process."""
     if size() == 1:
         return thing
     box = [thing]

@@ -53,7 +53,7 @@ def handled() -> Iterator[None]:
 
 
 def asked() -> bool:
-    """Tell whether a signal asked for a stop that has not been obeyed yet."""
+    """Return whether a signal asked for a stop that has not been obeyed yet."""
     return _State.asked
 
 

@@ -88,7 +88,7 @@ EVERY_KIND = [
 
 
 def make_network(kind: Kind) -> torch.nn.Module:
-    """Give a generator with random weights and, where it normalises, real statistics."""
+    """Return a generator with random weights and, where it normalises, real statistics."""
     torch.manual_seed(7)
     network = FAMILIES[kind.family].generator(
         (kind.height, kind.width),
@@ -111,7 +111,7 @@ def make_network(kind: Kind) -> torch.nn.Module:
 
 
 def make_metadata(kind: Kind) -> Metadata:
-    """Give the metadata of a test model."""
+    """Return the metadata of a test model."""
     return Metadata(
         name=f"test-{kind}",
         latent_dim=kind.latent_dim,
@@ -153,7 +153,7 @@ def _verdicts_in(folder: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Give a function from a name and what writes a file to the file, written once for all processes."""
+    """Return a function from a name and what writes a file to the file, written once for all processes."""
     own = tmp_path_factory.getbasetemp()
     shared = "PYTEST_XDIST_WORKER" in os.environ and sys.platform != "win32"
     folder = (own.parent if shared else own) / "once"
@@ -176,14 +176,14 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
 
 @pytest.fixture(scope="session")
 def model_file(once: Once) -> Callable[[Kind], Path]:
-    """Give a function from a kind to its exported file."""
+    """Return a function from a kind to its exported file."""
     return lambda kind: once(
         f"{kind.whole_name}.onnx", lambda path: write(make_network(kind), make_metadata(kind), path)
     )
 
 
 def make_critic(kind: Kind, judged: str = "projection") -> PixelCritic:
-    """Give a critic with random weights, whose judgements of random pictures spread over 0..1."""
+    """Return a critic with random weights, whose judgements of random pictures spread over 0..1."""
     torch.manual_seed(11)
     spec = ConditionSpec(kind.classes, kind.condition, judged)
     network = FAMILIES[kind.family].discriminator((kind.height, kind.width), kind.channels, 8, spec).eval()
@@ -196,14 +196,14 @@ def make_critic(kind: Kind, judged: str = "projection") -> PixelCritic:
 
 
 def random_pictures(kind: Kind, count: int, seed: int = 0) -> np.ndarray:
-    """Give random pictures, uint8 [count, height, width, channels], light ones and dark ones."""
+    """Return random pictures, uint8 [count, height, width, channels], light ones and dark ones."""
     rng = np.random.default_rng(seed)
     noise = rng.uniform(0, 1, (count, kind.height, kind.width, kind.channels))
     return (255 * noise ** rng.uniform(0.2, 5, (count, 1, 1, 1))).astype(np.uint8)
 
 
 def make_critic_metadata(kind: Kind, conditional: bool = True) -> CriticMetadata:
-    """Give the metadata of a test critic."""
+    """Return the metadata of a test critic."""
     return CriticMetadata(
         name=f"critic-{kind}",
         height=kind.height,
@@ -215,7 +215,7 @@ def make_critic_metadata(kind: Kind, conditional: bool = True) -> CriticMetadata
 
 @pytest.fixture(scope="session")
 def critic_file(once: Once) -> Callable[[Kind], Path]:
-    """Give a function from a kind to the file of a critic of its pictures."""
+    """Return a function from a kind to the file of a critic of its pictures."""
     return lambda kind: once(
         f"critic-{kind.whole_name}.onnx",
         lambda path: critics.write(
@@ -249,7 +249,7 @@ def not_root() -> None:
 def command_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> CommandLine:
-    """Give a function from a program's name and main to one that runs it in an empty folder."""
+    """Return a function from a program's name and main to one that runs it in an empty folder."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
 
@@ -269,7 +269,7 @@ def command_line(
 
 @pytest.fixture
 def run_script() -> Callable[..., str]:
-    """Give a function that runs Python code in a process of its own and gives its stdout."""
+    """Return a function that runs Python code in a process of its own and gives its stdout."""
 
     def run(code: str, timeout_s: float = 60.0) -> str:
         done = subprocess.run(
@@ -283,13 +283,13 @@ def run_script() -> Callable[..., str]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Give a folder of 24 colour pictures, 40x30, in two classes."""
+    """Return a folder of 24 colour pictures, 40x30, in two classes."""
     return cats_and_dogs(tmp_path / "photos", 24, seed=0)
 
 
 @pytest.fixture
 def others(tmp_path: Path) -> Path:
-    """Give a folder of 60 other pictures of the classes of `photos`."""
+    """Return a folder of 60 other pictures of the classes of `photos`."""
     return cats_and_dogs(tmp_path / "others", 60, seed=5)
 
 

@@ -251,7 +251,7 @@ class Maker:
         return self.rng.choice(KINDS) if self.odd(0.4 * self.wild) else TensorProto.FLOAT
 
     def data(self, shape: list[int] | None = None, kind: int | None = None) -> str:
-        """Give a value: an input of the model, a tensor in the file, or one that is filled on loading."""
+        """Return a value: an input of the model, a tensor in the file, or one that is filled on loading."""
         shape = self.shape() if shape is None else shape
         kind = self.kind() if kind is None else kind
         how = self.rng.random()
@@ -277,7 +277,7 @@ class Maker:
         return name
 
     def grown(self, shape: list[int]) -> str:
-        """Give a value of a shape whose last sides are made large, all for one picture of the batch."""
+        """Return a value of a shape whose last sides are made large, all for one picture of the batch."""
         name, large = self.name("x"), self.name("g")
         wanted = shape[:]
         wanted[-1] *= self.rng.choice([1, 4, 64])
@@ -293,7 +293,7 @@ class Maker:
         return self.rng.choice(EDGES) if self.odd(0.12 * self.wild) else self.rng.choice(sane)
 
     def ints(self, length: int, *sane: int) -> str:
-        """Give small integers, often in the file, at times reckoned by an operator or given by the caller."""
+        """Return small integers, often in the file, at times reckoned by an operator or given by the caller."""
         if self.odd(0.08 * self.wild):
             length = self.rng.choice([0, 1, length + 1, max(0, length - 1)])
         values = np.array([self.whole(*sane) for _ in range(length)], np.int64)
@@ -304,7 +304,7 @@ class Maker:
         return self.held(values if length != 1 or self.odd(0.7) else values[0])
 
     def reckoned(self, values: np.ndarray) -> str:
-        """Give integers that an operator makes, of these or of an input's shape."""
+        """Return integers that an operator makes, of these or of an input's shape."""
         rng, out = self.rng, self.name("r")
         a, b = self.held(values), self.held(np.array([self.whole(1, 2, 3, 8) for _ in values], np.int64))
         shape, told = self.data(self.shape(rng.randint(1, 4)), TensorProto.FLOAT), self.name("s")
@@ -712,7 +712,7 @@ class Maker:
 
 
 def case(seed: int) -> bytes:
-    """Give the model file of a seed; of a few seeds whose values protobuf does not hold, another one's."""
+    """Return the model file of a seed; of a few seeds whose values protobuf does not hold, another one's."""
     for attempt in range(100):
         try:
             return Maker(seed * 100 + attempt).model()

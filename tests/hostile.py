@@ -72,7 +72,7 @@ BIG = 2**31 - 1
 
 
 def base() -> onnx.ModelProto:
-    """Give a small conditional generator that loads: latent [batch, 4], 3 classes, 6x6 grey."""
+    """Return a small conditional generator that loads: latent [batch, 4], 3 classes, 6x6 grey."""
     rng = np.random.default_rng(0)
     tensors = {
         "table": rng.standard_normal((3, 4), np.float32),
@@ -112,7 +112,7 @@ def changed(change: Callable[[onnx.ModelProto], object]) -> bytes:
 
 
 def with_nodes(*nodes: onnx.NodeProto, tensors: dict[str, Any] | None = None) -> bytes:
-    """Give the base model with operators and tensors besides, before its own."""
+    """Return the base model with operators and tensors besides, before its own."""
 
     def change(model: onnx.ModelProto) -> None:
         own = list(model.graph.node)
@@ -523,7 +523,7 @@ def truncations(count: int = 60) -> Iterator[Case]:
 
 
 def flips(count: int = 250) -> Iterator[Case]:
-    """Give the base model with a bit turned; what is left may be harmless."""
+    """Return the base model with a bit turned; what is left may be harmless."""
     good = base().SerializeToString()
     rng = random.Random(1)
     for _ in range(count):
@@ -534,7 +534,7 @@ def flips(count: int = 250) -> Iterator[Case]:
 
 
 def field(number: int, body: bytes) -> bytes:
-    """Give a length-delimited field."""
+    """Return a length-delimited field."""
     return varint(number << 3 | 2) + varint(len(body)) + body
 
 
@@ -547,7 +547,7 @@ def varint(number: int) -> bytes:
 
 
 def with_raw_graph(fields: bytes) -> bytes:
-    """Give the base model with fields put before its graph's own."""
+    """Return the base model with fields put before its graph's own."""
     model = base()
     graph = model.graph.SerializeToString()
     model.ClearField("graph")
@@ -560,7 +560,7 @@ def with_raw_tensor(fields: bytes) -> bytes:
 
 
 def barely() -> Iterator[Case]:
-    """Give models that just pass: what they make the runtime do on loading is what the bounds allow."""
+    """Return models that just pass: what they make the runtime do on loading is what the bounds allow."""
     double = numpy_helper.from_array(np.array([1.5]))
     fill = node("ConstantOfShape", "size", "a", value=double)
     chain = [node("Pow", f"p{i} p{i}", f"p{i + 1}") for i in range(7)]

@@ -17,7 +17,7 @@ Tensors = dict[str, Any]
 
 
 def drawing(nodes: Nodes, tensors: Tensors) -> bytes:
-    """Give a generator that loads and draws, 8x8 grey of a latent, and works out `big` beside it."""
+    """Return a generator that loads and draws, 8x8 grey of a latent, and works out `big` beside it."""
     tail = [
         node("Flatten", "big", "flat", axis=0),
         node("ReduceMax", "flat", "most", keepdims=0),
@@ -38,13 +38,13 @@ def drawing(nodes: Nodes, tensors: Tensors) -> bytes:
 
 
 def enlarged(*sides: int) -> tuple[Nodes, Tensors]:
-    """Give `x` of a shape, which hangs on the latent so that it is not worked out on loading."""
+    """Return `x` of a shape, which hangs on the latent so that it is not worked out on loading."""
     nodes = [node("ReduceMean", "latent", "mean", keepdims=0), node("Expand", "mean sides", "x")]
     return nodes, {"sides": ints(*sides)}
 
 
 def sizes(rng: random.Random) -> Iterator[tuple[str, Nodes, Tensors]]:
-    """Give sizes, `n`, that are large where they are reckoned as the runtime does, and look small."""
+    """Return sizes, `n`, that are large where they are reckoned as the runtime does, and look small."""
     huge, one = ints(rng.randrange(2**29, 2**30)), ints(1)
     big = {"one": one, "huge": huge}
     yield "the largest of three", [node("Max", "one one huge", "n")], big
@@ -86,7 +86,7 @@ def sizes(rng: random.Random) -> Iterator[tuple[str, Nodes, Tensors]]:
 
 
 def consumers(rng: random.Random) -> Iterator[tuple[str, Nodes, Tensors]]:
-    """Give operators that make something of a size `n`."""
+    """Return operators that make something of a size `n`."""
     x = np.ones((1, 1), np.float32)
     yield "filled", [node("ConstantOfShape", "n", "big")], {}
     yield "expanded", [node("Expand", "u n", "big")], {"u": np.ones(1, np.float32)}
@@ -102,7 +102,7 @@ def consumers(rng: random.Random) -> Iterator[tuple[str, Nodes, Tensors]]:
 
 
 def windows(rng: random.Random) -> Iterator[tuple[str, Nodes, Tensors]]:
-    """Give operators whose working memory or time is far over what they give."""
+    """Return operators whose working memory or time is far over what they give."""
     side, kernel = rng.randrange(130, 190), rng.randrange(140, 200)
     nodes, tensors = enlarged(1, 1, side, side)
     kernels = [*nodes, node("Expand", "mean wide", "k")]
@@ -139,7 +139,7 @@ def windows(rng: random.Random) -> Iterator[tuple[str, Nodes, Tensors]]:
 
 
 def back(rng: random.Random) -> Iterator[tuple[str, Nodes, Tensors]]:
-    """Give slices that step back from before the start, which the runtime takes to be something."""
+    """Return slices that step back from before the start, which the runtime takes to be something."""
     side = rng.randrange(2, 9)
     ends = {"v": np.arange(side, dtype=np.float32), "s": ints(-side - rng.randrange(1, 9)), "e": ints(-99)}
     ends |= {"a": ints(0), "t": ints(-rng.choice([1, 1, 2])), "n": ints(rng.randrange(2**29, 2**30))}
@@ -147,7 +147,7 @@ def back(rng: random.Random) -> Iterator[tuple[str, Nodes, Tensors]]:
 
 
 def small_and_costly(count: int) -> Iterator[Case]:
-    """Give at least so many, different ones."""
+    """Return at least so many, different ones."""
     made, seed = 0, 0
     while made < count:
         rng = random.Random(seed)

@@ -60,7 +60,7 @@ def name(page: Path) -> str:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give one cache to all pages: what judges digits is trained once."""
+    """Return one cache to all pages: what judges digits is trained once."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -68,7 +68,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page_folder(
     tmp_path: Path, photos: Path, others: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """Give the folder that a page's snippets run in: `photos`, `others`, and the commands on the path."""
+    """Return the folder that a page's snippets run in: `photos`, `others`, and the commands on the path."""
     monkeypatch.setenv("GANFORGE_HOME", str(cache))
     folder = tmp_path / "page"
     for pictures in (photos, others):

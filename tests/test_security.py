@@ -31,7 +31,7 @@ def test_the_guide_links_to_it() -> None:
 
 
 def requirements() -> dict[str, tuple[str, list[str]]]:
-    """Give name -> version and hashes of the hashed requirements."""
+    """Return name -> version and hashes of the hashed requirements."""
     text = (ROOT / "requirements-hashed.txt").read_text()
     found = {}
     for item in re.sub(r"#.*\n", "", text).replace("\\\n", " ").splitlines():

@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def resolve(tags: list[str], python: str, names: list[str]) -> dict[str, Any]:
-    """Give pip's report on what it would install for a system.
+    """Return pip's report on what it would install for a system.
 
     Raises:
         CalledProcessError: there is no such set of wheels.
@@ -123,7 +123,7 @@ def add(pins: Pins, report: dict[str, Any]) -> None:
 
 
 def written(pins: Pins) -> str:
-    """Give the text of the file."""
+    """Return the text of the file."""
     lines = [_HEAD]
     for name, (version, found) in sorted(pins.items()):
         marker = f" ; {_MARKERS[name]}" if name in _MARKERS else ""

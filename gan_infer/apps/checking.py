@@ -34,11 +34,11 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Say whether it gives what it says, as nearly as another processor may."""
+        """Return whether it gives what it says, as nearly as another processor may."""
         return self.result in (SAME, CLOSE)
 
     def detail(self) -> str:
-        """Give the result as a clause."""
+        """Return the result as a clause."""
         return detail(self.compared, self.kind)
 
 

@@ -117,7 +117,7 @@ def _imported(version: str) -> Finding:
 
 
 def _installed() -> dict[str, str]:
-    """Give name -> version of the runtime's wheels."""
+    """Return name -> version of the runtime's wheels."""
     versions = {name: _version(name) for name in _WHEELS}
     return {name: version for name, version in versions.items() if version}
 
@@ -219,7 +219,7 @@ def _cuda(started: dict[str, str]) -> Iterator[Finding]:
 
 
 def _driver_cuda() -> str:
-    """Give the newest CUDA version that the driver takes; it is known to load."""
+    """Return the newest CUDA version that the driver takes; it is known to load."""
     driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     version = ctypes.c_int(0)
     driver.cuDriverGetVersion(ctypes.byref(version))
@@ -262,7 +262,7 @@ def _cache() -> Finding:
 
 
 def _trials() -> Finding:
-    """Say whether model files that are not known are run first in a process with limits."""
+    """Return whether model files that are not known are run first in a process with limits."""
     from gan_infer.modelfile.trial import host
 
     order = host.Order([("x", "<f4", (None,))], ["y"], [], batch=1, grows=True, bytes_alone=8)
@@ -322,7 +322,7 @@ def _model(name: str, device: str) -> Finding:
 
 
 def _levels_off(generator: Generator, sheet: Path) -> int | None:
-    """Give the largest difference from the sheet that came with a model; None for one of another size."""
+    """Return the largest difference from the sheet that came with a model; None for one of another size."""
     import numpy as np
     from PIL import Image
 

@@ -166,7 +166,7 @@ def _other_model(record: Provenance, generator: Generator) -> str:
 
 
 def _other_size(body: bytes, height: int, width: int) -> str:
-    """Give the size of a picture of another size than expected, "" of others: known before much is unpacked.
+    """Return the size of a picture whose size is not the expected one, else "": known before much is unpacked.
 
     Raises:
         DataError: it is larger than pictures are read.
@@ -177,7 +177,7 @@ def _other_size(body: bytes, height: int, width: int) -> str:
 
 
 def _read(path: Path) -> bytes:
-    """Give the bytes that all is told by, once, so that they are the same for all."""
+    """Return the bytes that all is told by, once, so that they are the same for all."""
     try:
         with path.open("rb") as file:
             body = file.read(_MAX_BYTES + 1)
@@ -261,7 +261,7 @@ def _compared(shown: _Shown, drawn: Frames, record: Provenance) -> Verdict:
 
 
 def _apart(got: Frames, expected: Frames) -> npt.NDArray[np.int16]:
-    """Give by how many levels each pixel is off: of the channel that is furthest off."""
+    """Return by how many levels each pixel is off: of the channel that is furthest off."""
     if len(got) != len(expected):
         expected = expected[_changes(expected)]
     if len(got) != len(expected):
@@ -303,7 +303,7 @@ def _changes(frames: Frames) -> npt.NDArray[np.bool_]:
 
 
 def _with_channels(frames: Frames, channels: int) -> Frames:
-    """Give frames in grey, RGB or RGBA with more channels, as they look the same."""
+    """Return frames in grey, RGB or RGBA with more channels, as they look the same."""
     if frames.shape[-1] == 1 < channels:
         frames = frames.repeat(3, axis=-1)
     if frames.shape[-1] < channels:
@@ -383,7 +383,7 @@ def _labels(record: Provenance) -> Any:
 
 
 def _expected_size(record: Provenance, generator: Generator) -> tuple[int, int, int]:
-    """Give frames, height and width that the record stands for.
+    """Return frames, height and width that the record stands for.
 
     Raises:
         DataError: it is no record of such a picture.
@@ -464,7 +464,7 @@ def _count(image: Image.Image) -> int:
 
 
 def _array(image: Image.Image) -> Frames:
-    """Give a frame as it looks, uint8 [height, width, channels], in as few channels as hold it."""
+    """Return a frame as it looks, uint8 [height, width, channels], in as few channels as hold it."""
     if image.mode.startswith("I;16"):  # Pillow would cut what is lighter than 255 off
         deep: Deep = np.asarray(image, np.uint16)
         return ((deep.astype(np.uint32) * _OPAQUE + _DEEP_WHITE // 2) // _DEEP_WHITE).astype(np.uint8)[
@@ -480,7 +480,7 @@ def _array(image: Image.Image) -> Frames:
 
 
 def _written(drawn: Frames, kind: str, record: Provenance) -> Frames:
-    """Give what frames look like when they are read from a file of a format that keeps them nearly."""
+    """Return what frames look like when they are read from a file of a format that keeps them nearly."""
     if record.columns or record.kind not in ("walk", "morph"):
         body = encode(drawn[0], kind)
     else:

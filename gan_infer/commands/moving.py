@@ -58,7 +58,7 @@ _OPTIONS: Final = (
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that `write` takes."""
+    """Return a command the options that `write` takes."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -120,7 +120,7 @@ def _chosen(
 
 
 def _classes(generator: Generator, label: str | None, asked: Sequence[int]) -> list[str | None]:
-    """Give the label of each seed that was asked for: a candidate keeps it, whatever its own seed."""
+    """Return the label of each seed that was asked for: a candidate keeps it, whatever its own seed."""
     if label is not None or not generator.conditional:
         return [label] * len(asked)
     names = generator.class_names

@@ -41,13 +41,13 @@ trust = click.option(
 
 
 def trusted() -> bool:
-    """Say whether the command that runs was given --trust."""
+    """Return whether the command that runs was given --trust."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get(_TRUST))
 
 
 def device(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options for where and how a model is opened: --device and --trust."""
+    """Return a command the options for where and how a model is opened: --device and --trust."""
     return _DEVICE(trust(command))
 
 
@@ -110,14 +110,14 @@ _FOREIGN: Final = (
 
 
 def foreign(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options for model files of other tools; `load` takes them by keyword."""
+    """Return a command the options for model files of other tools; `load` takes them by keyword."""
     for option in reversed(_FOREIGN):
         command = option(command)
     return command
 
 
 def signer(sign: tuple[Path, Path] | None) -> Callable[[bytes, str], bytes] | None:
-    """Give what signs files, for the value of that option."""
+    """Return what signs files, for the value of that option."""
     if sign is None:
         return None
     from gan_infer.provenance.c2pa import Signer

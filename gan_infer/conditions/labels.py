@@ -54,7 +54,7 @@ class Classes:
         return self._known.index(label)
 
     def each(self, label: LabelSpec, count: int) -> Labels | Weights | int | None:
-        """Give one for all of `count` pictures, one each, or None where no label is given.
+        """Return one for all of `count` pictures, one each, or None where no label is given.
 
         Returns:
             a class index or float32 [classes] for all; int64 [count] or float32 [count, classes].
@@ -75,7 +75,7 @@ class Classes:
         return np.stack([self.as_weights(item) for item in each])
 
     def one(self, label: Label | Mix) -> int | Weights:
-        """Give the index of a class, or the weights float32 [classes] of a mix of several.
+        """Return the index of a class, or the weights float32 [classes] of a mix of several.
 
         Raises:
             LabelError: as `each`.
@@ -100,7 +100,7 @@ class Classes:
     def of_seeds(
         self, spec: Labels | Weights | int | None, seeds: npt.NDArray[np.uint64], start: int = 0
     ) -> Labels | Weights | None:
-        """Give the labels of seeds, the first of them at place `start`, of what `each` gave.
+        """Return the labels of seeds, the first of them at place `start`, of what `each` gave.
 
         Without a label a seed chooses: class seed % number of classes.
         """
@@ -117,7 +117,7 @@ class Classes:
     def checked(
         self, labels: npt.ArrayLike | Mix | None, count: int, wanted: str = "one a latent"
     ) -> Labels | Weights | None:
-        """Give the labels of a raw batch, int64 [count] or float32 [count, classes]; None without classes.
+        """Return the labels of a raw batch, int64 [count] or float32 [count, classes]; None without classes.
 
         Raises:
             LabelError: they are missing, not wanted, of another shape or out of range.
@@ -152,7 +152,7 @@ class Classes:
         return array
 
     def as_weights(self, labels: Labels | Weights | int) -> Weights:
-        """Give weights float32 [..., classes] of class indices; weights as they are."""
+        """Return weights float32 [..., classes] of class indices; weights as they are."""
         if isinstance(labels, np.ndarray) and labels.dtype == np.float32:
             return cast("Weights", labels)
         weights: Weights = np.eye(len(self.names), dtype=np.float32)[labels]
@@ -161,7 +161,7 @@ class Classes:
     def blended(
         self, corners: Labels | Weights, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]
     ) -> Labels | Weights:
-        """Give the labels on the way between corners: plain ones where they are all the same.
+        """Return the labels on the way between corners: plain ones where they are all the same.
 
         Args:
             corners: class indices [n] or weights [n, classes].
@@ -180,7 +180,7 @@ class Classes:
         return blended.astype(np.float32)
 
     def told(self, labels: Labels | Weights) -> tuple[str | dict[str, float], ...]:
-        """Give the names of class indices, or name -> weight of those over 0, one a row."""
+        """Return the names of class indices, or name -> weight of those over 0, one a row."""
         if labels.ndim == 1:
             return tuple(self.names[index] for index in labels.tolist())
         return tuple(
@@ -203,7 +203,7 @@ class Classes:
     def _other(
         self, labels: npt.ArrayLike | Mix, array: npt.NDArray[Any], count: int, wanted: str
     ) -> Labels | Weights:
-        """Give what stands in the place of class indices: one label for all, or weights."""
+        """Return what stands in the place of class indices: one label for all, or weights."""
         if array.ndim == 0:
             one = self.one(labels)  # type: ignore[arg-type]
             return np.full(count, one) if isinstance(one, int) else np.tile(one, (count, 1))

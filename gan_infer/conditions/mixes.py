@@ -93,7 +93,7 @@ def _joined(parts: list[Part], text: str) -> dict[str, float]:
 
 
 def weights(mix: Mapping[int, Any], classes: int) -> npt.NDArray[np.float32]:
-    """Give the weights of a mix, which sum to 1: float32 [classes].
+    """Return the weights of a mix, which sum to 1: float32 [classes].
 
     Args:
         mix: class index -> weight, 0 or more; any sum over 0.

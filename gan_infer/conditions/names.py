@@ -87,12 +87,12 @@ class Names:
         return same[0] if len(same) == 1 else None
 
     def may_be_mix(self, text: str) -> bool:
-        """Say whether a text is to be read as labels with weights: "4:0.7,9:0.3"."""
+        """Return whether a text is to be read as labels with weights: "4:0.7,9:0.3"."""
         marked = text.startswith((_NAME, "index:"))
         return text.count(":") > marked and self.chosen(text) is None
 
     def is_class(self, text: str) -> bool:
-        """Say whether a text names a class of the model, by whatever part of the rule."""
+        """Return whether a text names a class of the model, by whatever part of the rule."""
         try:
             self.index(text)
         except LabelError:

@@ -145,7 +145,7 @@ def bound(stream: BinaryIO, size: int) -> Bounded:
 
 
 def is_tiff(stream: BinaryIO) -> bool:
-    """Tell whether a file begins as a TIFF does."""
+    """Return whether a file begins as a TIFF does."""
     stream.seek(0)
     return stream.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 

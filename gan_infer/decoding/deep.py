@@ -40,7 +40,7 @@ def is_deep(image: Image.Image) -> bool:
 
 
 def is_grey_alpha(image: Image.Image) -> bool:
-    """Tell whether it is a PNG of grey and alpha, 16 bits each, which Pillow calls RGBA."""
+    """Return whether it is a PNG of grey and alpha, 16 bits each, which Pillow calls RGBA."""
     return _rawmode(image) == _GREY_ALPHA
 
 
@@ -54,12 +54,12 @@ def declared_bits(image: Image.Image) -> int:
 
 
 def is_signed(image: Image.Image) -> bool:
-    """Tell whether a TIFF says that its whole numbers are signed."""
+    """Return whether a TIFF says that its whole numbers are signed."""
     return getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT) in ((2,), 2)
 
 
 def is_negative(image: Image.Image) -> bool:
-    """Tell whether a TIFF of deep grey counts from white to black; Pillow turns only 8 bits around."""
+    """Return whether a TIFF of deep grey counts from white to black; Pillow turns only 8 bits around."""
     return image.mode != "L" and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
 
 
@@ -89,7 +89,7 @@ def values(image: Image.Image) -> Values:
 
 
 def is_plain_map(image: Image.Image) -> bool:
-    """Tell whether it is a PPM (or PGM, PBM) in a form that Pillow decodes in Python, value by value."""
+    """Return whether it is a PPM (or PGM, PBM) in a form that Pillow decodes in Python, value by value."""
     return _codec(image) in ("ppm", "ppm_plain")
 
 

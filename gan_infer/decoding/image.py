@@ -174,7 +174,7 @@ def _of_file(path: Path) -> Iterator[Image.Image]:
 
 
 def look(image: Image.Image) -> Look:
-    """Give what the header of an opened picture says, without decoding it.
+    """Return what the header of an opened picture says, without decoding it.
 
     Raises:
         DataError: the header is damaged.
@@ -270,7 +270,7 @@ def _decoding(image: Image.Image) -> Iterator[None]:
 
 
 def _decoded(image: Image.Image, ranges: Ranges | None, remarks: list[str]) -> Image.Image:
-    """Give the pixels with 8 bits a channel."""
+    """Return the pixels with 8 bits a channel."""
     stream = getattr(image, "fp", None)
     if isinstance(stream, bounds.Bounded) and stream.facts.dropped:
         remarks.append(f"held {stream.facts.dropped}, which was left out")
@@ -308,7 +308,7 @@ def _loaded(image: Image.Image, remarks: list[str]) -> Image.Image:
 
 
 def _completed(content: bytes) -> Image.Image | None:
-    """Give a JPEG without its end marker, if no pixel is missing.
+    """Return a JPEG without its end marker, if no pixel is missing.
 
     Where data are missing, what stands in their place shows: so it is decoded with several endings.
     """
@@ -362,14 +362,14 @@ def preparation(channels: int, fit: str, value_range: str = "") -> str:
 
 
 def plain(error: BaseException) -> str:
-    """Give an error's own words on one line, without paths."""
+    """Return an error's own words on one line, without paths."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _orientation(image: Image.Image) -> int:
-    """Give the orientation that is still to be applied; of a TIFF, Pillow has done so."""
+    """Return the orientation that is still to be applied; of a TIFF, Pillow has done so."""
     if image.format == "TIFF":
         return 1
     exif = image.info.get("exif")
@@ -385,7 +385,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _colours(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Give values without alpha, of which the range says nothing."""
+    """Return values without alpha, of which the range says nothing."""
     return values[..., :-1] if values.ndim == 3 and values.shape[2] in (2, 4) else values
 
 

@@ -114,7 +114,7 @@ def _check_frame(gif: _Gif) -> None:
 
 
 def count_pixels(data: bytes, least: int, enough: int) -> int:
-    """Give how many pixels LZW codes stand for, up to `enough` or where they stop making sense.
+    """Return how many pixels LZW codes stand for, up to `enough` or where they stop making sense.
 
     Args:
         data: the codes.

@@ -48,7 +48,7 @@ def check(profile: bytes, found: Findings) -> None:
 
 
 def _levels_off(profile: bytes) -> float:
-    """Give by how many levels a colour comes out otherwise than by sRGB, at most."""
+    """Return by how many levels a colour comes out otherwise than by sRGB, at most."""
     size, _, major, kind, space, connection = struct.unpack_from(">I4sB3x4s4s4s", profile)
     intent = struct.unpack_from(">I", profile, 64)[0]
     known = (b"mntr", b"XYZ ", b"acsp")
@@ -94,7 +94,7 @@ def _fixed(tag: bytes, place: int, count: int) -> Doubles:
 
 
 def _curve(tag: bytes, levels: Doubles) -> Doubles:
-    """Give the light of levels, both from 0 to 1."""
+    """Return the light of levels, both from 0 to 1."""
     if tag[:4] == b"para":
         return _parametric(tag, levels)
     if tag[:4] != b"curv":
@@ -126,7 +126,7 @@ def _parametric(tag: bytes, levels: Doubles) -> Doubles:
 
 
 def _encoded(linear: Any) -> Doubles:
-    """Give the levels of sRGB, 0 to 1, of light from 0 to 1."""
+    """Return the levels of sRGB, 0 to 1, of light from 0 to 1."""
     light = np.clip(linear, 0, 1)
     shown: Doubles = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return shown

@@ -75,7 +75,7 @@ def _read_segments(jpeg: _Jpeg, body: bytes) -> int:
 
 
 def _behind_scan(body: bytes, place: int) -> int:
-    """Give the place of the first mark behind the pixels of a scan."""
+    """Return the place of the first mark behind the pixels of a scan."""
     while (place := body.find(b"\xff", place)) >= 0:
         following = body[place + 1] if place + 1 < len(body) else 0
         if following == 0 or 0xD0 <= following <= 0xD7:

@@ -307,7 +307,7 @@ def _bytes_of(png: _Png, width: int, height: int) -> int:
 
 
 def _inflated_size(parts: Iterable[bytes], most: int) -> int | None:
-    """Give how many bytes come out, counted up to `most`; None where they are damaged."""
+    """Return how many bytes come out, counted up to `most`; None where they are damaged."""
     stream, total = zlib.decompressobj(), 0
     try:
         for part in parts:

@@ -54,7 +54,7 @@ def check(body: bytes, found: Findings) -> int:
 
 
 def with_transparency(body: bytes) -> bytes:
-    """Give the file with every mark that it may be transparent, which are hints that some readers heed."""
+    """Return the file with every mark that it may be transparent, which are hints that some readers heed."""
     marked = bytearray(body)
     for kind, data, place in _chunks(body, 12, len(body)):
         if kind == b"VP8X" and data:
@@ -74,7 +74,7 @@ def _mark(marked: bytearray, place: int, data: bytes) -> None:
 
 
 def _chunks(body: bytes, place: int, end: int) -> Iterator[tuple[bytes, bytes, int]]:
-    """Give type, data and the place of the data of each chunk."""
+    """Return type, data and the place of the data of each chunk."""
     for _ in range(_MAX_CHUNKS):
         if place + 8 > end:
             return

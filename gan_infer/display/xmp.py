@@ -47,5 +47,5 @@ def check(packet: bytes, found: Findings) -> None:
 
 
 def _mentions(text: str) -> list[str]:
-    """Give the places where an orientation is named as upright; an element names it twice."""
+    """Return the places where an orientation is named as upright; an element names it twice."""
     return [name for each in _UPRIGHT.findall(text) for name in _ORIENTATION.findall(each)]

@@ -48,7 +48,7 @@ class Direction:
 
 
 def find(directions: Mapping[str, Direction], key: object) -> Direction:
-    """Give the direction of a name; the number k, also as a text, stands for "direction<k>".
+    """Return the direction of a name; the number k, also as a text, stands for "direction<k>".
 
     Raises:
         OptionError: there is none; names those there are.
@@ -104,7 +104,7 @@ def moved(
     *,
     keep_length: bool,
 ) -> npt.NDArray[np.float32]:
-    """Give latents + the sum over directions of amount * scale * vector, float32 [n, latent_dim].
+    """Return latents + the sum over directions of amount * scale * vector, float32 [n, latent_dim].
 
     Args:
         latents: float32 [n, latent_dim], or [1, latent_dim] for all.

@@ -30,7 +30,7 @@ _PARALLEL: Final = 1e-9
 
 
 def lerp(a: npt.ArrayLike, b: npt.ArrayLike, positions: npt.ArrayLike) -> Latents:
-    """Give the points of the straight line from a to b: float32 [number of positions, dim].
+    """Return the points of the straight line from a to b: float32 [number of positions, dim].
 
     Position 0 gives a and position 1 gives b, exactly.
 
@@ -42,7 +42,7 @@ def lerp(a: npt.ArrayLike, b: npt.ArrayLike, positions: npt.ArrayLike) -> Latent
 
 
 def slerp(a: npt.ArrayLike, b: npt.ArrayLike, positions: npt.ArrayLike) -> Latents:
-    """Give the points of the arc from a to b: float32 [number of positions, dim].
+    """Return the points of the arc from a to b: float32 [number of positions, dim].
 
     The direction turns at constant speed along the great circle (Shoemake, SIGGRAPH 1985, section
     3.3), the length goes evenly from that of a to that of b: high-dimensional normal latents lie near
@@ -75,7 +75,7 @@ def slerp(a: npt.ArrayLike, b: npt.ArrayLike, positions: npt.ArrayLike) -> Laten
 
 
 def between(a: npt.ArrayLike, b: npt.ArrayLike, steps: int, mode: str = "slerp") -> Latents:
-    """Give `steps` latents at even positions from a to b, both of them among these.
+    """Return `steps` latents at even positions from a to b, both of them among these.
 
     Returns:
         float32 [steps, dim].
@@ -89,7 +89,7 @@ def between(a: npt.ArrayLike, b: npt.ArrayLike, steps: int, mode: str = "slerp")
 
 
 def loop(points: npt.ArrayLike, steps: int, mode: str = "slerp") -> Latents:
-    """Give `steps` latents along the closed way through all points, in their order, from the first.
+    """Return `steps` latents along the closed way through all points, in their order, from the first.
 
     Each leg takes the same time. The last latent lies one step before the first, so that frames
     repeat without a stop; where `steps` is a multiple of the number of points, every point is met.
@@ -117,7 +117,7 @@ def loop(points: npt.ArrayLike, steps: int, mode: str = "slerp") -> Latents:
 
 
 def loop_positions(points: int, steps: int) -> tuple[npt.NDArray[np.int64], Doubles]:
-    """Give where each of `steps` frames stands on a closed way of so many points.
+    """Return where each of `steps` frames stands on a closed way of so many points.
 
     Returns:
         (leg, position): int64 [steps] from 0, the point that the frame comes from, and float64
@@ -134,7 +134,7 @@ def loop_positions(points: int, steps: int) -> tuple[npt.NDArray[np.int64], Doub
 
 
 def check_psi(psi: object) -> float:
-    """Give the truncation, a factor on latents, as a float.
+    """Return the truncation, a factor on latents, as a float.
 
     Raises:
         OptionError: it is no number from 0 to 2.

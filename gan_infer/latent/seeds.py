@@ -90,7 +90,7 @@ def latents(seeds: Seeds, dim: int, distribution: str = "normal") -> npt.NDArray
 
 
 def candidate_seeds(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:
-    """Give the seeds of `count` candidates a seed, as written at the top of this file.
+    """Return the seeds of `count` candidates a seed, as written at the top of this file.
 
     Args:
         seeds: uint64 [n], checked.
@@ -131,7 +131,7 @@ def seed_array(seeds: Seeds) -> npt.NDArray[np.uint64]:
 
 
 def check_seed(seed: object) -> int:
-    """Give a seed as a plain int.
+    """Return a seed as a plain int.
 
     Raises:
         OptionError: it is no integer or not in 0 <= seed < 2**63.
@@ -146,7 +146,7 @@ def check_seed(seed: object) -> int:
 
 
 def fresh_seed(count: int = 1) -> int:
-    """Give an unpredictable seed with room for `count` seeds after it, below 2**48.
+    """Return an unpredictable seed with room for `count` seeds after it, below 2**48.
 
     Short enough to be read out, typed and held exactly by a JavaScript number.
     """

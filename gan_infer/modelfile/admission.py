@@ -36,7 +36,7 @@ _TRUST: Final = "if it is your own, trust=True (on the command line: --trust) op
 
 
 def known(sha256: str) -> Verdict | None:
-    """Give the verdict on a file that may be opened as it is; None where it has to be tried."""
+    """Return the verdict on a file that may be opened as it is; None where it has to be tried."""
     if catalog.is_shipped(sha256):
         return Verdict(BATCH, golden=golden.NONE)
     found = verdicts.find(sha256, session.version())
@@ -44,7 +44,7 @@ def known(sha256: str) -> Verdict | None:
 
 
 def largest_batch(vetted: Summary) -> int:
-    """Give how many pictures one call may have by what the vetting says."""
+    """Return how many pictures one call may have by what the vetting says."""
     return max(1, min(BATCH, _MAX_LIVE // max(1, vetted.live)))
 
 
@@ -80,7 +80,7 @@ def decide(model: bytes, sha256: str, source: str, vetted: Summary, metadata: De
 
 
 def trusted(vetted: Summary) -> Verdict:
-    """Give the verdict on a file that its user vouches for: the vetting alone bounds it."""
+    """Return the verdict on a file that its user vouches for: the vetting alone bounds it."""
     return Verdict(largest_batch(vetted), golden=golden.NONE)
 
 
@@ -172,7 +172,7 @@ def _check_golden(source: str, compared: tuple[Compared, ...]) -> None:
 
 
 def _singles(vetted: Summary, metadata: Described | None) -> list[Feeds]:
-    """Give the golden inputs where the file takes such, else nothing."""
+    """Return the golden inputs where the file takes such, else nothing."""
     if metadata is None:
         return []
     wanted = {"latent": 1} if isinstance(metadata, Metadata) else {"image": 2}
@@ -184,14 +184,14 @@ def _singles(vetted: Summary, metadata: Described | None) -> list[Feeds]:
 
 
 def _mixes(vetted: Summary, metadata: Described | None) -> list[tuple[str, str, tuple[int | None, ...]]]:
-    """Give the input that mixes of classes are fed to, where the file has it; without it they are not."""
+    """Return the input that mixes of classes are fed to, where the file has it; without it they are not."""
     kind, shape = vetted.optional.get("label_weights", (0, ()))
     mixes = isinstance(metadata, Metadata) and metadata.conditional and kind == 1
     return [("label_weights", _NUMPY[kind], shape)] if mixes else []
 
 
 def _outputs(vetted: Summary, metadata: Described | None) -> list[str]:
-    """Give the outputs that will be asked for: ours by name, of a foreign file any."""
+    """Return the outputs that will be asked for: ours by name, of a foreign file any."""
     ours = "image" if isinstance(metadata, Metadata) else "realness"
     return [ours] if metadata is not None and ours in vetted.outputs else list(vetted.outputs)
 

@@ -36,7 +36,7 @@ class File(NamedTuple):
 
 
 def find(source: str | os.PathLike[str]) -> Path:
-    """Give the file of a model.
+    """Return the file of a model.
 
     Args:
         source: a path, where ~ is the user's home; a shipped name; a folder that holds one .onnx file; or
@@ -71,7 +71,7 @@ def find(source: str | os.PathLike[str]) -> Path:
 
 
 def _checked(source: object) -> str:
-    """Give the text of what names a model.
+    """Return the text of what names a model.
 
     Raises:
         ModelError: it is no text and no path, or none that could name a file.
@@ -91,7 +91,7 @@ def _checked(source: object) -> str:
 
 
 def _expanded(name: str) -> Path:
-    """Give the path of a text; ~ and ~user are looked up, but where a file is named so."""
+    """Return the path of a text; ~ and ~user are looked up, but where a file is named so."""
     path = Path(name)
     if not name.startswith("~") or path.exists():
         return path
@@ -151,7 +151,7 @@ def _bounded(source: str, body: bytes | None) -> bytes:
 
 
 def is_shipped(sha256: str) -> bool:
-    """Say whether the catalog lists a file of this SHA-256."""
+    """Return whether the catalog lists a file of this SHA-256."""
     try:
         return any(isinstance(entry, dict) and entry.get("sha256") == sha256 for entry in _catalog().values())
     except ModelError:
@@ -174,12 +174,12 @@ def check(name: str, found: str) -> None:
 
 
 def shipped_models() -> dict[str, Path]:
-    """Give name -> file of the models that came with this installation, sorted by name."""
+    """Return name -> file of the models that came with this installation, sorted by name."""
     return {file.parent.name: file for file in sorted(_root().glob(f"*/{MODEL_FILE}"))}
 
 
 def checksums() -> dict[str, dict[str, Any]]:
-    """Give what the catalog should say: name -> size in bytes and SHA-256 of every shipped model."""
+    """Return what the catalog should say: name -> size in bytes and SHA-256 of every shipped model."""
     bodies = {name: path.read_bytes() for name, path in shipped_models().items()}
     return {name: {"bytes": len(body), "sha256": sha256_of(body)} for name, body in bodies.items()}
 
@@ -224,7 +224,7 @@ def _only_model(folder: Path) -> Path:
 
 
 def sha256_of(body: bytes) -> str:
-    """Give the SHA-256 of bytes, in hexadecimal."""
+    """Return the SHA-256 of bytes, in hexadecimal."""
     import hashlib  # loads a library of its own, which `import gan_infer` need not wait for
 
     return hashlib.sha256(body).hexdigest()

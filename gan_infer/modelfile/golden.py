@@ -65,7 +65,7 @@ class Compared:
 
 
 def feeds(metadata: Metadata | CriticMetadata) -> list[Feeds]:
-    """Give the inputs of each golden picture or judgement that is compared, by name.
+    """Return the inputs of each golden picture or judgement that is compared, by name.
 
     Raises:
         ModelError: a critic's golden picture cannot be read.
@@ -100,7 +100,7 @@ def compare(metadata: Metadata | CriticMetadata, drawn: Sequence[Drawn]) -> tupl
 
 
 def worst(compared: Iterable[Compared]) -> str:
-    """Give the worst result; NONE where nothing was compared."""
+    """Return the worst result; NONE where nothing was compared."""
     return max((each.result for each in compared), key=_ORDER.index, default=NONE)
 
 
@@ -145,7 +145,7 @@ def _compare_picture(golden: Golden, got: Drawn, metadata: Metadata) -> Compared
 
 
 def kept_picture(golden: Golden, shape: tuple[int, int, int]) -> Pictures:
-    """Give the picture that a generator's file keeps: uint8, each k-th pixel of one of `shape`.
+    """Return the picture that a generator's file keeps: uint8, each k-th pixel of one of `shape`.
 
     Raises:
         ModelError: it is no PNG, or of another size.
@@ -158,7 +158,7 @@ def kept_picture(golden: Golden, shape: tuple[int, int, int]) -> Pictures:
 
 
 def golden_picture(golden: GoldenScore, shape: tuple[int, int, int]) -> Pictures:
-    """Give the picture of a golden judgement, uint8 of `shape`, which is (height, width, channels).
+    """Return the picture of a golden judgement, uint8 of `shape`, which is (height, width, channels).
 
     Raises:
         ModelError: it is no PNG, or not one that becomes `shape` when each pixel is repeated k times
@@ -174,7 +174,7 @@ def golden_picture(golden: GoldenScore, shape: tuple[int, int, int]) -> Pictures
 
 
 def keep_pictures(pictures: Sequence[Pictures], most_bytes: int = 64 * 1024) -> tuple[str, ...]:
-    """Give each picture as PNG in base64; of large ones each k-th pixel, with the smallest k that fits.
+    """Return each picture as PNG in base64; of large ones each k-th pixel, with the smallest k that fits.
 
     Args:
         pictures: uint8 [height, width, channels] each.

@@ -73,12 +73,12 @@ def parse(text: str) -> Address:
 
 
 def directory() -> Path:
-    """Give the folder that holds what was fetched."""
+    """Return the folder that holds what was fetched."""
     return files.home() / "hub"
 
 
 def fetch(text: str, most_bytes: int) -> Path:
-    """Give the file of an address, from the hub or, where that cannot be reached, from the cache.
+    """Return the file of an address, from the hub or, where that cannot be reached, from the cache.
 
     Args:
         text: the address.
@@ -104,7 +104,7 @@ def fetch(text: str, most_bytes: int) -> Path:
 
 
 def fetched() -> dict[str, Path]:
-    """Give address -> file of the models that lie in the cache, the newest revision of each."""
+    """Return address -> file of the models that lie in the cache, the newest revision of each."""
     found = {}
     for folder in sorted(directory().glob("models--*--*")):
         _, owner, name = folder.name.split("--", 2)
@@ -193,7 +193,7 @@ def _store(hub: Any, url: str, address: Address, file: BinaryIO, most_bytes: int
 
 
 def _chunks(hub: Any, url: str, address: Address) -> Iterator[bytes]:
-    """Give what a GET sends, as it comes, following redirects; the login goes to the hub alone.
+    """Return what a GET sends, as it comes, following redirects; the login goes to the hub alone.
 
     Raises:
         ModelError: the hub has no such thing, or not for this user.
@@ -243,7 +243,7 @@ def _answer(
 
 
 def _refusal(address: Address, status: int, told: Mapping[str, str]) -> ModelError | _UnreachedError:
-    """Give the error for an answer other than 200: what is wrong with the address, or with the hub."""
+    """Return the error for an answer other than 200: what is wrong with the address, or with the hub."""
     code = told.get("x-error-code", "")
     if code == "GatedRepo":
         return ModelError(f"{address} wants its terms accepted, on its page, and a login: hf auth login")
@@ -282,7 +282,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _are_plain(parts: Sequence[str]) -> bool:
-    """Say whether parts of a path are names that mean the same file, inside the folder, everywhere."""
+    """Return whether parts of a path are names that mean the same file, inside the folder, everywhere."""
     return len(parts) <= 3 * _MOST_PARTS and all(
         0 < len(part.encode(errors="replace")) <= 128
         and plain(part) == part

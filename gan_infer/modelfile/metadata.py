@@ -278,7 +278,7 @@ def _is_class_names(value: Any) -> bool:
 
 
 def _is_measurement(value: Any) -> bool:
-    """Say whether a value is as a run measures: images seen, numbers by name, and how they came about."""
+    """Return whether a value is as a run measures: images seen, numbers by name, and how they came about."""
     return (
         isinstance(value, dict)
         and _whole(0, 2**63)[0](value.get("images_seen", 0))
@@ -364,7 +364,7 @@ def _direction(item: dict[str, Any], dim: int, classes: int) -> Direction:
 
 
 def _finite(values: object, count: int = 1) -> bool:
-    """Say whether it is a list of so many numbers, all of a size that float32 holds."""
+    """Return whether it is a list of so many numbers, all of a size that float32 holds."""
     return (
         isinstance(values, list)
         and len(values) == count

@@ -33,7 +33,7 @@ MOST: Final = 1024
 def check(
     critic: Critic | None, shape: tuple[int, int, int], class_names: tuple[str, ...], best_of: int
 ) -> Critic:
-    """Give the critic, if it can choose among the pictures of a generator.
+    """Return the critic, if it can choose among the pictures of a generator.
 
     Raises:
         OptionError: it is missing, judges pictures of another shape or other classes, or `best_of`

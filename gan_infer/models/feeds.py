@@ -50,7 +50,7 @@ class Space:
         self._levels = metadata.height * metadata.width * metadata.channels  # of one picture
 
     def count(self, n: object, name: str = "n") -> int:
-        """Give a number of pictures as an int.
+        """Return a number of pictures as an int.
 
         Raises:
             OptionError: it is no whole number of at least 1, or their array would be too large.
@@ -64,7 +64,7 @@ class Space:
         return count
 
     def latents(self, seeds: Seeds) -> Latents:
-        """Give the latents of seeds, float32 [number of seeds, latent_dim].
+        """Return the latents of seeds, float32 [number of seeds, latent_dim].
 
         Raises:
             OptionError: a seed is no integer or not in 0 <= seed < 2**63.
@@ -72,7 +72,7 @@ class Space:
         return latents.latents(seeds, self._latent_dim, self._distribution)
 
     def between(self, a: Point, b: Point, count: int, mode: str | None, label: LabelSpec, psi: float) -> Feed:
-        """Give `count` latents and labels from one point to another, both ends among them.
+        """Return `count` latents and labels from one point to another, both ends among them.
 
         Raises:
             OptionError, LabelError: as `Generator.interpolate`.
@@ -92,7 +92,7 @@ class Space:
         label: LabelSpec,
         psi: float,
     ) -> Feed:
-        """Give `count` latents and labels of a closed walk through points, from the first back to it.
+        """Return `count` latents and labels of a closed walk through points, from the first back to it.
 
         Raises:
             OptionError, LabelError: as `Generator.loop`.
@@ -116,7 +116,7 @@ class Space:
         amounts: Mapping[str | int, directions.Amount],
         psi: float,
     ) -> Feed:
-        """Give latents moved along directions, and their labels.
+        """Return latents moved along directions, and their labels.
 
         Raises:
             OptionError, LabelError: as `Generator.edit`.
@@ -141,7 +141,7 @@ class Space:
     def sheet(
         self, label: LabelSpec, seeds: Seeds | None, rows: int | None, columns: int | None
     ) -> tuple[npt.NDArray[np.uint64], Labels | Weights | None, int]:
-        """Give the seeds and labels of a sheet, in layout order, and its columns.
+        """Return the seeds and labels of a sheet, in layout order, and its columns.
 
         Of more classes than make a sheet that viewers open, the first are laid out.
 
@@ -169,7 +169,7 @@ class Space:
     def _points(
         self, given: Seeds | npt.NDArray[np.floating[Any]]
     ) -> tuple[Latents, npt.NDArray[np.uint64] | None]:
-        """Give latents [n, latent_dim] of seeds or latents, and the seeds, where they were seeds."""
+        """Return latents [n, latent_dim] of seeds or latents, and the seeds, where they were seeds."""
         try:
             array = np.asarray(given)
         except (TypeError, ValueError, OverflowError):
@@ -194,7 +194,7 @@ class Space:
         return point
 
     def _corner_labels(self, label: LabelSpec, points: Sequence[Point]) -> Labels | Weights | None:
-        """Give the labels of the corners of a way, one each, None for an unconditional model."""
+        """Return the labels of the corners of a way, one each, None for an unconditional model."""
         seeds = [self._points(point)[1] for point in points]
         known = [seed for seed in seeds if seed is not None]
         return self._labels(label, np.concatenate(known) if len(known) == len(seeds) else None, len(points))
@@ -211,7 +211,7 @@ class Space:
 
 
 def as_latents(values: npt.ArrayLike) -> Latents:
-    """Give a C-contiguous float32 array; no copy where it already is one.
+    """Return a C-contiguous float32 array; no copy where it already is one.
 
     Raises:
         OptionError: it is no array of numbers.
@@ -229,6 +229,6 @@ def as_latents(values: npt.ArrayLike) -> Latents:
 
 
 def truncated(array: Latents, psi: float) -> Latents:
-    """Give latents scaled by `psi`, see `paths.check_psi`."""
+    """Return latents scaled by `psi`, see `paths.check_psi`."""
     factor = interpolation.check_psi(psi)
     return array if factor == 1.0 else array * np.float32(factor)

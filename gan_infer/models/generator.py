@@ -156,7 +156,7 @@ class Generator(Model[Metadata]):
     # Pictures.
 
     def __call__(self, latents: npt.ArrayLike, labels: npt.ArrayLike | Mix | None = None) -> Pictures:
-        """Give the pictures of latents, for those who hold latents rather than seeds.
+        """Return the pictures of latents, for those who hold latents rather than seeds.
 
         Args:
             latents: float [n, latent_dim], n >= 1, or a single one, [latent_dim]; finite, which is not
@@ -406,7 +406,7 @@ class Generator(Model[Metadata]):
         return self._told(chosen, labels, interpolation.check_psi(psi), scale, across)
 
     def latents(self, seeds: latents.Seeds) -> Latents:
-        """Give the latents of seeds, float32 [number of seeds, latent_dim].
+        """Return the latents of seeds, float32 [number of seeds, latent_dim].
 
         Raises:
             OptionError: a seed is no integer or not in 0 <= seed < 2**63.
@@ -414,7 +414,7 @@ class Generator(Model[Metadata]):
         return self._space.latents(seeds)
 
     def latent(self, seed: int) -> Latents:
-        """Give the latent of one seed, float32 [latent_dim], to reckon with.
+        """Return the latent of one seed, float32 [latent_dim], to reckon with.
 
         `gen.latent(3) + 0.5 * (gen.latent(8) - gen.latent(5))` is a latent too; draw it with
         `gen(z, label)`.
@@ -530,7 +530,7 @@ class Generator(Model[Metadata]):
     # Labels.
 
     def label_weights(self, label: Label | Mix) -> Weights:
-        """Give the weights of a class or mix, summing to 1: float32 [classes].
+        """Return the weights of a class or mix, summing to 1: float32 [classes].
 
         Raises:
             LabelError: no such class, a mix that does not parse, or the model is unconditional.

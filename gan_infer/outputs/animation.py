@@ -93,7 +93,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
 
 
 def milliseconds(kind: str, rate: float) -> int:
-    """Give for how long `write` has a file of a format show each frame."""
+    """Return for how long `write` has a file of a format show each frame."""
     return 10 * _hundredths(rate) if kind == "GIF" else round(1000 / rate)
 
 

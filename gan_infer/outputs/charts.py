@@ -118,7 +118,7 @@ def calibration(curve: Sequence[Mapping[str, float]], title: str) -> list[Shape]
 
 
 def svg(shapes: Sequence[Shape]) -> str:
-    """Give a chart as the text of an SVG file."""
+    """Return a chart as the text of an SVG file."""
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'font-family="sans-serif" font-size="{_TEXT}">',

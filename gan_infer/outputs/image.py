@@ -71,7 +71,7 @@ def tile(pictures: Array, columns: int, *, gap: int = GAP, background: int = 32)
 
 
 def to_pil(picture: Array) -> Image.Image:
-    """Give a Pillow image (mode L, RGB or RGBA) of uint8 [height, width, channels]."""
+    """Return a Pillow image (mode L, RGB or RGBA) of uint8 [height, width, channels]."""
     from PIL import Image
 
     arguments.picture(picture)
@@ -126,7 +126,7 @@ def save(
 
 
 def encode(picture: Array, kind: str) -> bytes:
-    """Give the bytes of a picture file of a format that FORMATS names.
+    """Return the bytes of a picture file of a format that FORMATS names.
 
     Raises:
         OptionError: the picture is too large for the format.
@@ -186,7 +186,7 @@ def check_sheet(rows: int, columns: int, shape: tuple[int, int, int], factor: in
 
 
 def rows_that_fit(height: int, width: int) -> int:
-    """Give how many rows of pictures, enlarged as people are shown them, make a sheet that viewers open."""
+    """Return how many rows of pictures, enlarged as people are shown them, make a sheet that viewers open."""
     return max(1, (VIEWABLE_SIDE // factor_for(height, width) - GAP) // (height + GAP))
 
 
@@ -210,7 +210,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
 
 
 def factor_for(height: int, width: int, at_least: int = 64) -> int:
-    """Give the whole factor that brings the shorter side to `at_least` pixels or just over."""
+    """Return the whole factor that brings the shorter side to `at_least` pixels or just over."""
     height, width = (arguments.whole_number(side, "a side") for side in (height, width))
     at_least = arguments.whole_number(at_least, "at_least")
     return max(1, -(-at_least // min(height, width)))

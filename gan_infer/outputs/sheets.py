@@ -9,7 +9,7 @@ from gan_infer.errors import OptionError
 def layout(
     count: int | None, rows: object = None, columns: object = None, classes: int = 0
 ) -> tuple[int, int]:
-    """Give (rows, columns) of a sheet.
+    """Return (rows, columns) of a sheet.
 
     Args:
         count: how many pictures there are, or None for as many as the sheet holds.

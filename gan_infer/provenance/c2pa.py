@@ -61,7 +61,7 @@ class Signer:
         self._named = (certificates, key)
 
     def __call__(self, body: bytes, kind: str) -> bytes:
-        """Give a picture file's bytes with a signed manifest that says: created by a trained model.
+        """Return a picture file's bytes with a signed manifest that says: created by a trained model.
 
         Args:
             body: the whole file, with all else that is to stand in it.

@@ -117,11 +117,11 @@ class Provenance:
         return bool(self.seeds)
 
     def without_lists(self) -> Provenance:
-        """Give the record with the number of pictures in place of seeds and labels."""
+        """Return the record with the number of pictures in place of seeds and labels."""
         return dataclasses.replace(self, seeds=(), labels=(), pictures=self.pictures or len(self.seeds))
 
     def to_json(self) -> str:
-        """Give the record as one line of ASCII."""
+        """Return the record as one line of ASCII."""
         record: dict[str, Any] = {
             "provenance": FORMAT_VERSION,
             "generated": True,
@@ -178,7 +178,7 @@ class Provenance:
 
 
 def embed(body: bytes, provenance: Provenance) -> bytes:
-    """Give a picture file's bytes with the record in them.
+    """Return a picture file's bytes with the record in them.
 
     Args:
         body: a PNG, WebP, GIF or JPEG file without XMP, still or moving.
@@ -235,18 +235,18 @@ def read(path: Path) -> Provenance | None:
 
 
 def packet(provenance: Provenance, *, with_record: bool) -> str:
-    """Give the XMP packet of a picture."""
+    """Return the XMP packet of a picture."""
     tool = _escaped(f"ganforge {provenance.version}")
     return _XMP % (tool, _RECORD % _escaped(provenance.to_json()) if with_record else "")
 
 
 def records_in(xmp: bytes) -> list[bytes]:
-    """Give the records that an XMP packet holds, as JSON; it may hold none, and should hold one."""
+    """Return the records that an XMP packet holds, as JSON; it may hold none, and should hold one."""
     return [_unescaped(match) for match in _RECORD_IN_XMP.finditer(xmp)]
 
 
 def without_records(xmp: bytes) -> bytes:
-    """Give what else stands in an XMP packet."""
+    """Return what else stands in an XMP packet."""
     return _RECORD_IN_XMP.sub(b"", xmp)
 
 

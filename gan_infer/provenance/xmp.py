@@ -42,7 +42,7 @@ class NoRoomError(ValueError):
 
 
 def insert(body: bytes, xmp: bytes, keyword: str = "", text: bytes = b"") -> bytes:
-    """Give a picture file's bytes with an XMP packet and, in a PNG, a text under a keyword.
+    """Return a picture file's bytes with an XMP packet and, in a PNG, a text under a keyword.
 
     Args:
         body: a whole PNG, WebP, GIF or JPEG file that holds no XMP yet.
@@ -152,7 +152,7 @@ def _gif_start(file: BinaryIO) -> int:
 
 
 def _gif_walk(data: bytes) -> int:
-    """Give the place behind the empty block in bytes that are read as blocks."""
+    """Return the place behind the empty block in bytes that are read as blocks."""
     file = io.BytesIO(data)
     _gif_blocks(file)
     return file.tell()
@@ -208,7 +208,7 @@ def _into_webp(body: bytes, xmp: bytes) -> bytes:
 
 
 def _webp_size(kind: bytes, head: bytes) -> tuple[int, int, bool]:
-    """Give width, height and whether there is transparency, of a file with one chunk."""
+    """Return width, height and whether there is transparency, of a file with one chunk."""
     if kind == b"VP8L":
         bits = int.from_bytes(head[1:5], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1)
@@ -223,7 +223,7 @@ def _riff_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _riff_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Give the type, place of the data and length of each chunk."""
+    """Return the type, place of the data and length of each chunk."""
     file.seek(12)
     for _ in range(MAX_PIECES):
         head = file.read(8)

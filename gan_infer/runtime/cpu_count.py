@@ -11,7 +11,7 @@ _ROOT = Path("/")
 
 
 def usable(root: Path = _ROOT) -> int:
-    """Give the cores that this process can keep busy: at least 1.
+    """Return the cores that this process can keep busy: at least 1.
 
     The smaller of affinity and quota; a quota of 1.5 cores counts as 2, for a second thread still
     gains half a core. The host's own count, which a container also sees, plays no part.
@@ -21,14 +21,14 @@ def usable(root: Path = _ROOT) -> int:
 
 
 def by_affinity() -> int:
-    """Give the cores that the scheduler may put this process on (taskset, cpuset), at least 1."""
+    """Return the cores that the scheduler may put this process on (taskset, cpuset), at least 1."""
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
 
 
 def by_cgroup(root: Path = _ROOT) -> float | None:
-    """Give the cores' worth of time that control groups grant; None where they set no limit.
+    """Return the cores' worth of time that control groups grant; None where they set no limit.
 
     Reads version 2 (`cpu.max`) and version 1 (`cpu.cfs_quota_us`) of this process's group and of
     those around it, the tightest of which holds. `root` is where /proc and /sys are.
@@ -40,7 +40,7 @@ def by_cgroup(root: Path = _ROOT) -> float | None:
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Give the folders of the groups that this process is in, from the inmost to the mount."""
+    """Return the folders of the groups that this process is in, from the inmost to the mount."""
     mounts = root / "sys" / "fs" / "cgroup"
     for line in _text(root / "proc" / "self" / "cgroup").splitlines():
         _, _, rest = line.partition(":")
@@ -66,7 +66,7 @@ def _version_1(folder: Path) -> float | None:
 
 
 def _ratio(quota: str, period: str) -> float | None:
-    """Give quota over period, both in microseconds; None for "max", -1, nothing or nonsense."""
+    """Return quota over period, both in microseconds; None for "max", -1, nothing or nonsense."""
     try:
         limit = int(quota) / int(period)
     except (ValueError, ZeroDivisionError):

@@ -33,7 +33,7 @@ _NO_GRAPH: Final = -1
 
 
 def size_for(count: int) -> int:
-    """Give the smallest of SIZES that holds `count` rows, or the largest where none does."""
+    """Return the smallest of SIZES that holds `count` rows, or the largest where none does."""
     return next((size for size in SIZES if size >= count), SIZES[-1])
 
 
@@ -67,7 +67,7 @@ class BucketedSession:
         self._thread = ThreadPoolExecutor(1, "ganforge-gpu")
 
     def run(self, names: Sequence[str], feeds: Feeds) -> list[Array]:
-        """Give the named outputs, each [rows, ...], of inputs that are each [rows, ...]; thread-safe."""
+        """Return the named outputs, each [rows, ...], of inputs that are each [rows, ...]; thread-safe."""
         return self._thread.submit(self._run, tuple(names), feeds).result()
 
     def try_out(self) -> None:
@@ -105,7 +105,7 @@ class BucketedSession:
         return buffers.results(count)
 
     def _prepared(self, key: tuple[int, tuple[str, ...]], shapes: _Shapes, feeds: Feeds) -> _Buffers:
-        """Give buffers whose graph, where graphs are on, was captured and gives what a plain run gives."""
+        """Return buffers whose graph, where graphs are on, was captured and gives what a plain run gives."""
         graph = len(self._buffers) + 1 if self.graphs else _NO_GRAPH
         buffers = _Buffers(self.opened, self._place, key[0], shapes, graph)
         if not self.graphs:
@@ -173,7 +173,7 @@ class _Buffers:
             value.update_inplace(np.zeros_like(value.numpy()))
 
     def results(self, count: int) -> list[Array]:
-        """Give the first rows of the outputs, in arrays that the next run leaves alone."""
+        """Return the first rows of the outputs, in arrays that the next run leaves alone."""
         return [value.numpy()[:count].copy() for value in self._outputs]
 
 
@@ -186,7 +186,7 @@ def _options(graph: int) -> ort.RunOptions:
 
 
 def _shapes(opened: ort.InferenceSession, names: tuple[str, ...]) -> _Shapes | None:
-    """Give all shapes but for the batch; None where one is not fixed or a type has no buffers here."""
+    """Return all shapes but for the batch; None where one is not fixed or a type has no buffers here."""
     outputs = {item.name: item for item in opened.get_outputs()}
     sides: list[dict[str, tuple[Any, tuple[int, ...]]]] = [{}, {}]
     for found, items in zip(sides, (opened.get_inputs(), [outputs[name] for name in names]), strict=True):

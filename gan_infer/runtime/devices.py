@@ -55,7 +55,7 @@ class Choice:
 
 
 def choose(device: str, providers: Providers | None, available: Sequence[str]) -> Choice:
-    """Give the providers for a device's name, or those that `providers` names in its place.
+    """Return the providers for a device's name, or those that `providers` names in its place.
 
     Args:
         device: "auto", "cpu", "cuda", "cuda:1", "coreml", "dml" or "dml:1".
@@ -92,14 +92,14 @@ def choose(device: str, providers: Providers | None, available: Sequence[str]) -
 
 
 def lacking(provider: str, reason: str, index: str | None = None) -> str:
-    """Give the line that says that a provider cannot be had, why, and what would do instead."""
+    """Return the line that says that a provider cannot be had, why, and what would do instead."""
     asked = {CUDA: "cuda", COREML: "coreml", DML: "dml"}.get(provider, provider)
     asked += f":{index}" if index else ""
     return f"device {asked!r} cannot be had: {reason}; or use device='cpu'"
 
 
 def runtime_version() -> str:
-    """Give the runtime's wheel and version, for example "onnxruntime-gpu 1.31.1"."""
+    """Return the runtime's wheel and version, for example "onnxruntime-gpu 1.31.1"."""
     import importlib.metadata  # costs as much to import as Pillow, and is needed rarely
 
     for wheel in ("onnxruntime-gpu", "onnxruntime", "onnxruntime-directml"):
@@ -192,7 +192,7 @@ def _given(providers: Providers, available: Sequence[str]) -> Choice:
 
 
 def provider_name(item: str | tuple[str, Mapping[str, Any]]) -> str:
-    """Give the name of an entry in a list of providers."""
+    """Return the name of an entry in a list of providers."""
     return item if isinstance(item, str) else item[0]
 
 

@@ -120,7 +120,7 @@ class Session:
         _open_sessions.add(self)
 
     def run(self, names: Sequence[str], feeds: Mapping[str, npt.NDArray[Any]]) -> Any:
-        """Give the named outputs, a list of arrays, of named inputs.
+        """Return the named outputs, a list of arrays, of named inputs.
 
         Raises:
             ModelError: the session was closed, or the runtime cannot run the model on these inputs.
@@ -133,7 +133,7 @@ class Session:
             raise self._failure(error) from error
 
     def sha256(self) -> str:
-        """Give the SHA-256 of the model's bytes, in hexadecimal."""
+        """Return the SHA-256 of the model's bytes, in hexadecimal."""
         self._check_open()
         if not self._sha256:
             import hashlib  # loads a library of its own, and only pickles and provenance need it
@@ -142,7 +142,7 @@ class Session:
         return self._sha256
 
     def body(self) -> bytes:
-        """Give the model's bytes."""
+        """Return the model's bytes."""
         self._check_open()
         return self._model
 
@@ -368,7 +368,7 @@ def _runtime() -> Any:
 
 
 def imported() -> tuple[str, tuple[str, ...]]:
-    """Give the version that importing the runtime gives, and the providers that it was built with.
+    """Return the version that importing the runtime gives, and the providers that it was built with.
 
     Raises:
         ImportError: there is no runtime, or it does not load.
@@ -378,7 +378,7 @@ def imported() -> tuple[str, tuple[str, ...]]:
 
 
 def version() -> str:
-    """Give the version that importing the runtime gives."""
+    """Return the version that importing the runtime gives."""
     return str(getattr(_runtime(), "__version__", ""))
 
 

@@ -101,7 +101,7 @@ def _find_ascii(name: str) -> codecs.CodecInfo | None:
 
 
 def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Give what stands for the first letter that cannot be written."""
+    """Return what stands for the first letter that cannot be written."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letter = error.object[error.start]

@@ -82,7 +82,7 @@ def check(
 
 
 def lines(report: Report) -> Iterator[str]:
-    """Give the lines of a report as text: all that is bad, the first of what is many."""
+    """Return the lines of a report as text: all that is bad, the first of what is many."""
     yield f"source      {report.source}" + (f", {report.kind}" if report.kind else "")
     if report.kind:
         yield f"pictures    {report.pictures:,}, {report.usable:,} usable"

@@ -118,14 +118,14 @@ def evaluate(
 
 
 def matched(pictures: PictureSet, class_names: tuple[str, ...]) -> tuple[PictureSet, bool]:
-    """Give the pictures with their classes in the model's order, and whether their labels can be drawn."""
+    """Return the pictures with their classes in the model's order, and whether their labels can be drawn."""
     from gan_train.data import matching
 
     return matching.matched(pictures, class_names, console.say)
 
 
 def labels_of(class_names: tuple[str, ...], count: int, labels: Labels | None) -> Labels | None:
-    """Give labels to draw: as wanted, or equal numbers a class where none are and the model needs some."""
+    """Return labels to draw: as wanted, or equal numbers a class where none are and the model needs some."""
     if not class_names or labels is not None:
         return labels
     return np.arange(count, dtype=np.int64) % len(class_names)

@@ -133,7 +133,7 @@ def fit(
 
 
 def _wanted(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -> options.Config:
-    """Give the options that were asked for, over those of the preset or of the file."""
+    """Return the options that were asked for, over those of the preset or of the file."""
     if base is None:
         if not {"budget.minutes", "budget.images"} & set(changes):
             changes = {**changes, "budget.minutes": _DEFAULT_MINUTES}
@@ -151,7 +151,7 @@ def _wanted(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -
 
 
 def _expanded(wanted: options.Config) -> options.Config:
-    """Give the options with "~" read in their paths too, which may stand in a file or behind --set."""
+    """Return the options with "~" read in their paths too, which may stand in a file or behind --set."""
     paths = {"data.source": wanted.data.source, "data.labels": wanted.data.labels}
     return options.replace(wanted, {place: files.expand(path) for place, path in paths.items()})
 
@@ -326,7 +326,7 @@ def _check_allowed(allowed: tuple[str, ...]) -> None:
 
 
 def _filled(wanted: options.Config, stored: options.Config) -> options.Config:
-    """Give the wanted options, with what was left to be settled taken from the run."""
+    """Return the wanted options, with what was left to be settled taken from the run."""
     from gan_train.planning import budget
 
     before, now = dict(options.leaves(stored)), dict(options.leaves(wanted))
@@ -342,7 +342,7 @@ def _resumed(
     run: Path,
     allowed: tuple[str, ...],
 ) -> options.Config:
-    """Give the options to go on with: those of the run, but for what may change on purpose.
+    """Return the options to go on with: those of the run, but for what may change on purpose.
 
     What counts of the data is what was learnt, not the text that names it: equal pictures and labels may
     be named in another way, or lie elsewhere.

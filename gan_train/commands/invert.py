@@ -113,7 +113,7 @@ def invert(
 
 
 def _labels(class_names: tuple[str, ...], label: str, name: str) -> list[int] | None:
-    """Give the indices of the classes to look among, None where there are none."""
+    """Return the indices of the classes to look among, None where there are none."""
     from gan_infer.conditions.labels import Classes
 
     if not class_names:

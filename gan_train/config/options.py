@@ -195,12 +195,12 @@ class Config:
     rollbacks: int = _option(3, 0, 100)
 
     def to_json(self) -> str:
-        """Give the text of `config.json`."""
+        """Return the text of `config.json`."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
 
 def replace(config: Config, changes: Mapping[str, Any]) -> Config:
-    """Give a config with options changed; `changes` maps "group.option" or "option" to a value.
+    """Return a config with options changed; `changes` maps "group.option" or "option" to a value.
 
     Raises:
         OptionError: no such option, or a value of the wrong type or out of range.
@@ -221,7 +221,7 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
 
 
 def parse(assignment: str) -> tuple[str, Any]:
-    """Give ("group.option", value) of a text like "loss.r1_gamma=0.5"; "none" is None.
+    """Return ("group.option", value) of a text like "loss.r1_gamma=0.5"; "none" is None.
 
     Raises:
         OptionError: it is not of that form.
@@ -243,7 +243,7 @@ def parse(assignment: str) -> tuple[str, Any]:
 
 
 def _kinds(place: str) -> tuple[Any, ...]:
-    """Give the types that an option takes; none for one that there is not."""
+    """Return the types that an option takes; none for one that there is not."""
     hint: Any = Config
     for name in place.split("."):
         hint = get_type_hints(hint).get(name) if dataclasses.is_dataclass(hint) else None
@@ -273,7 +273,7 @@ def read(path: Path) -> Config:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Give the object of some pairs; which of two values of one name counts is anybody's guess."""
+    """Return the object of some pairs; which of two values of one name counts is anybody's guess."""
     names = [name for name, _ in pairs]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"{twice[0]!r} is there twice")
@@ -428,7 +428,7 @@ def _checked(value: Any, hint: Any, limits: Mapping[str, Any], place: str) -> An
 
 
 def _is_no_text(value: Any) -> bool:
-    """Tell whether a value is a text with letters that no system takes in a name: NUL, half of a pair."""
+    """Return whether a value is a text with letters that no system takes in a name: NUL, half of a pair."""
     return isinstance(value, str) and ("\0" in value or any("\ud800" <= each < "\udc80" for each in value))
 
 

@@ -157,7 +157,7 @@ PRESETS: Final[dict[str, Preset]] = {
 
 
 def make(preset: str, changes: Mapping[str, Any]) -> Config:
-    """Give a preset with options changed; `changes` maps "group.option" or "option" to a value.
+    """Return a preset with options changed; `changes` maps "group.option" or "option" to a value.
 
     Raises:
         OptionError: no such preset or option, or a value of the wrong type or out of range.

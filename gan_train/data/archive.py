@@ -33,7 +33,7 @@ _reading = threading.Lock()  # an archive counts its open members, and not for s
 
 
 def parted(path: Path) -> tuple[Path, str]:
-    """Give the file that a path like photos.zip/test leads into, and the folder in it, "" for none."""
+    """Return the file that a path like photos.zip/test leads into, and the folder in it, "" for none."""
     for place in path.parents:
         with contextlib.suppress(OSError, ValueError):  # of a name that no file can have
             if place.is_file():
@@ -103,7 +103,7 @@ def read(archive: zipfile.ZipFile, place: Path, encoding: str = "") -> Files:
 def _sorted_out(
     archive: zipfile.ZipFile, known: dict[str, zipfile.ZipInfo]
 ) -> tuple[list[Member], list[str], dict[str, str]]:
-    """Give the pictures, the names of other files, and why a picture cannot be used.
+    """Return the pictures, the names of other files, and why a picture cannot be used.
 
     Raises:
         DataError: all that is there is encrypted.
@@ -127,7 +127,7 @@ def _sorted_out(
 
 
 def _left_behind(parents: list[str], last: str) -> str | None:
-    """Give the topmost folder (ending in "/") or the file of a member that systems leave behind, or None."""
+    """Return the topmost folder (ending in "/") or file that a system left behind in a member's path, or None."""
     for depth, folder in enumerate(parents):
         if folder != ".." and unused.is_left_behind(folder, folder=True):
             return "/".join(parents[: depth + 1]) + "/"
@@ -135,7 +135,7 @@ def _left_behind(parents: list[str], last: str) -> str | None:
 
 
 def _names(infos: Sequence[zipfile.ZipInfo], encoding: str) -> tuple[list[str], list[str]]:
-    """Give the name of each member, "/" between folders, and notes on how they were read.
+    """Return the name of each member, "/" between folders, and notes on how they were read.
 
     A name says by a flag or an extra field that it is UTF-8. Others are read as UTF-8 where all of them
     are such (macOS), else in the code page that suits all of them together.
@@ -166,7 +166,7 @@ def _names(infos: Sequence[zipfile.ZipInfo], encoding: str) -> tuple[list[str], 
 
 
 def _own_name(info: zipfile.ZipInfo) -> str | None:
-    """Give a name that says itself how it is written, or None."""
+    """Return a name that says itself how it is written, or None."""
     extra = info.extra
     while len(extra) >= 4:
         kind, size = struct.unpack("<HH", extra[:4])
@@ -181,7 +181,7 @@ def _own_name(info: zipfile.ZipInfo) -> str | None:
 
 
 def within(files: Files, inside: str) -> Files:
-    """Give what lies in one folder of an archive, names as they were; all of it for "".
+    """Return what lies in one folder of an archive, names as they were; all of it for "".
 
     Raises:
         DataError: there is no such folder.
@@ -207,7 +207,7 @@ def within(files: Files, inside: str) -> Files:
 
 
 def _refused(info: zipfile.ZipInfo, name: str) -> str:
-    """Give the reason why a member is not to be read, or nothing."""
+    """Return the reason why a member is not to be read, or nothing."""
     if name.startswith("/") or ".." in name.split("/") or PureWindowsPath(name).drive:
         return "has a name that leads out of the archive"
     if info.flag_bits & _ENCRYPTED:

@@ -43,7 +43,7 @@ class Batches:
         self._order = functools.lru_cache(maxsize=2)(self._order_of_epoch)
 
     def at(self, images_seen: int, turn: int = 0) -> Batch:
-        """Give the batch of the step that begins when so many images have been seen.
+        """Return the batch of the step that begins when so many images have been seen.
 
         Args:
             turn: how often the run was rolled back: each time, other chance.
@@ -97,7 +97,7 @@ class Batches:
 
 
 def _resident(images: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor | None:
-    """Give pictures as one tensor on the device, [n, c, h, w]; None where they are too large for it."""
+    """Return pictures as one tensor on the device, [n, c, h, w]; None where they are too large for it."""
     if isinstance(images, np.memmap):
         if device.type != "cuda" or images.nbytes > _MOST_OF_CUDA * torch.cuda.mem_get_info(device)[0]:
             return None
@@ -107,7 +107,7 @@ def _resident(images: npt.NDArray[np.uint8], device: torch.device) -> torch.Tens
 
 
 def _brought(images: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
-    """Give mapped pictures on the device, [n, c, h, w], a part at a time: they may exceed main memory."""
+    """Return mapped pictures on the device, [n, c, h, w], a part at a time: they may exceed main memory."""
     brought = torch.empty(images.shape, dtype=torch.uint8, device=device)
     for start in range(0, len(images), _BROUGHT_AT_ONCE):
         part = np.array(images[start : start + _BROUGHT_AT_ONCE])

@@ -61,7 +61,7 @@ class Record:
     value_range: str = ""
 
     def answers(self, fingerprint: str, fit: str, asked: Asked, asked_range: str = ranges.AUTO) -> bool:
-        """Tell whether decoding what is asked for would give this again."""
+        """Return whether decoding what is asked for would give this again."""
         same_range = asked_range in (self.asked_range, *([self.value_range] if self.value_range else []))
         return (
             same_range
@@ -74,14 +74,14 @@ class Record:
 
 
 def directory() -> Path:
-    """Give the cache's directory, in the folder of all that is kept between runs."""
+    """Return the cache's directory, in the folder of all that is kept between runs."""
     return files.home() / "pictures"
 
 
 def load(
     place: Path, fingerprint: str, fit: str, asked: Asked, count: int, asked_range: str = ranges.AUTO
 ) -> tuple[Record, Pixels] | None:
-    """Give what is kept of a source of `count` pictures, or None; what is damaged counts as none."""
+    """Return what is kept of a source of `count` pictures, or None; what is damaged counts as none."""
     try:
         tree = json.loads(_note(place).read_text(encoding="utf-8"))
         record = _record(tree)
@@ -118,7 +118,7 @@ def write(place: Path, shape: Shape, rows: Iterable[Pixels], describe: Callable[
 
 
 def room_for(size: int) -> str:
-    """Give the reason why so many bytes cannot be kept, or "" where they can."""
+    """Return the reason why so many bytes cannot be kept, or "" where they can."""
     try:
         files.check_writable(directory() / "try.npy")
         free = shutil.disk_usage(directory()).free
@@ -128,7 +128,7 @@ def room_for(size: int) -> str:
 
 
 def memory_bytes() -> float:
-    """Give the memory of this machine, infinite where it does not tell."""
+    """Return the memory of this machine, infinite where it does not tell."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, OSError, ValueError):  # not every system tells

@@ -92,7 +92,7 @@ class Findings:
         self.flat += bool((row[-1, -1] == row[0, 0]).all() and (row == row[0, 0]).all())
 
     def duplicates(self) -> list[list[int]]:
-        """Give the numbers of pictures that are equal as prepared, in groups."""
+        """Return the numbers of pictures that are equal as prepared, in groups."""
         return _groups(np.array(self.digests, np.uint64), np.array(self.numbers, np.int64))
 
 
@@ -156,7 +156,7 @@ def survey(listing: Listing) -> Survey:
 
 
 def settle_ranges(listing: Listing, options: DataOptions, found: Survey) -> Ranges | None:
-    """Give which values of deep pictures are black and white: as asked, else by all of them together.
+    """Return which values of deep pictures are black and white: as asked, else by all of them together.
 
     Returns:
         None where no picture is deep.
@@ -184,7 +184,7 @@ def settle_ranges(listing: Listing, options: DataOptions, found: Survey) -> Rang
 
 
 def shape_of(options: DataOptions, found: Survey) -> Shape:
-    """Give (height, width, channels): as asked, else the pictures' own where they agree, else 64x64."""
+    """Return (height, width, channels): as asked, else the pictures' own where they agree, else 64x64."""
     height, width, channels = options.height, options.width, options.channels
     if height is None or width is None:
         height = width = _DEFAULT_SIDE
@@ -196,7 +196,7 @@ def shape_of(options: DataOptions, found: Survey) -> Shape:
 
 
 def as_stored(listing: Listing, options: DataOptions) -> Pixels | None:
-    """Give a source's own array where it has the shape that is asked for."""
+    """Return a source's own array where it has the shape that is asked for."""
     if listing.array is None or not len(listing.array):
         return listing.array
     fits = listing.array.shape[1:] == shape_of(options, survey(listing))
@@ -218,7 +218,7 @@ def rows(
     findings: Findings,
     progress: Progress,
 ) -> Iterator[Pixels]:
-    """Give the usable pictures in order, each uint8 of `shape`; what cannot be used goes to `findings`."""
+    """Return the usable pictures in order, each uint8 of `shape`; what cannot be used goes to `findings`."""
 
     def prepare(number: int) -> tuple[Pixels, list[str]]:
         remarks: list[str] = []
@@ -240,21 +240,21 @@ def rows(
 
 
 def refusal(listing: Listing, bad: Mapping[int, str], options: DataOptions) -> str:
-    """Give the reason why the pictures are refused because of bad ones, or ""."""
+    """Return the reason why the pictures are refused because of bad ones, or ""."""
     if not bad or options.on_bad == "skip":
         return ""
     return f"{_summary(listing, bad)}; {_WHAT_TO_DO} (gan-train data check lists them all)"
 
 
 def refusal_in_short(listing: Listing, bad: Mapping[int, str], options: DataOptions) -> str:
-    """Give the same without the names, for a report that lists them."""
+    """Return the same without the names, for a report that lists them."""
     return f"{_count(listing, bad)}; {_WHAT_TO_DO}" if refusal(listing, bad, options) else ""
 
 
 def usable_classes(
     listing: Listing, bad: Mapping[int, str]
 ) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...], list[str]]:
-    """Give the labels of the pictures that are not bad, the names of classes that have any, and notes."""
+    """Return the labels of the pictures that are not bad, the names of classes that have any, and notes."""
     if listing.labels is None:
         return None, (), []
     keep = np.ones(len(listing.labels), bool)
@@ -277,7 +277,7 @@ def duplicates_note(listing: Listing, groups: list[list[int]]) -> list[str]:
 
 
 def size_on_disk(listing: Listing, shape: Shape) -> tuple[bool, str]:
-    """Tell whether the prepared pictures are kept on disk alone, and give a note, "" for none.
+    """Return whether the prepared pictures are kept on disk alone, and give a note, "" for none.
 
     Raises:
         DataError: they fit neither there nor in memory.
@@ -290,7 +290,7 @@ def size_on_disk(listing: Listing, shape: Shape) -> tuple[bool, str]:
 
 
 def _held_in_memory(size: int, reason: str) -> str:
-    """Give a note that pictures that should lie on disk are held in memory, where there is enough."""
+    """Return a note that pictures that should lie on disk are held in memory, where there is enough."""
     if size > cache.memory_bytes() / 2:
         raise DataError(
             f"the prepared pictures take {size / 1e9:,.1f} GB, more than half of this machine's memory, and "
@@ -302,7 +302,7 @@ def _held_in_memory(size: int, reason: str) -> str:
 def _decoded(
     listing: Listing, options: DataOptions, progress: Progress
 ) -> tuple[Pixels, Mapping[int, str], tuple[str, ...], str]:
-    """Give images, what was bad, notes and the range of values, from the cache or by decoding."""
+    """Return images, what was bad, notes and the range of values, from the cache or by decoding."""
     asked = (options.height, options.width, options.channels)
     asked_range = str(ranges.parse(options.value_range) or ranges.AUTO)
     known = (listing.place, listing.fingerprint, options.fit, asked, len(listing.names), asked_range)
@@ -353,7 +353,7 @@ def notes_on(
     chosen: Ranges | None,
     findings: Findings,
 ) -> list[str]:
-    """Give what a person should know of the pictures as they were prepared."""
+    """Return what a person should know of the pictures as they were prepared."""
     return [
         *transparency_note(options, found),
         *duplicates_note(listing, findings.duplicates()),

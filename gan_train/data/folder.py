@@ -81,7 +81,7 @@ class _Walk:
         self._elsewhere: list[str] = []
 
     def entries(self) -> Iterator[tuple[str, os.DirEntry[str] | OSError]]:
-        """Give names below the root, those of folders ending in "/", real folders before linked ones."""
+        """Return names below the root, those of folders ending in "/", real folders before linked ones."""
         waiting, linked = deque([""]), deque[str]()
         seen: set[tuple[int, int]] = set()
         while waiting or linked:
@@ -149,7 +149,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _member(name: str, entry: os.DirEntry[str]) -> tuple[Member, str]:
-    """Give a file and, where it cannot be used whatever it holds, the reason."""
+    """Return a file and, where it cannot be used whatever it holds, the reason."""
     try:
         status = entry.stat()
     except OSError as error:

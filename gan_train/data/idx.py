@@ -19,7 +19,7 @@ _MAX_BYTES: Final = 4 * 1024**3
 
 
 def pair(path: Path) -> tuple[Path, Path | None] | None:
-    """Give (images, labels or None) for a path that names an IDX image file, or None."""
+    """Return (images, labels or None) for a path that names an IDX image file, or None."""
     if not path.is_file() or not _is_named_so(path):
         return None
     stem = path.name.removesuffix(".gz")
@@ -32,7 +32,7 @@ def pair(path: Path) -> tuple[Path, Path | None] | None:
 
 
 def pair_in(folder: Path) -> tuple[Path, Path | None] | None:
-    """Give the training pair of a folder that holds IDX files, or None."""
+    """Return the training pair of a folder that holds IDX files, or None."""
     found = sorted(path for path in folder.glob("*idx[34]*") if path.is_file() and _is_named_so(path))
     chosen = [path for path in found if "train" in path.name] or found
     return pair(chosen[0]) if chosen else None

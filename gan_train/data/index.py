@@ -128,7 +128,7 @@ class Listing:
 
 
 def is_picture(name: str, beginning: Callable[[], bytes]) -> bool:
-    """Tell whether a file is meant as a picture: by its ending, else by its first 16 bytes."""
+    """Return whether a file is meant as a picture: by its ending, else by its first 16 bytes."""
     if name.lower().endswith(SUFFIXES):
         return True
     first = beginning()
@@ -145,13 +145,13 @@ def unread(name: str, beginning: Callable[[], bytes]) -> str:
 
 
 def order(name: str) -> tuple[tuple[bool, str], ...]:
-    """Give the key that sorts the files of a folder before those of its subfolders, each by name."""
+    """Return the key that sorts the files of a folder before those of its subfolders, each by name."""
     *folders, file = name.split("/")
     return (*((True, folder) for folder in folders), (False, file))
 
 
 def shown(name: str) -> str:
-    """Give a file's name as text that can be printed on one line, whatever bytes it was made of."""
+    """Return a file's name as text that can be printed on one line, whatever bytes it was made of."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()
         for letter in name
@@ -159,18 +159,18 @@ def shown(name: str) -> str:
 
 
 def class_name(label: str) -> str:
-    """Give the name of a class: printable, composed (NFC: systems differ in how they store é), not empty."""
+    """Return a class's name: printable, composed (NFC: systems differ in how they store é), not empty."""
     return shown(unicodedata.normalize("NFC", label).strip()) or repr(label)
 
 
 def examples(names: Sequence[str], most: int = 5) -> str:
-    """Give the first names and the number of the others, as a text."""
+    """Return the first names and the number of the others, as a text."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(map(shown, names[:most])) + more
 
 
 def encode(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Give one number a label, and the names of the numbers: sorted as numbers where all are such."""
+    """Return one number a label, and the names of the numbers: sorted as numbers where all are such."""
     names = [class_name(label) for label in labels]
     known = set(names)
     numeric = all(_NUMBER.fullmatch(name) for name in known)
@@ -180,7 +180,7 @@ def encode(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...
 
 
 def fingerprint(files: Files, members: Sequence[Member]) -> str:
-    """Give a hash that changes when a source's place, names, sizes or times do."""
+    """Return a hash that changes when a source's place, names, sizes or times do."""
     digest = hashlib.sha256(os.fsencode(files.place.absolute()) + files.stamp.encode())
     for member in members:
         digest.update(f"\0{member.name}\0{member.size}\0{member.stamp}".encode(errors="surrogatepass"))
@@ -188,5 +188,5 @@ def fingerprint(files: Files, members: Sequence[Member]) -> str:
 
 
 def stamp(status: os.stat_result) -> str:
-    """Give a file's times: of its content, and of its being renamed or permitted."""
+    """Return a file's times: of its content, and of its being renamed or permitted."""
     return f"{status.st_mtime_ns} {status.st_ctime_ns}"

@@ -85,7 +85,7 @@ def parse(content: bytes, name: str) -> Pairs:
 def pairs(
     table: Table, columns: Columns, knows: Knows, asked_for: bool
 ) -> tuple[Iterator[tuple[str, str]], tuple[str, ...]]:
-    """Give the (file name, label) of each row, "" for no label, and notes on the columns.
+    """Return the (file name, label) of each row, "" for no label, and notes on the columns.
 
     A CSV (comma, semicolon, tab or bar) has a file column and a label column, named in its first line
     by one of FILE_COLUMNS and of LABEL_COLUMNS; without such a line it has these two columns.
@@ -167,7 +167,7 @@ def _is_usual(file: str, label: str) -> bool:
 
 
 def _column(table: Table, at: int) -> Iterator[str]:
-    """Give what a column holds in the first rows, as far as it is text."""
+    """Return what a column holds in the first rows, as far as it is text."""
     for row in table.sample:
         value = row.get(table.columns[at]) if isinstance(row, Mapping) else (row[at] if at < len(row) else "")
         if isinstance(value, (str, int)) and value != "":
@@ -175,7 +175,7 @@ def _column(table: Table, at: int) -> Iterator[str]:
 
 
 def _named(table: Table, wanted: str, usual: Sequence[str], more: Sequence[str]) -> tuple[int | None, bool]:
-    """Give the place of a column, None for none, and whether its name says so.
+    """Return the place of a column, None for none, and whether its name says so.
 
     Raises:
         DataError: there is no column that was asked for.
@@ -276,7 +276,7 @@ class _Matches:
 def assign(
     rows: Iterable[tuple[str, str]], table: str, names: Sequence[str], known: Finder | Sequence[str]
 ) -> tuple[list[str], str]:
-    """Give each name the label that a table has for it, "" for none, and a note ("" for none).
+    """Return each name the label that a table has for it, "" for none, and a note ("" for none).
 
     Args:
         rows: of the table, as (file, label).

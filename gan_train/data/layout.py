@@ -39,7 +39,7 @@ class Layout:
         return sum(not name for name in self.classes or ())
 
     def holds(self, name: str) -> bool:
-        """Tell whether a file lies where the chosen pictures do."""
+        """Return whether a file lies where the chosen pictures do."""
         return name.startswith(self.base) and _second(name, self.base) not in self.left_out
 
 

@@ -13,7 +13,7 @@ from gan_train.data.pictures import PictureSet
 def matched(
     pictures: PictureSet, class_names: tuple[str, ...], say: Callable[[str], object]
 ) -> tuple[PictureSet, bool]:
-    """Give the pictures with their classes in the model's order, and whether their labels can be used.
+    """Return the pictures with their classes in the model's order, and whether their labels can be used.
 
     Names decide; where they differ and their number is the same, the order decides, with a note to
     `say`. Where the number differs too, the pictures are taken without labels, with a note.

@@ -45,7 +45,7 @@ _Known = Mapping[str, zipfile.ZipInfo]
 
 
 def holds_arrays(archive: zipfile.ZipFile) -> bool:
-    """Tell whether a zip file is an .npz: every member is a stored array."""
+    """Return whether a zip file is an .npz: every member is a stored array."""
     names = archive.namelist()
     return bool(names) and all(name.endswith(".npy") for name in names)
 
@@ -148,7 +148,7 @@ def _label_key(
 
 
 def _holds_labels(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) -> bool:
-    """Tell whether an array of any name holds a class a picture."""
+    """Return whether an array of any name holds a class a picture."""
     shape = _shape(archive, info)
     if not shape or shape[0] != count or len(shape) > 2 or info.file_size > _MAX_LABEL_BYTES:
         return False
@@ -160,7 +160,7 @@ def _holds_labels(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) -
 
 
 def _shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
-    """Give an array's shape, () where it cannot be read."""
+    """Return an array's shape, () where it cannot be read."""
     try:
         with archive.open(info) as stream:
             return _header(stream, info.filename)[0]
@@ -215,7 +215,7 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
 
 
 def _offset(place: Path, info: zipfile.ZipInfo) -> int:
-    """Give where a member's bytes begin: after its own header, a name and an extra field."""
+    """Return where a member's bytes begin: after its own header, a name and an extra field."""
     with place.open("rb") as file:
         file.seek(info.header_offset)
         header = file.read(30)

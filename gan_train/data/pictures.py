@@ -60,7 +60,7 @@ class PictureSet:
         return len(self.images)
 
     def sha256(self) -> str:
-        """Give the hash of pixels, labels and class names: equal exactly for equal training data."""
+        """Return the hash of pixels, labels and class names: equal exactly for equal training data."""
         whole = hashlib.sha256(repr((self.images.shape, self.class_names)).encode())
         step = max(1, _HASHED_BYTES // max(1, math.prod(self.images.shape[1:])))
         for start in range(0, len(self), step):
@@ -78,12 +78,12 @@ class PictureSet:
         return np.array([each in found for each in own], np.bool_)
 
     def only(self, which: npt.NDArray[np.bool_]) -> PictureSet:
-        """Give the pictures that bool [n] names; the classes stay."""
+        """Return the pictures that bool [n] names; the classes stay."""
         labels = None if self.labels is None else self.labels[which]
         return dataclasses.replace(self, images=self.images[which], labels=labels)
 
     def checked(self) -> PictureSet:
-        """Give the set itself, with warnings about its classes added.
+        """Return the set itself, with warnings about its classes added.
 
         Raises:
             DataError: too few pictures.
@@ -93,7 +93,7 @@ class PictureSet:
 
 
 def digest(picture: npt.NDArray[np.uint8]) -> int:
-    """Give a number below 2**64 that tells pictures of one shape apart.
+    """Return a number below 2**64 that tells pictures of one shape apart.
 
     Among a million of them, it takes one pair for equal that is not in some ten million data sets.
     """
@@ -104,7 +104,7 @@ def digest(picture: npt.NDArray[np.uint8]) -> int:
 def concerns(
     name: str, count: int, labels: npt.NDArray[np.int64] | None, class_names: tuple[str, ...]
 ) -> list[str]:
-    """Give what a person should know of the number of pictures, and of the classes' sizes.
+    """Return what a person should know of the number of pictures, and of the classes' sizes.
 
     Raises:
         DataError: too few pictures.

@@ -136,7 +136,7 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
 def _range(
     listing: Listing, options: DataOptions, found: decode_all.Survey
 ) -> tuple[ranges.Ranges | None, str]:
-    """Give the range of deep pictures, and the reason why there is none, "" where there need be none."""
+    """Return the range of deep pictures, and the reason why there is none, "" where there need be none."""
     try:
         return decode_all.settle_ranges(listing, options, found), ""
     except DataError as error:

@@ -44,7 +44,7 @@ _IDX_BEGINNINGS: Final = (b"\0\0\x08\3", b"\0\0\x08\4")
 
 @contextlib.contextmanager
 def opened(options: DataOptions) -> Iterator[Listing]:
-    """Give the listing of a source; its pictures can be opened inside the block.
+    """Return the listing of a source; its pictures can be opened inside the block.
 
     Raises:
         DataError: nothing there, or nothing usable.
@@ -232,7 +232,7 @@ def _encoding(options: DataOptions) -> str:
 def _labels(
     files: Files, found: layout.Layout, names: Sequence[str], options: DataOptions
 ) -> tuple[Sequence[str] | None, str, list[str]]:
-    """Give a label a name ("" for none) or None where there are no classes, the table's name, and notes."""
+    """Return a label a name ("" for none) or None where there are no classes, the table's name, and notes."""
     name, stream, notes = _table(files, found, options)
     if stream is None and found.beside:
         raise DataError(
@@ -278,7 +278,7 @@ def _by_table(
 
 
 def _root(files: Files) -> str:
-    """Give the path that a table may put before its names."""
+    """Return the path that a table may put before its names."""
     place = files.place.resolve()
     return (place if files.kind == "folder" else place.with_suffix("")).as_posix()
 
@@ -310,7 +310,7 @@ def _table(
 
 
 def _above(base: str) -> list[str]:
-    """Give a folder, ending in "/", and those above it, the last of them ""."""
+    """Return a folder, ending in "/", and those above it, the last of them ""."""
     above = [base]
     while above[-1]:
         above.append(above[-1].rstrip("/").rpartition("/")[0])

@@ -135,7 +135,7 @@ def of(found: Iterable[str]) -> Splits:
 
 
 def _narrows(known: Part | None, train: Part) -> bool:
-    """Tell whether a folder is of the tests that belong to a training split, by a longer name."""
+    """Return whether a folder is of the tests that belong to a training split, by a longer name."""
     return known is not None and known.kind == HELD_OUT and set(train.shape) <= set(known.shape)
 
 
@@ -187,7 +187,7 @@ def images_among(found: Iterable[str]) -> Splits:
 
 
 def are_pair_names(names: Iterable[str]) -> bool:
-    """Tell whether folders are named as the two sides of pairs are."""
+    """Return whether folders are named as the two sides of pairs are."""
     lower = {name.lower() for name in names}
     return any(pair <= lower for pair in _PAIRS)
 

@@ -122,7 +122,7 @@ class Table:
         return "utf-8"
 
     def _guarded(self, rows: Iterator[Row]) -> Iterator[Row]:
-        """Give the rows, and errors of a damaged file as our own."""
+        """Return the rows, and errors of a damaged file as our own."""
         try:
             yield from rows
         except (ValueError, RecursionError, csv.Error) as error:
@@ -135,7 +135,7 @@ class Table:
 
 
 def _lines(beginning: bytes, stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:
-    """Give the lines of a text, each of a bounded length, however long the text is."""
+    """Return the lines of a text, each of a bounded length, however long the text is."""
     reader = io.TextIOWrapper(io.BufferedReader(_Joined(beginning, stream)), encoding, newline="")
     try:
         for number, line in enumerate(iter(lambda: reader.readline(MAX_LINE), ""), 1):

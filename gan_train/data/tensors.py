@@ -79,7 +79,7 @@ def classes(
 
 
 def _is_whole(values: npt.NDArray[Any]) -> bool:
-    """Tell whether all floats are whole numbers that they hold exactly."""
+    """Return whether all floats are whole numbers that they hold exactly."""
     exact = values.astype(np.float64)
     return bool(np.isfinite(exact).all() and (np.abs(exact) < 2**53).all() and (exact == exact.round()).all())
 

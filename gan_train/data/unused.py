@@ -78,7 +78,7 @@ _BEGINNINGS: Final = (
 
 
 def is_left_behind(name: str, folder: bool) -> bool:
-    """Tell whether systems or programs leave such a folder or file behind; nobody means it as data."""
+    """Return whether systems or programs leave such a folder or file behind; nobody means it as data."""
     lower = name.lower()
     if name.startswith("."):
         return True

@@ -193,7 +193,7 @@ def _open(model: onnx.ModelProto, metadata: Metadata) -> Generator:
 
 
 def recipe_of(options: Config) -> dict[str, Any]:
-    """Give the options of a run without anything of the machine's paths."""
+    """Return the options of a run without anything of the machine's paths."""
     recipe = dataclasses.asdict(options)
     recipe["data"]["source"] = Path(recipe["data"]["source"]).name
     return recipe

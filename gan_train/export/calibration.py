@@ -39,7 +39,7 @@ def fit(logits: Values, real: Flags, labels: Labels | None, classes: int) -> tup
 
 
 def centres(logits: Values, labels: Labels, classes: int) -> Values:
-    """Give the mean logit of each class, float64 [classes], drawn to the mean of all where that is surer.
+    """Return the mean logit of each class, float64 [classes], drawn to the mean of all where that is surer.
 
     The estimate of Efron and Morris (1975): a class's own mean counts by the share of the spread
     between classes in its variance, which is that spread and the spread within over its pictures.
@@ -86,13 +86,13 @@ def platt(logits: Values, real: Flags) -> tuple[float, float]:
 
 
 def sigmoid(values: Values) -> Values:
-    """Give 1 / (1 + exp(-values)) without overflow."""
+    """Return 1 / (1 + exp(-values)) without overflow."""
     result: Values = np.exp(-np.logaddexp(0.0, -values))
     return result
 
 
 def expected_error(realness: Values, real: Flags, bins: int = BINS) -> float:
-    """Give the expected calibration error, from 0 to 1.
+    """Return the expected calibration error, from 0 to 1.
 
     The mean distance, over bins of equal width weighted by their pictures, between the share that
     is real and the mean realness (Naeini et al. 2015; Guo et al. 2017, equation 3).
@@ -102,7 +102,7 @@ def expected_error(realness: Values, real: Flags, bins: int = BINS) -> float:
 
 
 def error_by_chance(realness: Values, bins: int = BINS) -> float:
-    """Give the expected calibration error that so few pictures show where the calibration is perfect.
+    """Return the expected calibration error that so few pictures show where the calibration is perfect.
 
     The mean over draws in which each picture is real by its own realness: a bin of few pictures lies off
     by chance, so the error is never 0 and rises as pictures become fewer (Roelofs et al. 2022).
@@ -113,7 +113,7 @@ def error_by_chance(realness: Values, bins: int = BINS) -> float:
 
 
 def curve(realness: Values, real: Flags, bins: int = BINS) -> list[dict[str, Any]]:
-    """Give the calibration curve.
+    """Return the calibration curve.
 
     Returns:
         a row a bin, the lowest first: "from" and "to" (realness), "count" (of pictures), "mean" (their
@@ -138,7 +138,7 @@ def curve(realness: Values, real: Flags, bins: int = BINS) -> list[dict[str, Any
 
 
 def separation(logits: Values, real: Flags) -> float:
-    """Give the chance that a real picture's logit is above a generated one's, ties counted half.
+    """Return the chance that a real picture's logit is above a generated one's, ties counted half.
 
     The area under the receiver operating characteristic, by ranks (Mann and Whitney 1947).
     """

@@ -61,7 +61,7 @@ class Reference:
         return calibration.fit(self.logits[which], self.real[which], labels, self.classes)
 
     def scores(self, slope: float, intercepts: calibration.Values) -> calibration.Values:
-        """Give slope * logit + intercept, float64 [2 n]."""
+        """Return slope * logit + intercept, float64 [2 n]."""
         own = intercepts[self.labels] if self.labels is not None else intercepts
         return slope * self.logits + own
 
@@ -132,7 +132,7 @@ def fitted(reference: Reference, seed: int = 0) -> tuple[float, list[float], dic
 
 
 def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, str, bool]:
-    """Give real pictures of the run's shape and classes, their origin, and whether training saw them.
+    """Return real pictures of the run's shape and classes, their origin, and whether training saw them.
 
     Those that training saw are left out where enough others remain, and `say` is told.
 
@@ -191,7 +191,7 @@ def _unseen(pictures: PictureSet, options: DataOptions, say: Say) -> tuple[Pictu
 
 
 def judged_classes(model: Trained) -> tuple[str, ...]:
-    """Give the classes where the judgement depends on them; an auxiliary classifier stands beside it."""
+    """Return the classes where the judgement depends on them; an auxiliary classifier stands beside it."""
     entering = ("concatenation", "projection")
     return model.class_names if model.options.condition.discriminator in entering else ()
 

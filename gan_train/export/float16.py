@@ -56,7 +56,7 @@ def to_half(model: onnx.ModelProto) -> None:
 
 
 def _tail(graph: onnx.GraphProto) -> tuple[str, set[str]]:
-    """Give the name of the generator's own picture, and the outputs of the nodes that map it to pixels."""
+    """Return the name of the generator's own picture, and the outputs of the nodes that map it to pixels."""
     made_by = {name: node for node in graph.node for name in node.output}
     constants = {tensor.name for tensor in graph.initializer}
     name, tail = graph.output[0].name, set[str]()
@@ -72,7 +72,7 @@ def _tail(graph: onnx.GraphProto) -> tuple[str, set[str]]:
 
 
 def _kept_names(graph: onnx.GraphProto, tail: set[str]) -> set[str]:
-    """Give the names of constants that stay float32."""
+    """Return the names of constants that stay float32."""
     kept = {item.name for item in graph.input}
     for node in graph.node:
         places = range(len(node.input)) if node.output[0] in tail else _ALWAYS_FLOAT.get(node.op_type, ())

@@ -23,7 +23,7 @@ IR_VERSION: Final = 8
 
 
 def to_onnx(generator: nn.Module, metadata: Metadata) -> onnx.ModelProto:
-    """Give the model of a generator on the CPU, in eval mode, named and shaped by the contract.
+    """Return the model of a generator on the CPU, in eval mode, named and shaped by the contract.
 
     Raises:
         ModelError: the graph breaks the contract or the ONNX checker's rules.
@@ -38,7 +38,7 @@ def to_onnx(generator: nn.Module, metadata: Metadata) -> onnx.ModelProto:
 
 
 def traced(network: nn.Module, inputs: Mapping[str, torch.Tensor], output: str, name: str) -> onnx.ModelProto:
-    """Give the model of a network in eval mode on the CPU, without anything of this machine in it.
+    """Return the model of a network in eval mode on the CPU, without anything of this machine in it.
 
     Args:
         inputs: examples by the names that the inputs get, in the order of the network's arguments;

@@ -23,7 +23,7 @@ Operator = Callable[[Sequence[Any], Attributes], Any]
 
 
 def load(path: Path) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
-    """Give a model file as a function from its inputs by name to its outputs by name.
+    """Return a model file as a function from its inputs by name to its outputs by name.
 
     Raises:
         ModelError: it holds an operator that is not known here; names it.
@@ -61,7 +61,7 @@ def _constant(array: Any) -> Tensor:
 
 
 def _padded(x: Tensor, pads: Sequence[int]) -> tuple[Tensor, int | tuple[int, ...]]:
-    """Give (x, padding) for a convolution; where two sides differ, x is padded beforehand."""
+    """Return (x, padding) for a convolution; where two sides differ, x is padded beforehand."""
     top, left, bottom, right = pads
     if (top, left) == (bottom, right):
         return x, (top, left)

@@ -22,7 +22,7 @@ _BATCHES = (1, 7, 64)
 
 
 def unnamed(model: onnx.ModelProto, metadata: Metadata) -> tuple[Direction, ...]:
-    """Give the strongest directions of an exported graph's first layer: direction1, direction2, ...
+    """Return the strongest directions of an exported graph's first layer: direction1, direction2, ...
 
     A unit is one standard deviation of the latent. Empty where the graph does not start with a
     matrix product.
@@ -38,7 +38,7 @@ def unnamed(model: onnx.ModelProto, metadata: Metadata) -> tuple[Direction, ...]
 
 
 def rounded(vector: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, ...]:
-    """Give the elements to four decimals, which is finer than any direction is known."""
+    """Return the elements to four decimals, which is finer than any direction is known."""
     return tuple(float(element) for element in np.round(vector, 4) + 0.0)
 
 

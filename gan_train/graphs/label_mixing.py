@@ -68,7 +68,7 @@ def add_label_weights(model: onnx.ModelProto, classes: int) -> bool:
 
 
 def _rows(graph: onnx.GraphProto, node: onnx.NodeProto, classes: int) -> tuple[onnx.NodeProto, str] | None:
-    """Give the node whose output is a row a label, and the table it is picked from ("": one-hot)."""
+    """Return the node whose output is a row a label, and the table it is picked from ("": one-hot)."""
     if node.op_type == "Gather" and node.input[1] == "label" and _attribute(node, "axis", 0) == 0:
         table = next((item for item in graph.initializer if item.name == node.input[0]), None)
         right = (
@@ -82,7 +82,7 @@ def _rows(graph: onnx.GraphProto, node: onnx.NodeProto, classes: int) -> tuple[o
 
 
 def _one_hot(graph: onnx.GraphProto, node: onnx.NodeProto, classes: int) -> tuple[onnx.NodeProto, str] | None:
-    """Give the last node of "one-hot of `label`, as floats", written as one operator or as a comparison."""
+    """Return the last node of "one-hot of `label`, as floats", written as one operator or as a comparison."""
     compared = node.op_type == "OneHot" and _attribute(node, "axis", -1) in (1, -1)
     for _ in range(4):
         after = [other for other in graph.node if node.output[0] in other.input]

@@ -122,7 +122,7 @@ def _with_batch(front: _Builder, sides: Sequence[int]) -> str:
 
 
 def _rename(graph: onnx.GraphProto, entering: dict[str, str], output: str) -> str:
-    """Give all values, tensors and operators new names; return that of the output."""
+    """Return all values, tensors and operators new names; return that of the output."""
     names = {**entering, "": ""}
     for tensor in graph.initializer:
         names[tensor.name] = tensor.name = f"weight_{len(names)}"

@@ -19,7 +19,7 @@ COUNT: Final = 6
 
 
 def strongest(first_layer: Doubles, count: int) -> Doubles:
-    """Give the `count` strongest directions of a matrix [features, latent_dim], strongest first.
+    """Return the `count` strongest directions of a matrix [features, latent_dim], strongest first.
 
     Returns:
         float64 [at most count, latent_dim], orthogonal, of length 1; the largest element of each is
@@ -32,7 +32,7 @@ def strongest(first_layer: Doubles, count: int) -> Doubles:
 
 
 def first_layer(model: onnx.ModelProto, latent_dim: int) -> Doubles | None:
-    """Give the first linear map of `latent` in an exported graph, [features, latent_dim].
+    """Return the first linear map of `latent` in an exported graph, [features, latent_dim].
 
     None where the latent does not go straight to a matrix product.
     """

@@ -24,7 +24,7 @@ _AT_ONCE: Final = 256
 
 
 def levels(pictures: Pictures) -> Planes:
-    """Give the grey levels, 0 to 1, float32 [n, height, width]; what is transparent is black."""
+    """Return the grey levels, 0 to 1, float32 [n, height, width]; what is transparent is black."""
     values: Planes = pictures.astype(np.float32)
     values /= 255
     grey: Planes = values[..., 0] if pictures.shape[3] == 1 else values[..., :3] @ _LUMA
@@ -34,7 +34,7 @@ def levels(pictures: Pictures) -> Planes:
 
 
 def ink(pictures: Pictures) -> Planes:
-    """Give how far each pixel is from the background, 0 to 1, float32 [n, height, width]."""
+    """Return how far each pixel is from the background, 0 to 1, float32 [n, height, width]."""
     grey = levels(pictures)
     border = np.concatenate([grey[:, 0], grey[:, -1], grey[:, 1:-1, 0], grey[:, 1:-1, -1]], axis=1)
     far: Planes = np.abs(grey - np.median(border, axis=1).astype(np.float32)[:, None, None])
@@ -42,13 +42,13 @@ def ink(pictures: Pictures) -> Planes:
 
 
 def brightness(pictures: Pictures) -> Doubles:
-    """Give the mean grey level of each picture, 0 to 1, float64 [n]."""
+    """Return the mean grey level of each picture, 0 to 1, float64 [n]."""
     means: Doubles = levels(pictures).mean((1, 2), dtype=np.float64)
     return means
 
 
 def slant(pictures: Pictures) -> Doubles:
-    """Give how far strokes lean to the right of upright, in degrees, float64 [n].
+    """Return how far strokes lean to the right of upright, in degrees, float64 [n].
 
     The angle of the shear that takes the covariance of the ink's x and y away: atan(-mu11 / mu02),
     y pointing down, as digits are deskewed by. 0 for a picture without ink, or whose ink has no
@@ -60,19 +60,19 @@ def slant(pictures: Pictures) -> Doubles:
 
 
 def width(pictures: Pictures) -> Doubles:
-    """Give how wide the ink spreads, in pixels, float64 [n]: the width of a filled box of that spread."""
+    """Return how wide the ink spreads, in pixels, float64 [n]: the width of a filled box of that spread."""
     across, _, _ = _moments(pictures)
     return _side(across)
 
 
 def height(pictures: Pictures) -> Doubles:
-    """Give how high the ink spreads, in pixels, float64 [n]: the height of a filled box of that spread."""
+    """Return how high the ink spreads, in pixels, float64 [n]: the height of a filled box of that spread."""
     _, down, _ = _moments(pictures)
     return _side(down)
 
 
 def thickness(pictures: Pictures) -> Doubles:
-    """Give the width of the strokes in pixels, float64 [n]; 0 for a picture without ink.
+    """Return the width of the strokes in pixels, float64 [n]; 0 for a picture without ink.
 
     Four times the mean distance of the ink from its edge, which for a straight stroke is its width;
     the ink being where an enlarged picture is over half of its darkest.
@@ -91,7 +91,7 @@ ATTRIBUTES: Final[dict[str, Callable[[Pictures], Doubles]]] = {
 
 
 def _moments(pictures: Pictures) -> tuple[Doubles, Doubles, Doubles]:
-    """Give the variance of the ink's x, that of its y, and their covariance, in pixels^2; 0 without ink."""
+    """Return the variance of the ink's x, that of its y, and their covariance, in pixels^2; 0 without ink."""
     plane = ink(pictures).astype(np.float64)
     rows, columns = np.arange(plane.shape[1]), np.arange(plane.shape[2])
     total = np.maximum(plane.sum((1, 2)), 1e-12)
@@ -121,7 +121,7 @@ def _thickness(pictures: Pictures) -> Doubles:
 
 
 def edge_distance(mask: npt.NDArray[np.bool_]) -> Planes:
-    """Give each pixel's Euclidean distance to the nearest one outside the mask, 0 where it is itself.
+    """Return each pixel's Euclidean distance to the nearest one outside the mask, 0 where it is itself.
 
     Distances are between centres; all beyond the picture is outside. Exact: nearest along columns,
     then the lower envelope along rows (Felzenszwalb and Huttenlocher, Theory of Computing 2012).

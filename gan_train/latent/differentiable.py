@@ -44,7 +44,7 @@ class Subject:
 
 
 def of_model(source: str, *, trust: bool = False) -> Subject:
-    """Give the subject of a model file.
+    """Return the subject of a model file.
 
     Raises:
         ModelError: it is no generator of ours, or has an operator that exports do not write.
@@ -77,7 +77,7 @@ def of_model(source: str, *, trust: bool = False) -> Subject:
 def of_run(
     run: Path | None, which: str, runs: Path, truncation: float = TRUNCATION, say: Say = silent
 ) -> Subject:
-    """Give the subject of a run's averaged generator; of the newest under `runs` where none is named.
+    """Return the subject of a run's averaged generator; of the newest under `runs` where none is named.
 
     Args:
         truncation: of the model file that it is or will be exported to.

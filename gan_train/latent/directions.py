@@ -78,7 +78,7 @@ def measure(
 
 
 def by_attribute(measured: Measured, attribute: str, name: str) -> Found:
-    """Give the direction of an attribute, pooled and, where there are pictures enough, class by class.
+    """Return the direction of an attribute, pooled and, where there are pictures enough, class by class.
 
     The unit: +1 moves the attribute by one standard deviation of its natural variation within a
     class, as far as it goes evenly.
@@ -108,7 +108,7 @@ def by_attribute(measured: Measured, attribute: str, name: str) -> Found:
 
 
 def by_examples(generator: Generator, having: list[int], lacking: list[int], name: str) -> Found:
-    """Give the direction from the mean latent of seeds without something to that of seeds with it.
+    """Return the direction from the mean latent of seeds without something to that of seeds with it.
 
     Latents being alike in all directions, this is Fisher's linear discriminant. The unit: one
     standard deviation of the latent along the direction.
@@ -130,7 +130,7 @@ def by_examples(generator: Generator, having: list[int], lacking: list[int], nam
 
 
 def _step(latents: Doubles, values: Doubles) -> tuple[Doubles, float]:
-    """Give the shortest step that raises the value by its standard deviation, and R^2 of the regression.
+    """Return the shortest step that raises the value by its standard deviation, and R^2 of the regression.
 
     With coefficients w, a step s changes the value by w.s; the shortest that changes it by sigma is
     w sigma / (w.w).

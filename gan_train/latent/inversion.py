@@ -133,7 +133,7 @@ def _drawn(
     effort: Effort,
     seed: int,
 ) -> tuple[Tensor, Tensor | None]:
-    """Give many random latents and their labels, the same latents under each label."""
+    """Return many random latents and their labels, the same latents under each label."""
     groups = len(labels) if labels else 1
     each = max(1, effort.drawn // groups)
     drawn = torch.from_numpy(seeds.latents(range(seed, seed + each), latent_dim, distribution))
@@ -160,7 +160,7 @@ def _part(label: Tensor | None, index: int) -> Tensor | None:
 
 @torch.no_grad()
 def _distances(levels: Levels, wanted: Tensor, latent: Tensor, label: Tensor | None) -> Tensor:
-    """Give mean squared differences of levels, float [n], a part at a time."""
+    """Return mean squared differences of levels, float [n], a part at a time."""
     parts = []
     for start in range(0, len(latent), _DRAWN_AT_ONCE):
         own = slice(start, start + _DRAWN_AT_ONCE)
@@ -172,7 +172,7 @@ def _distances(levels: Levels, wanted: Tensor, latent: Tensor, label: Tensor | N
 def _descended(
     levels: Levels, wanted: Tensor, latent: Tensor, label: Tensor | None, steps: int, distribution: str
 ) -> Tensor:
-    """Give latents after `steps` steps of Adam, each on its own, the rate falling to 0 by a cosine."""
+    """Return latents after `steps` steps of Adam, each on its own, the rate falling to 0 by a cosine."""
     moving = latent.clone().requires_grad_(True)
     optimizer = torch.optim.Adam([moving], _RATE, betas=(0.9, 0.99))
     for step in range(steps):
@@ -190,7 +190,7 @@ def _descended(
 def _finished(
     levels: Levels, wanted: Tensor, latent: Tensor, label: Tensor | None, steps: int, distribution: str
 ) -> Tensor:
-    """Give one latent [1, latent_dim] after at most `steps` iterations of L-BFGS."""
+    """Return one latent [1, latent_dim] after at most `steps` iterations of L-BFGS."""
     uniform = distribution == "uniform"
     # Within its cube a uniform latent is a sine: what moves has no walls to run into.
     moving = torch.asin(latent.clamp(-0.999, 0.999)) if uniform else latent.clone()
@@ -221,7 +221,7 @@ def _cost(levels: Levels, wanted: Tensor, latent: Tensor, label: Tensor | None, 
 
 
 def _untypical(latent: Tensor, distribution: str) -> Tensor:
-    """Give how far each latent's length is outside of what is drawn, squared; 0 within."""
+    """Return how far each latent's length is outside of what is drawn, squared; 0 within."""
     if distribution == "uniform":  # a cube has no typical length beyond its own sides
         return latent.new_zeros(len(latent))
     dim = latent.shape[1]

@@ -50,7 +50,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(FEATURES, classes)
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the features after their rectifier, and the logits."""
+        """Return the features after their rectifier, and the logits."""
         features = F.relu(self.features(self.body(pictures).flatten(1)))
         return features, self.head(features)
 
@@ -69,12 +69,12 @@ class Trained:
 
 
 def prepared(batch: Tensor) -> Tensor:
-    """Give float32 [n, channels, height, width] in -1 .. 1, sides at most 32, of uint8 [n, h, w, c]."""
+    """Return float32 [n, channels, height, width] in -1 .. 1, sides at most 32, of uint8 [n, h, w, c]."""
     return smaller(batch.permute(0, 3, 1, 2).float(), SIDE) / 127.5 - 1
 
 
 def train(pictures: PictureSet, sha256: str, say: Say) -> Trained:
-    """Give the classifier of a labelled data set: from the store, or trained now.
+    """Return the classifier of a labelled data set: from the store, or trained now.
 
     Args:
         sha256: of the pictures.
@@ -132,7 +132,7 @@ def _shifted(batch: Tensor, down: int, right: int) -> Tensor:
 
 
 def as_network(trained: Trained, device: torch.device) -> FeatureNetwork:
-    """Give the classifier as a feature network."""
+    """Return the classifier as a feature network."""
     network = trained.network.to(device)
 
     def look(batch: Tensor) -> tuple[Tensor, Tensor]:

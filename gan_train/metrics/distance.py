@@ -34,7 +34,7 @@ class _AsTheyAre(nn.Module):
 
 
 def frechet(first: Features, second: Features) -> float:
-    """Give the Frechet distance (Heusel et al. 2017, equation 6) of features [n, d] and [m, d], >= 0.
+    """Return the Frechet distance (Heusel et al. 2017, equation 6) of features [n, d] and [m, d], >= 0.
 
     It falls with n and m: compare only figures of equal numbers.
 
@@ -55,7 +55,7 @@ def frechet(first: Features, second: Features) -> float:
 def kernel(
     first: Features, second: Features, subsets: int = 100, subset_size: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Give the kernel distance and its spread (Binkowski et al. 2018, section 3).
+    """Return the kernel distance and its spread (Binkowski et al. 2018, section 3).
 
     The squared maximum mean discrepancy by the kernel (x.y / d + 1)^3, unbiased (so it can be
     under 0), averaged over random subsets; the spread is the standard deviation over them.
@@ -86,7 +86,7 @@ def kernel(
 def intra_class_frechet(
     first: Features, first_labels: Labels, second: Features, second_labels: Labels
 ) -> float:
-    """Give the mean over the classes of the Frechet distance within a class.
+    """Return the mean over the classes of the Frechet distance within a class.
 
     Classes with under 10 rows in either set are left out; nan where all are.
 
@@ -105,7 +105,7 @@ def intra_class_frechet(
 def variety(
     samples: Features, sample_labels: Labels | None, real: Features, real_labels: Labels | None
 ) -> float:
-    """Give the spread of samples as a ratio to that of real pictures: 1 as theirs, 0 all the same.
+    """Return the spread of samples as a ratio to that of real pictures: 1 as theirs, 0 all the same.
 
     The spread is the root of the summed variances of the features, within each class where both
     have labels (a mean over the classes of at least 2 rows each), over all otherwise.

@@ -22,12 +22,12 @@ _MIDDLE, _HALF_RANGE = 127.0, 128.0
 
 
 def installed() -> bool:
-    """Tell whether both packages are here."""
+    """Return whether both packages are here."""
     return all(importlib.util.find_spec(name) is not None for name in _PACKAGES)
 
 
 def side_for(height: int, width: int) -> int:
-    """Give the side that pictures are brought to: 64 pixels, or 128 for larger ones.
+    """Return the side that pictures are brought to: 64 pixels, or 128 for larger ones.
 
     The cost grows with its square (about 4 ms a picture at 64 and 20 at 128, on one core).
     """
@@ -35,7 +35,7 @@ def side_for(height: int, width: int) -> int:
 
 
 def load(height: int, width: int, device: torch.device) -> FeatureNetwork:
-    """Give the network for pictures of a size; 1,280 features.
+    """Return the network for pictures of a size; 1,280 features.
 
     Raises:
         OptionError: the packages are not installed.

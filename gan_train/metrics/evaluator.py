@@ -64,7 +64,7 @@ class _Looked:
     predicted: Labels | None = None
 
     def part(self, most: int) -> _Looked:
-        """Give at most so many of them, every class in proportion."""
+        """Return at most so many of them, every class in proportion."""
         own = part(np.arange(len(self.features)), self.labels, most)
         labels = None if self.labels is None else self.labels[own]
         return _Looked(self.features[own], labels, None if self.predicted is None else self.predicted[own])
@@ -127,7 +127,7 @@ class Evaluator:
         return cls(pictures, choice, sha256, count, seed, full)
 
     def labels_for(self, count: int) -> Labels | None:
-        """Give `count` labels in the data's own proportions (equal numbers where those are equal)."""
+        """Return `count` labels in the data's own proportions (equal numbers where those are equal)."""
         labels = self._reference.labels
         return None if labels is None else like(labels, count)
 
@@ -186,7 +186,7 @@ class Evaluator:
         return dict(self.baseline.values) if len(self._held) >= self.samples else {}
 
     def nearest_pictures(self, samples: Pictures, count: int = 3) -> Pictures:
-        """Give a sheet: a row a sample, with its nearest pictures of the data beside it.
+        """Return a sheet: a row a sample, with its nearest pictures of the data beside it.
 
         They are looked for in all of the data, or in the cheap form in the reference alone.
 
@@ -248,7 +248,7 @@ class Evaluator:
         return {}
 
     def _manifold(self, count: int) -> neighbours.Manifold:
-        """Give the balls around as many of the reference as there are samples."""
+        """Return the balls around as many of the reference as there are samples."""
         if count not in self._manifolds:
             self._manifolds[count] = neighbours.manifold(self._reference.part(count).features)
         return self._manifolds[count]

@@ -86,7 +86,7 @@ def choose(
 
 
 def suited(pictures: PictureSet, device: torch.device) -> tuple[str, str]:
-    """Give the name of the network that `auto` stands for, and why it is that."""
+    """Return the name of the network that `auto` stands for, and why it is that."""
     colour, small = pictures.channels > 1, max(pictures.height, pictures.width) <= _SMALL
     if not colour and small:
         if pictures.labels is not None and len(pictures.class_names) > 1:

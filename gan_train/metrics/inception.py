@@ -210,7 +210,7 @@ class Inception(nn.Module):
         self.fc = nn.Linear(FEATURES, _CLASSES)  # in the weights; features come before it
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give the last block's channels, averaged over the picture."""
+        """Return the last block's channels, averaged over the picture."""
         x = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(x)))
         x = F.max_pool2d(x, 3, 2)
         x = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(x))
@@ -239,7 +239,7 @@ def resize(levels: Tensor, side: int = SIDE) -> Tensor:
 
 
 def find() -> Path | None:
-    """Give the file of weights, or None where this machine has none.
+    """Return the file of weights, or None where this machine has none.
 
     Looked for in $GANFORGE_INCEPTION (a file), $GANFORGE_HOME, and where PyTorch keeps downloads
     ($TORCH_HOME/hub/checkpoints, by default ~/.cache/torch/hub/checkpoints).
@@ -269,7 +269,7 @@ def _torch_home() -> Path | None:
 
 
 def load(device: torch.device, weights: Path | None = None) -> FeatureNetwork:
-    """Give the network with the weights of a file, by default the one found.
+    """Return the network with the weights of a file, by default the one found.
 
     Raises:
         OptionError: there is no file, or it does not hold this network's weights.
@@ -303,7 +303,7 @@ def load(device: torch.device, weights: Path | None = None) -> FeatureNetwork:
 
 
 def as_network(network: Inception, digest: str, device: torch.device) -> FeatureNetwork:
-    """Give an Inception, in eval mode, as a feature network."""
+    """Return an Inception, in eval mode, as a feature network."""
 
     def look(batch: Tensor) -> tuple[Tensor, None]:
         return network((resize(as_colour(batch.to(device))) - 128) / 128), None

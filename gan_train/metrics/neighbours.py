@@ -68,7 +68,7 @@ def manifold(features: Features, k: int = NEIGHBOURS) -> Manifold:
 
 
 def cover(real: Manifold, samples: Features) -> Cover:
-    """Give precision, recall, density and coverage of samples [m, d].
+    """Return precision, recall, density and coverage of samples [m, d].
 
     A ball holds what is nearer than its radius, as Naeem et al. write it.
 
@@ -93,7 +93,7 @@ def cover(real: Manifold, samples: Features) -> Cover:
 
 
 def nearest(queries: Features, others: Features, count: int = 1) -> tuple[Distances, Indices]:
-    """Give distances and places, both [n, count], of the nearest of others [m, d], nearest first."""
+    """Return distances and places, both [n, count], of the nearest of others [m, d], nearest first."""
     distances = np.empty((len(queries), count))
     places = np.empty((len(queries), count), np.int64)
     for rows, block in _blocks(queries, others):
@@ -103,7 +103,7 @@ def nearest(queries: Features, others: Features, count: int = 1) -> tuple[Distan
 
 
 def copied(samples: Features, held: Features, rest: Features) -> float:
-    """Give the share of samples that lie nearer to a real picture than unseen real pictures do.
+    """Return the share of samples that lie nearer to a real picture than unseen real pictures do.
 
     Nearer, that is, than 99 % of the held-out pictures lie to the rest: fresh pictures of the same
     kind score about 0.01, copies 1. After the comparison of distances by Meehan, Chaudhuri and

@@ -66,7 +66,7 @@ class FeatureNetwork:
 
 
 def as_colour(batch: Tensor) -> Tensor:
-    """Give float32 [n, 3, height, width], levels 0 to 255, of uint8 [n, height, width, 1, 3 or 4].
+    """Return float32 [n, 3, height, width], levels 0 to 255, of uint8 [n, height, width, 1, 3 or 4].
 
     Transparency is laid on white.
     """

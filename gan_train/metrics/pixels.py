@@ -14,7 +14,7 @@ SIDE: Final = 16
 
 
 def load(device: torch.device) -> FeatureNetwork:
-    """Give levels 0 to 1 of pictures averaged by area, at most 1,024 features."""
+    """Return levels 0 to 1 of pictures averaged by area, at most 1,024 features."""
 
     def look(batch: Tensor) -> tuple[Tensor, None]:
         levels = batch.to(device).permute(0, 3, 1, 2).float() / 255

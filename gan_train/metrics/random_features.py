@@ -40,7 +40,7 @@ class RandomConvolutions(nn.Module):
             self.register_buffer(f"weight_{layer}", weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give the averages of all layers, one after another."""
+        """Return the averages of all layers, one after another."""
         found = []
         for layer in range(_LAYERS):
             x = F.leaky_relu(F.conv2d(x, self.get_buffer(f"weight_{layer}"), padding=1), 0.2)
@@ -50,7 +50,7 @@ class RandomConvolutions(nn.Module):
 
 
 def load(channels: int, device: torch.device) -> FeatureNetwork:
-    """Give the network; the same weights everywhere and always."""
+    """Return the network; the same weights everywhere and always."""
     network = RandomConvolutions(channels).to(device)
 
     def look(batch: Tensor) -> tuple[Tensor, None]:

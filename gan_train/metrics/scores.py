@@ -33,7 +33,7 @@ MEANINGS: Final = {
 
 
 def table(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Give lines of a table: a row a score, a column a set of values, and which way is better."""
+    """Return lines of a table: a row a score, a column a set of values, and which way is better."""
     lines = [f"{'':<34}" + "".join(f"{title:>16}" for title in columns) + "  better"]
     for name, meaning in MEANINGS.items():
         cells = [format(values[name], meaning.form) if name in values else "-" for values in columns.values()]

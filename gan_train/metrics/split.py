@@ -33,7 +33,7 @@ def split(count: int, labels: Labels | None) -> tuple[Indices, Indices]:
 
 
 def part(indices: Indices, labels: Labels | None, most: int) -> Indices:
-    """Give at most so many of the indices, every class in proportion, sorted."""
+    """Return at most so many of the indices, every class in proportion, sorted."""
     if len(indices) <= most:
         return indices
     own = labels[indices] if labels is not None else np.zeros(len(indices), np.int64)
@@ -55,7 +55,7 @@ def spread(labels: Labels) -> Indices:
 
 
 def like(labels: Labels, count: int) -> Labels:
-    """Give `count` labels in the proportions of others: equal numbers where those are equal."""
+    """Return `count` labels in the proportions of others: equal numbers where those are equal."""
     order = labels[spread(labels)]
     if count <= len(order):
         return order[:count]

@@ -19,12 +19,12 @@ _KEPT: Final = 16
 
 
 def directory() -> Path:
-    """Give the store's directory, in the folder of all that is kept between runs."""
+    """Return the store's directory, in the folder of all that is kept between runs."""
     return files.home() / "metrics"
 
 
 def load(kind: str, key: str) -> dict[str, Tensor] | None:
-    """Give what is kept under a key, or None; a damaged file counts as none."""
+    """Return what is kept under a key, or None; a damaged file counts as none."""
     path = directory() / f"{kind}-{key}.safetensors"
     try:
         tensors = safetensors.torch.load(path.read_bytes())

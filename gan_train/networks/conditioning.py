@@ -25,7 +25,7 @@ class Condition:
     label: Tensor | None = None
 
     def repeat(self, times: int) -> Condition:
-        """Give the condition of the batch laid end to end so many times."""
+        """Return the condition of the batch laid end to end so many times."""
         return Condition(None if self.label is None else self.label.repeat(times))
 
 
@@ -60,7 +60,7 @@ class LatentInput(nn.Module):
         self.features = latent_dim + self.classes + (latent_dim if embedded else 0)
 
     def forward(self, latent: Tensor, condition: Condition) -> Tensor:
-        """Give float [batch, self.features] of latent [batch, latent_dim]."""
+        """Return float [batch, self.features] of latent [batch, latent_dim]."""
         if self.classes:
             return torch.cat([latent, one_hot(condition, self.classes)], dim=1)
         if self.embedding is not None:
@@ -88,7 +88,7 @@ class ConditionalBatchNorm(nn.Module):
             nn.init.zeros_(self.shift.weight)
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        """Give [batch, channels, height, width], normalised."""
+        """Return [batch, channels, height, width], normalised."""
         normalised: Tensor = self.norm(x)
         if self.scale is None or self.shift is None:
             return normalised
@@ -108,7 +108,7 @@ class PictureInput(nn.Module):
         self.channels = channels + joined
 
     def forward(self, pictures: Tensor, condition: Condition) -> Tensor:
-        """Give [batch, self.channels, height, width] of pictures [batch, channels, height, width]."""
+        """Return [batch, self.channels, height, width] of pictures [batch, channels, height, width]."""
         if self.plane is None:
             return pictures
         plane = self.plane(condition.label).unflatten(1, (1, *self.size)).to(pictures.dtype)
@@ -129,7 +129,7 @@ class Verdict(NamedTuple):
     classes: Tensor | None = None
 
     def split(self, count: int) -> tuple[Verdict, Verdict]:
-        """Give the verdicts on the first `count` pictures and on the others."""
+        """Return the verdicts on the first `count` pictures and on the others."""
         first, rest = (
             [None if part is None else part[where] for part in self]
             for where in (slice(None, count), slice(count, None))
@@ -154,7 +154,7 @@ class Judgement(nn.Module):
         self.scale = 1 / math.sqrt(features)
 
     def forward(self, features: Tensor, condition: Condition) -> Verdict:
-        """Give the verdict on features [batch, features].
+        """Return the verdict on features [batch, features].
 
         In float32 even under autocast: the relativistic loss takes differences of logits, and
         leaves their common part free to grow past what bfloat16 resolves.
@@ -169,6 +169,6 @@ class Judgement(nn.Module):
 
 
 def one_hot(condition: Condition, classes: int) -> Tensor:
-    """Give float32 [batch, classes] with a 1 at each label."""
+    """Return float32 [batch, classes] with a 1 at each label."""
     assert condition.label is not None
     return F.one_hot(condition.label, classes).float()

@@ -56,14 +56,14 @@ class Generator(nn.Module):
         self.apply(_paper_init)
 
     def forward(self, latent: Tensor, condition: Condition) -> Tensor:
-        """Give pictures [batch, channels, height, width] in [-1, 1] of latents [batch, latent_dim]."""
+        """Return pictures [batch, channels, height, width] in [-1, 1] of latents [batch, latent_dim]."""
         x = self.linear(self.input(latent, condition)).unflatten(1, self.base)
         for norm, up, size in zip(self.norms, self.ups, self.sizes[1:], strict=True):
             x = crop(up(F.relu(norm(x, condition))), size)
         return torch.tanh(x)
 
     def folded(self) -> Generator:
-        """Give a copy whose normalisation lives in the weights before it, for inference alone.
+        """Return a copy whose normalisation lives in the weights before it, for inference alone.
 
         Where scale and shift are the label's own, only the generator itself is given.
         """

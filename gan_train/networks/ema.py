@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def decay(batch: int, images_seen: int, half_life: float, ramp: float) -> float:
-    """Give the weight of the old average after one step on `batch` images.
+    """Return the weight of the old average after one step on `batch` images.
 
     The half-life, in images, is the smaller of `half_life` and `ramp` * images_seen: an average
     that forgets the first, bad generators quickly (Karras et al., StyleGAN2-ADA 2020).
@@ -31,7 +31,7 @@ def update(average: nn.Module, current: nn.Module, weight: float | Tensor) -> No
 
 
 def has_statistics(network: nn.Module) -> bool:
-    """Say whether a network holds batch statistics, which averaged weights make wrong."""
+    """Return whether a network holds batch statistics, which averaged weights make wrong."""
     return any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 

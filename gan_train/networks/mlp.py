@@ -37,7 +37,7 @@ class Generator(nn.Module):
         self.output = nn.Linear(counts[-1], channels * size[0] * size[1])
 
     def forward(self, latent: Tensor, condition: Condition) -> Tensor:
-        """Give pictures [batch, channels, height, width] in [-1, 1] of latents [batch, latent_dim]."""
+        """Return pictures [batch, channels, height, width] in [-1, 1] of latents [batch, latent_dim]."""
         x = self.input(latent, condition)
         for layer in self.hidden:
             x = F.relu(layer(x))

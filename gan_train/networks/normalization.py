@@ -12,7 +12,7 @@ class BatchNorm(nn.BatchNorm2d):
     """nn.BatchNorm2d, with the statistics of the whole batch where several processes share it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give [batch, channels, height, width], normalised."""
+        """Return [batch, channels, height, width], normalised."""
         if not self.training or distributed.size() == 1:
             plain: Tensor = super().forward(x)
             return plain

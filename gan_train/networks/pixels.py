@@ -29,7 +29,7 @@ class PixelGenerator(nn.Module):
         self.truncation = truncation
 
     def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """Give uint8 [batch, height, width, channels] of latents [batch, latent_dim].
+        """Return uint8 [batch, height, width, channels] of latents [batch, latent_dim].
 
         Levels are 127.5 * (x + 1), rounded half to even, clipped to 0..255; `label` is int64
         [batch], or None for an unconditional generator.
@@ -38,7 +38,7 @@ class PixelGenerator(nn.Module):
         return levels.to(torch.uint8).permute(0, 2, 3, 1)
 
     def levels(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """Give the levels before they are rounded, float32 of the same shape, for their gradient."""
+        """Return the levels before they are rounded, float32 of the same shape, for their gradient."""
         return torch.clamp(self._levels(latent, label), 0.0, 255.0).permute(0, 2, 3, 1)
 
     def _levels(self, latent: Tensor, label: Tensor | None) -> Tensor:
@@ -66,13 +66,13 @@ class PixelCritic(nn.Module):
         self.register_buffer("intercepts", torch.tensor(intercepts, dtype=torch.float32))
 
     def logits(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Give the discriminator's own judgement, float32 [batch]; arguments are those of `forward`."""
+        """Return the discriminator's own judgement, float32 [batch]; arguments are those of `forward`."""
         pictures = image.permute(0, 3, 1, 2).float() / 127.5 - 1.0
         verdict: Verdict = self.discriminator(pictures, Condition(label))
         return verdict.logits
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Give realness float32 [batch] from 0 to 1 of uint8 [batch, height, width, channels].
+        """Return realness float32 [batch] from 0 to 1 of uint8 [batch, height, width, channels].
 
         `label` is int64 [batch], or None for an unconditional discriminator.
         """
@@ -84,7 +84,7 @@ class PixelCritic(nn.Module):
 def judge(
     discriminator: nn.Module, images: npt.NDArray[np.uint8], label: npt.NDArray[np.int64] | None
 ) -> npt.NDArray[np.float64]:
-    """Give the logits, float64 [n], of pictures [n, height, width, channels] and labels [n] (or None).
+    """Return the logits, float64 [n], of pictures [n, height, width, channels] and labels [n] (or None).
 
     On the CPU, in eval mode, a part at a time.
     """
@@ -100,7 +100,7 @@ def judge(
 
 @torch.no_grad()
 def draw(generator: nn.Module, latent: Tensor, label: Tensor | None = None) -> npt.NDArray[np.uint8]:
-    """Give the pictures, uint8 [n, height, width, channels], of latents [n, latent_dim], a part at a time.
+    """Return the pictures, uint8 [n, height, width, channels], of latents [n, latent_dim], a part at a time.
 
     The generator is in eval mode meanwhile; latents and labels [n] (or None) are on its device.
     """

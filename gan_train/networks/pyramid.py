@@ -8,7 +8,7 @@ Size = tuple[int, int]
 
 
 def pyramid(size: Size, smallest: int) -> list[Size]:
-    """Give (height, width) from the base to the full size, each about half of the next.
+    """Return (height, width) from the base to the full size, each about half of the next.
 
     Sides are halved, rounding up, until the shorter one is at most `smallest`: 28x28 with
     smallest 8 gives 7x7, 14x14, 28x28; 45x30 gives 12x8, 23x15, 45x30.
@@ -21,7 +21,7 @@ def pyramid(size: Size, smallest: int) -> list[Size]:
 
 
 def channels_at(width: int, levels: int, most: int = 8) -> list[int]:
-    """Give the channels from the base to the full size: `width` at full size, doubling downwards.
+    """Return the channels from the base to the full size: `width` at full size, doubling downwards.
 
     They stop growing at `most` times `width`.
     """

@@ -46,7 +46,7 @@ class Generator(nn.Module):
         self.output = nn.Conv2d(counts[-1], channels, 1)
 
     def forward(self, latent: Tensor, condition: Condition) -> Tensor:
-        """Give pictures [batch, channels, height, width] in [-1, 1] of latents [batch, latent_dim]."""
+        """Return pictures [batch, channels, height, width] in [-1, 1] of latents [batch, latent_dim]."""
         x = self.linear(self.input(latent, condition)).unflatten(1, self.base)
         x = self.stages[0](x)
         for change, stage, size in zip(self.changes, self.stages[1:], self.sizes[1:], strict=True):
@@ -89,7 +89,7 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(Block(channels, blocks_in_all) for _ in range(_BLOCKS))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give [batch, channels, height, width] of the same."""
+        """Return [batch, channels, height, width] of the same."""
         for block in self.blocks:
             x = block(x)
         return x
@@ -115,7 +115,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.third.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give [batch, channels, height, width] of the same."""
+        """Return [batch, channels, height, width] of the same."""
         residual = F.leaky_relu(self.first(x), _SLOPE)
         residual = F.leaky_relu(self.second(residual), _SLOPE)
         total: Tensor = x + self.third(residual)

@@ -43,7 +43,7 @@ class Generator(nn.Module):
         self.output = nn.Conv2d(counts[-1], channels, 3, padding=1)
 
     def forward(self, latent: Tensor, condition: Condition) -> Tensor:
-        """Give pictures [batch, channels, height, width] in [-1, 1] of latents [batch, latent_dim]."""
+        """Return pictures [batch, channels, height, width] in [-1, 1] of latents [batch, latent_dim]."""
         x = self.linear(self.input(latent, condition)).unflatten(1, self.base)
         for block in self.blocks:
             x = block(x)
@@ -63,7 +63,7 @@ class UpBlock(nn.Module):
             self.second.weight.mul_(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give [batch, outputs, *size] of [batch, inputs, about half of it]."""
+        """Return [batch, outputs, *size] of [batch, inputs, about half of it]."""
         residual = self.first(self._double(F.leaky_relu(x, _SLOPE)))
         residual = self.second(F.leaky_relu(residual, _SLOPE))
         total: Tensor = self._double(self.shortcut(x)) + residual
@@ -100,5 +100,5 @@ class Discriminator(nn.Module):
 
 
 def _sizes(size: Size) -> list[Size]:
-    """Give the pyramid, of at least one doubling however small the picture."""
+    """Return the pyramid, of at least one doubling however small the picture."""
     return pyramid(size, min(SMALLEST, min(size) // 2))

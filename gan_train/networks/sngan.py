@@ -44,7 +44,7 @@ class Generator(nn.Module):
         self.output = nn.Conv2d(counts[-1], channels, 3, padding=1)
 
     def forward(self, latent: Tensor, condition: Condition) -> Tensor:
-        """Give pictures [batch, channels, height, width] in [-1, 1] of latents [batch, latent_dim]."""
+        """Return pictures [batch, channels, height, width] in [-1, 1] of latents [batch, latent_dim]."""
         x = self.linear(self.input(latent, condition)).unflatten(1, self.base)
         for block in self.blocks:
             x = block(x, condition)
@@ -64,7 +64,7 @@ class UpBlock(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
-        """Give [batch, outputs, *size] of [batch, inputs, about half of it]."""
+        """Return [batch, outputs, *size] of [batch, inputs, about half of it]."""
         residual = self.first(self._double(F.relu(self.first_norm(x, condition))))
         residual = self.second(F.relu(self.second_norm(residual, condition)))
         total: Tensor = self._double(self.shortcut(x)) + residual
@@ -111,7 +111,7 @@ class DownBlock(nn.Module):
         self.shortcut = nn.Identity() if straight else nn.Conv2d(inputs, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Give [batch, outputs, height, width] of [batch, inputs, ...], half as large where it halves."""
+        """Return [batch, outputs, height, width] of [batch, inputs, ...], half as large where it halves."""
         residual = self.first(F.relu(x) if self.activate else x)
         total: Tensor = self.second(F.relu(residual)) + self.shortcut(x)
         return F.avg_pool2d(total, 2) if self.halve else total

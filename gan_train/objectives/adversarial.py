@@ -48,12 +48,12 @@ def _hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def _linear_belief(logits: Tensor) -> Tensor:
-    """Give the mean of logits' place between the targets -1 and 1, as a probability."""
+    """Return the mean of logits' place between the targets -1 and 1, as a probability."""
     return ((logits + 1) / 2).clamp(0, 1).mean()
 
 
 def _share_above(first: Tensor, second: Tensor) -> Tensor:
-    """Give the share of pairs in which the first is judged more real, ties counted half."""
+    """Return the share of pairs in which the first is judged more real, ties counted half."""
     return ((first > second).float() + (first >= second).float()).mean() / 2
 
 

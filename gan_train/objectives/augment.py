@@ -41,7 +41,7 @@ def augment(pictures: Tensor, draws: Tensor, strength: Tensor, policies: tuple[s
 
 
 def adapted(strength: Tensor, rightness: Tensor, target: float, step: float | Tensor) -> Tensor:
-    """Give the strength after one batch.
+    """Return the strength after one batch.
 
     Args:
         rightness: the mean sign of the real pictures' logits, in [-1, 1]: r_t of StyleGAN2-ADA,

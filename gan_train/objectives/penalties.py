@@ -12,7 +12,7 @@ from gan_train.networks import Condition, Verdict
 
 
 def squared_norm(discriminator: nn.Module, pictures: Tensor, condition: Condition) -> Tensor:
-    """Give the mean over the batch of the squared norm of the logit's gradient by the picture.
+    """Return the mean over the batch of the squared norm of the logit's gradient by the picture.
 
     Half of it times gamma is R1 on real pictures and R2 on generated ones (Mescheder, Geiger and
     Nowozin, ICML 2018, equations 9 and 10).
@@ -29,7 +29,7 @@ def squared_norm(discriminator: nn.Module, pictures: Tensor, condition: Conditio
 def distance_from_one(
     discriminator: nn.Module, real: Tensor, fake: Tensor, mix: Tensor, condition: Condition
 ) -> Tensor:
-    """Give the mean squared distance of the gradient's norm from 1, between real and fake pictures.
+    """Return the mean squared distance of the gradient's norm from 1, between real and fake pictures.
 
     Lambda times it is the gradient penalty of WGAN-GP (Gulrajani et al. 2017, equation 3).
 

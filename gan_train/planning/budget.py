@@ -47,7 +47,7 @@ SETTLED: Final = (
 
 
 def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Config:
-    """Give the config with every open choice closed: by the data, the machine and the budget.
+    """Return the config with every open choice closed: by the data, the machine and the budget.
 
     Args:
         say: is told what was picked, and why.
@@ -82,7 +82,7 @@ def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Config:
 
 
 def images_needed(width: int) -> float:
-    """Give how many images a run must see for this width to be worth its cost.
+    """Return how many images a run must see for this width to be worth its cost.
 
     A wider network learns more from each image and sees fewer in the same minutes. On digits, by
     single runs (benchmarks/budget.py), widths 8 and 12 were ahead at half a minute and one and a half,
@@ -109,7 +109,7 @@ def _width(settled: Config, minutes: float, pictures: PictureSet, known: Speeds,
 
 
 def _batch(settled: Config, minutes: float, pictures: PictureSet, known: Speeds, say: Say) -> int:
-    """Give a small batch to few images; else double it while that is worth the steps it costs.
+    """Return a small batch to few images; else double it while that is worth the steps it costs.
 
     A processor works off small batches as fast as large ones, and stays at the first one; a GPU on which
     a small step is mostly launching does not.

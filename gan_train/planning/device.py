@@ -22,7 +22,7 @@ _TIMED_SECONDS = 2.0
 
 
 def pick_device(name: str) -> torch.device:
-    """Give the torch device that `auto`, `cpu`, `cuda` or `cuda:1` names.
+    """Return the torch device that `auto`, `cpu`, `cuda` or `cuda:1` names.
 
     Raises:
         DeviceError: it cannot be had; says what is missing.
@@ -51,7 +51,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(config: Config, pictures: PictureSet, device: torch.device) -> str:
-    """Give "fp32" or "bf16": as asked for, else by what the processor says that it can.
+    """Return "fp32" or "bf16": as asked for, else by what the processor says that it can.
 
     Those with units for bfloat16 (AMX, AVX512_BF16) train about 1.3 to 2.6 times as fast with it, and the
     smallest networks as fast; others are slower than in float32. A measurement would not be the same twice.
@@ -115,7 +115,7 @@ def describe() -> dict[str, str]:
 
 
 def shape_of(pictures: PictureSet) -> Shape:
-    """Give what a data set asks of the networks."""
+    """Return what a data set asks of the networks."""
     return Shape(pictures.height, pictures.width, pictures.channels, len(pictures.class_names))
 
 
@@ -133,7 +133,7 @@ def set_up(config: Config) -> int:
 
 
 def settle(config: Config, pictures: PictureSet) -> Config:
-    """Give a config that has width and batch with what the machine decides closed as well."""
+    """Return a config that has width and batch with what the machine decides closed as well."""
     device = pick_device(config.machine.device)
     machine = dataclasses.replace(
         config.machine,
@@ -147,7 +147,7 @@ def settle(config: Config, pictures: PictureSet) -> Config:
 
 
 def _steps(config: Config, device: torch.device) -> str:
-    """Give how steps are carried out; what was asked for and cannot be had is refused."""
+    """Return how steps are carried out; what was asked for and cannot be had is refused."""
     asked = config.machine.steps
     if asked == "graphed" and (device.type == "cpu" or distributed.size() > 1):
         raise OptionError("machine.steps graphed needs one process on a CUDA device; give eager, or compiled")

@@ -13,7 +13,7 @@ _TOLD: Final = Path("/proc/cpuinfo")
 
 
 def name() -> str:
-    """Give the processor's name as the system tells it, else its kind, such as "arm64"."""
+    """Return the processor's name as the system tells it, else its kind, such as "arm64"."""
     return _told().get("model name") or platform.processor() or platform.machine() or "unknown"
 
 
@@ -25,7 +25,7 @@ def bfloat16_units() -> str:
 
 @functools.lru_cache(maxsize=1)
 def _told() -> dict[str, str]:
-    """Give what Linux says of the first core, by name; nothing elsewhere."""
+    """Return what Linux says of the first core, by name; nothing elsewhere."""
     try:
         first = _TOLD.read_text(errors="replace").split("\n\n", 1)[0]
     except OSError:

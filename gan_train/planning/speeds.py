@@ -24,7 +24,7 @@ _NAME: Final = "images_per_second"
 
 
 def directory() -> Path:
-    """Give the folder of what is kept: `speeds` in $GANFORGE_HOME or the user's cache."""
+    """Return the folder of what is kept: `speeds` in $GANFORGE_HOME or the user's cache."""
     return files.home() / "speeds"
 
 
@@ -41,7 +41,7 @@ class Speeds:
         self.kept = False
 
     def images_a_second(self, config: Config, pictures: PictureSet) -> float:
-        """Give the speed of a settled config here; where it is measured, in every process of a run."""
+        """Return the speed of a settled config here; where it is measured, in every process of a run."""
         path = directory() / f"{_key(config, pictures)}.json"
         kept = distributed.share_object(_read(path) if distributed.rank() == 0 else None)
         if kept is not None:

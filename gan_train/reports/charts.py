@@ -63,7 +63,7 @@ def escape(text: str) -> str:
 
 
 def draw(chart: Chart) -> str:
-    """Give a figure with an SVG chart and its legend, "" where no line has two finite points.
+    """Return a figure with an SVG chart and its legend, "" where no line has two finite points.
 
     The page's script finds the places of points in the drawing, and their values by `data-scale`.
     """
@@ -109,7 +109,7 @@ def number(value: float) -> str:
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Give round numbers that cut low .. high into at most `most` parts: steps of 1, 2 or 5 times 10**k."""
+    """Return round numbers that cut low .. high into at most `most` parts: steps of 1, 2 or 5 times 10**k."""
     span = high - low
     if span <= 0 or not math.isfinite(span):
         return [low]
@@ -119,7 +119,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def ticks_around(low: float, high: float, most: int = 4) -> list[float]:
-    """Give round numbers, the first at or below `low`, the last at or above `high` > `low`.
+    """Return round numbers, the first at or below `low`, the last at or above `high` > `low`.
 
     low .. high itself is at most `most` of their steps.
     """
@@ -134,7 +134,7 @@ def _step(span: float, most: int) -> float:
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:
-    """Give at most `most` points (4 or more) that look like all of them.
+    """Return at most `most` points (4 or more) that look like all of them.
 
     They are both ends, and of each stretch between them the lowest and the highest.
     """
@@ -178,13 +178,13 @@ class _Scale:
         return HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * share
 
     def told(self) -> str:
-        """Give what undoes x and y: where the paper's inside lies, and the values at its edges."""
+        """Return what undoes x and y: where the paper's inside lies, and the values at its edges."""
         edges = (_LEFT, WIDTH - _RIGHT, HEIGHT - _BOTTOM, _TOP)
         values = (f"{value:.7g}" for value in (self.end, self.low, self.high))
         return " ".join((*map(str, edges), *values, str(int(self.logarithmic))))
 
     def heights(self) -> list[float]:
-        """Give the values that a line of the grid stands at."""
+        """Return the values that a line of the grid stands at."""
         if not self.logarithmic:
             return self._heights
         powers = range(math.floor(self.low), math.ceil(self.high) + 1)
@@ -200,7 +200,7 @@ class _Scale:
 
 
 def _rounded(power: float, way: Callable[[float], int]) -> float:
-    """Give the logarithm of the nearest number of one digit, on the way, to 10**power."""
+    """Return the logarithm of the nearest number of one digit, on the way, to 10**power."""
     whole = math.floor(power)
     digit: int = way(round(10 ** (power - whole), 9))
     return whole + math.log10(digit)

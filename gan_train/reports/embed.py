@@ -37,7 +37,7 @@ class Embedded:
 
 
 def picture(path: Path, factor: int = 1) -> Embedded:
-    """Give a picture of a file.
+    """Return a picture of a file.
 
     It is remembered while the file stays the same.
 
@@ -49,7 +49,7 @@ def picture(path: Path, factor: int = 1) -> Embedded:
 
 
 def film(path: Path, factor: int = 1) -> Embedded:
-    """Give the frames of a moving picture, one below the other, so that the page can stop at each."""
+    """Return the frames of a moving picture, one below the other, so that the page can stop at each."""
     with Image.open(path) as image:
         size = image.size
         frames = [_opaque(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
@@ -63,7 +63,7 @@ def film(path: Path, factor: int = 1) -> Embedded:
 
 
 def sparse(items: Sequence[Item], most: int) -> list[Item]:
-    """Give every 1st, 2nd, 4th, 8th ... item, at most `most` + 1 of them, the last among them.
+    """Return every 1st, 2nd, 4th, 8th ... item, at most `most` + 1 of them, the last among them.
 
     As a list grows, what is given stays the same but for what is dropped and the last.
     """

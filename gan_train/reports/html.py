@@ -48,12 +48,12 @@ _LOGGED: Final = (
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Give the whole lines of a log.jsonl; [] where there is none, a torn or damaged line is left out."""
+    """Return the whole lines of a log.jsonl; [] where there is none, a torn or damaged line is left out."""
     return journal.read(path)[0]
 
 
 def render(run: Path, options: Config) -> str:
-    """Give the text of a run's report.
+    """Return the text of a run's report.
 
     Pictures of the folder that were on the page before and have not changed are not read again.
     """
@@ -87,7 +87,7 @@ def render(run: Path, options: Config) -> str:
 
 
 def _timed_log(run: Path) -> list[dict[str, Any]]:
-    """Give the lines of the log, each with its times; runs of before have them in the log itself."""
+    """Return the lines of the log, each with its times; runs of before have them in the log itself."""
     times = {line.get("images_seen"): line for line in read_log(run / checkpoint.TIMES)}
     log = [{**times.get(line.get("images_seen"), {}), **line} for line in read_log(run / checkpoint.LOG)]
     return [{"seconds": 0.0, **line} for line in log]
@@ -120,7 +120,7 @@ def _tiles(log: Lines, best: Mapping[str, Any] | None) -> str:
 
 
 def _best(run: Path, measured: Lines) -> Mapping[str, Any] | None:
-    """Give the measurement of the best checkpoint: the one pointed at, else of the smallest distance."""
+    """Return the measurement of the best checkpoint: the one pointed at, else of the smallest distance."""
     name = checkpoint.pointers(run)[1]
     for line in measured:
         if checkpoint.name_of(line["images_seen"]) == name:
@@ -161,7 +161,7 @@ def _samples(run: Path, facts: Mapping[str, Any], options: Config) -> str:
 
 
 def _read(embedded: Callable[[Path, int], Embedded], path: Path, factor: int) -> Embedded | None:
-    """Give a picture of the run's folder; None for one that is damaged, without which a page still tells."""
+    """Return a picture of the run's folder; None for a damaged one, which the page leaves out."""
     try:
         return embedded(path, factor)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -169,7 +169,7 @@ def _read(embedded: Callable[[Path, int], Embedded], path: Path, factor: int) ->
 
 
 def _sized(shown: Embedded) -> str:
-    """Give attributes that show a picture as large as its file, if the window is high enough."""
+    """Return attributes that show a picture as large as its file, if the window is high enough."""
     width, height = shown.size
     style = f"width:min({width}px,max(78vh,30rem)*{width / height:.4f})"
     return f'width="{width}" height="{height}" style="{style}"'
@@ -190,7 +190,7 @@ def _player(body: str, captions: Sequence[str], start: int, wait_ms: int, what: 
 
 
 def _row_names(shown: Embedded, facts: Mapping[str, Any], options: Config) -> tuple[str, str]:
-    """Give the classes' names to stand beside a sheet's rows, and a line on those not shown."""
+    """Return the classes' names to stand beside a sheet's rows, and a line on those not shown."""
     names = _class_names(facts, options)
     height, width = options.data.height, options.data.width
     if not names or not height or not width:
@@ -252,7 +252,7 @@ def _factor(options: Config, capped: bool = True) -> int:
 
 
 def _class_names(facts: Mapping[str, Any], options: Config) -> list[str]:
-    """Give the classes' names, escaped; none where the generator is told none."""
+    """Return the classes' names, escaped; none where the generator is told none."""
     known = facts.get("data", {}).get("class_names", [])
     return [] if options.condition.generator == "none" else [escape(str(name)) for name in known]
 
@@ -306,7 +306,7 @@ def _points(pairs: Iterable[tuple[float, float | None]]) -> list[charts.Point]:
 
 
 def _scores(measured: Lines, best: Mapping[str, Any] | None) -> str:
-    """Give a table of all that was measured, at the best checkpoint and at the newest, and how."""
+    """Return a table of all that was measured, at the best checkpoint and at the newest, and how."""
     if not measured:
         return ""
     newest = measured[-1]
@@ -345,7 +345,7 @@ def _listed(names: Sequence[object]) -> str:
 
 
 def _options(options: Config) -> str:
-    """Give the options in groups; those that differ from the default ones in bold, with the default."""
+    """Return the options in groups; those that differ from the default ones in bold, with the default."""
     usual = dict(leaves(Config()))
     tree: dict[str, list[str]] = {"run": []}
     for place, value in leaves(options):

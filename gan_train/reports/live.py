@@ -101,7 +101,7 @@ class Screen:
 
 
 def measured(values: Mapping[str, float]) -> str:
-    """Give what matters most of what was measured, in a line."""
+    """Return what matters most of what was measured, in a line."""
     parts = [f"Frechet distance {values['frechet']:.4g}"] if "frechet" in values else []
     if "label_accuracy" in values:
         parts.append(f"label accuracy {values['label_accuracy']:.1%}")
@@ -110,7 +110,7 @@ def measured(values: Mapping[str, float]) -> str:
 
 
 def line(status: Status) -> str:
-    """Give how a run stands in one line."""
+    """Return how a run stands in one line."""
     return (
         f"{status.images_seen:>11,} images  {status.images_per_second:6,.0f}/s  "
         f"D {status.discriminator_loss:.3f}  G {status.generator_loss:.3f}  "

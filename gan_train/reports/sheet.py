@@ -26,7 +26,7 @@ def draw(
     classes: int,
     device: torch.device,
 ) -> npt.NDArray[np.uint8]:
-    """Give a sheet, uint8 [height, width, channels], of the pictures of seeds 0, 1, ...
+    """Return a sheet, uint8 [height, width, channels], of the pictures of seeds 0, 1, ...
 
     With classes, row r is class r and column c seed c, just as `gan-infer grid` lays them out;
     without, the seeds follow each other row by row. Of large pictures there are fewer, see `layout`.
@@ -39,7 +39,7 @@ def draw(
 
 
 def layout(height: int, width: int, classes: int) -> tuple[int, int]:
-    """Give the rows and columns of a sheet of pictures of a size.
+    """Return the rows and columns of a sheet of pictures of a size.
 
     16 classes (or all, if fewer) by 8 seeds, or 8 by 8 without classes; halved one way or the other
     until about two million pixels are enough, and each side is one that viewers open.
@@ -59,7 +59,7 @@ def layout(height: int, width: int, classes: int) -> tuple[int, int]:
 
 
 def factor(height: int, width: int) -> int:
-    """Give how often a pixel is repeated both ways, so that small pictures can be seen."""
+    """Return how often a pixel is repeated both ways, so that small pictures can be seen."""
     return max(1, min(image.factor_for(height, width), _LONGEST_SIDE // max(height, width)))
 
 

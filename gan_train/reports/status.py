@@ -44,7 +44,7 @@ class Watcher(Protocol):
         """Take what happened besides: "warning", "rollback"."""
 
     def stop_asked(self) -> bool:
-        """Say whether to save and stop now; asked before every step."""
+        """Return whether to save and stop now; asked before every step."""
         ...
 
 
@@ -70,5 +70,5 @@ class Quiet:
         """Say nothing."""
 
     def stop_asked(self) -> bool:
-        """Say whether the run is to save and stop."""
+        """Return whether the run is to save and stop."""
         return self.stopping

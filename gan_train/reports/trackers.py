@@ -175,7 +175,7 @@ class Several:
             watcher.event(kind, text)
 
     def stop_asked(self) -> bool:
-        """Say whether any asks for a stop."""
+        """Return whether any asks for a stop."""
         return any(watcher.stop_asked() for watcher in self._watchers)
 
 
@@ -189,7 +189,7 @@ def _imported(package: str, module: str, requirement: str) -> Any:
 
 
 def _pixels(path: Path) -> np.ndarray[Any, Any]:
-    """Give uint8 [height, width, 3], what is transparent laid on white."""
+    """Return uint8 [height, width, 3], what is transparent laid on white."""
     with Image.open(path) as image:
         whole = image.convert("RGBA")
     return np.asarray(Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB"))

@@ -29,7 +29,7 @@ _QUALITY: Final = 85
 def draw(
     generator: nn.Module, latent_dim: int, distribution: str, classes: int, device: torch.device
 ) -> npt.NDArray[np.uint8]:
-    """Give the frames of a closed walk, uint8 [frames, height, width, channels].
+    """Return the frames of a closed walk, uint8 [frames, height, width, channels].
 
     Each frame shows several pictures side by side: with classes, one of each of the first six, all at
     the same latent; without, three walks from other seeds. Of large pictures there are fewer.
@@ -49,13 +49,13 @@ def draw(
 
 
 def walks(height: int, width: int, classes: int) -> int:
-    """Give how many walks are shown side by side, of pictures of a size."""
+    """Return how many walks are shown side by side, of pictures of a size."""
     room = _MOST_PIXELS // (height * width * sheet.factor(height, width) ** 2)
     return max(1, min(classes or 3, _MOST_WALKS, room))
 
 
 def animation(frames: npt.NDArray[np.uint8]) -> bytes:
-    """Give frames as the bytes of a WebP that plays round and round; lossless where they are small."""
+    """Return frames as the bytes of a WebP that plays round and round; lossless where they are small."""
     first, *rest = (Image.fromarray(frame.squeeze(-1) if frame.shape[-1] == 1 else frame) for frame in frames)
     body = io.BytesIO()
     first.save(
@@ -73,7 +73,7 @@ def animation(frames: npt.NDArray[np.uint8]) -> bytes:
 
 
 def _path(latent_dim: int, distribution: str, start: int) -> npt.NDArray[np.float32]:
-    """Give float32 [seeds * steps, latent_dim] on great circles through seeds, or on straight lines.
+    """Return float32 [seeds * steps, latent_dim] on great circles through seeds, or on straight lines.
 
     Latents of a normal distribution lie near a sphere, which a straight line would leave (White
     2016, "Sampling generative networks", section 2.1); uniform ones fill a cube.

@@ -100,7 +100,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def place_of(run: Path) -> tuple[int, int] | None:
-    """Give what tells a folder from another one that takes its name; None where there is none."""
+    """Return what tells a folder from another one that takes its name; None where there is none."""
     try:
         status = run.stat()
     except OSError:
@@ -109,7 +109,7 @@ def place_of(run: Path) -> tuple[int, int] | None:
 
 
 def renamed_to(run: Path, place: tuple[int, int]) -> str:
-    """Give the name that a run's folder has now, where it lies beside its old one; "" where it does not."""
+    """Return the name that a run's folder has now, where it lies beside its old one; "" where it does not."""
     with contextlib.suppress(OSError), os.scandir(run.parent) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False) and place_of(Path(entry.path)) == place:
@@ -132,7 +132,7 @@ def save(run: Path, checkpoint: Checkpoint) -> str:
 
 
 def name_of(images_seen: int) -> str:
-    """Give the name of the checkpoint written after so many images."""
+    """Return the name of the checkpoint written after so many images."""
     return f"{images_seen:012d}"
 
 
@@ -144,7 +144,7 @@ def point(run: Path, last: str, best: str) -> None:
 
 
 def pointers(run: Path) -> tuple[str, str]:
-    """Give the names that `last` and `best` hold, "" for one that is not there."""
+    """Return the names that `last` and `best` hold, "" for one that is not there."""
     last, best = (_pointed_at(run / name) for name in ("last", "best"))
     return last, best
 
@@ -200,7 +200,7 @@ def interims(run: Path) -> list[str]:
 
 
 def load_newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
-    """Give the newest whole checkpoint (None where there is none), and what was wrong with newer ones."""
+    """Return the newest whole checkpoint (None where there is none), and what was wrong with newer ones."""
     troubles: list[str] = []
     for name in sorted({*names(run), *halves(run)}, reverse=True):
         try:
@@ -211,7 +211,7 @@ def load_newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def load_named(run: Path, which: str, say: Say = silent) -> Checkpoint:
-    """Give the checkpoint that is called so, or that the pointer "best" or "last" names.
+    """Return the checkpoint that is called so, or that the pointer "best" or "last" names.
 
     Where a pointer or what it points at is damaged, the newest whole checkpoint is given, and `say` told.
 
@@ -241,7 +241,7 @@ def load_named(run: Path, which: str, say: Say = silent) -> Checkpoint:
 
 
 def facts(run: Path, name: str) -> Mapping[str, Any]:
-    """Give the facts of one checkpoint without its tensors; {} where they cannot be read."""
+    """Return the facts of one checkpoint without its tensors; {} where they cannot be read."""
     try:
         found = json.loads((run / _FOLDER / f"{name}.json").read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -287,7 +287,7 @@ def _wrong_fact(facts: Mapping[str, Any]) -> str:
 
 
 def _is_line(value: object) -> bool:
-    """Tell whether a value is a line of metrics.jsonl, as far as a run depends on it."""
+    """Return whether a value is a line of metrics.jsonl, as far as a run depends on it."""
     return (
         isinstance(value, dict)
         and journal.is_count(value.get("images_seen"))
@@ -306,7 +306,7 @@ def _is_event(value: object) -> bool:
 
 
 def _is_data(value: object) -> bool:
-    """Tell whether a value is what `recorder.describe_data` gives, as far as it is there."""
+    """Return whether a value is what `recorder.describe_data` gives, as far as it is there."""
     if not isinstance(value, dict):
         return False
     names = value.get("class_names", [])
@@ -358,7 +358,7 @@ def _hash_of(facts: Mapping[str, Any]) -> str:
 
 
 def newest_run(runs: Path) -> Path:
-    """Give the run under `runs` that saved last.
+    """Return the run under `runs` that saved last.
 
     Raises:
         OptionError: there is none.

@@ -15,7 +15,7 @@ Line = Mapping[str, Any]
 
 
 def read(path: Path, fits: Callable[[Line], bool] = lambda line: True) -> tuple[list[dict[str, Any]], int]:
-    """Give the whole lines of a file that are objects and fit, and how many others there are.
+    """Return the whole lines of a file that are objects and fit, and how many others there are.
 
     A last line without its end, as a kill leaves it, does not count among the others.
     """
@@ -42,12 +42,12 @@ def _parsed(text: str) -> dict[str, Any] | None:
 
 
 def is_count(value: object) -> bool:
-    """Tell whether a JSON value is a whole number of images: 0 to 10**15, and no true or false."""
+    """Return whether a JSON value is a whole number of images: 0 to 10**15, and no true or false."""
     return type(value) is int and 0 <= value <= 10**15
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a JSON value is a finite number, and no true or false."""
+    """Return whether a JSON value is a finite number, and no true or false."""
     try:
         return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
     except OverflowError:

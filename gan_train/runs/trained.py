@@ -41,7 +41,7 @@ class Trained:
     def pictures(
         self, latent: npt.NDArray[np.float32], label: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.uint8]:
-        """Give uint8 [n, height, width, channels] of latents [n, latent_dim] and labels [n]."""
+        """Return uint8 [n, height, width, channels] of latents [n, latent_dim] and labels [n]."""
         labels = None if label is None else torch.from_numpy(label)
         return pixels.draw(self.generator, torch.from_numpy(latent), labels)
 

@@ -43,7 +43,7 @@ class Players:
 
 
 def condition_spec(config: Config, classes: int) -> ConditionSpec:
-    """Give how labels enter the networks of a run on data with so many classes."""
+    """Return how labels enter the networks of a run on data with so many classes."""
     condition = config.condition
     if condition.generator == "none":
         return ConditionSpec()
@@ -244,7 +244,7 @@ def _judge_both(
 
 
 def _mismatch(discriminator: nn.Module, on_real: Verdict, batch: Batch) -> Tensor:
-    """Give the loss of taking real pictures under another label for real, 0 without labels.
+    """Return the loss of taking real pictures under another label for real, 0 without labels.
 
     The matching-aware discriminator of Reed et al. (ICML 2016), section 4.2. With a projection head
     only the head is computed again.
@@ -257,7 +257,7 @@ def _mismatch(discriminator: nn.Module, on_real: Verdict, batch: Batch) -> Tenso
 
 
 def _mistakes(verdict: Verdict, condition: Condition) -> Tensor:
-    """Give the auxiliary classifier's cross-entropy (Odena et al. 2017, equation 3), 0 without one."""
+    """Return the auxiliary classifier's cross-entropy (Odena et al. 2017, equation 3), 0 without one."""
     if verdict.classes is None or condition.label is None:
         return verdict.logits.new_zeros(())
     return F.cross_entropy(verdict.classes, condition.label)

@@ -15,7 +15,7 @@ _ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 
 def tensors(players: Players) -> dict[str, Tensor]:
-    """Give every tensor that the next step depends on, by name."""
+    """Return every tensor that the next step depends on, by name."""
     named: dict[str, Tensor] = {}
     for name, network in _networks(players):
         for key, tensor in network.state_dict().items():

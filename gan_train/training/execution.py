@@ -19,7 +19,7 @@ Stepper = Callable[[Sequence[Batch], Controls], Outcome]
 
 
 def make(players: Players, config: Config) -> Stepper:
-    """Give the function that takes a step of these players as `config.machine.steps` has it."""
+    """Return the function that takes a step of these players as `config.machine.steps` has it."""
     if config.machine.steps == "compiled":
         # Compiled calls alone; penalties go through `forward`, see `penalties`.
         players.generator.compile()

@@ -109,7 +109,7 @@ def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> 
 
 
 def _controls(config: Config, done: float, rollbacks: int, seen: int) -> Controls:
-    """Give what a step is controlled by, at a fraction of the run and after so many images."""
+    """Return what a step is controlled by, at a fraction of the run and after so many images."""
     optimizer, turns = config.optimizer, range(config.optimizer.discriminator_steps)
     assert optimizer.batch_size is not None
     images_a_step = optimizer.batch_size * optimizer.discriminator_steps
@@ -130,7 +130,7 @@ def _stop_asked(watcher: Watcher) -> bool:
 
 
 def learning_rate(optimizer: OptimizerOptions, progress: float) -> float:
-    """Give the learning rate at a fraction of the run: a linear warm-up, times a half cosine.
+    """Return the learning rate at a fraction of the run: a linear warm-up, times a half cosine.
 
     The cosine falls from `learning_rate` at 0 to `final_learning_rate` at 1.
     """
@@ -142,7 +142,7 @@ def learning_rate(optimizer: OptimizerOptions, progress: float) -> float:
 
 
 def _tick(done: float, config: Config, after: float = 0.0) -> float:
-    """Give when the next report is due, counted in reports of the run's number.
+    """Return when the next report is due, counted in reports of the run's number.
 
     It is put off where reports take long in a run by the clock: four fifths of the time are for training.
 

@@ -381,7 +381,7 @@ class Recorder:
             ) from None
 
     def _seconds_until(self, images_seen: int) -> float:
-        """Give the seconds of training that are written down up to so many images; 0 where none are."""
+        """Return the seconds of training that are written down up to so many images; 0 where none are."""
         lines, _ = journal.read(self._run / checkpoint.TIMES, _is_time)
         return max((line["seconds"] for line in lines if line["images_seen"] <= images_seen), default=0.0)
 
@@ -396,7 +396,7 @@ class Recorder:
             )
 
     def _newest(self) -> Checkpoint | None:
-        """Give the newest whole checkpoint, and say what is wrong with newer ones; None in a fresh run."""
+        """Return the newest whole checkpoint, and say what is wrong with newer ones; None in a fresh run."""
         checkpoint.sweep(self._run)
         found, troubles = checkpoint.load_newest(self._run)
         # A kill leaves half of the first checkpoint at most.
@@ -437,7 +437,7 @@ class Recorder:
                 self._watcher.note(f"note: {self._run / name} is damaged; written anew")
 
     def _judge(self) -> dict[str, str]:
-        """Give the network that measures and why, as settled before: figures of two do not compare.
+        """Return the network that measures and why, as settled before: figures of two do not compare.
 
         A changed `evaluation.network` counts all the same. Older checkpoints tell it by their history.
         """
@@ -524,7 +524,7 @@ class Recorder:
         return {**measured, "baseline": self._level} if self._level else measured
 
     def _drawer(self, players: Players) -> Draw:
-        """Give a function that draws the average's pictures of the seeds from 0 up."""
+        """Return a function that draws the average's pictures of the seeds from 0 up."""
         network = self._config.network
 
         def draw(count: int, labels: npt.NDArray[np.int64] | None) -> npt.NDArray[np.uint8]:
@@ -617,7 +617,7 @@ def recalibrate(config: Config, players: Players, classes: int) -> None:
 
 
 def describe_data(pictures: PictureSet) -> dict[str, Any]:
-    """Give what export writes about the data into the model file."""
+    """Return what export writes about the data into the model file."""
     return {
         "name": pictures.name,
         "pictures": len(pictures),
@@ -628,19 +628,19 @@ def describe_data(pictures: PictureSet) -> dict[str, Any]:
 
 
 def _distances(history: Sequence[Mapping[str, Any]]) -> list[tuple[float, int]]:
-    """Give the Frechet distances that were measured, each with the images seen."""
+    """Return the Frechet distances that were measured, each with the images seen."""
     return [
         (line["values"]["frechet"], line["images_seen"]) for line in history if "frechet" in line["values"]
     ]
 
 
 def _table(outcomes: list[Outcome]) -> torch.Tensor:
-    """Give float32 [steps, figures]; this is where the device is waited for."""
+    """Return float32 [steps, figures]; this is where the device is waited for."""
     return torch.stack([torch.stack([getattr(o, name) for name in _FIGURES]) for o in outcomes])
 
 
 def agreed(table: torch.Tensor) -> torch.Tensor:
-    """Give the mean of a table over the processes.
+    """Return the mean of a table over the processes.
 
     In float64, where the mean of equal float32 values is that value: a table that was agreed on before
     a stop stays as it is.
@@ -653,7 +653,7 @@ def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
 
 
 def _is_status(line: journal.Line) -> bool:
-    """Tell whether a line of the log has all that one has; lines of before hold their times as well."""
+    """Return whether a line of the log has all that one has; lines of before hold their times as well."""
     names = [field.name for field in dataclasses.fields(Status) if field.name not in _TIMES]
     return journal.is_count(line.get("images_seen")) and all(
         journal.is_number(line.get(name, 0.0)) for name in names

@@ -90,7 +90,7 @@ def torchrun(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def ends(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Give the folders of what one process trained and of what two did."""
+    """Return the folders of what one process trained and of what two did."""
     folder = tmp_path_factory.mktemp("ends")
     code = "import sys, pathlib; from tests.gan_train import test_distributed as t; "
     code += "t.train_every_case(pathlib.Path(sys.argv[1]).absolute())"

@@ -140,7 +140,7 @@ def _check(reading: Reading, session: Session) -> None:
 
 
 def _are_sides(shape: Sequence[int]) -> bool:
-    """Tell whether it is height and width, with channels before, behind or left out."""
+    """Return whether it is height and width, with channels before, behind or left out."""
     sides = shape if isinstance(shape, (tuple, list)) else ()
     if len(sides) not in (2, 3) or not all(type(side) is int and 0 < side < 2**31 for side in sides):
         return False

@@ -219,17 +219,17 @@ def _check_latent(name: str, kind: str, shape: tuple[int | None, ...]) -> None:
 
 
 def _is_row(shape: tuple[int | None, ...]) -> bool:
-    """Tell whether a shape is [n, z], with sides of 1 before or behind z."""
+    """Return whether a shape is [n, z], with sides of 1 before or behind z."""
     return 2 <= len(shape) <= 5 and sum(side not in (1, None) for side in shape[1:]) <= 1 and 0 not in shape
 
 
 def _is_small(shape: tuple[int | None, ...]) -> bool:
-    """Tell whether there is one number an item, or one in all."""
+    """Return whether there is one number an item, or one in all."""
     return all(side in (1, None) for side in shape[1:])
 
 
 def _is_picture(shape: tuple[int | None, ...]) -> bool:
-    """Tell whether items have two sides beside their channels."""
+    """Return whether items have two sides beside their channels."""
     sides = [side for side in shape[1:] if side != 1]
     return len(shape) == 4 and len(sides) >= 2
 

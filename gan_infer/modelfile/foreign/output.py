@@ -57,14 +57,14 @@ def find_output(outputs: Ends, reading: Reading) -> str:
 
 
 def _may_show(shape: tuple[int | None, ...]) -> bool:
-    """Tell whether values of a shape may be pictures with 1, 3 or 4 channels."""
+    """Return whether values of a shape may be pictures with 1, 3 or 4 channels."""
     if len(shape) == 4:
         return bool({shape[1], shape[3]} & {*metadata.CHANNELS, None})
     return len(shape) != 2 or shape[1] is None or _guess(shape[1]) is not None
 
 
 def _is_square(shape: tuple[int | None, ...]) -> bool:
-    """Tell whether values of a shape can only be square pictures with 1, 3 or 4 channels."""
+    """Return whether values of a shape can only be square pictures with 1, 3 or 4 channels."""
     if len(shape) != 4 or None in shape[1:]:
         return False
     _, first, second, third = shape

@@ -164,7 +164,7 @@ def run_file(
 def iter_parts(
     session: Session, plan: Plan, latent: Array, labels: Array | None, weights: Array | None = None
 ) -> Iterator[Array]:
-    """Give the file's own output part by part, each of as many pictures as the file takes at once.
+    """Return the file's own output part by part, each of as many pictures as the file takes at once.
 
     Raises:
         ModelError, DeviceError: as `Session.run`.

@@ -53,7 +53,7 @@ def _in_blocks(channels: int) -> int:
 
 
 def like(call: Call) -> Results:
-    """Give what is of the first input's shape and type."""
+    """Return what is of the first input's shape and type."""
     call.work = SLOW * size(call[0].shape)
     return [(call[0].shape, call[0].kind)]
 
@@ -86,7 +86,7 @@ def _random_part(call: Call) -> Results:
 
 
 def binary(call: Call) -> Results:
-    """Give two broadcast to one, of the first one's type."""
+    """Return two broadcast to one, of the first one's type."""
     shape = together(call[0].shape, call[1].shape)
     call.work = PLAIN * size(shape)
     return [(shape, call[0].kind)]
@@ -306,7 +306,7 @@ def _matmul(call: Call) -> Results:
 
 
 def _product(call: Call, shape: Shape, inner: Side) -> Results:
-    """Give a matrix product: operands are copied, turned and laid out in blocks, each at most once."""
+    """Return a matrix product: operands are copied, turned and laid out in blocks, each at most once."""
     parts = [(1, *known.shape) if len(known.shape) == 1 else known.shape for known in (call[0], call[1])]
     blocks = [
         each(count(part[:-2])) * _in_blocks(each(part[-2])) * _in_blocks(each(part[-1])) for part in parts

@@ -158,7 +158,7 @@ def value_of(call: Call, shape: Shape, kind: int) -> Values | None:
 
 
 def _within(value: Values, kind: int) -> bool:
-    """Tell whether no element leaves its type, at the largest batch neither."""
+    """Return whether no element leaves its type, at the largest batch neither."""
     most = MAX_VALUE // MAX_BATCH if kind == INT32 else MAX_VALUE
     return all(
         abs(each(one)) <= (most if isinstance(one, PerPicture) else MAX_VALUE) for one in value.reshape(-1)

@@ -234,7 +234,7 @@ def read(body: bytes) -> Model:
 
 
 def shown(name: str) -> str:
-    """Give a name as it may stand in a message: quoted, short, in one line."""
+    """Return a name as it may stand in a message: quoted, short, in one line."""
     return repr(name if len(name) <= 60 else name[:57] + "...")
 
 
@@ -368,7 +368,7 @@ def _typed_field(kind: int) -> str:
 
 
 def _width(field: str, kind: int) -> int:
-    """Give the bytes of an element as the file holds it, 0 where that differs."""
+    """Return the bytes of an element as the file holds it, 0 where that differs."""
     if field == "raw_data":
         return np.dtype(NUMPY[kind]).itemsize
     return {"float_data": 4, "double_data": 8}.get(field, 0)

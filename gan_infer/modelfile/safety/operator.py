@@ -149,7 +149,7 @@ class Call:
     work: int = 0
 
     def has(self, index: int) -> bool:
-        """Tell whether an input is given."""
+        """Return whether an input is given."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
     def __getitem__(self, index: int) -> Known:
@@ -247,7 +247,7 @@ def texts(*taken: str) -> Callable[[Any], bool]:
 
 
 def real(value: Any) -> bool:
-    """Tell whether an attribute is a finite number with a fraction."""
+    """Return whether an attribute is a finite number with a fraction."""
     return type(value) is float and math.isfinite(value)
 
 

@@ -59,7 +59,7 @@ class Reader:
         self._left = fields
 
     def read(self, view: memoryview, schema: Schema, what: str) -> dict[str, Any]:
-        """Give name -> value of a message; absent single fields are absent, repeated ones empty.
+        """Return name -> value of a message; absent single fields are absent, repeated ones empty.
 
         Args:
             view: the message, all of it.
@@ -95,7 +95,7 @@ class Reader:
         return found
 
     def integers(self, view: memoryview) -> list[int]:
-        """Give the signed 64-bit integers of a packed field."""
+        """Return the signed 64-bit integers of a packed field."""
         values, at = [], 0
         while at < len(view):
             self._spend(1)
@@ -133,7 +133,7 @@ class Reader:
 
 
 def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    """Give the unsigned number at a place, and the place behind it."""
+    """Return the unsigned number at a place, and the place behind it."""
     try:
         byte = view[at]
         if byte < 0x80:

@@ -49,7 +49,7 @@ _TO_THE_START: Final = -(2**31)
 
 
 def _same_kind(call: Call, shape: Shape) -> Results:
-    """Give the first input's elements in another shape."""
+    """Return the first input's elements in another shape."""
     call.work = 2 * PLAIN * max(size(shape), size(call[0].shape))
     return [(shape, call[0].kind)]
 
@@ -346,7 +346,7 @@ def _pad(call: Call) -> Results:
 
 
 def _resize(call: Call) -> Results:
-    """Give a picture enlarged or made smaller in all but its first two dimensions."""
+    """Return a picture enlarged or made smaller in all but its first two dimensions."""
     shape = call[0].shape
     need(3 <= len(shape) <= 5, f"takes shape {shown(shape)}")
     old = call.op == "Upsample" or call.opset < 11

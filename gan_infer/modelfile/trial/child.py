@@ -225,7 +225,7 @@ class _Limits:
         self.add_memory(0)
 
     def exceeded(self, more: int = 0) -> bool:
-        """Tell whether what the process holds is more than was allowed, and `more` besides.
+        """Return whether what the process holds is more than was allowed, and `more` besides.
 
         An eighth of what is allowed is left to batches of other sizes, whose memory lies otherwise.
         """
@@ -237,11 +237,11 @@ class _Limits:
             self._set("RLIMIT_CPU", math.ceil(time.process_time() + max(0.0, seconds)), soft_only=True)
 
     def left(self) -> float:
-        """Give the seconds of the processor that are left to the whole trial."""
+        """Return the seconds of the processor that are left to the whole trial."""
         return max(0.0, self._end - time.process_time())
 
     def taken(self) -> int:
-        """Give by how many bytes the address space grew at most; 0 where that cannot be told."""
+        """Return by how many bytes the address space grew at most; 0 where that cannot be told."""
         try:
             text = Path("/proc/self/status").read_text()
             peak = next(line for line in text.splitlines() if line.startswith("VmPeak"))
@@ -303,7 +303,7 @@ def _timed(work: Any) -> tuple[Any, float]:
 
 
 def _private_stdout() -> BinaryIO:
-    """Give the pipe to the host; what libraries print goes to stderr instead."""
+    """Return the pipe to the host; what libraries print goes to stderr instead."""
     sys.stdout.flush()
     mine = os.dup(1)
     os.dup2(2, 1)

@@ -267,7 +267,7 @@ class _Talk:
             self._to.flush()
 
     def hear(self) -> dict[str, Any]:
-        """Give the next line; {} where there is none, or none that can be read."""
+        """Return the next line; {} where there is none, or none that can be read."""
         try:
             told = json.loads(self._from.readline(2**16) or b"{}")
         except (OSError, ValueError, RecursionError):
@@ -328,7 +328,7 @@ def _killed_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[
 
 
 def _path() -> list[str]:
-    """Give where the child finds modules: as this process does, and where ours and the runtime lie."""
+    """Return where the child finds modules: as this process does, and where ours and the runtime lie."""
     found = [str(Path(__file__).resolve().parents[3])]
     for name in ("numpy", "onnxruntime"):
         spec = importlib.util.find_spec(name)

@@ -49,7 +49,7 @@ _known: dict[tuple[str, str], Verdict] = {}
 
 
 def folder() -> Path:
-    """Give the folder in which verdicts are kept.
+    """Return the folder in which verdicts are kept.
 
     Raises:
         RuntimeError: the user's home cannot be told.
@@ -58,7 +58,7 @@ def folder() -> Path:
 
 
 def find(sha256: str, runtime: str) -> Verdict | None:
-    """Give the verdict on a file, None where there is none for this version of the runtime."""
+    """Return the verdict on a file, None where there is none for this version of the runtime."""
     if (known := _known.get((sha256, runtime))) is not None:
         return known
     try:

@@ -32,7 +32,7 @@ Change = Callable[[dict[str, Any]], None]
 
 @pytest.fixture
 def changed(tmp_path: Path) -> Callable[..., Path]:
-    """Give a function that writes a file's copy with a changed description and weights times a factor."""
+    """Return a function that writes a file's copy with a changed description and weights times a factor."""
 
     def write(source: Path, change: Change, factor: float = 1.0) -> Path:
         model = onnx.load(source)
@@ -61,7 +61,7 @@ def lose_pictures(each: dict[str, Any]) -> None:
 
 
 def shift(levels: int) -> Change:
-    """Give a change by which the file says pictures that are so many levels off."""
+    """Return a change by which the file says pictures that are so many levels off."""
 
     def change(each: dict[str, Any]) -> None:
         with Image.open(io.BytesIO(base64.b64decode(each["png"]))) as image:

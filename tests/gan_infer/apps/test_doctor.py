@@ -27,7 +27,7 @@ HAS_GPU = not devices.driver_obstacle()
 
 @pytest.fixture
 def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Give the installed versions as the doctor sees them, to be changed."""
+    """Return the installed versions as the doctor sees them, to be changed."""
     seen = dict(VERSIONS)
 
     def version(name: str) -> str:
@@ -41,7 +41,7 @@ def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> Callable[..., dict[str, Finding]]:
-    """Give a function that examines a machine with an NVIDIA GPU, or none, and such providers."""
+    """Return a function that examines a machine with an NVIDIA GPU, or none, and such providers."""
 
     def examine(
         started: dict[str, str], driver: str = "", missing: tuple[str, ...] = ()

@@ -100,7 +100,7 @@ def with_rows(depth: int, rows: Callable[[np.ndarray], np.ndarray], *extra: tupl
 
 
 def tiff(*fields: tuple[int, int, int, int], order: str = ">", further: int = 0) -> bytes:
-    """Give an EXIF block of fields (tag, type, count, value)."""
+    """Return an EXIF block of fields (tag, type, count, value)."""
     head = b"MM\0*" if order == ">" else b"II*\0"
     block = head + struct.pack(f"{order}IH", 8, len(fields))
     for tag, kind, count, value in fields:
@@ -118,7 +118,7 @@ def profile(name: str = "sRGB") -> bytes:
 
 
 def swapped_profile() -> bytes:
-    """Give a profile of sRGB whose red and blue are changed for one another."""
+    """Return a profile of sRGB whose red and blue are changed for one another."""
     return profile().replace(b"rXYZ", b"tmp_").replace(b"bXYZ", b"rXYZ").replace(b"tmp_", b"bXYZ")
 
 
@@ -147,7 +147,7 @@ def alpha(change: Callable[[np.ndarray], object]) -> Callable[[np.ndarray], np.n
 
 
 def same_luma(array: np.ndarray) -> np.ndarray:
-    """Give colours that Pillow turns into the same grey."""
+    """Return colours that Pillow turns into the same grey."""
     levels = np.arange(256, dtype=np.uint8)
     red, blue = np.meshgrid(levels[::5], levels[::5])
     greens = np.array(Image.fromarray(np.stack([red, red, blue], -1)).convert("L"))
@@ -572,7 +572,7 @@ def stopped(body: bytes) -> bytes:
 
 
 def coded(pixels: np.ndarray) -> bytes:
-    """Give pixels as LZW codes of 9 bits each, in blocks."""
+    """Return pixels as LZW codes of 9 bits each, in blocks."""
     codes: list[int] = []
     for index, value in enumerate(pixels.ravel()):
         codes += ([256] if index % 200 == 0 else []) + [int(value)]
@@ -646,12 +646,12 @@ def coloured() -> Generator:
 
 @pytest.fixture(scope="module")
 def grey(digits: Generator) -> bytes:
-    """Give a true PNG of a grey picture, which is black at its borders."""
+    """Return a true PNG of a grey picture, which is black at its borders."""
     return written(digits, "PNG")
 
 
 def written(generator: Generator, kind: str, seed: int = 7) -> bytes:
-    """Give the file of one true picture."""
+    """Return the file of one true picture."""
     label = 7 if generator.metadata.conditional else None
     pixels = generator.sample(1, label=label, seed=seed)[0]
     return embed(encode(pixels, kind), generator.provenance(seed, label))

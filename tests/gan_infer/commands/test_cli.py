@@ -19,7 +19,7 @@ Models = Callable[[Kind], Path]
 
 @pytest.fixture
 def run(command_line: CommandLine) -> Run:
-    """Give a function that runs gan-infer in an empty folder: (exit code, stdout, stderr)."""
+    """Return a function that runs gan-infer in an empty folder: (exit code, stdout, stderr)."""
     return command_line("gan-infer", cli.main)
 
 

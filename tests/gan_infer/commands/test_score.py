@@ -23,13 +23,13 @@ Models = Callable[[Kind], Path]
 
 @pytest.fixture
 def run(command_line: CommandLine) -> Run:
-    """Give a function that runs gan-infer in an empty folder: (exit code, stdout, stderr)."""
+    """Return a function that runs gan-infer in an empty folder: (exit code, stdout, stderr)."""
     return command_line("gan-infer", cli.main)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Give a folder of six pictures, half of them in a folder named as a class, and a cut one."""
+    """Return a folder of six pictures, half of them in a folder named as a class, and a cut one."""
     for index, picture in enumerate(random_pictures(CONDITIONAL, 6)):
         path = tmp_path / "pictures" / ("class 3" if index % 2 else "other") / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -238,7 +238,7 @@ def test_of_many_classes_with_commas_a_long_mix_is_read_in_time() -> None:
 
 @pytest.fixture
 def padded(tmp_path: Path, model_file: Callable[[Kind], Path]) -> Path:
-    """Give the file of a model whose classes are called 001 to 010."""
+    """Return the file of a model whose classes are called 001 to 010."""
     model = onnx.load(model_file(CONDITIONAL))
     data = json.loads(model.metadata_props[0].value)
     onnx.helper.set_model_props(model, {KEY: json.dumps({**data, "class_names": PADDED, "golden": []})})

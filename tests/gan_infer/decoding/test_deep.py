@@ -26,7 +26,7 @@ def shown(content: bytes, channels: int = 1, value_range: str | None = None) -> 
 
 
 def tiff(values: np.ndarray, bits: int, kind: int = 1, photometric: int = 1) -> bytes:
-    """Give an uncompressed TIFF; `kind` is 1 for unsigned, 2 for signed numbers, 3 for floats."""
+    """Return an uncompressed TIFF; `kind` is 1 for unsigned, 2 for signed numbers, 3 for floats."""
     body = values.astype(values.dtype.newbyteorder("<")).tobytes()
     tags = [(256, 16), (257, 16), (258, bits), (259, 1), (262, photometric), (273, 8), (277, 1)]
     tags += [(278, 16), (279, len(body)), (339, kind)]
@@ -36,7 +36,7 @@ def tiff(values: np.ndarray, bits: int, kind: int = 1, photometric: int = 1) -> 
 
 
 def twelve_bits(values: np.ndarray) -> np.ndarray:
-    """Give two numbers of 12 bits in three bytes each."""
+    """Return two numbers of 12 bits in three bytes each."""
     first, second = values.reshape(-1)[::2], values.reshape(-1)[1::2]
     parts = (first >> 4, (first & 15) << 4 | second >> 8, second & 255)
     return np.stack(parts, -1).astype(np.uint8)

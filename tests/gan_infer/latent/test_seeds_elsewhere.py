@@ -26,7 +26,7 @@ def from_javascript(seeds: list[int], dim: int, distribution: str) -> np.ndarray
 
 
 def ulps(got: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """Give how many float32 steps values are apart, steps near 0 taken as at 2**-10."""
+    """Return how many float32 steps values are apart, steps near 0 taken as at 2**-10."""
     return abs(got.astype(np.float64) - expected) / np.spacing(np.maximum(abs(expected), np.float32(2**-10)))
 
 

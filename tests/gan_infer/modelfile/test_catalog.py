@@ -54,7 +54,7 @@ def test_the_catalog_says_what_is_shipped() -> None:
 
 @pytest.fixture
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the file of a shipped model `mine`, in a catalog of its own."""
+    """Return the file of a shipped model `mine`, in a catalog of its own."""
     path = tmp_path / "models" / "mine" / catalog.MODEL_FILE
     path.parent.mkdir(parents=True)
     path.write_bytes(MODEL)
@@ -337,7 +337,7 @@ def test_a_file_that_is_too_large_is_not_fetched(server: Hub) -> None:
 
 
 def stored(folder: Path) -> set[str]:
-    """Give the files below a folder, but for the library's own."""
+    """Return the files below a folder, but for the library's own."""
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     return {path.as_posix() for path in paths if path.parts[0] != "hf"}
 

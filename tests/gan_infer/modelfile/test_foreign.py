@@ -32,7 +32,7 @@ def run(command_line: CommandLine) -> Run:
 
 
 def spread(network: nn.Module) -> nn.Module:
-    """Give random weights of a size that pictures are not all grey."""
+    """Return random weights of a size that pictures are not all grey."""
     torch.manual_seed(3)
     with torch.no_grad():
         for parameter in network.parameters():

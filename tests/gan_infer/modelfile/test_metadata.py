@@ -103,7 +103,7 @@ def test_what_is_no_json_object_is_refused(text: str) -> None:
 
 
 def with_text(old: str, new: str) -> str:
-    """Give the good text with a part of it written otherwise."""
+    """Return the good text with a part of it written otherwise."""
     text = GOOD.to_json()
     assert old in text
     return text.replace(old, new, 1)

@@ -334,7 +334,7 @@ def test_the_conditional_model_still_loads(model_file: Models) -> None:
 
 
 def reckoned(*nodes: onnx.NodeProto, more: int = 0, **tensors: object) -> bytes:
-    """Give the base model with a tensor whose size, `n`, operators reckon from the batch, `b`."""
+    """Return the base model with a tensor whose size, `n`, operators reckon from the batch, `b`."""
     chain = [hostile.node("Tanh", f"t{i}", f"t{i + 1}") for i in range(more)]
     return hostile.with_nodes(
         hostile.node("Shape", "latent", "sides"),

@@ -22,7 +22,7 @@ F = np.float32
 
 
 def ramp(*shape: int) -> np.ndarray:
-    """Give a tensor of small numbers, none of them zero."""
+    """Return a tensor of small numbers, none of them zero."""
     return (np.arange(1, 1 + int(np.prod(shape)), dtype=F) % 7 + 1).reshape(shape)
 
 

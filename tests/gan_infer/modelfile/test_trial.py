@@ -45,7 +45,7 @@ ORDER = host.Order([("x", "<f4", (None, 1))], ["y"], [], batch=64, grows=True, b
 
 
 def model(nodes: list[onnx.NodeProto], **constants: Any) -> bytes:
-    """Give a model from x, float32 [n, 1], to y."""
+    """Return a model from x, float32 [n, 1], to y."""
     tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])
     y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
@@ -55,7 +55,7 @@ def model(nodes: list[onnx.NodeProto], **constants: Any) -> bytes:
 
 
 def wide(elements: int) -> bytes:
-    """Give a model of a file of four bytes times `elements`."""
+    """Return a model of a file of four bytes times `elements`."""
     nodes = [
         helper.make_node("MatMul", ["x", "row"], ["wide"]),
         helper.make_node("ReduceSum", ["wide", "last"], ["y"]),
@@ -64,7 +64,7 @@ def wide(elements: int) -> bytes:
 
 
 def expanding(elements: int) -> bytes:
-    """Give a small model that takes four bytes times `elements` for a picture."""
+    """Return a small model that takes four bytes times `elements` for a picture."""
     nodes = [
         helper.make_node("Shape", ["x"], ["shape"]),
         helper.make_node("Gather", ["shape", "zero"], ["batch"]),
@@ -76,7 +76,7 @@ def expanding(elements: int) -> bytes:
 
 
 def held_while_opening(elements: int) -> bytes:
-    """Give a small model of which the runtime makes so many floats on loading."""
+    """Return a small model of which the runtime makes so many floats on loading."""
     nodes = [
         helper.make_node("Expand", ["one", "side"], ["ones"]),
         helper.make_node("ReduceSum", ["ones", "first"], ["sum"]),
@@ -86,7 +86,7 @@ def held_while_opening(elements: int) -> bytes:
 
 
 def slow(times: int) -> bytes:
-    """Give a model that multiplies matrices of 1,024 x 1,024 so many times."""
+    """Return a model that multiplies matrices of 1,024 x 1,024 so many times."""
     names = ["large", *(f"large{index}" for index in range(times))]
     nodes = [helper.make_node("Mul", ["x", "matrix"], ["large"])]
     nodes += [
@@ -102,7 +102,7 @@ def never() -> None:
 
 @pytest.fixture
 def unknown(model_file: Models, tmp_path: Path) -> Path:
-    """Give a file of ours that no machine knows."""
+    """Return a file of ours that no machine knows."""
     made = onnx.load(model_file(UNCONDITIONAL))
     made.producer_version = tmp_path.name + os.urandom(8).hex()
     path = tmp_path / "unknown.onnx"
@@ -112,7 +112,7 @@ def unknown(model_file: Models, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trials(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Give a list that grows by one with each trial."""
+    """Return a list that grows by one with each trial."""
     found: list[int] = []
     run = host.run
 
@@ -125,7 +125,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def mixing(elements: int) -> bytes:
-    """Give a generator that takes much for weights of classes, and little where they are left out."""
+    """Return a generator that takes much for weights of classes, and little where they are left out."""
     made = hostile.base()
     weights = helper.make_tensor_value_info("label_weights", TensorProto.FLOAT, ["mixes", 3])
     made.graph.input.append(weights)

@@ -38,7 +38,7 @@ MIXABLE = [CONDITIONAL, RGBA, BY_NORM]
 
 @pytest.fixture(scope="module")
 def directed(model_file: Models) -> Generator:
-    """Give a conditional model with a direction for all classes and one of the classes' own."""
+    """Return a conditional model with a direction for all classes and one of the classes' own."""
     generator = Generator.load(model_file(CONDITIONAL), device="cpu")
     first, second = np.eye(64)[:2]
     rows = np.arange(10)[:, None] * second
@@ -54,7 +54,7 @@ def directed(model_file: Models) -> Generator:
 
 @pytest.fixture(scope="module")
 def plain(model_file: Models, tmp_path_factory: pytest.TempPathFactory) -> Generator:
-    """Give a conditional model without the input by which labels are mixed, as older files are."""
+    """Return a conditional model without the input by which labels are mixed, as older files are."""
     path = tmp_path_factory.mktemp("plain") / "plain.onnx"
     onnx.save(without_mixing(onnx.load(model_file(CONDITIONAL))), path)
     return Generator.load(path, device="cpu")
@@ -79,7 +79,7 @@ def test_a_latent_is_that_of_its_seed_and_can_be_reckoned_with(conditional: Gene
 
 @pytest.fixture(scope="module")
 def mixable(once: Once) -> Callable[[Kind], Path]:
-    """Give a function from a kind to a model file whose labels matter, also where a norm takes them."""
+    """Return a function from a kind to a model file whose labels matter, also where a norm takes them."""
 
     def write_to(kind: Kind, path: Path) -> None:
         network = make_network(kind)

@@ -28,7 +28,7 @@ needs_fork = pytest.mark.skipif(
 
 
 def labels(count: int, first: int = 0) -> list[int]:
-    """Give labels that do not follow from the seed."""
+    """Return labels that do not follow from the seed."""
     return [(7 * index + 3) % 10 for index in range(first, first + count)]
 
 
@@ -37,7 +37,7 @@ def digest(pictures: np.ndarray) -> str:
 
 
 def draw(generator: Generator, index: int, count: int = 1) -> np.ndarray:
-    """Give pictures index, index + 1, ... of the reference, drawn apart from the others."""
+    """Return pictures index, index + 1, ... of the reference, drawn apart from the others."""
     return generator.sample(count, labels(count, index), FIRST + index)
 
 
@@ -57,7 +57,7 @@ def generator(name: str) -> Generator:
 
 @pytest.fixture(scope="module")
 def reference(generator: Generator) -> np.ndarray:
-    """Give COUNT pictures, one call."""
+    """Return COUNT pictures, one call."""
     pictures = draw(generator, 0, COUNT)
     assert len({picture.tobytes() for picture in pictures}) == COUNT
     return pictures

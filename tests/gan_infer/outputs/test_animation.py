@@ -16,7 +16,7 @@ from tests.conftest import CommandLine, Run
 
 
 def frames(channels: int = 1, count: int = 6, height: int = 20, width: int = 16) -> np.ndarray:
-    """Give frames that all differ, with few colours, so that a palette holds them."""
+    """Return frames that all differ, with few colours, so that a palette holds them."""
     result = np.zeros((count, height, width, channels), np.uint8)
     for index in range(count):
         result[index, index : index + 8, 2:9] = 40 * index + 15

@@ -23,7 +23,7 @@ CLASSES = 5000
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the file of a model with 5,000 classes, of pictures 6x6."""
+    """Return the file of a model with 5,000 classes, of pictures 6x6."""
     model = hostile.base()
     tensor = next(each for each in model.graph.initializer if each.name == "table")
     table = np.random.default_rng(0).standard_normal((CLASSES, 4), np.float32)

@@ -88,7 +88,7 @@ def test_messages_of_errors_are_safe_whoever_prints_them() -> None:
 
 @pytest.fixture
 def nasty(tmp_path: Path) -> Path:
-    """Give a model file all of whose texts are hostile."""
+    """Return a model file all of whose texts are hostile."""
     model = hostile.base()
     data = json.loads(model.metadata_props[0].value)
     texts = "".join(NASTY)

@@ -28,7 +28,7 @@ SMALL = (
 
 @pytest.fixture
 def run(command_line: CommandLine) -> Run:
-    """Give a function that runs gan-train in an empty folder: (exit code, stdout, stderr)."""
+    """Return a function that runs gan-train in an empty folder: (exit code, stdout, stderr)."""
     return command_line("gan-train", cli.main)
 
 
@@ -162,7 +162,7 @@ INTERRUPTED = ("--images", "1600", *SMALL, "--threads", "1")
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Give a folder of pictures, and that of a run on them which nothing stopped."""
+    """Return a folder of pictures, and that of a run on them which nothing stopped."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     fit = [sys.executable, "-m", "gan_train", "fit", cats_and_dogs(folder / "photos", 24, seed=0)]
     whole = subprocess.run(

@@ -28,7 +28,7 @@ def load(source: object, **options: object) -> PictureSet:
 
 
 def outcome(work: Callable[[], object]) -> object:
-    """Give what some work gives, or the text of its DataError."""
+    """Return what some work gives, or the text of its DataError."""
     try:
         return work()
     except DataError as error:

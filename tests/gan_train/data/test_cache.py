@@ -27,7 +27,7 @@ def load(source: object, **options: object) -> PictureSet:
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Give a list that grows by one for every picture that is decoded."""
+    """Return a list that grows by one for every picture that is decoded."""
     calls: list[int] = []
     real = decode_all.decode.prepare
     monkeypatch.setattr(decode_all.decode, "prepare", lambda *given: (calls.append(1), real(*given))[1])

@@ -28,7 +28,7 @@ def load(source: object, **options: object) -> PictureSet:
 
 @pytest.fixture
 def flat(tmp_path: Path) -> Path:
-    """Give a folder of twelve pictures, 00.png to 11.png."""
+    """Return a folder of twelve pictures, 00.png to 11.png."""
     folder = tmp_path / "flat"
     folder.mkdir()
     for index in range(12):

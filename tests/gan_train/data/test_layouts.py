@@ -45,7 +45,7 @@ PNGS = [encoded(index) for index in range(len(PICTURES))]
 
 
 def names(classes: Sequence[str] = CLASSES) -> Iterator[tuple[str, int]]:
-    """Give the names of the set as clean folders, each with its picture's number."""
+    """Return the names of the set as clean folders, each with its picture's number."""
     for index in range(len(PICTURES)):
         yield f"{classes[index // 8]}/{index:03}.png", index
 

@@ -112,7 +112,7 @@ def _make_bad(folder: Path) -> set[str]:
 
 
 def state(root: Path) -> str:
-    """Give a hash of all names, kinds, permissions, times and contents below a folder."""
+    """Return a hash of all names, kinds, permissions, times and contents below a folder."""
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*")):
         status = path.lstat()
@@ -125,7 +125,7 @@ def state(root: Path) -> str:
 
 
 def outcome(work: Callable[[], object]) -> object:
-    """Give what some work gives, or the text of its DataError."""
+    """Return what some work gives, or the text of its DataError."""
     try:
         return work()
     except DataError as error:

@@ -12,7 +12,7 @@ from gan_train.export import calibration
 
 
 def drawn(slope: float, intercept: float, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
-    """Give logits, and which are real: each with the chance that the logistic map says."""
+    """Return logits, and which are real: each with the chance that the logistic map says."""
     rng = np.random.default_rng(0)
     logits = rng.normal(0.3, 2.0, count)
     return logits, rng.uniform(size=count) < 1 / (1 + np.exp(-(slope * logits + intercept)))

@@ -46,7 +46,7 @@ SMALL = (
 
 @pytest.fixture
 def run(command_line: CommandLine) -> Run:
-    """Give a function that runs gan-train in an empty folder: (exit code, stdout, stderr)."""
+    """Return a function that runs gan-train in an empty folder: (exit code, stdout, stderr)."""
     return command_line("gan-train", cli.main)
 
 

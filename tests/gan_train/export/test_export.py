@@ -154,7 +154,7 @@ def test_graphs_outside_the_contract_are_refused(model_file: Models, harm: str) 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a short run."""
+    """Return the folder of a short run."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     images = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
     pictures = PictureSet("noise", images, np.arange(20) % 2, ("ham", "eggs"), "CC0", "as stored")

@@ -35,7 +35,7 @@ PLAIN = Made({"z": (FLOAT, Z)})
 
 @pytest.fixture
 def run(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Give `gan-infer` with the commands of this checkout, however it is installed."""
+    """Return `gan-infer` with the commands of this checkout, however it is installed."""
     named = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
     points = [
         importlib.metadata.EntryPoint(name, value, group)
@@ -204,7 +204,7 @@ def test_the_golden_pictures_and_the_texts_of_an_adopted_file(tmp_path: Path) ->
 
 @pytest.fixture
 def beside(tmp_path: Path) -> Path:
-    """Give a model whose tensors lie beside it."""
+    """Return a model whose tensors lie beside it."""
     return split(foreign.write(tmp_path / "x.onnx", PLAIN))
 
 
@@ -455,7 +455,7 @@ assert "torch" not in sys.modules
 
 
 def fixed(path: Path, op: str, sides: list[int]) -> Path:
-    """Give a generator of one picture at a time, with an operator that names a shape of that batch."""
+    """Return a generator of one picture at a time, with an operator that names a shape of that batch."""
     weight = numpy_helper.from_array(np.random.default_rng(0).normal(0, 1, (8, 48)).astype(np.float32), "w")
     shape = numpy_helper.from_array(np.array([1, 3, 4, 4]), "shape")
     extra = numpy_helper.from_array(np.array(sides), "sides")

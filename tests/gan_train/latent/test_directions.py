@@ -165,7 +165,7 @@ def test_a_file_that_would_draw_other_pictures_is_not_written(
 
 
 def linear(count: int, classes: int, own: bool, noise: float = 0.5) -> tuple[directions.Measured, np.ndarray]:
-    """Give latents with an attribute that is linear in them, and its gradient [classes, 8]."""
+    """Return latents with an attribute that is linear in them, and its gradient [classes, 8]."""
     rng = np.random.default_rng(3)
     gradients = rng.standard_normal((classes, 8))
     if not own:

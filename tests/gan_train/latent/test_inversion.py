@@ -36,7 +36,7 @@ QUICK = inversion.Effort(drawn=256, rounds=((8, 20), (2, 40)), finished=(1, 100)
 
 @pytest.fixture
 def run(command_line: CommandLine) -> Run:
-    """Give a function that runs gan-train in an empty folder: (exit code, stdout, stderr)."""
+    """Return a function that runs gan-train in an empty folder: (exit code, stdout, stderr)."""
     return command_line("gan-train", cli.main)
 
 

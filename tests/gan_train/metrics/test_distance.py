@@ -11,7 +11,7 @@ from gan_train.metrics import distance
 
 
 def white(count: int, dim: int, seed: int) -> np.ndarray:
-    """Give features whose mean is 0 and whose covariance is the unit matrix, up to rounding."""
+    """Return features whose mean is 0 and whose covariance is the unit matrix, up to rounding."""
     raw = np.random.RandomState(seed).randn(count, dim)
     raw -= raw.mean(0)
     return raw @ np.linalg.inv(np.linalg.cholesky(np.cov(raw.T))).T

@@ -20,7 +20,7 @@ from gan_train.metrics.evaluator import Evaluator
 
 
 def discs(count: int, seed: int = 0) -> PictureSet:
-    """Give pictures of bright discs of any size and place, in one of four quarters: the class."""
+    """Return pictures of bright discs of any size and place, in one of four quarters: the class."""
     random = np.random.RandomState(seed)
     labels = np.arange(count) % 4
     centre = random.uniform(3, 5, (count, 2)) + 8 * np.stack([labels // 2, labels % 2], 1)

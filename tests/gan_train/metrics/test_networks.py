@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 
 def stripes(count: int = 300, side: int = 16, channels: int = 1, classes: int = 3) -> PictureSet:
-    """Give pictures of noisy stripes, each class of another width, at random places."""
+    """Return pictures of noisy stripes, each class of another width, at random places."""
     random = np.random.RandomState(0)
     labels = np.arange(count) % classes
     place = np.arange(side)[None, :] + random.randint(0, side, (count, 1))
@@ -37,7 +37,7 @@ def stripes(count: int = 300, side: int = 16, channels: int = 1, classes: int = 
 
 @pytest.fixture(scope="module")
 def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a file of random weights under the names of the real ones, as old converters write it."""
+    """Return a file of random weights under the names of the real ones, as old converters write it."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = inception.Inception()

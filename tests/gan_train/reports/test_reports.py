@@ -71,7 +71,7 @@ def options() -> Config:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Give a run's folder as a run of four reports leaves it."""
+    """Return a run's folder as a run of four reports leaves it."""
     folder = tmp_path / "a run <of> mine"
     (folder / "samples").mkdir(parents=True)
     (folder / "checkpoints").mkdir()

@@ -50,7 +50,7 @@ def run(command_line: CommandLine) -> Run:
 
 @pytest.fixture(scope="module")
 def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder of 12 grey pictures without classes."""
+    """Return a folder of 12 grey pictures without classes."""
     folder = tmp_path_factory.mktemp("data") / "noise"
     folder.mkdir()
     rng = np.random.default_rng(1)
@@ -61,7 +61,7 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def fitted(noise: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a complete run on it, for tests to copy."""
+    """Return the folder of a complete run on it, for tests to copy."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANFORGE_HOME", str(folder.parent / "home"))

@@ -138,7 +138,7 @@ def test_graphed_steps_are_the_steps_as_they_stand(preset: str, graphs: None) ->
 
 
 def kinds(players: Players) -> dict[str, torch.Tensor]:
-    """Give the tensors of a kind (a network's, an optimiser's steps or one of its moments) end to end.
+    """Return the tensors of a kind (a network's, an optimiser's steps or one of its moments) end to end.
 
     As a whole: a bias before batch normalisation has a gradient of rounding alone, of which Adam makes
     a step of full length.

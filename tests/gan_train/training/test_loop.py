@@ -170,7 +170,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(
 
 
 def timeless(run: Path) -> dict[str, Any]:
-    """Give all that a run wrote which does not depend on how fast it was, byte for byte."""
+    """Return all that a run wrote which does not depend on how fast it was, byte for byte."""
     untimely = (checkpoint.TIMES, checkpoint.REPORT)  # say when and how fast
     return {
         path.relative_to(run).as_posix(): path.read_bytes()
@@ -414,7 +414,7 @@ Poison = Callable[[int, Any, Any], Any]
 
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[Poison], None]:
-    """Give a function that has every step's outcome go through another: (calls, players, outcome)."""
+    """Return a function that has every step's outcome go through another: (calls, players, outcome)."""
 
     def poison(change: Poison) -> None:
         real, calls = execution.step, 0
