@@ -166,7 +166,7 @@ def _other_model(record: Provenance, generator: Generator) -> str:
 
 
 def _other_size(body: bytes, height: int, width: int) -> str:
-    """Return the size of a picture whose size is not the expected one, else "": known before much is unpacked.
+    """Return the size of a picture where it is not the expected one, else "": known before much is unpacked.
 
     Raises:
         DataError: it is larger than pictures are read.

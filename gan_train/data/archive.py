@@ -127,7 +127,7 @@ def _sorted_out(
 
 
 def _left_behind(parents: list[str], last: str) -> str | None:
-    """Return the topmost folder (ending in "/") or file that a system left behind in a member's path, or None."""
+    """Return the topmost folder (ending in "/") or file that a system left behind in a path, or None."""
     for depth, folder in enumerate(parents):
         if folder != ".." and unused.is_left_behind(folder, folder=True):
             return "/".join(parents[: depth + 1]) + "/"
