@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 _INT64: Final = np.dtype(np.int64)
 
 
+def classes_of_seeds(seeds: npt.NDArray[np.integer[Any]], classes: int) -> Labels:
+    """Return the class that each seed stands for where nobody names one, int64: seed % number of classes.
+
+    This is part of the contract of model files: a seed without a label names one picture, too.
+    """
+    return (np.asarray(seeds, np.uint64) % np.uint64(classes)).astype(np.int64)
+
+
 class Classes:
     """The class names of one model, in the order of their indices; none for an unconditional one.
 
@@ -107,7 +115,7 @@ class Classes:
         if not self.names:
             return None
         if spec is None:
-            return (seeds % np.uint64(len(self.names))).astype(np.int64)
+            return classes_of_seeds(seeds, len(self.names))
         if isinstance(spec, int):
             return np.full(len(seeds), spec, np.int64)
         if spec.ndim == 1 and spec.dtype == np.float32:
