@@ -22,7 +22,8 @@ import torch
 from benchmarks import judge, lines, training
 from gan_infer import console
 from gan_train import data
-from gan_train.config.options import Config, DataOptions, parse, replace
+from gan_train.config.options import DataOptions, parse, replace
+from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
 
 
@@ -32,7 +33,7 @@ def settled(
     width: int | None,
     batch_size: int | None,
     pictures: PictureSet,
-) -> Config:
+) -> Settled:
     """Return the preset's options for a budget, at a width and a batch or at those that are picked."""
     changes: dict[str, Any] = dict(parse(text) for text in arguments.set)
     changes |= {
@@ -45,12 +46,12 @@ def settled(
     return training.settled(arguments.preset, changes, pictures)
 
 
-def size(options: Config) -> dict[str, Any]:
+def size(options: Settled) -> dict[str, Any]:
     """Return what tells two settled configs of this benchmark apart."""
     return {"width": options.network.width, "batch_size": options.optimizer.batch_size}
 
 
-def speed_of(kept: lines.Lines, options: Config, pictures: PictureSet) -> lines.Line:
+def speed_of(kept: lines.Lines, options: Settled, pictures: PictureSet) -> lines.Line:
     """Return the kept speed of a settled config, measured where it is not there yet."""
     told = {**size(options), "seed": options.seed}
     speed = kept.find(kind="speed", **told)
@@ -62,7 +63,7 @@ def speed_of(kept: lines.Lines, options: Config, pictures: PictureSet) -> lines.
 
 
 def measure(
-    kept: lines.Lines, options: Config, minutes: float, pictures: PictureSet, court: judge.Court
+    kept: lines.Lines, options: Settled, minutes: float, pictures: PictureSet, court: judge.Court
 ) -> None:
     """Train at one width and batch on what the minutes are worth there, and keep its score."""
     told = {**size(options), "seed": options.seed}
@@ -130,7 +131,7 @@ def main() -> None:
 
 def asked(
     arguments: argparse.Namespace, kept: lines.Lines, minutes: float, pictures: PictureSet
-) -> list[Config]:
+) -> list[Settled]:
     """Return the configs of a budget: at every fixed width and batch, and as it is picked (which is kept)."""
     pick = kept.find(kind="pick", minutes=minutes)
     if pick is None:

@@ -22,7 +22,8 @@ from gan_infer.errors import OptionError
 from gan_infer.latent import seeds
 from gan_train import seeding
 from gan_train.config import presets
-from gan_train.config.options import Config, leaves, read, replace, write
+from gan_train.config.options import leaves, replace, write
+from gan_train.config.settled import Settled, read
 from gan_train.data import PictureSet
 from gan_train.data.batches import Batches
 from gan_train.planning import budget
@@ -72,7 +73,7 @@ class Watcher:
         return False
 
 
-def settled(preset: str, changes: Mapping[str, Any], pictures: PictureSet) -> Config:
+def settled(preset: str, changes: Mapping[str, Any], pictures: PictureSet) -> Settled:
     """Return a preset with options changed and every open choice closed."""
     return budget.settle(presets.make(preset, {**PLAIN, **changes}), pictures, console.say)
 
@@ -98,7 +99,7 @@ def fastest_rate(step: Callable[[], object], images_a_step: int, seconds: float,
     return images_a_step * block / best
 
 
-def images_a_second(options: Config, pictures: PictureSet, seconds: float = 5.0) -> float:
+def images_a_second(options: Settled, pictures: PictureSet, seconds: float = 5.0) -> float:
     """Measure how fast a settled config trains, penalties and the drawing of batches included."""
     step, images = steps(options, pictures)
     # A whole turn of the penalties, however many of them fall into one step.
@@ -112,7 +113,7 @@ def finish() -> None:
         torch.cuda.synchronize()
 
 
-def steps(options: Config, pictures: PictureSet) -> tuple[Callable[[], object], int]:
+def steps(options: Settled, pictures: PictureSet) -> tuple[Callable[[], object], int]:
     """Return a function that takes the next step of a fresh run, and the images that one sees."""
     device = torch.device(options.machine.device)
     set_up(options)
@@ -120,7 +121,6 @@ def steps(options: Config, pictures: PictureSet) -> tuple[Callable[[], object], 
     players = make_players(options, shape_of(pictures), device)
     take_step, batches = execution.make(players, options), Batches(pictures, options, device)
     size, interval = options.optimizer.batch_size, options.loss.penalty_interval
-    assert size is not None
     turns = options.optimizer.discriminator_steps
     counter = itertools.count()
 
@@ -133,7 +133,7 @@ def steps(options: Config, pictures: PictureSet) -> tuple[Callable[[], object], 
     return step, size * turns
 
 
-def train(options: Config, pictures: PictureSet, run: Path, watcher: Watcher, anew: bool = True) -> Trained:
+def train(options: Settled, pictures: PictureSet, run: Path, watcher: Watcher, anew: bool = True) -> Trained:
     """Train a settled config in a folder of its own, and give its last generator.
 
     Args:
@@ -160,7 +160,7 @@ def _clear(run: Path) -> None:
     shutil.rmtree(run)
 
 
-def _stored(options: Config, run: Path) -> Config | None:
+def _stored(options: Settled, run: Path) -> Settled | None:
     """Return the config of a run that differs in nothing but what settling may close differently."""
     if not (run / checkpoint.CONFIG).exists():
         return None

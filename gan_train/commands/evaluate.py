@@ -154,9 +154,6 @@ def _of_run(run: Path | None, which: str) -> Subject:
     folder = run or checkpoint.newest_run(RUNS)
     loaded = trained.load(folder, which, console.say)
     data, network = loaded.options.data, loaded.options.network
-    assert data.height is not None
-    assert data.width is not None
-    assert data.channels is not None
 
     def draw(seeds: Seeds, labels: Labels | None) -> Pictures:
         latent = latents.latents(seeds, network.latent_dim, network.latent_distribution)

@@ -15,6 +15,8 @@ from gan_infer import console, files
 from gan_infer.errors import DataError, OptionError
 from gan_train.commands import shared
 from gan_train.config import options, presets
+from gan_train.config import settled as settling
+from gan_train.config.settled import Settled
 
 _DEFAULT_MINUTES: Final = 20.0
 # Options that have a flag of their own: the flag's name to the option's.
@@ -189,8 +191,8 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
 
 
 def _settled(
-    wanted: options.Config, stored: options.Config | None, run: Path, wishes: Wishes
-) -> tuple[Any, options.Config]:
+    wanted: options.Config, stored: Settled | None, run: Path, wishes: Wishes
+) -> tuple[Any, Settled]:
     """Load the pictures, and give them with every open choice closed."""
     from gan_train import data, distributed
     from gan_train.planning import budget, device
@@ -215,7 +217,7 @@ def _settled(
     return pictures, settled
 
 
-def _train(settled: options.Config, pictures: Any, run: Path, wishes: Wishes) -> int:
+def _train(settled: Settled, pictures: Any, run: Path, wishes: Wishes) -> int:
     from gan_train import distributed
     from gan_train.reports.live import Screen
     from gan_train.reports.status import Quiet
@@ -254,7 +256,7 @@ def _say(text: str) -> None:
         console.say(text)
 
 
-def _print_plan(settled: options.Config, pictures: Any) -> None:
+def _print_plan(settled: Settled, pictures: Any) -> None:
     """Print what would be done, and what it would cost."""
     from gan_train.planning import budget, flops
 
@@ -298,14 +300,14 @@ def _check_outside(run: Path, source: str) -> None:
         )
 
 
-def _stored(run: Path) -> options.Config | None:
+def _stored(run: Path) -> Settled | None:
     from gan_train.runs import checkpoint
 
     if run.exists() and not run.is_dir():
         raise OptionError(f"cannot write a run to {run}: it is a file; give the name of a folder")
     path = run / checkpoint.CONFIG
     if path.exists():
-        return options.read_settled(path)
+        return settling.read(path)
     if checkpoint.names(run):
         raise OptionError(
             f"{run} has checkpoints and no {checkpoint.CONFIG}; put that back to go on, "
@@ -325,7 +327,7 @@ def _check_allowed(allowed: tuple[str, ...]) -> None:
             raise OptionError(f"--allow-changed {place} names no option; {hint}")
 
 
-def _filled(wanted: options.Config, stored: options.Config) -> options.Config:
+def _filled(wanted: options.Config, stored: Settled) -> options.Config:
     """Return the wanted options, with what was left to be settled taken from the run."""
     from gan_train.planning import budget
 
@@ -337,11 +339,11 @@ def _filled(wanted: options.Config, stored: options.Config) -> options.Config:
 
 def _resumed(
     wanted: options.Config,
-    stored: options.Config,
+    stored: Settled,
     pictures: Any,
     run: Path,
     allowed: tuple[str, ...],
-) -> options.Config:
+) -> Settled:
     """Return the options to go on with: those of the run, but for what may change on purpose.
 
     What counts of the data is what was learnt, not the text that names it: equal pictures and labels may
@@ -363,10 +365,10 @@ def _resumed(
             "give the same ones to go on, another --out to start anew, "
             "or --allow-changed OPTION to go on with it changed"
         )
-    return filled
+    return settling.close(filled)
 
 
-def _named_as_before(filled: options.Config, stored: options.Config) -> options.Config:
+def _named_as_before(filled: options.Config, stored: Settled) -> options.Config:
     """Name the same pictures as the run does, where its name for them leads to the same place."""
     before, now = stored.data, filled.data
     filled = options.replace(filled, {"data.class_names": before.class_names})

@@ -13,7 +13,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 from gan_infer import files
 from gan_infer.decoding import ranges
@@ -23,7 +23,8 @@ MIN_SIDE: Final = 8
 MAX_SIDE: Final = 256
 
 
-def _option(default: Any, low: float | None = None, high: float | None = None, one_of: Any = ()) -> Any:
+def option(default: Any, low: float | None = None, high: float | None = None, one_of: Any = ()) -> Any:
+    """Return a field of options: its default, and which values it takes."""
     return dataclasses.field(default=default, metadata={"low": low, "high": high, "one_of": one_of})
 
 
@@ -44,11 +45,11 @@ class DataOptions:
     source: str = "digits"
     labels: str = ""
     class_names: str = ""
-    height: int | None = _option(None, MIN_SIDE, MAX_SIDE)
-    width: int | None = _option(None, MIN_SIDE, MAX_SIDE)
-    channels: int | None = _option(None, one_of=(1, 3, 4))
-    fit: str = _option("crop", one_of=("crop", "pad"))
-    on_bad: str = _option("refuse", one_of=("refuse", "skip"))
+    height: int | None = option(None, MIN_SIDE, MAX_SIDE)
+    width: int | None = option(None, MIN_SIDE, MAX_SIDE)
+    channels: int | None = option(None, one_of=(1, 3, 4))
+    fit: str = option("crop", one_of=("crop", "pad"))
+    on_bad: str = option("refuse", one_of=("refuse", "skip"))
     sha256: str = ""
     file_column: str = dataclasses.field(default="", metadata={"added": True})
     label_column: str = dataclasses.field(default="", metadata={"added": True})
@@ -65,10 +66,10 @@ class NetworkOptions:
     `spectral_norm` divides each of the discriminator's weights by its largest singular value.
     """
 
-    family: str = _option("resnet", one_of=("mlp", "dcgan", "resnet", "sngan", "r3"))
-    width: int | None = _option(None, 1, 4096)
-    latent_dim: int = _option(64, 1, 4096)
-    latent_distribution: str = _option("normal", one_of=("normal", "uniform"))
+    family: str = option("resnet", one_of=("mlp", "dcgan", "resnet", "sngan", "r3"))
+    width: int | None = option(None, 1, 4096)
+    latent_dim: int = option(64, 1, 4096)
+    latent_distribution: str = option("normal", one_of=("normal", "uniform"))
     spectral_norm: bool = False
 
 
@@ -81,10 +82,10 @@ class ConditionOptions:
     less of what lies between them.
     """
 
-    generator: str = _option("embedding", one_of=("none", "one_hot", "embedding", "batch_norm"))
-    discriminator: str = _option("projection", one_of=("none", "concatenation", "projection", "auxiliary"))
-    auxiliary_weight: float = _option(1.0, 0, 1e6)
-    mismatch_weight: float = _option(0.0, 0, 1e6)
+    generator: str = option("embedding", one_of=("none", "one_hot", "embedding", "batch_norm"))
+    discriminator: str = option("projection", one_of=("none", "concatenation", "projection", "auxiliary"))
+    auxiliary_weight: float = option(1.0, 0, 1e6)
+    mismatch_weight: float = option(0.0, 0, 1e6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,14 +96,14 @@ class LossOptions:
     pictures, `gradient_penalty` the squared distance of the norm from 1 between them.
     """
 
-    name: str = _option(
+    name: str = option(
         "non_saturating",
         one_of=("minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic"),
     )
-    r1_gamma: float = _option(1.0, 0, 1e6)
-    r2_gamma: float = _option(0.0, 0, 1e6)
-    gradient_penalty: float = _option(0.0, 0, 1e6)
-    penalty_interval: int = _option(8, 1, 1024)
+    r1_gamma: float = option(1.0, 0, 1e6)
+    r2_gamma: float = option(0.0, 0, 1e6)
+    gradient_penalty: float = option(0.0, 0, 1e6)
+    penalty_interval: int = option(8, 1, 1024)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +116,8 @@ class AugmentOptions:
     """
 
     policy: str = ""
-    strength: float = _option(1.0, 0, 1)
-    target: float | None = _option(None, 0, 1)
+    strength: float = option(1.0, 0, 1)
+    target: float | None = option(None, 0, 1)
     flip: bool = False
 
 
@@ -124,23 +125,23 @@ class AugmentOptions:
 class OptimizerOptions:
     """Adam and its schedule; `warmup` and `ema_ramp` are fractions of the images, see `loop`."""
 
-    batch_size: int | None = _option(None, 2, 65536)
-    discriminator_steps: int = _option(1, 1, 100)
-    learning_rate: float = _option(2e-3, 1e-9, 1)
-    final_learning_rate: float = _option(2e-4, 0, 1)
-    warmup: float = _option(0.02, 0, 1)
-    beta1: float = _option(0.0, 0, 0.9999)
-    beta2: float = _option(0.99, 0, 0.999999)
-    ema_half_life_images: float = _option(10_000.0, 0, 1e12)
-    ema_ramp: float = _option(0.05, 0, 1)
+    batch_size: int | None = option(None, 2, 65536)
+    discriminator_steps: int = option(1, 1, 100)
+    learning_rate: float = option(2e-3, 1e-9, 1)
+    final_learning_rate: float = option(2e-4, 0, 1)
+    warmup: float = option(0.02, 0, 1)
+    beta1: float = option(0.0, 0, 0.9999)
+    beta2: float = option(0.99, 0, 0.999999)
+    ema_half_life_images: float = option(10_000.0, 0, 1e12)
+    ema_ramp: float = option(0.05, 0, 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
     """How long to train: minutes of training or images seen, one of them."""
 
-    minutes: float | None = _option(None, 0.01, 1e6)
-    images: int | None = _option(None, 1, 10**15)
+    minutes: float | None = option(None, 0.01, 1e6)
+    images: int | None = option(None, 1, 10**15)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,11 +154,11 @@ class MachineOptions:
     """
 
     device: str = "auto"
-    precision: str = _option("auto", one_of=("auto", "fp32", "bf16"))
-    threads: int | None = _option(None, 1, 1024)
-    steps: str = _option("auto", one_of=("auto", "eager", "compiled", "graphed"))
+    precision: str = option("auto", one_of=("auto", "fp32", "bf16"))
+    threads: int | None = option(None, 1, 1024)
+    steps: str = option("auto", one_of=("auto", "eager", "compiled", "graphed"))
     deterministic: bool = False
-    processes: int | None = _option(None, 1, 65536)
+    processes: int | None = option(None, 1, 65536)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +169,7 @@ class EvaluationOptions:
     `gan_train.metrics`.
     """
 
-    samples: int | None = _option(None, 0, 1_000_000)
+    samples: int | None = option(None, 0, 1_000_000)
     network: str = "auto"
 
 
@@ -190,16 +191,19 @@ class Config:
     budget: Budget = Budget()
     machine: MachineOptions = MachineOptions()
     evaluation: EvaluationOptions = EvaluationOptions()
-    seed: int = _option(0, 0, 2**63 - 1)
-    reports: int = _option(20, 1, 10_000)
-    rollbacks: int = _option(3, 0, 100)
+    seed: int = option(0, 0, 2**63 - 1)
+    reports: int = option(20, 1, 10_000)
+    rollbacks: int = option(3, 0, 100)
 
     def to_json(self) -> str:
         """Return the text of `config.json`."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
 
-def replace(config: Config, changes: Mapping[str, Any]) -> Config:
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def replace(config: AnyConfig, changes: Mapping[str, Any]) -> AnyConfig:
     """Return a config with options changed; `changes` maps "group.option" or "option" to a value.
 
     Raises:
@@ -217,7 +221,7 @@ def replace(config: Config, changes: Mapping[str, Any]) -> Config:
         for group in groups:
             branch = branch[group]
         branch[name] = value
-    return from_tree(tree)
+    return from_tree(tree, type(config))
 
 
 def parse(assignment: str) -> tuple[str, Any]:
@@ -264,7 +268,7 @@ def read(path: Path) -> Config:
         why = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
         raise OptionError(f"{path} is no JSON ({why}); restore it, or start another run") from None
     try:
-        return from_tree(tree)
+        return from_tree(tree, Config)
     except OptionError as error:
         raise OptionError(
             f"{path}: {error}; mend it there, or, where another version wrote it, go on with that one or "
@@ -280,44 +284,18 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def read_settled(path: Path) -> Config:
-    """Read the `config.json` of a run, in which nothing is open any more.
-
-    Raises:
-        OptionError: as `read`; or an option was left open.
-    """
-    config = read(path)
-    told = dict(leaves(config))
-    still_open = [place for place in _SETTLED if told[place] in (None, "auto")]
-    if config.budget.minutes is None and config.budget.images is None:
-        still_open.append("budget.images")
-    if still_open:
-        raise OptionError(
-            f"{path}: option {still_open[0]} is not settled, as it is in a run; restore the file, "
-            "or give another --out to start anew"
-        )
-    return config
-
-
-# What the networks and the steps of a run are made by.
-_SETTLED: Final = (
-    *("data.height", "data.width", "data.channels", "network.width", "optimizer.batch_size"),
-    *("machine.device", "machine.precision", "machine.steps"),
-)
-
-
 def write(config: Config, path: Path) -> None:
     """Write `config.json`, whole or not at all."""
     files.write(path, config.to_json().encode())
 
 
-def from_tree(tree: object) -> Config:
-    """Make a config of nested dicts, strictly: every option there, none more, each in range.
+def from_tree(tree: object, kind: type[AnyConfig]) -> AnyConfig:
+    """Make a config of a class of nested dicts, strictly: every option there, none more, each in range.
 
     Raises:
         OptionError: names the option, what it was and what is expected.
     """
-    config: Config = _build(Config, tree, "")
+    config: AnyConfig = _build(kind, tree, "")
     budget = config.budget
     if budget.minutes is not None and budget.images is not None:
         raise OptionError("both budget.minutes and budget.images are given; give one of them")

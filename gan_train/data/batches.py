@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from gan_train import distributed, seeding
-from gan_train.config.options import Config
+from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
 from gan_train.networks import Condition
 from gan_train.objectives import augment
@@ -28,8 +28,7 @@ _BROUGHT_AT_ONCE: Final = 4096
 class Batches:
     """Draws this process's share of each batch, from pictures in memory, on the device or mapped."""
 
-    def __init__(self, pictures: PictureSet, config: Config, device: torch.device) -> None:
-        assert config.optimizer.batch_size is not None
+    def __init__(self, pictures: PictureSet, config: Settled, device: torch.device) -> None:
         self._batch_size = config.optimizer.batch_size
         self._network = config.network
         self._flip = config.augment.flip

@@ -78,9 +78,6 @@ def export(
     model = trained.load(run, which, say)
     options, facts = model.options, model.facts
     network, data = options.network, options.data
-    assert data.height is not None
-    assert data.width is not None
-    assert data.channels is not None
     metadata = Metadata(
         name=name or run.resolve().name,
         latent_dim=network.latent_dim,

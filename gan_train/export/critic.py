@@ -86,9 +86,6 @@ def export(
             "pictures will read less real than they are; name others with --calibrate"
         )
     options, facts = model.options, model.facts
-    assert options.data.height is not None
-    assert options.data.width is not None
-    assert options.data.channels is not None
     metadata = CriticMetadata(
         name=name or run.resolve().name,
         height=options.data.height,

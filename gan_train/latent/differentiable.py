@@ -92,9 +92,6 @@ def of_run(
     loaded = trained.load(folder, which, say)
     pixels = PixelGenerator(loaded.generator).eval().requires_grad_(False)
     data, network = loaded.options.data, loaded.options.network
-    assert data.height is not None
-    assert data.width is not None
-    assert data.channels is not None
     return Subject(
         name=f"run {folder}, checkpoint {which}",
         levels=pixels.levels,

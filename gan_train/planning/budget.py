@@ -9,6 +9,7 @@ import torch
 
 from gan_train import distributed
 from gan_train.config.options import Config
+from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
 from gan_train.networks import FAMILIES
 from gan_train.planning import device as machine
@@ -46,7 +47,7 @@ SETTLED: Final = (
 )
 
 
-def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Config:
+def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Settled:
     """Return the config with every open choice closed: by the data, the machine and the budget.
 
     Args:
@@ -60,10 +61,14 @@ def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Config:
         sha256=pictures.sha256(),
         value_range=pictures.value_range or config.data.value_range,
     )
-    width = config.network.width or FAMILIES[config.network.family].width
-    filled = _with_batch(dataclasses.replace(config, data=data), config.optimizer.batch_size or BATCH)
-    filled = _with_width(filled, width)
-    settled = machine.settle(filled, pictures)
+    network, optimizer = config.network, config.optimizer
+    filled = dataclasses.replace(
+        config,
+        data=data,
+        network=dataclasses.replace(network, width=network.width or FAMILIES[network.family].width),
+        optimizer=dataclasses.replace(optimizer, batch_size=optimizer.batch_size or BATCH),
+    )
+    settled = machine.settle(filled)
     if config.machine.precision == "auto":
         why = machine.why_precision(torch.device(settled.machine.device))
         say(
@@ -91,7 +96,7 @@ def images_needed(width: int) -> float:
     return _NEEDED_AT_16 * float((width / 16) ** _GROWTH)
 
 
-def _width(settled: Config, minutes: float, pictures: PictureSet, known: Speeds, say: Say) -> int:
+def _width(settled: Settled, minutes: float, pictures: PictureSet, known: Speeds, say: Say) -> int:
     """Measure the machine at rising widths; give the widest that sees enough images in the budget."""
     picked, why = WIDTHS[0], ""
     for width in WIDTHS:
@@ -108,7 +113,7 @@ def _width(settled: Config, minutes: float, pictures: PictureSet, known: Speeds,
     return picked
 
 
-def _batch(settled: Config, minutes: float, pictures: PictureSet, known: Speeds, say: Say) -> int:
+def _batch(settled: Settled, minutes: float, pictures: PictureSet, known: Speeds, say: Say) -> int:
     """Return a small batch to few images; else double it while that is worth the steps it costs.
 
     A processor works off small batches as fast as large ones, and stays at the first one; a GPU on which
@@ -139,19 +144,18 @@ def _batch(settled: Config, minutes: float, pictures: PictureSet, known: Speeds,
     return picked
 
 
-def _with_width(config: Config, width: int) -> Config:
+def _with_width(config: Settled, width: int) -> Settled:
     return dataclasses.replace(config, network=dataclasses.replace(config.network, width=width))
 
 
-def _with_batch(config: Config, batch: int) -> Config:
+def _with_batch(config: Settled, batch: int) -> Settled:
     return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, batch_size=batch))
 
 
-def images_a_second(config: Config, pictures: PictureSet) -> float:
+def images_a_second(config: Settled, pictures: PictureSet) -> float:
     """Measure how fast a settled config trains here, its share of penalties included."""
     device = torch.device(config.machine.device)
-    assert config.optimizer.batch_size is not None
-    images = config.optimizer.batch_size * config.optimizer.discriminator_steps
+    images = config.optimizer.images_a_step
     plain = machine.seconds_a_step(config, pictures, device)
     loss = config.loss
     if loss.r1_gamma + loss.r2_gamma + loss.gradient_penalty == 0:

@@ -11,7 +11,9 @@ import torch
 from gan_infer.errors import DeviceError, OptionError
 from gan_infer.runtime import cpu_count
 from gan_train import distributed
+from gan_train.config import settled
 from gan_train.config.options import Config
+from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
 from gan_train.data.batches import Batches
 from gan_train.planning import processor
@@ -50,7 +52,7 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def pick_precision(config: Config, pictures: PictureSet, device: torch.device) -> str:
+def pick_precision(config: Config, device: torch.device) -> str:
     """Return "fp32" or "bf16": as asked for, else by what the processor says that it can.
 
     Those with units for bfloat16 (AMX, AVX512_BF16) train about 1.3 to 2.6 times as fast with it, and the
@@ -72,7 +74,7 @@ def why_precision(device: torch.device) -> str:
 
 
 def seconds_a_step(
-    config: Config, pictures: PictureSet, device: torch.device, penalise: bool = False
+    config: Settled, pictures: PictureSet, device: torch.device, penalise: bool = False
 ) -> float:
     """Measure a step, the fastest of a few, on networks that are thrown away.
 
@@ -98,10 +100,6 @@ def seconds_a_step(
                 if over:
                     break
     return fastest
-
-
-def _with_precision(config: Config, precision: str) -> Config:
-    return dataclasses.replace(config, machine=dataclasses.replace(config.machine, precision=precision))
 
 
 def describe() -> dict[str, str]:
@@ -132,18 +130,18 @@ def set_up(config: Config) -> int:
     return torch.get_num_threads()
 
 
-def settle(config: Config, pictures: PictureSet) -> Config:
+def settle(config: Config) -> Settled:
     """Return a config that has width and batch with what the machine decides closed as well."""
     device = pick_device(config.machine.device)
     machine = dataclasses.replace(
         config.machine,
         device=str(device),
+        precision=pick_precision(config, device),
         threads=set_up(config),
         steps=_steps(config, device),
         processes=distributed.size(),
     )
-    settled = dataclasses.replace(config, machine=machine)
-    return _with_precision(settled, pick_precision(settled, pictures, device))
+    return settled.close(dataclasses.replace(config, machine=machine))
 
 
 def _steps(config: Config, device: torch.device) -> str:

@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from gan_train import distributed
-from gan_train.config.options import Config
+from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
 from gan_train.data.batches import Batches
 from gan_train.networks import make_pictures
@@ -29,7 +29,7 @@ class Cost:
     training_flops: float
 
 
-def count(config: Config, pictures: PictureSet) -> Cost:
+def count(config: Settled, pictures: PictureSet) -> Cost:
     """Count for a settled config; matrix products and convolutions alone, as is the custom.
 
     Training is both players' steps on one image, with the penalties' share.
@@ -37,8 +37,7 @@ def count(config: Config, pictures: PictureSet) -> Cost:
     device = torch.device(config.machine.device)
     with torch.random.fork_rng(devices=[]):
         players = make_players(config, shape_of(pictures), device)
-    batch_size, turns = config.optimizer.batch_size, config.optimizer.discriminator_steps
-    assert batch_size is not None
+    batch_size = config.optimizer.batch_size
     # Operations grow by the same with each picture: two small batches tell those of one that may be too
     # large for this machine.
     small = 2 * distributed.size()
@@ -48,12 +47,12 @@ def count(config: Config, pictures: PictureSet) -> Cost:
         _parameters(players.generator),
         _parameters(players.discriminator),
         drawing / batch_size,
-        training / (batch_size * turns),
+        training / config.optimizer.images_a_step,
     )
 
 
 def _operations(
-    players: Players, config: Config, pictures: PictureSet, batch_size: int
+    players: Players, config: Settled, pictures: PictureSet, batch_size: int
 ) -> tuple[float, float]:
     """Count those of drawing a batch of this size, and of one step of each player on it."""
     config = dataclasses.replace(

@@ -14,7 +14,7 @@ import torch
 from gan_infer import files
 from gan_infer.errors import OptionError
 from gan_train import distributed
-from gan_train.config.options import Config
+from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
 from gan_train.planning import processor
 from gan_train.runs import journal
@@ -35,12 +35,12 @@ class Speeds:
         kept: True once one was taken that was measured before.
     """
 
-    def __init__(self, measure: Callable[[Config, PictureSet], float]) -> None:
+    def __init__(self, measure: Callable[[Settled, PictureSet], float]) -> None:
         self._measure = measure
         self._measured: set[Path] = set()
         self.kept = False
 
-    def images_a_second(self, config: Config, pictures: PictureSet) -> float:
+    def images_a_second(self, config: Settled, pictures: PictureSet) -> float:
         """Return the speed of a settled config here; where it is measured, in every process of a run."""
         path = directory() / f"{_key(config, pictures)}.json"
         kept = distributed.share_object(_read(path) if distributed.rank() == 0 else None)
@@ -64,7 +64,7 @@ def _read(path: Path) -> float | None:
     return float(speed) if journal.is_number(speed) and speed > 0 else None
 
 
-def _key(config: Config, pictures: PictureSet) -> str:
+def _key(config: Settled, pictures: PictureSet) -> str:
     """Hash all that the speed of a step depends on."""
     told: list[Any] = [
         _VERSION,

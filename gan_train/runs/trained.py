@@ -15,9 +15,9 @@ from torch.nn.utils import parametrize
 
 from gan_infer.errors import OptionError
 from gan_train.runs import checkpoint
-from gan_train.config.options import read_settled
+from gan_train.config import settled
 from gan_train.tasks import state
-from gan_train.config.options import Config
+from gan_train.config.settled import Settled
 from gan_train.networks import pixels
 from gan_train.runs.progress import Say, silent
 from gan_train.tasks.generate import Shape, make_discriminator, make_generator
@@ -33,7 +33,7 @@ class Trained:
         class_names: in the order of the labels; empty for an unconditional generator.
     """
 
-    options: Config
+    options: Settled
     facts: Mapping[str, Any]
     class_names: tuple[str, ...]
     generator: nn.Module
@@ -83,13 +83,10 @@ def discriminator(run: Path, which: str = "best") -> nn.Module:
 
 def _read(
     run: Path, which: str, say: Say = silent
-) -> tuple[Config, checkpoint.Checkpoint, tuple[str, ...], Shape]:
-    options = read_settled(run / checkpoint.CONFIG)
+) -> tuple[Settled, checkpoint.Checkpoint, tuple[str, ...], Shape]:
+    options = settled.read(run / checkpoint.CONFIG)
     saved = checkpoint.load_named(run, which, say)
     data = options.data
-    assert data.height is not None
-    assert data.width is not None
-    assert data.channels is not None
     described = saved.facts.get("data", {})
     if missing := {"name", "class_names", "licence", "preparation"} - set(described):
         raise OptionError(

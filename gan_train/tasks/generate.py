@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_train import distributed
-from gan_train.config.options import Config, policies
+from gan_train.config.options import policies
+from gan_train.config.settled import Settled
 from gan_train.networks import FAMILIES, Condition, ConditionSpec, Verdict, ema, judge, make_pictures
 from gan_train.objectives import penalties
 from gan_train.objectives.adversarial import LOSSES
@@ -42,7 +43,7 @@ class Players:
     strength: Tensor
 
 
-def condition_spec(config: Config, classes: int) -> ConditionSpec:
+def condition_spec(config: Settled, classes: int) -> ConditionSpec:
     """Return how labels enter the networks of a run on data with so many classes."""
     condition = config.condition
     if condition.generator == "none":
@@ -50,19 +51,17 @@ def condition_spec(config: Config, classes: int) -> ConditionSpec:
     return ConditionSpec(classes, condition.generator, condition.discriminator)
 
 
-def make_generator(config: Config, shape: Shape) -> nn.Module:
+def make_generator(config: Settled, shape: Shape) -> nn.Module:
     """Make a fresh generator for a settled config."""
     network = config.network
-    assert network.width is not None
     size, spec = (shape.height, shape.width), condition_spec(config, shape.classes)
     make = FAMILIES[network.family].generator
     return make(size, shape.channels, network.width, network.latent_dim, spec)
 
 
-def make_discriminator(config: Config, shape: Shape) -> nn.Module:
+def make_discriminator(config: Settled, shape: Shape) -> nn.Module:
     """Make a fresh discriminator for a settled config."""
     network = config.network
-    assert network.width is not None
     size, spec = (shape.height, shape.width), condition_spec(config, shape.classes)
     discriminator = FAMILIES[network.family].discriminator(size, shape.channels, network.width, spec)
     if network.spectral_norm:
@@ -74,7 +73,7 @@ def make_discriminator(config: Config, shape: Shape) -> nn.Module:
     return discriminator
 
 
-def make_players(config: Config, shape: Shape, device: torch.device) -> Players:
+def make_players(config: Settled, shape: Shape, device: torch.device) -> Players:
     """Make fresh networks and optimisers; weights come from torch's default generator."""
     optimizer = config.optimizer
     generator, discriminator = make_generator(config, shape), make_discriminator(config, shape)
@@ -145,7 +144,7 @@ class Outcome:
     augment_strength: Tensor
 
 
-def step(players: Players, config: Config, batches: Sequence[Batch], controls: Controls) -> Outcome:
+def step(players: Players, config: Settled, batches: Sequence[Batch], controls: Controls) -> Outcome:
     """Teach the discriminator on each batch, then the generator on the last; move the average.
 
     Under bfloat16 forward and backward passes are computed in it where that is safe; weights,
@@ -165,7 +164,7 @@ def step(players: Players, config: Config, batches: Sequence[Batch], controls: C
 
 
 def _discriminator_step(
-    players: Players, config: Config, batch: Batch, penalise: bool, strength_step: float | Tensor
+    players: Players, config: Settled, batch: Batch, penalise: bool, strength_step: float | Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Teach the discriminator; give its loss and both its beliefs, from before the update."""
     loss, game = config.loss, LOSSES[config.loss.name]
@@ -207,7 +206,7 @@ def _discriminator_step(
         return value.detach(), game.belief_in_real(*logits), game.belief_in_fake(*logits)
 
 
-def _generator_step(players: Players, config: Config, batch: Batch) -> Tensor:
+def _generator_step(players: Players, config: Settled, batch: Batch) -> Tensor:
     """Teach the generator; give its loss from before the update."""
     game, policy = LOSSES[config.loss.name], policies(config.augment)
     players.discriminator.requires_grad_(False)
@@ -263,5 +262,5 @@ def _mistakes(verdict: Verdict, condition: Condition) -> Tensor:
     return F.cross_entropy(verdict.classes, condition.label)
 
 
-def _precision(config: Config, device: torch.device) -> contextlib.AbstractContextManager[object]:
+def _precision(config: Settled, device: torch.device) -> contextlib.AbstractContextManager[object]:
     return torch.autocast(device.type, torch.bfloat16, enabled=config.machine.precision == "bf16")

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_train.config.options import Config
+from gan_train.config.settled import Settled
 from gan_train.networks import Condition
 from gan_train.tasks import state
 from gan_train.tasks.generate import Batch, Controls, Outcome, Players, step
@@ -18,7 +18,7 @@ from gan_train.tasks.generate import Batch, Controls, Outcome, Players, step
 Stepper = Callable[[Sequence[Batch], Controls], Outcome]
 
 
-def make(players: Players, config: Config) -> Stepper:
+def make(players: Players, config: Settled) -> Stepper:
     """Return the function that takes a step of these players as `config.machine.steps` has it."""
     if config.machine.steps == "compiled":
         # Compiled calls alone; penalties go through `forward`, see `penalties`.
@@ -36,7 +36,7 @@ class _Graphed:
     graph saves. Everything that changes is copied into tensors whose addresses the graph knows.
     """
 
-    def __init__(self, players: Players, config: Config) -> None:
+    def __init__(self, players: Players, config: Settled) -> None:
         self._players, self._config = players, config
         self._graphs: dict[tuple[bool, ...], tuple[torch.cuda.CUDAGraph, Outcome]] = {}
         self._batches: list[Batch] = []

@@ -15,7 +15,8 @@ from typing import Final
 import torch
 
 from gan_train import distributed, interruption, seeding
-from gan_train.config.options import Config, OptimizerOptions
+from gan_train.config.options import OptimizerOptions
+from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
 from gan_train.data.batches import Batches
 from gan_train.networks import ema
@@ -33,7 +34,7 @@ _STRENGTH_SHARE: Final = 0.2
 _TRAINING_A_REPORT: Final = 4.0
 
 
-def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> bool:
+def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) -> bool:
     """Train to the end of the budget, or until the watcher asks to stop; resume what is there.
 
     Args:
@@ -59,10 +60,9 @@ def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> 
 
     # What the run depends on besides.
     optimizer = config.optimizer
-    assert optimizer.batch_size is not None
     batches = Batches(pictures, config, device)
     turns = range(optimizer.discriminator_steps)
-    images_a_step = optimizer.batch_size * optimizer.discriminator_steps
+    images_a_step = optimizer.images_a_step
     log_images = max(1, _LOG_IMAGES // images_a_step) * images_a_step
     clock = _Clock(config, record.progress.seconds)
     seen, pending = record.progress.images_seen, record.progress.pending
@@ -108,11 +108,10 @@ def train(config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> 
     return done >= 1.0 and not record.progress.owed
 
 
-def _controls(config: Config, done: float, rollbacks: int, seen: int) -> Controls:
+def _controls(config: Settled, done: float, rollbacks: int, seen: int) -> Controls:
     """Return what a step is controlled by, at a fraction of the run and after so many images."""
     optimizer, turns = config.optimizer, range(config.optimizer.discriminator_steps)
-    assert optimizer.batch_size is not None
-    images_a_step = optimizer.batch_size * optimizer.discriminator_steps
+    images_a_step = optimizer.images_a_step
     share_of_run = images_a_step * done / seen if seen else 0.0
     first = seen // optimizer.batch_size
     return Controls(
@@ -141,7 +140,7 @@ def learning_rate(optimizer: OptimizerOptions, progress: float) -> float:
     return fallen * warm
 
 
-def _tick(done: float, config: Config, after: float = 0.0) -> float:
+def _tick(done: float, config: Settled, after: float = 0.0) -> float:
     """Return when the next report is due, counted in reports of the run's number.
 
     It is put off where reports take long in a run by the clock: four fifths of the time are for training.
@@ -157,7 +156,7 @@ def _tick(done: float, config: Config, after: float = 0.0) -> float:
 class _Clock:
     """Turns images and seconds into the fraction of the run that is done."""
 
-    def __init__(self, config: Config, seconds_before: float) -> None:
+    def __init__(self, config: Settled, seconds_before: float) -> None:
         self._budget = config.budget
         self._before = seconds_before
         self._start = time.monotonic()
@@ -168,5 +167,4 @@ class _Clock:
     def progress(self, images_seen: int) -> float:
         if self._budget.images is not None:
             return images_seen / self._budget.images
-        assert self._budget.minutes is not None
-        return self.seconds() / (60.0 * self._budget.minutes)
+        return self.seconds() / (60.0 * (self._budget.minutes or 1.0))  # settled: one of them is there

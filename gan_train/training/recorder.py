@@ -27,7 +27,7 @@ from gan_infer.latent import seeds as latents
 from gan_infer.outputs import image
 from gan_train import distributed, interruption, seeding
 from gan_train.config import options
-from gan_train.config.options import Config
+from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
 from gan_train.metrics.evaluator import Draw, Evaluator, Scores
 from gan_train.metrics.feature_networks import AUTO
@@ -97,7 +97,7 @@ class _Look:
 class Recorder:
     """Keeps a run's folder, and tells a watcher how the run goes."""
 
-    def __init__(self, config: Config, pictures: PictureSet, run: Path, watcher: Watcher) -> None:
+    def __init__(self, config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) -> None:
         self._config, self._pictures, self._run, self._watcher = config, pictures, run, watcher
         self._device = torch.device(config.machine.device)
         self._writes = distributed.rank() == 0
@@ -468,9 +468,7 @@ class Recorder:
         files.write(self._run / checkpoint.REPORT, page.encode("utf-8", "surrogateescape"))
 
     def _unlogged(self) -> int:
-        optimizer = self._config.optimizer
-        assert optimizer.batch_size is not None
-        return len(self.progress.pending) * optimizer.batch_size * optimizer.discriminator_steps
+        return len(self.progress.pending) * self._config.optimizer.images_a_step
 
     def _look(self, players: Players) -> _Look:
         """Measure the average and draw what is shown of it."""
@@ -600,11 +598,10 @@ class Recorder:
         self._watcher.event(kind, text)
 
 
-def recalibrate(config: Config, players: Players, classes: int) -> None:
+def recalibrate(config: Settled, players: Players, classes: int) -> None:
     """Measure the average's batch statistics anew, on latents that never change."""
     device = torch.device(config.machine.device)
     size = config.optimizer.batch_size
-    assert size is not None
 
     def run_batch(index: int) -> torch.Tensor:
         seeds = range(index * size, (index + 1) * size)

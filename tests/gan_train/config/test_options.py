@@ -69,9 +69,9 @@ def test_unknown_and_missing_options_are_refused_by_name() -> None:
     wrong = tree()
     del wrong["loss"]["name"]
     with pytest.raises(OptionError, match=r"loss\.name is missing"):
-        options.from_tree(wrong)
+        options.from_tree(wrong, options.Config)
     with pytest.raises(OptionError, match="loss is 3"):
-        options.from_tree({**tree(), "loss": 3})
+        options.from_tree({**tree(), "loss": 3}, options.Config)
 
 
 def test_options_that_contradict_each_other_are_refused() -> None:
@@ -146,6 +146,6 @@ def test_any_value_is_taken_or_refused_by_name(place: str, value: object) -> Non
         branch = branch[group]
     branch[name] = value
     try:
-        options.from_tree(wrong)
+        options.from_tree(wrong, options.Config)
     except OptionError as error:
         assert place in str(error)  # noqa: PT017

@@ -188,7 +188,7 @@ def test_a_run_keeps_its_range_and_gives_it_to_pictures_that_were_held_out(tmp_p
 def test_a_config_of_an_older_version_has_no_range_of_its_own(tmp_path: Path) -> None:
     tree = json.loads(Config().to_json())
     assert tree["data"].pop("value_range") == "auto"
-    assert from_tree(tree) == Config()
+    assert from_tree(tree, Config) == Config()
     with pytest.raises(OptionError, match=r"option data.value_range: .*'x'"):
         replace(Config(), {"data.value_range": "x"})
 

@@ -815,4 +815,4 @@ def test_configs_from_before_these_options_are_read(tmp_path: Path) -> None:
     tree = json.loads(Config().to_json())
     for name in ("file_column", "label_column", "split", "zip_encoding", "follow_links"):
         del tree["data"][name]
-    assert from_tree(tree) == Config()
+    assert from_tree(tree, Config) == Config()

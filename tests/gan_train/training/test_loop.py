@@ -18,7 +18,8 @@ from PIL import Image
 
 from gan_infer.errors import OptionError, TrainingError
 from gan_train.config import presets
-from gan_train.config.options import Config, OptimizerOptions, read, replace, write
+from gan_train.config.options import Config, OptimizerOptions, replace, write
+from gan_train.config.settled import read
 from gan_train.data import batches
 from gan_train.data.batches import Batches
 from gan_train.data.pictures import PictureSet
@@ -650,9 +651,9 @@ def test_repeatable_kernels_are_asked_for_when_a_run_goes_on_too(
 def test_a_gpu_that_emulates_bfloat16_trains_in_float32(
     pictures: PictureSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = replace(settled(pictures), {"machine.precision": "auto"})
+    options = presets.make("resnet", {"machine.precision": "auto"})
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
-    assert pick_precision(options, pictures, torch.device("cuda")) == "fp32"
+    assert pick_precision(options, torch.device("cuda")) == "fp32"
 
 
 def test_settling_measures_a_precision_and_leaves_torchs_randomness_alone(pictures: PictureSet) -> None:
