@@ -1,44 +1,80 @@
-"""What the scores are called and how they read: a table for people; it computes nothing."""
+"""The table of all measures, from which reports, panels and trackers draw titles and formats."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Final
 
+from gan_train.metrics.measure import HIGH, LOW, OF_CLASSES, Measure
 
-@dataclasses.dataclass(frozen=True)
-class Meaning:
-    """A score's title, which way is better ("lower", "higher" or "as real"), and its format."""
-
-    title: str
-    better: str
-    form: str
-
-
-MEANINGS: Final = {
-    "frechet": Meaning("Frechet distance", "lower", ".3f"),
-    "intra_class_frechet": Meaning("Frechet distance within classes", "lower", ".3f"),
-    "kernel": Meaning("kernel distance", "lower", ".5f"),
-    "kernel_spread": Meaning("its spread over subsets", "", ".5f"),
-    "precision": Meaning("precision", "higher", ".3f"),
-    "recall": Meaning("recall", "higher", ".3f"),
-    "density": Meaning("density", "higher", ".3f"),
-    "coverage": Meaning("coverage", "higher", ".3f"),
-    "label_accuracy": Meaning("label accuracy", "higher", ".2%"),
-    "variety": Meaning("variety", "as real", ".3f"),
-    "memorised": Meaning("near copies, by features", "about 1 %", ".2%"),
-    "memorised_pixels": Meaning("near copies, by pixels", "about 1 %", ".2%"),
-}
+_SHARE: Final = (0.0, 1.0)
+_ALL: Final = (
+    Measure(
+        "frechet",
+        "Frechet distance",
+        ".3f",
+        LOW,
+        chart="Frechet distance (lower is better)",
+        steep=True,
+        brief=".4g",
+    ),
+    Measure("intra_class_frechet", "Frechet distance within classes", ".3f", LOW, needs=OF_CLASSES),
+    Measure("kernel", "kernel distance", ".5f", LOW),
+    Measure("kernel_spread", "its spread over subsets", ".5f"),
+    Measure(
+        "precision",
+        "precision",
+        ".3f",
+        HIGH,
+        limits=_SHARE,
+        chart="Precision and recall",
+        curve="precision",
+        brief=".2f",
+    ),
+    Measure("recall", "recall", ".3f", HIGH, limits=_SHARE, chart="Precision and recall", curve="recall"),
+    Measure("density", "density", ".3f", HIGH, chart="Density and coverage", curve="density"),
+    Measure("coverage", "coverage", ".3f", HIGH, chart="Density and coverage", curve="coverage", brief=".2f"),
+    Measure(
+        "label_accuracy",
+        "label accuracy",
+        ".2%",
+        HIGH,
+        limits=_SHARE,
+        chart="Label accuracy",
+        brief=".1%",
+        needs=OF_CLASSES,
+    ),
+    Measure("variety", "variety", ".3f", aim="as real", chart="Variety (1: as the real pictures)"),
+    Measure(
+        "memorised",
+        "near copies, by features",
+        ".2%",
+        aim="about 1 %",
+        chart="Near copies",
+        curve="by features",
+    ),
+    Measure(
+        "memorised_pixels",
+        "near copies, by pixels",
+        ".2%",
+        aim="about 1 %",
+        chart="Near copies",
+        curve="by pixels",
+    ),
+)
+MEASURES: Final[dict[str, Measure]] = {measure.name: measure for measure in _ALL}
+MEANINGS: Final = MEASURES  # the name in reports of today
+# What the best checkpoint is best by.
+LEADING: Final = MEASURES["frechet"]
 
 
 def table(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Return lines of a table: a row a score, a column a set of values, and which way is better."""
+    """Return lines of a table: a row per measure, a column per set of values, and which way is better."""
     lines = [f"{'':<34}" + "".join(f"{title:>16}" for title in columns) + "  better"]
-    for name, meaning in MEANINGS.items():
-        cells = [format(values[name], meaning.form) if name in values else "-" for values in columns.values()]
+    for name, measure in MEASURES.items():
+        cells = [format(values[name], measure.form) if name in values else "-" for values in columns.values()]
         if any(cell != "-" for cell in cells):
             lines.append(
-                f"{meaning.title:<34}{''.join(f'{cell:>16}' for cell in cells)}  {meaning.better}".rstrip()
+                f"{measure.title:<34}{''.join(f'{cell:>16}' for cell in cells)}  {measure.better}".rstrip()
             )
     return lines
