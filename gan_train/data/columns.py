@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
 
 IMAGE: Final = "image"
 CLASS: Final = "class"
-_NOTHING: Final[Mapping[str, Any]] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Column:
     name: str
     kind: str
     values: npt.NDArray[Any] | np.memmap[Any, Any]
-    facts: Mapping[str, Any] = _NOTHING
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
