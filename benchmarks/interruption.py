@@ -50,7 +50,7 @@ CASES: Final[dict[str, tuple[tuple[str, ...], str, float]]] = {
             *("fit", "colour", "--images", "32", "--reports", "1", "--out", "runs/report", *_TINY),
             *("--set", "evaluation.samples=9000", "--set", "evaluation.network=efficientnet-lite0"),
         ),
-        "D believes real",
+        "score: real pictures",
         0.5,
     ),
     "data check": (("data", "check", "large"), "decoded 1,000 ", 0.0),

@@ -223,6 +223,7 @@ def _train(settled: Settled, pictures: Any, run: Path, wishes: Wishes) -> int:
     from gan_train.reports.status import Quiet
     from gan_train.reports.trackers import TRACKERS, Several
     from gan_train.runs import checkpoint
+    from gan_train.tasks.generate import FIGURES
     from gan_train.training import loop
 
     classes = f", {len(pictures.class_names)} classes" if pictures.class_names else ""
@@ -234,10 +235,10 @@ def _train(settled: Settled, pictures: Any, run: Path, wishes: Wishes) -> int:
         return 0 if loop.train(settled, pictures, run, Quiet()) else 130
     newest = checkpoint.names(run)[-1:] or ["0"]
     with contextlib.ExitStack() as stack:
-        trackers = [TRACKERS[name](run, settled, int(newest[0])) for name in wishes.trackers]
+        trackers = [TRACKERS[name](run, settled, int(newest[0]), FIGURES) for name in wishes.trackers]
         for tracker in trackers:
             stack.callback(tracker.close)
-        screen = stack.enter_context(Screen(str(run)))
+        screen = stack.enter_context(Screen(str(run), FIGURES))
         complete = loop.train(settled, pictures, run, Several([screen, *trackers]))
     if not complete:
         _say(f"stopped and saved in {run}; the same command goes on from here")

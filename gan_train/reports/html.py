@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,39 +13,21 @@ from typing import Any, Final
 from PIL import Image
 
 from gan_infer.outputs.image import factor_for
-from gan_train.config.options import Config, leaves, policies
-from gan_train.metrics.scores import MEANINGS
+from gan_train.config.options import Config, leaves
+from gan_train.metrics.measure import LOW, Measure
+from gan_train.metrics.scores import LEADING, MEASURES
 from gan_train.reports import charts, embed, sheet, walk
 from gan_train.reports.charts import Chart, Line, Mark, escape
 from gan_train.reports.embed import Embedded
 from gan_train.runs import checkpoint, journal
+from gan_train.tasks.figures import LOSS, SCORE, SHARE, Figure, by_network, of_kind
 
 _SHEETS: Final = 24
 _NAMED: Final = 20
+_SHARE: Final = (0.0, 1.0)
 # The sheets together; the walk and the neighbours come on top.
 _MOST_CHARACTERS: Final = 5_000_000
 Lines = Sequence[Mapping[str, Any]]
-
-# Charts of what is measured: the title, its curves (name, key), and limits.
-_MEASURED: Final = (
-    ("Frechet distance (lower is better)", (("samples", "frechet"),), None),
-    ("Precision and recall", (("precision", "precision"), ("recall", "recall")), (0.0, 1.0)),
-    ("Density and coverage", (("density", "density"), ("coverage", "coverage")), None),
-    ("Label accuracy", (("samples", "label_accuracy"),), (0.0, 1.0)),
-    ("Variety (1: as the real pictures)", (("samples", "variety"),), None),
-    ("Near copies", (("by features", "memorised"), ("by pixels", "memorised_pixels")), None),
-)
-_LOGGED: Final = (
-    (
-        "How real the discriminator holds them (0.5: it cannot tell)",
-        (("real pictures", "belief_in_real"), ("generated", "belief_in_fake")),
-        (0.0, 1.0),
-    ),
-    ("Losses", (("discriminator", "discriminator_loss"), ("generator", "generator_loss")), None),
-    ("Learning rate", (("both players", "learning_rate"),), None),
-    ("Images a second", (("training", "images_per_second"),), None),
-    ("Strength of augmentation", (("share of pictures", "augment_strength"),), (0.0, 1.0)),
-)
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -52,8 +35,8 @@ def read_log(path: Path) -> list[dict[str, Any]]:
     return journal.read(path)[0]
 
 
-def render(run: Path, options: Config) -> str:
-    """Return the text of a run's report.
+def render(run: Path, options: Config, figures: Sequence[Figure]) -> str:
+    """Return the text of a run's report, with the figures of its task.
 
     Pictures of the folder that were on the page before and have not changed are not read again.
     """
@@ -69,7 +52,7 @@ def render(run: Path, options: Config) -> str:
         f'<div class="pictures">{_samples(run, facts, options)}'
         f"<div>{_walk(run, facts, options)}{_neighbours(run, options)}</div></div>",
         _section("Measured", _measured_charts(measured, events, best) + _scores(measured, best)),
-        _section("The game", _logged_charts(log, events, options)),
+        _section("The game", _logged_charts(log, events, figures)),
         _section("Data and machine", _facts(facts, options)),
         _section("Options", _options(options)),
     ]
@@ -107,14 +90,13 @@ def _tiles(log: Lines, best: Mapping[str, Any] | None) -> str:
         tiles["of the run"] = f"{min(1.0, last['progress']):.0%}"
         tiles["images seen"] = f"{last['images_seen']:,}"
         tiles["minutes"] = f"{last['seconds'] / 60:,.1f}"
-        tiles["images a second, over all"] = f"{last['images_seen'] / max(last['seconds'], 1e-9):,.0f}"
+        tiles["images per second, over all"] = f"{last['images_seen'] / max(last['seconds'], 1e-9):,.0f}"
     if best is not None:
         values = best["values"]
         tiles["images seen at the best"] = f"{best['images_seen']:,}"
-        if "frechet" in values:
-            tiles["Frechet distance then"] = charts.number(values["frechet"])
-        if "label_accuracy" in values:
-            tiles["label accuracy then"] = f"{values['label_accuracy']:.1%}"
+        for measure in MEASURES.values():
+            if measure.brief and measure.name in values:
+                tiles[f"{measure.title} then"] = format(values[measure.name], measure.brief)
     items = "".join(f"<li><b>{value}</b><span>{name}</span></li>" for name, value in tiles.items())
     return f'<ul class="tiles">{items}</ul>' if items else ""
 
@@ -125,8 +107,9 @@ def _best(run: Path, measured: Lines) -> Mapping[str, Any] | None:
     for line in measured:
         if checkpoint.name_of(line["images_seen"]) == name:
             return line
-    known = [line for line in measured if "frechet" in line["values"]]
-    return min(known, key=lambda line: float(line["values"]["frechet"]), default=None)
+    known = [line for line in measured if LEADING.name in line["values"]]
+    choose = min if LEADING.best == LOW else max
+    return choose(known, key=lambda line: float(line["values"][LEADING.name]), default=None)
 
 
 def _events(events: Lines) -> str:
@@ -266,36 +249,67 @@ def _marks(events: Lines) -> list[Mark]:
 
 def _measured_charts(measured: Lines, events: Lines, best: Mapping[str, Any] | None) -> str:
     marks, real = _marks(events), measured[-1].get("baseline", {}) if measured else {}
-    drawn = []
-    for title, curves, limits in _MEASURED:
+    at, drawn = best["images_seen"] if best else None, []
+    for title, measures in _by_chart().items():
         lines = [
-            Line(name, _points((m["images_seen"], m["values"].get(key)) for m in measured), real.get(key))
-            for name, key in curves
+            Line(
+                measure.curve,
+                _points((m["images_seen"], m["values"].get(measure.name)) for m in measured),
+                real.get(measure.name),
+            )
+            for measure in measures
         ]
         values = [y for line in lines for _, y in line.points]
-        steep = curves[0][1] == "frechet" and bool(values) and min(values) > 0
-        at = best["images_seen"] if best else None
-        drawn.append(charts.draw(Chart(title, lines, limits, marks, at, steep)))
+        steep = measures[0].steep and bool(values) and min(values) > 0
+        drawn.append(charts.draw(Chart(title, lines, measures[0].limits, marks, at, steep)))
     keys = {
         "Ringed: the best checkpoint.": best,
         "Dotted: held-out real pictures, as many as samples.": real,
-        "Upright: what happened, by its number.": marks,
+        "Upright: events, by number.": marks,
     }
-    told = " ".join(key for key, there in keys.items() if there)
-    note = f"<p><small>{told}</small></p>" if told else ""
+    text = " ".join(key for key, there in keys.items() if there)
+    note = f"<p><small>{text}</small></p>" if text else ""
     return f'<div class="charts">{"".join(drawn)}</div>{note}' if any(drawn) else ""
 
 
-def _logged_charts(log: Lines, events: Lines, options: Config) -> str:
-    drawn = []
-    for title, curves, limits in _LOGGED:
-        if curves[0][1] == "augment_strength" and not policies(options.augment):
-            continue
-        lines = [
-            Line(name, _points((line["images_seen"], line.get(key)) for line in log)) for name, key in curves
-        ]
-        drawn.append(charts.draw(Chart(title, lines, limits, _marks(events))))
+def _by_chart() -> dict[str, list[Measure]]:
+    """Return the measures that are drawn, by the title of their chart."""
+    groups: dict[str, list[Measure]] = {}
+    for measure in MEASURES.values():
+        if measure.chart:
+            groups.setdefault(measure.chart, []).append(measure)
+    return groups
+
+
+def _logged_charts(log: Lines, events: Lines, figures: Sequence[Figure]) -> str:
+    marks = _marks(events)
+    drawn = [charts.draw(dataclasses.replace(chart, marks=marks)) for chart in _charts_of_log(log, figures)]
     return f'<div class="charts">{"".join(drawn)}</div>' if any(drawn) else ""
+
+
+def _charts_of_log(log: Lines, figures: Sequence[Figure]) -> list[Chart]:
+    """Return the charts of a task's figures: scores by network, losses together, each share alone."""
+
+    def curve(name: str, key: str) -> Line:
+        return Line(name, _points((line["images_seen"], line.get(key)) for line in log))
+
+    def curves(chosen: Sequence[Figure]) -> list[Line]:
+        return [curve(figure.title, figure.name) for figure in chosen]
+
+    drawn = [
+        Chart(
+            f"How real the {network.replace('_', ' ')} finds them (0.5: it cannot tell)", curves(own), _SHARE
+        )
+        for network, own in by_network(figures, SCORE).items()
+    ]
+    drawn.append(Chart("Losses", curves(of_kind(figures, LOSS))))
+    drawn.append(Chart("Learning rate", [curve("all networks", "learning_rate")]))
+    drawn.append(Chart("Images per second", [curve("training", "images_per_second")]))
+    for figure in of_kind(figures, SHARE):
+        line = curve(figure.title, figure.name)
+        if any(0 < y < 1 for _, y in line.points):  # one that stays at an end tells nothing
+            drawn.append(Chart(figure.title[:1].upper() + figure.title[1:], [line], _SHARE))
+    return drawn
 
 
 def _points(pairs: Iterable[tuple[float, float | None]]) -> list[charts.Point]:
@@ -314,10 +328,10 @@ def _scores(measured: Lines, best: Mapping[str, Any] | None) -> str:
     if newest.get("baseline"):
         columns["real pictures"] = newest["baseline"]
     rows = []
-    for name, meaning in MEANINGS.items():
-        cells = [format(values[name], meaning.form) if name in values else "" for values in columns.values()]
+    for name, measure in MEASURES.items():
+        cells = [format(values[name], measure.form) if name in values else "" for values in columns.values()]
         if any(cells):
-            rows.append((meaning.title, *cells, meaning.better))
+            rows.append((measure.title, *cells, measure.better))
     told = {name: str(value) for name, value in newest.get("protocol", {}).items()}
     how = f"<details><summary>How it was measured</summary>{_table(told)}</details>" if told else ""
     return _grid(("", *columns, "better"), rows) + how

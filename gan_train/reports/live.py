@@ -1,9 +1,9 @@
-"""A run on the screen: a live panel on a terminal, a line now and then elsewhere; all on stderr."""
+"""Screen: a run on stderr, as a live panel on a terminal and as single lines elsewhere."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -16,7 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gan_infer.text.escaping import plain
+from gan_train.metrics.scores import MEASURES
 from gan_train.reports.status import Status
+from gan_train.tasks.figures import LOSS, SCORE, SHARE, Figure, by_network, of_kind
 
 _LINE_EVERY_S: Final = 20.0
 
@@ -24,8 +26,9 @@ _LINE_EVERY_S: Final = 20.0
 class Screen:
     """Shows a run. Use it as a context."""
 
-    def __init__(self, title: str) -> None:
-        self._title = title
+    def __init__(self, title: str, figures: Sequence[Figure]) -> None:
+        """Show a run under a title, with the figures of its task."""
+        self._title, self._figures = title, figures
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
         self._last_line = 0.0
@@ -50,10 +53,11 @@ class Screen:
     def status(self, status: Status) -> None:
         """Show how the run stands."""
         if self._live:
-            self._live.update(self._panel(status), refresh=True)
+            panel = format_panel(self._title, status, self._figures, self._notes())
+            self._live.update(panel, refresh=True)
         elif time.monotonic() - self._last_line > _LINE_EVERY_S or status.progress >= 1.0:
             self._last_line = time.monotonic()
-            self.note(line(status))
+            self.note(format_line(status, self._figures))
 
     def sheet(self, path: Path) -> None:
         """Say where the newest sample sheet is."""
@@ -61,66 +65,80 @@ class Screen:
 
     def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
         """Show what was measured: on a terminal the newest and the best, elsewhere a line each."""
-        self._newest = measured(values)
+        self._newest = format_measured(values)
         if best:
             self._best = f"{self._newest}, at {images_seen:,} images"
         if not self._live:
             self.note(f"{images_seen:>11,} images  {self._newest}{', the best so far' if best else ''}")
 
     def event(self, kind: str, text: str) -> None:
-        """Show what happened besides."""
+        """Show an event."""
         self.note(f"{kind}: {text}")
 
     def stop_asked(self) -> bool:
         """Never ask for a stop: signals do, see `interruption`."""
         return False
 
-    def _panel(self, status: Status) -> Panel:
-        table = Table.grid(padding=(0, 2))
-        table.add_row("images seen", f"{status.images_seen:,}", f"{status.images_per_second:,.0f} a second")
-        table.add_row("time left", duration(status.seconds_left), f"{status.progress:.0%} of the run")
-        table.add_row("losses", f"D {status.discriminator_loss:.3f}", f"G {status.generator_loss:.3f}")
-        for name, belief in (("real", status.belief_in_real), ("generated", status.belief_in_fake)):
-            bar = ProgressBar(total=1.0, completed=belief, width=24, pulse=False)
-            table.add_row(f"D believes {name}", f"{belief:.2f}", bar)
-        if 0 < status.augment_strength < 1:
-            table.add_row("augmentation", f"{status.augment_strength:.2f}", "of the pictures")
-        body = self._with_notes(table)
-        return Panel(body, title=Text(plain(self._title)), subtitle="Ctrl-C saves and stops", expand=False)
-
-    def _with_notes(self, table: Table) -> Group:
-        """Put the lines that need the whole width below the table."""
-        notes = Table.grid(padding=(0, 2))
-        if self._newest:
-            notes.add_row("measured", self._newest)
-        if self._best:
-            notes.add_row("best", self._best)
-        if self._sheet is not None:
-            notes.add_row("newest sheet", str(self._sheet))
-        return Group(table, notes)
+    def _notes(self) -> dict[str, str]:
+        """Return the lines that need the panel's whole width."""
+        sheet = "" if self._sheet is None else str(self._sheet)
+        notes = {"measured": self._newest, "best": self._best, "newest sheet": sheet}
+        return {name: text for name, text in notes.items() if text}
 
 
-def measured(values: Mapping[str, float]) -> str:
+def format_panel(
+    title: str, status: Status, figures: Sequence[Figure], notes: Mapping[str, str] | None = None
+) -> Panel:
+    """Return how a run stands as a panel: a row for each figure, and notes below, each under its name."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("images seen", f"{status.images_seen:,}", f"{status.images_per_second:,.0f} per second")
+    table.add_row("time left", format_duration(status.seconds_left), f"{status.progress:.0%} of the run")
+    for figure in of_kind(figures, LOSS):
+        table.add_row(f"{figure.title} loss", f"{_value(figure, status):.3f}")
+    for network, own in by_network(figures, SCORE).items():
+        for figure in own:
+            value = _value(figure, status)
+            bar = ProgressBar(total=1.0, completed=value, width=24, pulse=False)
+            table.add_row(f"{_spoken(network)}'s score of {figure.title}", f"{value:.2f}", bar)
+    for figure in of_kind(figures, SHARE):
+        if 0 < _value(figure, status) < 1:
+            table.add_row(figure.title, f"{_value(figure, status):.2f}")
+    below = Table.grid(padding=(0, 2))
+    for name, text in (notes or {}).items():
+        below.add_row(name, Text(text))
+    body = Group(table, below)
+    return Panel(body, title=Text(plain(title)), subtitle="Ctrl-C saves and stops", expand=False)
+
+
+def format_measured(values: Mapping[str, float]) -> str:
     """Return what matters most of what was measured, in a line."""
-    parts = [f"Frechet distance {values['frechet']:.4g}"] if "frechet" in values else []
-    if "label_accuracy" in values:
-        parts.append(f"label accuracy {values['label_accuracy']:.1%}")
-    parts += [f"{name} {values[name]:.2f}" for name in ("precision", "coverage") if name in values]
-    return ", ".join(parts)
+    brief = (measure for measure in MEASURES.values() if measure.brief and measure.name in values)
+    return ", ".join(measure.short(values[measure.name]) for measure in brief)
 
 
-def line(status: Status) -> str:
+def format_line(status: Status, figures: Sequence[Figure]) -> str:
     """Return how a run stands in one line."""
-    return (
-        f"{status.images_seen:>11,} images  {status.images_per_second:6,.0f}/s  "
-        f"D {status.discriminator_loss:.3f}  G {status.generator_loss:.3f}  "
-        f"D believes real {status.belief_in_real:.2f}, generated {status.belief_in_fake:.2f}  "
-        f"{duration(status.seconds_left)} left"
-    )
+    losses = [f"{figure.title} {_value(figure, status):.3f}" for figure in of_kind(figures, LOSS)]
+    parts = [f"{status.images_seen:>11,} images", f"{status.images_per_second:6,.0f}/s"]
+    parts += [f"loss: {', '.join(losses)}"] if losses else []
+    groups = by_network(figures, SCORE)
+    for network, own in groups.items():
+        scores = (f"{figure.title} {_value(figure, status):.2f}" for figure in own)
+        by = f" by {_spoken(network)}" if len(groups) > 1 else ""
+        parts.append(f"score{by}: {', '.join(scores)}")
+    return "  ".join([*parts, f"{format_duration(status.seconds_left)} left"])
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write seconds as people do: 4:05, or 1:04:05."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _value(figure: Figure, status: Status) -> float:
+    return status.figures.get(figure.name, 0.0)
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")

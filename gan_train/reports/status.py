@@ -1,4 +1,4 @@
-"""What a run says of itself while it goes, and to whom; nothing of how it is shown."""
+"""Status and Watcher: what a run tells while it goes, and who takes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from typing import Protocol
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """How a run stands. Losses and beliefs are means since the last status."""
+    """How a run stands.
+
+    Attributes:
+        progress: the fraction of the run that is done, 0 to 1.
+        seconds: of training, over all its sittings.
+        figures: by the names of the task's figures; means since the last status.
+    """
 
     images_seen: int
     progress: float
@@ -18,15 +24,11 @@ class Status:
     images_per_second: float
     seconds_left: float
     learning_rate: float
-    generator_loss: float
-    discriminator_loss: float
-    belief_in_real: float
-    belief_in_fake: float
-    augment_strength: float = 0.0
+    figures: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 class Watcher(Protocol):
-    """What a run tells, and whom it asks whether to go on."""
+    """Takes what a run tells, and says whether it is to go on."""
 
     def note(self, text: str) -> None:
         """Take a line of text about the run."""
@@ -41,33 +43,33 @@ class Watcher(Protocol):
         """Take what was measured, and whether it is the best so far."""
 
     def event(self, kind: str, text: str) -> None:
-        """Take what happened besides: "warning", "rollback"."""
+        """Take an event: a kind ("warning", "rollback") and what happened."""
 
     def stop_asked(self) -> bool:
-        """Return whether to save and stop now; asked before every step."""
+        """Return whether to save and stop now; called before every step."""
         ...
 
 
 class Quiet:
-    """A Watcher that says nothing: of several processes that share a run, one speaks."""
+    """A Watcher that shows nothing: of several processes that share a run, one shows it."""
 
     def __init__(self) -> None:
         self.stopping = False
 
     def note(self, text: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def status(self, status: Status) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def sheet(self, path: Path) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def event(self, kind: str, text: str) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def stop_asked(self) -> bool:
         """Return whether the run is to save and stop."""

@@ -16,24 +16,17 @@ from PIL import Image
 from gan_infer.errors import OptionError
 from gan_train.config.options import Config
 from gan_train.reports.status import Status, Watcher
+from gan_train.tasks.figures import Figure
 
-_CURVES: Final = (
-    "generator_loss",
-    "discriminator_loss",
-    "belief_in_real",
-    "belief_in_fake",
-    "augment_strength",
-    "learning_rate",
-    "images_per_second",
-)
 _NOT_IN_IDS: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 class TensorBoard:
     """A Watcher that writes TensorBoard's files into the run's folder, over images seen."""
 
-    def __init__(self, run: Path, config: Config, images_seen: int) -> None:
-        module = _imported("tensorboard", "torch.utils.tensorboard", "'ganforge[tensorboard]'")
+    def __init__(self, run: Path, config: Config, images_seen: int, figures: Sequence[Figure]) -> None:
+        self._figures = figures
+        module = _import("tensorboard", "torch.utils.tensorboard", "'ganforge[tensorboard]'")
         self._open = functools.partial(module.SummaryWriter, str(run / "tensorboard"))
         # What was written after the checkpoint that the run goes on from is dropped.
         self._writer = self._open(purge_step=images_seen + 1)
@@ -52,8 +45,8 @@ class TensorBoard:
             self._writer = self._open(purge_step=status.images_seen)
         self._images_seen = status.images_seen
         self._write_events()
-        for name in _CURVES:
-            self._writer.add_scalar(f"game/{name}", getattr(status, name), status.images_seen)
+        for name, value in _curves(status, self._figures):
+            self._writer.add_scalar(name, value, status.images_seen)
 
     def sheet(self, path: Path) -> None:
         """Add a sample sheet."""
@@ -66,7 +59,7 @@ class TensorBoard:
             self._writer.add_scalar(f"measured/{name}", value, images_seen)
 
     def event(self, kind: str, text: str) -> None:
-        """Add what happened besides, with the next point, so that going back does not drop it."""
+        """Add an event, with the next point, so that going back does not drop it."""
         self._events.append((kind, text))
 
     def stop_asked(self) -> bool:
@@ -85,10 +78,11 @@ class TensorBoard:
 
 
 class WeightsAndBiases:
-    """A Watcher that tells wandb, as its own settings and environment variables have it."""
+    """A Watcher that writes to wandb, as wandb's own settings and environment variables say."""
 
-    def __init__(self, run: Path, config: Config, images_seen: int) -> None:
-        self._wandb = _imported("wandb", "wandb", "wandb")
+    def __init__(self, run: Path, config: Config, images_seen: int, figures: Sequence[Figure]) -> None:
+        self._figures = figures
+        self._wandb = _import("wandb", "wandb", "wandb")
         try:
             self._run = self._wandb.init(
                 name=run.resolve().name,
@@ -109,7 +103,7 @@ class WeightsAndBiases:
 
     def status(self, status: Status) -> None:
         """Log each figure of the game."""
-        self._log({f"game/{name}": getattr(status, name) for name in _CURVES}, status.images_seen)
+        self._log(dict(_curves(status, self._figures)), status.images_seen)
 
     def sheet(self, path: Path) -> None:
         """Log a sample sheet."""
@@ -120,7 +114,7 @@ class WeightsAndBiases:
         self._log({f"measured/{name}": value for name, value in values.items()}, images_seen)
 
     def event(self, kind: str, text: str) -> None:
-        """Send what happened besides as an alert."""
+        """Send an event as an alert."""
         self._run.alert(title=kind, text=text)
 
     def stop_asked(self) -> bool:
@@ -137,14 +131,14 @@ class WeightsAndBiases:
 
 
 Tracker = TensorBoard | WeightsAndBiases
-TRACKERS: Final[dict[str, Callable[[Path, Config, int], Tracker]]] = {
+TRACKERS: Final[dict[str, Callable[[Path, Config, int, Sequence[Figure]], Tracker]]] = {
     "tensorboard": TensorBoard,
     "wandb": WeightsAndBiases,
 }
 
 
 class Several:
-    """A Watcher that tells several; any of them may ask for a stop."""
+    """A Watcher that passes everything on to several; any of them may ask for a stop."""
 
     def __init__(self, watchers: Sequence[Watcher]) -> None:
         self._watchers = watchers
@@ -170,7 +164,7 @@ class Several:
             watcher.metrics(images_seen, values, best)
 
     def event(self, kind: str, text: str) -> None:
-        """Pass on what happened besides."""
+        """Pass on an event."""
         for watcher in self._watchers:
             watcher.event(kind, text)
 
@@ -179,7 +173,14 @@ class Several:
         return any(watcher.stop_asked() for watcher in self._watchers)
 
 
-def _imported(package: str, module: str, requirement: str) -> Any:
+def _curves(status: Status, figures: Sequence[Figure]) -> list[tuple[str, float]]:
+    """Return the figures of a status and its speeds, each with the name of its curve."""
+    values = {figure.name: status.figures[figure.name] for figure in figures if figure.name in status.figures}
+    values |= {"learning_rate": status.learning_rate, "images_per_second": status.images_per_second}
+    return [(f"game/{name}", value) for name, value in values.items()]
+
+
+def _import(package: str, module: str, requirement: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Final
 
 # Kinds: those of one kind share a chart.
@@ -28,3 +29,16 @@ class Figure:
     kind: str
     network: str = ""
     of_real: bool | None = None
+
+
+def of_kind(figures: Sequence[Figure], kind: str) -> list[Figure]:
+    """Return the figures of a kind, in their order."""
+    return [figure for figure in figures if figure.kind == kind]
+
+
+def by_network(figures: Sequence[Figure], kind: str) -> dict[str, list[Figure]]:
+    """Return the figures of a kind by their network, in their order."""
+    groups: dict[str, list[Figure]] = {}
+    for figure in of_kind(figures, kind):
+        groups.setdefault(figure.network, []).append(figure)
+    return groups

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import dataclasses
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,15 @@ from gan_train.networks import FAMILIES, Condition, ConditionSpec, Verdict, ema,
 from gan_train.objectives import penalties
 from gan_train.objectives.adversarial import LOSSES
 from gan_train.objectives.augment import adapted, augment
+from gan_train.tasks.figures import LOSS, SCORE, SHARE, Figure
+
+FIGURES: Final = (
+    Figure("generator_loss", "generator", LOSS, "generator"),
+    Figure("discriminator_loss", "discriminator", LOSS, "discriminator"),
+    Figure("belief_in_real", "real pictures", SCORE, "discriminator", of_real=True),
+    Figure("belief_in_fake", "generated pictures", SCORE, "discriminator", of_real=False),
+    Figure("augment_strength", "strength of augmentation", SHARE),
+)
 
 
 @dataclasses.dataclass(frozen=True)

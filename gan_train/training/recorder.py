@@ -39,11 +39,11 @@ from gan_train.reports.status import Status, Watcher
 from gan_train.runs import checkpoint, journal
 from gan_train.runs.checkpoint import Checkpoint
 from gan_train.tasks import state
-from gan_train.tasks.generate import Outcome, Players, make_players
+from gan_train.tasks.generate import FIGURES, Outcome, Players, make_players
 from gan_train.training import watchdog
 from gan_train.training.watchdog import Alarm
 
-_FIGURES: Final = tuple(field.name for field in dataclasses.fields(Outcome))
+_FIGURES: Final = tuple(figure.name for figure in FIGURES)
 _PENDING: Final = "log.pending"
 _NEIGHBOURLY: Final = 12
 # How often a folder that is being removed is made anew for one write.
@@ -167,11 +167,10 @@ class Recorder:
         speed = (seen - self._logged) / max(now - self._logged_at, 1e-9)
         self._logged, self._logged_at = seen, now
         left = seconds / max(done, 1e-9) * (1.0 - done)
-        status = Status(seen, done, seconds, speed, max(0.0, left), rate, **self._means)
+        status = Status(seen, done, seconds, speed, max(0.0, left), rate, self._means)
         if self._writes:
-            told = dataclasses.asdict(status)
-            line = {name: value for name, value in told.items() if name not in _TIMES}
-            times = {"images_seen": seen, **{name: told[name] for name in _TIMES}}
+            line = {"images_seen": seen, "progress": done, "learning_rate": rate, **self._means}
+            times = {"images_seen": seen, **{name: getattr(status, name) for name in _TIMES}}
             self._keep(lambda: self._log.add(line))
             self._keep(lambda: self._times.add(times))
             self._watcher.status(status)
@@ -463,7 +462,7 @@ class Recorder:
         checkpoint.keep(self._run, {best, self._newest_good_name() or best})
 
     def _write_report(self) -> None:
-        page = html.render(self._run, self._config)
+        page = html.render(self._run, self._config, FIGURES)
         # The name of a folder need not be text.
         files.write(self._run / checkpoint.REPORT, page.encode("utf-8", "surrogateescape"))
 
@@ -493,7 +492,7 @@ class Recorder:
         values: Mapping[str, float] = {} if measured is None else measured["values"]
         before = [line["values"] for line in progress.history]
         sure = LOSSES[self._config.loss.name].teaches_when_sure
-        alarm = watchdog.check(self._means, values, before, sure)
+        alarm = watchdog.check(FIGURES, self._means, values, before, sure)
         if broken is not None:
             alarm = Alarm("diverged", f"a weight of the {broken} is no longer finite", at_once=True)
         if alarm is not None and (alarm.at_once or progress.strikes + 1 >= watchdog.STRIKES):
@@ -651,9 +650,8 @@ def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
 
 def _is_status(line: journal.Line) -> bool:
     """Return whether a line of the log has all that one has; lines of before hold their times as well."""
-    names = [field.name for field in dataclasses.fields(Status) if field.name not in _TIMES]
     return journal.is_count(line.get("images_seen")) and all(
-        journal.is_number(line.get(name, 0.0)) for name in names
+        journal.is_number(line.get(name, 0.0)) for name in ("progress", "learning_rate", *_FIGURES)
     )
 
 

@@ -1,4 +1,4 @@
-"""Tells when a run has gone wrong: rules over what was measured; it changes nothing itself."""
+"""Tells when a run has gone wrong, by rules over its figures and measurements."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Final
+
+from gan_train.metrics.scores import LEADING
+from gan_train.tasks.figures import LOSS, SCORE, Figure, by_network, of_kind
 
 # A rule must hold at so many reports in a row before the run is turned back.
 STRIKES: Final = 2
@@ -15,6 +18,8 @@ _RUNAWAY: Final = 1e5
 _ALIKE: Final = 0.25
 _FALLEN: Final = 0.5
 _WORTH_LOSING: Final = 0.2
+# Samples get better where their distance is below this share of the best before.
+_BETTER: Final = 0.98
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +28,8 @@ class Alarm:
 
     Attributes:
         kind: "diverged", "stuck", "won" or "collapse".
-        text: for people, with figures.
-        at_once: True where nothing is to be hoped from waiting for the next report.
+        text: for people, with numbers.
+        at_once: True where waiting for the next report cannot help.
     """
 
     kind: str
@@ -47,36 +52,39 @@ WHAT_TO_TRY: Final = {
 
 
 def check(
+    figures: Sequence[Figure],
     means: Mapping[str, float],
     values: Mapping[str, float],
     before: Sequence[Mapping[str, float]],
     teaches_when_sure: bool = False,
 ) -> Alarm | None:
-    """Judge one report.
+    """Return what is wrong at a report, None where all is well.
 
     Args:
-        means: losses and beliefs, means since the report before.
-        values: what was measured now (see `gan_train.metrics`), {} where nothing was.
+        figures: those of the task.
+        means: the figures by name, means since the report before.
+        values: what was measured now (see `gan_train.metrics.scores`), {} where nothing was.
         before: the same of the reports before, oldest first.
-        teaches_when_sure: the loss is of a kind that a discriminator cannot win, see `losses.Loss`.
+        teaches_when_sure: the loss is of a kind that a discriminator cannot win, see `adversarial.Loss`.
     """
     for name, value in {**means, **values}.items():
         if not math.isfinite(value):
-            return Alarm("diverged", f"the {name.replace('_', ' ')} became {value}", at_once=True)
-    for name in ("discriminator_loss", "generator_loss"):
+            return Alarm("diverged", f"the {_spoken(name)} became {value}", at_once=True)
+    for name in (figure.name for figure in of_kind(figures, LOSS)):
         if abs(means.get(name, 0.0)) > _RUNAWAY:
-            return Alarm("diverged", f"the {name.replace('_', ' ')} ran away to {means[name]:.3g}", True)
+            return Alarm("diverged", f"the {_spoken(name)} ran away to {means[name]:.3g}", at_once=True)
     alarm = _stuck(values, before) or _collapse(values, before)
-    return alarm if alarm or teaches_when_sure else _won(means, values, before)
+    return alarm if alarm or teaches_when_sure else _won(figures, means, values, before)
 
 
 def _stuck(values: Mapping[str, float], before: Sequence[Mapping[str, float]]) -> Alarm | None:
     """Samples that are measured the same to the last digits do not change any more."""
-    if not before or "frechet" not in values or "frechet" not in before[-1]:
+    name = LEADING.name
+    if not before or name not in values or name not in before[-1]:
         return None
-    if abs(values["frechet"] - before[-1]["frechet"]) > 1e-6 * abs(values["frechet"]):
+    if abs(values[name] - before[-1][name]) > 1e-6 * abs(values[name]):
         return None
-    return Alarm("stuck", f"samples no longer change: their distance stays at {values['frechet']:.3f}")
+    return Alarm("stuck", f"samples no longer change: their {LEADING.title} stays at {values[name]:.3f}")
 
 
 def _collapse(values: Mapping[str, float], before: Sequence[Mapping[str, float]]) -> Alarm | None:
@@ -97,16 +105,30 @@ def _collapse(values: Mapping[str, float], before: Sequence[Mapping[str, float]]
 
 
 def _won(
-    means: Mapping[str, float], values: Mapping[str, float], before: Sequence[Mapping[str, float]]
+    figures: Sequence[Figure],
+    means: Mapping[str, float],
+    values: Mapping[str, float],
+    before: Sequence[Mapping[str, float]],
 ) -> Alarm | None:
     """A discriminator that is never wrong teaches nothing, unless the samples still get better."""
-    real, fake = means.get("belief_in_real", 0.5), means.get("belief_in_fake", 0.5)
-    distances = [line["frechet"] for line in before if "frechet" in line]
-    improving = bool(distances) and values.get("frechet", math.inf) < 0.98 * min(distances)
-    if real > _WON and fake < 1 - _WON and not improving:
-        return Alarm(
-            "won",
-            f"the discriminator has won: it holds real pictures for real by {real:.3f}, "
-            f"generated ones by {fake:.3f}",
-        )
+    if _improves(values, before):
+        return None
+    for network, own in by_network(figures, SCORE).items():
+        real = [means[figure.name] for figure in own if figure.of_real and figure.name in means]
+        fake = [means[figure.name] for figure in own if figure.of_real is False and figure.name in means]
+        if real and fake and min(real) > _WON and max(fake) < 1 - _WON:
+            return Alarm(
+                "won",
+                f"the {_spoken(network)} has won: it gives real pictures a score of {min(real):.3f}, "
+                f"generated ones one of {max(fake):.3f}",
+            )
     return None
+
+
+def _improves(values: Mapping[str, float], before: Sequence[Mapping[str, float]]) -> bool:
+    distances = [line[LEADING.name] for line in before if LEADING.name in line]
+    return bool(distances) and values.get(LEADING.name, math.inf) < _BETTER * min(distances)
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")

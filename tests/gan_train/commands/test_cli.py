@@ -36,7 +36,7 @@ def test_from_a_folder_of_pictures_to_an_app(run: Run, photos: Path) -> None:
     code, out, err = run("fit", photos, "--images", 80, *SMALL)
     assert (code, out) == (0, "runs/photos\n")
     assert "24 pictures of 16x16x3, 2 classes; resnet on cpu in fp32" in err
-    assert "D believes real" in err
+    assert "score: real pictures" in err
     code, out, err = run("export", "--to", "gen.onnx", "--truncation", 1)
     assert code == 0
     assert "exporting runs/photos" in err

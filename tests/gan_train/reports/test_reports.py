@@ -4,9 +4,10 @@ import base64
 import dataclasses
 import io
 import json
+import re
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from rich.console import Console
 
 from gan_infer.errors import OptionError
 from gan_infer.latent import seeds
@@ -29,6 +29,8 @@ from gan_train.reports import charts, embed, html, live, sheet, trackers, walk
 from gan_train.reports.charts import Chart, Line
 from gan_train.reports.status import Quiet, Status
 from gan_train.runs import checkpoint
+from gan_train.tasks.figures import LOSS, SCORE, Figure
+from gan_train.tasks.generate import FIGURES
 from tests.conftest import CONDITIONAL, UNCONDITIONAL, Kind, make_network
 
 
@@ -60,7 +62,14 @@ class _Page(HTMLParser):
 
 
 def status(images: int) -> Status:
-    return Status(images, images / 400, images / 100, 99.0, 1.0, 1e-3, 0.8, 1.3, 0.6, 0.4)
+    names = (figure.name for figure in FIGURES)
+    figures = dict(zip(names, (0.8, 1.3, 0.6, 0.4, 0.0), strict=True))
+    return Status(images, images / 400, images / 100, 99.0, 1.0, 1e-3, figures)
+
+
+def logged(status: Status) -> str:
+    """Return the line of the log that a run writes of a status, of before: with its times."""
+    return json.dumps({**vars(status), **status.figures, "figures": None})
 
 
 @pytest.fixture
@@ -75,16 +84,16 @@ def run(tmp_path: Path) -> Path:
     folder = tmp_path / "a run <of> mine"
     (folder / "samples").mkdir(parents=True)
     (folder / "checkpoints").mkdir()
-    logged, measured = [], []
+    lines, measured = [], []
     for seen in (100, 200, 300, 400):
-        logged.append(json.dumps(vars(status(seen))))
+        lines.append(logged(status(seen)))
         values = {"frechet": 900 / seen + (seen == 400), "precision": 0.5, "recall": 0.4, "variety": 0.9}
         protocol = {"network": "classifier", "samples": 2000}
         measured.append(json.dumps({"images_seen": seen, "values": values, "protocol": protocol}))
         Image.new("L", (8 * 10 * 8 + 16, 2 * 10 * 8 + 16), seen // 2).save(
             folder / "samples" / f"{seen:012d}.png"
         )
-    (folder / "log.jsonl").write_text("\n".join(logged) + '\n{"torn')
+    (folder / "log.jsonl").write_text("\n".join(lines) + '\n{"torn')
     (folder / "metrics.jsonl").write_text("\n".join(measured))
     event = {"images_seen": 150, "kind": "rollback", "text": "the loss <became> nan"}
     (folder / "events.jsonl").write_text(json.dumps(event) + "\n")
@@ -97,7 +106,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_the_page_holds_everything_in_one_file_and_escapes_names(run: Path, options: Config) -> None:
-    text = html.render(run, options)
+    text = html.render(run, options, FIGURES)
     page = _parsed(text)
     assert not page.open
     for told in ("a run <of> mine: resnet on digits", "the loss <became> nan", "<cat>dog", "1,234"):
@@ -113,7 +122,7 @@ def test_the_page_holds_everything_in_one_file_and_escapes_names(run: Path, opti
 
 
 def test_sheets_and_walk_have_sliders_with_a_caption_for_each_place(run: Path, options: Config) -> None:
-    page = _parsed(html.render(run, options))
+    page = _parsed(html.render(run, options, FIGURES))
     sliders = [attributes for tag, attributes in page.elements if tag == "input"]
     assert [(s["min"], s["max"], s["value"]) for s in sliders] == [("0", "3", "3"), ("0", "2", "0")]
     assert all(slider["aria-label"] and slider["aria-valuetext"] for slider in sliders)
@@ -125,11 +134,11 @@ def test_sheets_and_walk_have_sliders_with_a_caption_for_each_place(run: Path, o
 
 
 def test_the_page_shows_curves_events_the_best_and_what_is_not_usual(run: Path, options: Config) -> None:
-    text = html.render(run, options)
+    text = html.render(run, options, FIGURES)
     labels = [str(attributes["aria-label"]) for tag, attributes in _parsed(text).elements if tag == "svg"]
     assert "Frechet distance (lower is better) over images seen: samples from 9 to 3.25" in labels
     assert any(label.startswith("Precision and recall over images seen") for label in labels)
-    assert any("discriminator holds" in label for label in labels)
+    assert any("discriminator finds" in label for label in labels)
     assert not any("augmentation" in label.lower() or "copies" in label.lower() for label in labels)
     assert text.count('<circle class="best') == 4  # of Frechet distance, precision, recall and variety
     assert text.count('<g class="mark">') == len(labels)
@@ -150,7 +159,7 @@ def test_the_best_is_what_the_run_points_at_and_real_pictures_give_a_level(
     lines = html.read_log(run / "metrics.jsonl")
     lines[-1]["baseline"] = {"frechet": 0.5, "recall": 0.8}
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    text = html.render(run, options)
+    text = html.render(run, options, FIGURES)
     assert "<b>200</b><span>images seen at the best</span>" in text
     assert text.count('<line class="level') == 2
     assert "(real 0.8)" in text
@@ -159,31 +168,31 @@ def test_the_best_is_what_the_run_points_at_and_real_pictures_give_a_level(
 
 
 def test_a_run_that_has_just_begun_has_a_page(tmp_path: Path, options: Config) -> None:
-    page = _parsed(html.render(tmp_path, options))
+    page = _parsed(html.render(tmp_path, options, FIGURES))
     assert not [tag for tag, _ in page.elements if tag in ("svg", "img", "input")]
     assert "latent_dim" in page.text
     (tmp_path / "samples").mkdir()
     Image.new("L", (80, 20)).save(tmp_path / "samples" / "000000000005.png")
-    page = _parsed(html.render(tmp_path, options))
+    page = _parsed(html.render(tmp_path, options, FIGURES))
     assert [tag for tag, _ in page.elements if tag in ("svg", "img", "input")] == ["img"]
     assert "after 5 images" in page.text
 
 
 def test_rows_are_named_where_the_sheet_is_laid_out_so(run: Path, options: Config) -> None:
-    text = html.render(run, options)
+    text = html.render(run, options, FIGURES)
     assert '<ol class="rows" aria-label="classes of the rows, from the top"><li title="&lt;cat&gt;">' in text
     assert '<ol class="columns" aria-label="classes of the columns, from the left">' in text
     Image.new("L", (80, 80)).save(run / "samples" / "000000000400.png")
-    assert '<ol class="rows"' not in html.render(run, options)
+    assert '<ol class="rows"' not in html.render(run, options, FIGURES)
     plain = {"condition.generator": "none", "condition.discriminator": "none"}
-    assert '<ol class="columns"' not in html.render(run, replace(options, plain))
+    assert '<ol class="columns"' not in html.render(run, replace(options, plain), FIGURES)
 
 
 def test_many_classes_are_counted_not_listed(run: Path, options: Config) -> None:
     facts = {"data": {"class_names": [f"name{index}" for index in range(100)]}}
     (run / "checkpoints" / "000000000400.json").write_text(json.dumps(facts))
     Image.new("L", (656, 16 * 80 + 16)).save(run / "samples" / "000000000400.png")
-    page = _parsed(html.render(run, options))
+    page = _parsed(html.render(run, options, FIGURES))
     assert "name19, and 80 more" in page.text
     assert "The first 16 of 100 classes." in page.text
 
@@ -194,7 +203,7 @@ def test_a_long_run_gives_a_page_of_bounded_size(run: Path, options: Config) -> 
     Image.fromarray(noise).save(body, "PNG")
     for images_seen in range(1000, 1026):
         (run / "samples" / f"{images_seen:012d}.png").write_bytes(body.getvalue())
-    text = html.render(run, options)
+    text = html.render(run, options, FIGURES)
     assert len(text) < 8_000_000
     sheets = [attributes for tag, attributes in _parsed(text).elements if "data-frame" in attributes]
     assert sheets[-1]["alt"] == "samples after 1,025 images"
@@ -203,10 +212,10 @@ def test_a_long_run_gives_a_page_of_bounded_size(run: Path, options: Config) -> 
 
 
 def test_a_new_report_reads_the_new_sheet_alone(run: Path, options: Config) -> None:
-    html.render(run, options)
+    html.render(run, options, FIGURES)
     before = embed._picture.cache_info().misses
     Image.new("L", (656, 176), 77).save(run / "samples" / "000000000500.png")
-    html.render(run, options)
+    html.render(run, options, FIGURES)
     assert embed._picture.cache_info().misses == before + 1
 
 
@@ -389,7 +398,7 @@ def test_tensorboard_gets_every_curve_and_sheet(run: Path, options: Config) -> N
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    tracker = trackers.TRACKERS["tensorboard"](run, options, 0)
+    tracker = trackers.TRACKERS["tensorboard"](run, options, 0, FIGURES)
     tracker.note("nothing")
     for seen in (100, 200):
         tracker.status(status(seen))
@@ -411,7 +420,7 @@ def test_tensorboard_goes_on_after_the_checkpoint_that_a_run_resumes_from(run: P
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     for start, distances in ((0, {100: 9.0, 200: 8.0, 300: 7.0}), (200, {300: 6.0, 400: 5.0})):
-        tracker = trackers.TRACKERS["tensorboard"](run, options, start)
+        tracker = trackers.TRACKERS["tensorboard"](run, options, start, FIGURES)
         for images_seen, distance in distances.items():
             tracker.metrics(images_seen, {"frechet": distance}, True)
         tracker.close()
@@ -425,7 +434,7 @@ def test_tensorboard_forgets_what_a_rollback_undid_but_not_the_rollback(run: Pat
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    tracker = trackers.TRACKERS["tensorboard"](run, options, 0)
+    tracker = trackers.TRACKERS["tensorboard"](run, options, 0, FIGURES)
     for seen in (100, 200, 300):
         tracker.status(status(seen))
     tracker.event("rollback", "back")
@@ -452,7 +461,7 @@ def test_wandb_gets_the_same(run: Path, options: Config, monkeypatch: pytest.Mon
         Image=lambda array: array.shape,
     )
     monkeypatch.setitem(sys.modules, "wandb", fake)  # type: ignore[arg-type]
-    tracker = trackers.TRACKERS["wandb"](run, options, 0)
+    tracker = trackers.TRACKERS["wandb"](run, options, 0, FIGURES)
     tracker.status(status(100))
     tracker.metrics(100, {"frechet": 4.5}, True)
     tracker.sheet(run / "samples" / "000000000200.png")
@@ -476,7 +485,7 @@ def test_a_tracker_that_cannot_start_says_what_to_do(
 
     monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(init=refuse))  # type: ignore[arg-type]
     with pytest.raises(OptionError, match=r"No API key configured; .*WANDB_MODE=offline"):
-        trackers.TRACKERS["wandb"](run, options, 0)
+        trackers.TRACKERS["wandb"](run, options, 0, FIGURES)
 
 
 def test_transparent_sheets_are_laid_on_white(tmp_path: Path) -> None:
@@ -489,7 +498,7 @@ def test_a_tracker_that_is_not_installed_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     with pytest.raises(OptionError, match=r"--log wandb needs wandb.*pip install wandb"):
-        trackers.TRACKERS["wandb"](run, options, 0)
+        trackers.TRACKERS["wandb"](run, options, 0, FIGURES)
 
 
 class _Listener(Quiet):
@@ -530,32 +539,98 @@ def test_several_watchers_are_told_alike_and_any_may_stop() -> None:
     assert several.stop_asked() is True
 
 
-def test_the_panel_shows_the_newest_scores_and_the_best(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = live.Screen("title")
-    screen.metrics(200, {"frechet": 3.0, "coverage": 0.6}, True)
-    screen.metrics(400, {"frechet": 4.567, "label_accuracy": 0.987}, False)
-    screen.sheet(Path("newest.png"))
+TWO_GAMES = (
+    Figure("loss_of_voices", "voices", LOSS, "speaker"),
+    Figure("likes_music", "recordings", SCORE, "hearer_of_music", of_real=True),
+    Figure("likes_voices", "made voices", SCORE, "hearer_of_voices", of_real=False),
+)
 
-    def shown(strength: float) -> str:
-        panel = screen._panel(dataclasses.replace(status(400), augment_strength=strength))
-        Console(width=110, file=sys.stdout).print(panel)
-        return " ".join(capsys.readouterr().out.split())
 
-    text = shown(0.37)
+def show(figures: Sequence[Figure], values: Mapping[str, float], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the panel that a screen draws on a terminal, its lines and gaps as single spaces."""
+    screen = live.Screen("title", figures)
+    with screen:
+        screen.metrics(200, {"frechet": 3.0, "coverage": 0.6}, True)
+        screen.metrics(400, {"frechet": 4.567, "label_accuracy": 0.987}, False)
+        screen.sheet(Path("[b]newest.png"))
+        screen.status(dataclasses.replace(status(400), figures=values))
+    return " ".join(re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|[^ -~\n]", "", capsys.readouterr().err).split())
+
+
+def test_the_panel_shows_the_figures_the_newest_scores_and_the_best(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "110")
+    at_start = dict(status(400).figures)
+    text = show(FIGURES, {**at_start, "augment_strength": 0.37}, capsys)
+    assert "generator loss 0.800" in text
+    assert "discriminator's score of real pictures 0.60" in text
     assert "measured Frechet distance 4.567, label accuracy 98.7%" in text
     assert "best Frechet distance 3, coverage 0.60, at 200 images" in text
     assert "augmentation 0.37" in text
-    assert "newest.png" in text
-    assert "augmentation" not in shown(0.0) + shown(1.0)
+    assert "[b]newest.png" in text
+    for strength in (0.0, 1.0):
+        assert "augmentation" not in show(FIGURES, {**at_start, "augment_strength": strength}, capsys)
+    other = show(TWO_GAMES, {"loss_of_voices": 2.5, "likes_music": 0.75, "likes_voices": 0.125}, capsys)
+    assert "voices loss 2.500 hearer of music's score of recordings 0.75" in other
+    assert "hearer of voices's score of made voices 0.12" in other
+
+
+def test_a_line_names_the_figures_of_any_task() -> None:
+    values = {"loss_of_voices": 2.5, "likes_music": 0.75, "likes_voices": 0.25}
+    one = live.format_line(dataclasses.replace(status(100), figures=values), TWO_GAMES)
+    assert one.split("  ")[-4:] == [
+        "loss: voices 2.500",
+        "score by hearer of music: recordings 0.75",
+        "score by hearer of voices: made voices 0.25",
+        "0:01 left",
+    ]
+    assert "loss: generator 0.800, discriminator 1.300  score: real pictures 0.60" in live.format_line(
+        status(100), FIGURES
+    )
+
+
+def test_the_page_draws_the_figures_of_any_task(run: Path, options: Config) -> None:
+    lines = [
+        {
+            "images_seen": seen,
+            "progress": 0.5,
+            "loss_of_voices": seen,
+            "likes_music": 0.5,
+            "likes_voices": 0.1,
+        }
+        for seen in (10, 20)
+    ]
+    (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = _parsed(html.render(run, options, TWO_GAMES))
+    names = [str(attributes["aria-label"]) for tag, attributes in page.elements if tag == "svg"]
+    assert "Losses over images seen: voices from 10 to 20" in names
+    for network, figure in (
+        ("music", "recordings from 0.5 to 0.5"),
+        ("voices", "made voices from 0.1 to 0.1"),
+    ):
+        title = f"How real the hearer of {network} finds them (0.5: it cannot tell)"
+        assert f"{title} over images seen: {figure}" in names
+    assert not any("generator" in name or "augmentation" in name for name in names)
+
+
+def test_a_share_is_drawn_where_it_is_not_always_at_an_end(run: Path, options: Config) -> None:
+    lines = html.read_log(run / "log.jsonl")
+    for strength, drawn in ((0.0, False), (1.0, False), (0.4, True)):
+        lines[-1]["augment_strength"] = strength
+        (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        text = html.render(run, options, FIGURES)
+        assert ('aria-label="Strength of augmentation over images seen' in text) is drawn
 
 
 def test_a_line_says_what_matters(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = live.Screen("title")
+    screen = live.Screen("title", FIGURES)
     with screen:
         screen.metrics(400, {"frechet": 4.567, "label_accuracy": 0.987, "coverage": 0.5, "kernel": 1.0}, True)
         screen.status(status(400))
     err = capsys.readouterr().err
-    assert "400 images  Frechet distance 4.567, label accuracy 98.7%, coverage 0.50, the best so far" in err
+    assert "400 images  Frechet distance 4.567, coverage 0.50, label accuracy 98.7%, the best so far" in err
     assert checkpoint.name_of(400) == "000000000400"
 
 
@@ -572,5 +647,5 @@ def test_names_in_a_report_and_on_the_screen_steer_nothing(capsys: pytest.Captur
     config = replace(Config(), {"condition.generator": "embedding"})
     names = html._class_names({"data": {"class_names": ["<b>\u202ecat", "d\u200bog\x1b[2J"]}}, config)
     assert names == ["&lt;b&gt;\\u202ecat", "d\\u200bog\\x1b[2J"]
-    live.Screen("[bold]\u202erun").event("data", "[red]a\u2028b\x1b[2J")
+    live.Screen("[bold]\u202erun", FIGURES).event("data", "[red]a\u2028b\x1b[2J")
     assert capsys.readouterr().err == "data: [red]a\\u2028b\\x1b[2J\n"
