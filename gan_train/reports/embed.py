@@ -1,4 +1,4 @@
-"""Pictures made small enough to lie inside a page, as data URIs; it knows nothing of what they show."""
+"""Pictures made small enough to lie inside a page, as data URIs."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def picture(path: Path, factor: int = 1) -> Embedded:
     Args:
         factor: how often each pixel of the file is repeated both ways; the page can do that itself.
     """
-    told = path.stat()
-    return _picture(path, told.st_mtime_ns, told.st_size, factor)
+    state = path.stat()
+    return _picture(path, state.st_mtime_ns, state.st_size, factor)
 
 
 def film(path: Path, factor: int = 1) -> Embedded:
@@ -62,7 +62,7 @@ def film(path: Path, factor: int = 1) -> Embedded:
     return Embedded(_encoded(strip), size, len(frames))
 
 
-def sparse(items: Sequence[Item], most: int) -> list[Item]:
+def thin(items: Sequence[Item], most: int) -> list[Item]:
     """Return every 1st, 2nd, 4th, 8th ... item, at most `most` + 1 of them, the last among them.
 
     As a list grows, what is given stays the same but for what is dropped and the last.

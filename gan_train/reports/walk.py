@@ -37,7 +37,7 @@ def draw(
     one = torch.from_numpy(_path(latent_dim, distribution, 0)[:1]).to(device)
     first_label = torch.zeros(1, dtype=torch.int64, device=device) if classes else None
     height, width = pixels.draw(generator, one, first_label).shape[1:3]
-    count = walks(height, width, classes)
+    count = count_walks(height, width, classes)
     starts = [0] * count if classes else [index * _SEEDS for index in range(count)]
     paths = [_path(latent_dim, distribution, start) for start in starts]
     latent = torch.from_numpy(np.stack(paths, axis=1).reshape(-1, latent_dim))  # frame by frame
@@ -48,7 +48,7 @@ def draw(
     return np.stack([image.enlarge(image.tile(frame, count), factor) for frame in frames])
 
 
-def walks(height: int, width: int, classes: int) -> int:
+def count_walks(height: int, width: int, classes: int) -> int:
     """Return how many walks are shown side by side, of pictures of a size."""
     room = _MOST_PIXELS // (height * width * sheet.factor(height, width) ** 2)
     return max(1, min(classes or 3, _MOST_WALKS, room))

@@ -244,7 +244,7 @@ def test_a_film_is_the_frames_one_below_the_other(channels: int, tmp_path: Path)
 
 @given(st.integers(1, 400), st.integers(1, 30))
 def test_what_is_left_out_of_many_stays_out(count: int, most: int) -> None:
-    chosen, later = embed.sparse(range(count), most), embed.sparse(range(count + 1), most)
+    chosen, later = embed.thin(range(count), most), embed.thin(range(count + 1), most)
     assert len(chosen) <= most + 1
     assert len(chosen) >= min(count, most / 2)
     assert chosen[-1] == count - 1
@@ -311,7 +311,7 @@ def test_marks_are_numbered_where_they_are_few_and_stay_on_the_chart() -> None:
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300), st.integers(4, 50))
 def test_thinned_curves_keep_their_ends_and_their_peaks(values: list[float], most: int) -> None:
     points = [(float(x), y) for x, y in enumerate(values)]
-    kept = charts.thinned(points, most)
+    kept = charts.thin(points, most)
     assert len(kept) <= most
     assert kept == sorted(set(kept))
     assert {points[0], points[-1]} <= set(kept) <= set(points)
@@ -354,7 +354,7 @@ def test_sheets_and_walks_stay_of_a_sane_size(height: int, width: int, classes: 
     assert 1 <= columns <= 8
     assert 1 <= rows <= min(classes or 8, 16)
     assert rows * columns * area <= 2**21
-    assert walk.walks(height, width, classes) * area <= 2**17
+    assert walk.count_walks(height, width, classes) * area <= 2**17
     wanted = (min(classes, 16) or 8, 8)
     if wanted[0] * wanted[1] * area <= 2**21:
         assert (rows, columns) == wanted
@@ -643,9 +643,37 @@ def test_sample_sheets_of_long_pictures_stay_within_what_viewers_open(
     assert columns * (width + images.GAP) * sheet.factor(height, width) <= images.VIEWABLE_SIDE
 
 
-def test_names_in_a_report_and_on_the_screen_steer_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    config = replace(Config(), {"condition.generator": "embedding"})
-    names = html._class_names({"data": {"class_names": ["<b>\u202ecat", "d\u200bog\x1b[2J"]}}, config)
-    assert names == ["&lt;b&gt;\\u202ecat", "d\\u200bog\\x1b[2J"]
+def test_names_in_a_report_steer_nothing(tmp_path: Path, options: Config) -> None:
+    hostile = [
+        "</style><script>alert(1)</script>",
+        '"><img src=x onerror=y>',
+        "d\u200bog\x1b[2J\u202ecat",
+        "\udcff{{ 7 }}",
+    ]
+    run = tmp_path / "<script>run\udcff"
+    for folder in ("samples", "checkpoints"):
+        (run / folder).mkdir(parents=True)
+    facts = {"data": {"name": hostile[0], "class_names": hostile}, "machine": {hostile[1]: hostile[2]}}
+    (run / "checkpoints" / "000000000400.json").write_text(json.dumps(facts))
+    Image.new("L", (656, 4 * 80 + 16)).save(run / "samples" / "000000000400.png")
+    events = [{"images_seen": 1, "kind": hostile[0], "text": text} for text in hostile]
+    (run / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    measured = {"images_seen": 1, "values": {"frechet": 2.0}, "protocol": {hostile[0]: hostile[1]}}
+    lines = [json.dumps({**measured, "images_seen": seen}) for seen in (1, 2)]
+    (run / "metrics.jsonl").write_text("\n".join(lines))
+    text = html.render(run, replace(options, {"data.labels": hostile[0]}), FIGURES)
+    page = _parsed(text)
+    assert not page.open
+    assert [tag for tag, _ in page.elements].count("script") == 1
+    assert [tag for tag, _ in page.elements].count("img") == 1
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert not set("\u200b\x1b\u202e\udcff") & set(text)
+    for shown in (*hostile[:2], "d\\u200bog\\x1b[2J\\u202ecat", "\\udcff{{ 7 }}"):
+        assert page.text.count(shown) >= 2  # in its row, and of what happened
+    assert "<script>run\\udcff" in page.text
+    assert text.encode()
+
+
+def test_texts_on_the_screen_steer_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     live.Screen("[bold]\u202erun", FIGURES).event("data", "[red]a\u2028b\x1b[2J")
     assert capsys.readouterr().err == "data: [red]a\\u2028b\\x1b[2J\n"
