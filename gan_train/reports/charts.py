@@ -202,12 +202,12 @@ def _grid(scale: _Scale) -> list[Shape]:
     for value in scale.heights():
         y = scale.y(value)
         shapes.append(Rule(_LEFT, y, _RIGHT, y, name="grid"))
-        shapes.append(Words(_LEFT - 6, y + 4, number(value), "end"))
+        shapes.append(Words(_LEFT - 6, y + 4, number(value), "end", "tick"))
     for value in ticks(0, scale.end, 4):
         x = scale.x(value)
         at_edge = x > _PAPER.width - 40
         place = min(x, _PAPER.width - 2) if at_edge else x
-        shapes.append(Words(place, _PAPER.height - 20, number(value), "end" if at_edge else "middle"))
+        shapes.append(Words(place, _PAPER.height - 20, number(value), "end" if at_edge else "middle", "tick"))
     shapes.append(Words((_LEFT + _RIGHT) / 2, _PAPER.height - 4, "images seen", name="axis"))
     return shapes
 
