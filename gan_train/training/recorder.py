@@ -38,6 +38,7 @@ from gan_train.reports import html, sheet, walk
 from gan_train.reports.status import Status, Watcher
 from gan_train.runs import checkpoint, journal
 from gan_train.runs.checkpoint import Checkpoint
+from gan_train.runs.sampler import Sampler
 from gan_train.tasks import state
 from gan_train.tasks.generate import FIGURES, Outcome, Players, make_players
 from gan_train.training import watchdog
@@ -89,8 +90,8 @@ class _Look:
 
     broken: str | None
     measured: Scores | None
-    sheet: npt.NDArray[np.uint8]
-    walk: bytes
+    sheet: npt.NDArray[np.uint8] | None
+    walk: bytes | None
     neighbours: npt.NDArray[np.uint8] | None
 
 
@@ -479,12 +480,14 @@ class Recorder:
             else self._evaluator.score(self._drawer(players), self._conditional)
         )
         asked = (network.latent_dim, network.latent_distribution, self._classes, self._device)
-        drawn, frames = sheet.draw(players.average, *asked), walk.draw(players.average, *asked)
+        sampler = Sampler(players.average, *asked)
+        drawn, frames = sheet.draw(sampler), walk.draw(sampler)
         nearest = None
         if self._evaluator is not None:
             shown = self._drawer(players)(_NEIGHBOURLY, self._evaluator.labels_for(_NEIGHBOURLY))
             nearest = self._evaluator.nearest_pictures(shown)
-        return _Look(broken, measured, drawn, walk.animation(frames), nearest)
+        film = None if frames is None else walk.animation(frames)
+        return _Look(broken, measured, drawn, film, nearest)
 
     def _kept_or_alarm(self, players: Players, look: _Look, seen: int, seconds: float) -> Alarm | None:
         progress, broken = self.progress, look.broken
@@ -534,10 +537,12 @@ class Recorder:
         return draw
 
     def _write_pictures(self, look: _Look, seen: int) -> None:
-        path = self._run / checkpoint.SAMPLES / f"{checkpoint.name_of(seen)}.png"
-        image.save(look.sheet, path)
-        self._watcher.sheet(path)
-        files.write(self._run / checkpoint.WALK, look.walk)
+        if look.sheet is not None:
+            path = self._run / checkpoint.SAMPLES / f"{checkpoint.name_of(seen)}.png"
+            image.save(look.sheet, path)
+            self._watcher.sheet(path)
+        if look.walk is not None:
+            files.write(self._run / checkpoint.WALK, look.walk)
         if look.neighbours is not None:
             image.save(look.neighbours, self._run / checkpoint.NEIGHBOURS)
 

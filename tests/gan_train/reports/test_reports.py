@@ -20,15 +20,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gan_infer.errors import OptionError
-from gan_infer.latent import seeds
+from gan_infer.latent import interpolation, seeds
 from gan_infer.outputs import image as images
 from gan_train.config import presets
 from gan_train.config.options import Config, replace
 from gan_train.networks import pixels
-from gan_train.reports import charts, embed, html, live, sheet, trackers, walk
+from gan_train.reports import charts, embed, html, live, sheet, trackers, views, walk
 from gan_train.reports.charts import Chart, Line
 from gan_train.reports.status import Quiet, Status
 from gan_train.runs import checkpoint
+from gan_train.runs.sampler import Sampler
 from gan_train.tasks.figures import LOSS, SCORE, Figure
 from gan_train.tasks.generate import FIGURES
 from tests.conftest import CONDITIONAL, UNCONDITIONAL, Kind, make_network
@@ -363,7 +364,8 @@ def test_sheets_and_walks_stay_of_a_sane_size(height: int, width: int, classes: 
 def test_a_sheet_of_large_pictures_shows_fewer_of_the_same() -> None:
     kind = Kind("mlp", 160, 200, 3, classes=20, latent_dim=4, condition="one_hot")
     network = make_network(kind)
-    drawn = sheet.draw(network, 4, "normal", 20, torch.device("cpu"))
+    drawn = sheet.draw(Sampler(network, 4, "normal", 20))
+    assert drawn is not None
     rows, columns = sheet.layout(160, 200, 20)
     assert drawn.shape == (rows * 162 + 2, columns * 202 + 2, 3)
     latent = torch.from_numpy(seeds.latents([2], 4, "normal"))
@@ -375,7 +377,8 @@ def test_a_sheet_of_large_pictures_shows_fewer_of_the_same() -> None:
 @pytest.mark.parametrize("kind", [CONDITIONAL, UNCONDITIONAL, Kind(channels=4, latent_dim=4)], ids=str)
 def test_a_walk_begins_at_its_seeds_moves_smoothly_and_closes(kind: Kind) -> None:
     network = make_network(kind)
-    frames = walk.draw(network, kind.latent_dim, "normal", kind.classes, torch.device("cpu"))
+    frames = walk.draw(Sampler(network, kind.latent_dim, "normal", kind.classes))
+    assert frames is not None
     assert frames.shape[0] == 32
     assert frames.shape[3] == kind.channels
     steps = np.abs(frames.astype(int) - np.roll(frames, -1, axis=0)).mean((1, 2, 3))
@@ -385,13 +388,80 @@ def test_a_walk_begins_at_its_seeds_moves_smoothly_and_closes(kind: Kind) -> Non
         assert image.n_frames == 32  # type: ignore[attr-defined]
 
 
+class _Listening(Sampler):
+    """Keeps the latents that it is to draw, and draws nothing but black."""
+
+    def draw_latents(self, latents: Any, given: Any = None) -> Any:
+        self.generator.heard = latents
+        return np.zeros((len(latents), 8, 8, 1), np.uint8)
+
+
+def walked(dim: int, distribution: str) -> Any:
+    """Return the latents that a walk of one picture per frame goes through."""
+    listening = _Listening(torch.nn.Identity(), dim, distribution, 1)
+    frames = walk.draw(listening)
+    assert frames is not None
+    assert len(frames) == len(listening.generator.heard)
+    return listening.generator.heard
+
+
 def test_a_walk_of_normal_latents_stays_near_their_sphere() -> None:
-    path = walk._path(256, "normal", 0)
-    lengths = np.linalg.norm(path, axis=1)
+    lengths = np.linalg.norm(walked(256, "normal"), axis=1)
     assert lengths.min() > 0.85 * 16
-    straight = walk._path(256, "uniform", 0)
+    straight = walked(256, "uniform")
     assert np.abs(straight).max() <= 1.0
     assert np.linalg.norm(straight, axis=1).min() < 0.85 * np.linalg.norm(straight[0])
+
+
+def test_a_walk_meets_its_seeds_and_goes_the_way_of_interpolation() -> None:
+    path, corners = walked(16, "normal"), seeds.latents(range(4), 16, "normal")
+    assert np.array_equal(path[::8], corners)
+    assert np.array_equal(path, interpolation.loop(corners, 32))
+
+
+class _Speaker:
+    """Draws sounds, which nothing shows yet: float32 [n, samples]."""
+
+    distribution, classes = "normal", 2
+
+    def latents(self, seeds: Any) -> torch.Tensor:
+        return torch.zeros(len(seeds), 3)
+
+    def draw(self, seeds: Any, given: Any = None) -> Any:
+        return np.full((len(seeds), 64), np.asarray(seeds)[:, None] / 100, np.float32)
+
+    def draw_latents(self, latents: Any, given: Any = None) -> Any:
+        return np.full((len(latents), 64), 0.5, np.float32)
+
+
+def test_outputs_of_a_kind_without_a_view_have_no_sheet_and_no_walk() -> None:
+    assert sheet.draw(_Speaker(), "audio") is None
+    assert walk.draw(_Speaker(), "audio") is None
+
+
+def test_a_view_of_a_kind_is_one_line_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    def show_loudness(sounds: Any) -> Any:
+        level = np.abs(sounds).max(1) * 255
+        return np.broadcast_to(level.astype(np.uint8)[:, None, None, None], (len(sounds), 8, 8, 1))
+
+    monkeypatch.setitem(views.VIEWS, "audio", show_loudness)
+    drawn = sheet.draw(_Speaker(), "audio")
+    assert drawn is not None
+    assert {int(c / 100 * 255 + 1e-4) for c in range(8)} < set(drawn.ravel())
+    frames = walk.draw(_Speaker(), "audio")
+    assert frames is not None
+    assert frames.max() == 127
+
+
+def test_what_draws_seeds_alone_has_a_sheet_and_no_walk() -> None:
+    class Plain:
+        classes = 0
+
+        def draw(self, seeds: Any, given: Any = None) -> Any:
+            return np.full((len(seeds), 8, 8, 1), 9, np.uint8)
+
+    assert sheet.draw(Plain()) is not None
+    assert walk.draw(Plain()) is None
 
 
 def test_tensorboard_gets_every_curve_and_sheet(run: Path, options: Config) -> None:
