@@ -67,7 +67,7 @@ def draw(chart: Chart) -> Markup | str:
 
     The page's script finds the places of points in the drawing, and their values by `data-scale`.
     """
-    whole = [dataclasses.replace(line, points=_finite(line.points)) for line in chart.lines]
+    whole = [dataclasses.replace(line, points=_keep_finite(line.points)) for line in chart.lines]
     whole = [line for line in whole if len(line.points) > 1]
     if not whole:
         return ""
@@ -237,5 +237,5 @@ def _curve(scale: _Scale, line: Line, colour: str, best: float | None) -> list[S
     return [*shapes, *rings]
 
 
-def _finite(points: Sequence[Point]) -> list[Point]:
+def _keep_finite(points: Sequence[Point]) -> list[Point]:
     return [point for point in points if math.isfinite(point[0]) and math.isfinite(point[1])]

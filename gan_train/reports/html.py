@@ -23,7 +23,7 @@ from gan_train.tasks.figures import Figure
 _SHEETS: Final = 24
 _NAMED: Final = 20
 # The sheets together; the walk and the neighbours come on top.
-_MOST_CHARACTERS: Final = 5_000_000
+MOST_CHARACTERS: Final = 5_000_000
 # Values by their names, as the template shows them.
 Rows = Mapping[str, str]
 
@@ -82,7 +82,7 @@ def render(run: Path, options: Config, figures: Sequence[Figure]) -> str:
         figures: those of the run's task, which are drawn over its log.
     """
     measured, events = (read_log(run / name) for name in (checkpoint.METRICS, checkpoint.EVENTS))
-    log, best = _timed_log(run), _best(run, measured)
+    log, best = _read_timed_log(run), _best(run, measured)
     newest = checkpoint.names(run)
     facts = checkpoint.facts(run, newest[-1]) if newest else {}
     classes, marks = _class_names(facts, options), curves.marks_of_events(events)
@@ -102,7 +102,7 @@ def render(run: Path, options: Config, figures: Sequence[Figure]) -> str:
         walk=_walk(run, options, classes),
         neighbours=_picture(run / checkpoint.NEIGHBOURS, embed.picture, _factor(options, capped=False)),
         measured=_measured(measured, marks, best),
-        game=_drawn(curves.charts_of_figures(figures, log, marks)),
+        game=_draw_charts(curves.charts_of_figures(figures, log, marks)),
         facts=_facts(facts, options),
         options=_options(options),
         config=options.to_json().splitlines(),
@@ -110,7 +110,7 @@ def render(run: Path, options: Config, figures: Sequence[Figure]) -> str:
     return str(page)
 
 
-def _timed_log(run: Path) -> list[dict[str, Any]]:
+def _read_timed_log(run: Path) -> list[dict[str, Any]]:
     """Return the lines of the log, each with its times; runs of before have them in the log itself."""
     times = {line.get("images_seen"): line for line in read_log(run / checkpoint.TIMES)}
     log = [{**times.get(line.get("images_seen"), {}), **line} for line in read_log(run / checkpoint.LOG)]
@@ -151,7 +151,7 @@ def _sheets(run: Path, options: Config, classes: Sequence[str]) -> Sheets | None
     paths = embed.thin(sorted((run / checkpoint.SAMPLES).glob("[0-9]*.png")), _SHEETS)
     read = ((path, _picture(path, embed.picture, _factor(options))) for path in paths)
     found = [(path, one) for path, one in read if one is not None]
-    while len(found) > 2 and sum(len(one.uri) for _, one in found) > _MOST_CHARACTERS:
+    while len(found) > 2 and sum(len(one.uri) for _, one in found) > MOST_CHARACTERS:
         found = embed.thin(found, (len(found) + 1) // 2)
     if not found:
         return None
@@ -197,7 +197,7 @@ def _factor(options: Config, capped: bool = True) -> int:
 
 
 def _class_names(facts: Mapping[str, Any], options: Config) -> list[str]:
-    """Return the classes' names; none where the generator is told none."""
+    """Return the classes' names; none where the generator takes none."""
     known = facts.get("data", {}).get("class_names", [])
     return [] if options.condition.generator == "none" else [str(name) for name in known]
 
@@ -205,7 +205,7 @@ def _class_names(facts: Mapping[str, Any], options: Config) -> list[str]:
 # Curves and tables.
 
 
-def _drawn(found: Sequence[charts.Chart]) -> list[str]:
+def _draw_charts(found: Sequence[charts.Chart]) -> list[str]:
     return [figure for figure in map(charts.draw, found) if figure]
 
 
@@ -222,7 +222,7 @@ def _measured(measured: Lines, marks: Sequence[charts.Mark], best: Mapping[str, 
     if real:
         columns["real pictures"] = real
     return Measured(
-        _drawn(curves.charts_of_measures(measured, marks, at, real)),
+        _draw_charts(curves.charts_of_measures(measured, marks, at, real)),
         [key for key, there in keys.items() if there],
         [*columns, "better"],
         _scores(list(columns.values())),
@@ -245,7 +245,7 @@ def _facts(facts: Mapping[str, Any], options: Config) -> Rows:
     rows = {
         "data": data.get("name", ""),
         "pictures": f"{data['pictures']:,}" if "pictures" in data else "",
-        "classes": _listed(data.get("class_names", [])),
+        "classes": _list_names(data.get("class_names", [])),
         "prepared": data.get("preparation", ""),
         "licence": data.get("licence", ""),
         "SHA-256": options.data.sha256,
@@ -254,7 +254,7 @@ def _facts(facts: Mapping[str, Any], options: Config) -> Rows:
     return {name: value for name, value in rows.items() if value}
 
 
-def _listed(names: Sequence[object]) -> str:
+def _list_names(names: Sequence[object]) -> str:
     """Name the first classes, and count the others."""
     first = ", ".join(map(str, names[:_NAMED]))
     return f"{first}, and {len(names) - _NAMED} more" if len(names) > _NAMED else first
@@ -269,12 +269,12 @@ def _options(options: Config) -> dict[str, list[Option]]:
         default, changed = usual[place], usual[place] != value
         # Nothing is said of a default that only means that the data or the machine decides.
         tells = changed and default not in (None, "", "auto")
-        option = Option(name, _written(value), changed, _written(default) if tells else "")
+        option = Option(name, _write_value(value), changed, _write_value(default) if tells else "")
         groups.setdefault(group or "run", []).append(option)
     return groups
 
 
-def _written(value: Any) -> str:
+def _write_value(value: Any) -> str:
     """Write an option's value as the command line takes it."""
     if isinstance(value, str):
         return value or "empty"
