@@ -12,7 +12,6 @@ from gan_infer import files
 from gan_infer.errors import OptionError
 from gan_infer.outputs import drawing
 from gan_infer.outputs.drawing import FAINT, Box, Frame, Rule, Shape, Stroke, Words
-from gan_infer.text.escaping import plain
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -79,7 +78,7 @@ def calibration(curve: Sequence[Mapping[str, float]], title: str) -> list[Shape]
 
 def _axes(title: str, below: str, heights: Sequence[tuple[float, str]], most: float) -> list[Shape]:
     """Draw a title, a grid at heights (value, text) of 0 to `most`, and an axis from 0 to 1."""
-    shapes: list[Shape] = [Words(_PAPER.width / 2, 20, plain(title))]
+    shapes: list[Shape] = [Words(_PAPER.width / 2, 20, title)]
     for value, text in heights:
         y = _PAPER.y(value / most)
         shapes.append(Rule(_PAPER.x(0), y, _PAPER.x(1), y))

@@ -174,7 +174,7 @@ def _paint_one(pen: Any, font: Any, shape: Shape) -> None:
             _paint_one(pen, font, each)
     elif isinstance(shape, Words):
         anchor = {"start": "ls", "middle": "ms", "end": "rs"}[shape.anchor]
-        pen.text(scale(shape.x, shape.y), shape.text, fill=INK, font=font, anchor=anchor)
+        pen.text(scale(shape.x, shape.y), plain(shape.text), fill=INK, font=font, anchor=anchor)
     elif isinstance(shape, Box):
         corners = scale(shape.left, shape.top, shape.right, max(shape.top, shape.bottom))
         pen.rectangle(corners, fill=shape.colour)
