@@ -11,7 +11,7 @@ import numpy as np
 from gan_infer import files
 from gan_infer.errors import OptionError
 from gan_infer.outputs import drawing
-from gan_infer.outputs.drawing import FAINT, Box, Frame, Rule, Shape, Stroke, Words
+from gan_infer.outputs.drawing import FAINT, Box, Element, Frame, Rule, Stroke, Words
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,7 +34,7 @@ def check_ending(target: Path) -> None:
     files.check_writable(target)
 
 
-def save(shapes: Sequence[Shape], target: Path) -> None:
+def save(elements: Sequence[Element], target: Path) -> None:
     """Write a chart, whole or not at all; the name's ending picks PNG or SVG.
 
     Raises:
@@ -42,51 +42,51 @@ def save(shapes: Sequence[Shape], target: Path) -> None:
     """
     check_ending(target)
     if target.suffix.lower() == ".svg":
-        files.write(target, drawing.svg(_PAPER, shapes).encode())
+        files.write(target, drawing.svg(_PAPER, elements).encode())
         return
-    image = drawing.paint(_PAPER, shapes)
+    image = drawing.paint(_PAPER, elements)
     files.write(target, lambda file: image.save(file, "PNG"))
 
 
-def histogram(values: npt.NDArray[Any], title: str) -> list[Shape]:
+def histogram(values: npt.NDArray[Any], title: str) -> list[Element]:
     """Draw how many of `values`, float [n] from 0 to 1, fall into each of BINS equal bins."""
     counts = np.histogram(values, BINS, (0.0, 1.0))[0]
     most = max(1, int(counts.max()))
     heights = (0, most // 2, most) if most % 2 == 0 else (0, most)
-    shapes = _axes(title, "realness", [(height, f"{height:,}") for height in heights], most)
+    elements = _axes(title, "realness", [(height, f"{height:,}") for height in heights], most)
     bars = (_bar(index / BINS, (index + 1) / BINS, count / most) for index, count in enumerate(counts))
-    return [*shapes, *bars]
+    return [*elements, *bars]
 
 
-def calibration(curve: Sequence[Mapping[str, float]], title: str) -> list[Shape]:
+def calibration(curve: Sequence[Mapping[str, float]], title: str) -> list[Element]:
     """Draw a calibration curve over the line on which it would lie if it were perfect.
 
     Args:
         curve: bins with "from", "to" (realness), "count" (pictures), "mean" (their mean realness)
             and "real" (which share of them is real). Bars show the counts.
     """
-    shapes = _axes(title, "realness", [(share, f"{share:g}") for share in (0, 0.25, 0.5, 0.75, 1)], 1)
+    elements = _axes(title, "realness", [(share, f"{share:g}") for share in (0, 0.25, 0.5, 0.75, 1)], 1)
     most = max([row["count"] for row in curve], default=1) or 1
-    shapes += [_bar(row["from"], row["to"], 0.3 * row["count"] / most) for row in curve]
-    shapes.append(Stroke([(_PAPER.x(0), _PAPER.y(0)), (_PAPER.x(1), _PAPER.y(1))], FAINT, 2.0))
+    elements += [_bar(row["from"], row["to"], 0.3 * row["count"] / most) for row in curve]
+    elements.append(Stroke([(_PAPER.x(0), _PAPER.y(0)), (_PAPER.x(1), _PAPER.y(1))], FAINT, 2.0))
     points = [(_PAPER.x(row["mean"]), _PAPER.y(row["real"])) for row in curve if row["count"]]
-    shapes.append(Stroke(points, _LINE, 2.0))
-    shapes += [Box(x - 2.5, y - 2.5, x + 2.5, y + 2.5, _LINE) for x, y in points]
-    shapes.append(Words(_PAPER.left + 6, _PAPER.top + 14, "share that is real", "start"))
-    return shapes
+    elements.append(Stroke(points, _LINE, 2.0))
+    elements += [Box(x - 2.5, y - 2.5, x + 2.5, y + 2.5, _LINE) for x, y in points]
+    elements.append(Words(_PAPER.left + 6, _PAPER.top + 14, "share that is real", "start"))
+    return elements
 
 
-def _axes(title: str, below: str, heights: Sequence[tuple[float, str]], most: float) -> list[Shape]:
+def _axes(title: str, below: str, heights: Sequence[tuple[float, str]], most: float) -> list[Element]:
     """Draw a title, a grid at heights (value, text) of 0 to `most`, and an axis from 0 to 1."""
-    shapes: list[Shape] = [Words(_PAPER.width / 2, 20, title)]
+    elements: list[Element] = [Words(_PAPER.width / 2, 20, title)]
     for value, text in heights:
         y = _PAPER.y(value / most)
-        shapes.append(Rule(_PAPER.x(0), y, _PAPER.x(1), y))
-        shapes.append(Words(_PAPER.left - 6, y + 4, text, "end"))
+        elements.append(Rule(_PAPER.x(0), y, _PAPER.x(1), y))
+        elements.append(Words(_PAPER.left - 6, y + 4, text, "end"))
     foot = _PAPER.height - _PAPER.bottom
-    shapes += [Words(_PAPER.x(share), foot + 16, f"{share:g}") for share in (0, 0.25, 0.5, 0.75, 1)]
-    shapes.append(Words(_PAPER.x(0.5), _PAPER.height - 10, below))
-    return shapes
+    elements += [Words(_PAPER.x(share), foot + 16, f"{share:g}") for share in (0, 0.25, 0.5, 0.75, 1)]
+    elements.append(Words(_PAPER.x(0.5), _PAPER.height - 10, below))
+    return elements
 
 
 def _bar(left: float, right: float, height: float) -> Box:

@@ -1,4 +1,4 @@
-"""Shapes on paper, written as SVG or painted by Pillow."""
+"""Boxes, lines and words on paper, written as SVG or painted by Pillow."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Frame:
         return self.height - self.bottom - (self.height - self.top - self.bottom) * share
 
 
-# A shape with a `name` is styled by the page that it stands in, which finds it as a CSS class.
+# An element with a `name` is styled by the page that it stands in, which finds it as a CSS class.
 @dataclasses.dataclass(frozen=True)
 class Box:
     """A filled rectangle."""
@@ -100,47 +100,47 @@ class Words:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Shapes that belong together, with a title that a page shows under the pointer."""
+    """Elements that belong together, with a title that a page shows under the pointer."""
 
-    shapes: Sequence[Box | Stroke | Rule | Dot | Words]
+    elements: Sequence[Box | Stroke | Rule | Dot | Words]
     title: str
     name: str = ""
 
 
-Shape = Box | Stroke | Rule | Dot | Words | Group
+Element = Box | Stroke | Rule | Dot | Words | Group
 
 
-def svg(frame: Frame, shapes: Sequence[Shape]) -> str:
-    """Return shapes as the text of an SVG file."""
+def svg(frame: Frame, elements: Sequence[Element]) -> str:
+    """Return elements as the text of an SVG file."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {frame.width} {frame.height}" '
         f'font-family="sans-serif" font-size="{_TEXT}">'
     )
     paper = f'<rect width="{frame.width}" height="{frame.height}" fill="white"/>'
-    return "\n".join([head, paper, *map(svg_element, shapes), "</svg>", ""])
+    return "\n".join([head, paper, *map(svg_element, elements), "</svg>", ""])
 
 
-def svg_element(shape: Shape) -> str:
-    """Return a shape as an element of SVG, its texts escaped."""
-    if isinstance(shape, Group):
-        inside = "".join(map(svg_element, shape.shapes))
-        return f'<g class="{shape.name}"><title>{_escape(shape.title)}</title>{inside}</g>'
-    if isinstance(shape, Words):
-        place = f'x="{shape.x:.1f}" y="{shape.y:.1f}" text-anchor="{shape.anchor}"'
-        return f"<text{_style(shape.name, fill=INK)} {place}>{_escape(shape.text)}</text>"
-    if isinstance(shape, Box):
-        sides = f'width="{shape.right - shape.left:.1f}" height="{shape.bottom - shape.top:.1f}"'
-        style = _style(shape.name, fill=shape.colour)
-        return f'<rect{style} x="{shape.left:.1f}" y="{shape.top:.1f}" {sides}/>'
-    if isinstance(shape, Dot):
-        place = f'cx="{shape.x:.1f}" cy="{shape.y:.1f}" r="{shape.radius:g}"'
-        return f"<circle{_style(shape.name, fill=shape.colour)} {place}/>"
-    if isinstance(shape, Rule):
-        ends = f'x1="{shape.x1:.1f}" x2="{shape.x2:.1f}" y1="{shape.y1:.1f}" y2="{shape.y2:.1f}"'
-        return f"<line{_style(shape.name, stroke=shape.colour)} {ends}/>"
+def svg_element(element: Element) -> str:
+    """Return an element as SVG, its texts escaped."""
+    if isinstance(element, Group):
+        inside = "".join(map(svg_element, element.elements))
+        return f'<g class="{element.name}"><title>{_escape(element.title)}</title>{inside}</g>'
+    if isinstance(element, Words):
+        place = f'x="{element.x:.1f}" y="{element.y:.1f}" text-anchor="{element.anchor}"'
+        return f"<text{_style(element.name, fill=INK)} {place}>{_escape(element.text)}</text>"
+    if isinstance(element, Box):
+        sides = f'width="{element.right - element.left:.1f}" height="{element.bottom - element.top:.1f}"'
+        style = _style(element.name, fill=element.colour)
+        return f'<rect{style} x="{element.left:.1f}" y="{element.top:.1f}" {sides}/>'
+    if isinstance(element, Dot):
+        place = f'cx="{element.x:.1f}" cy="{element.y:.1f}" r="{element.radius:g}"'
+        return f"<circle{_style(element.name, fill=element.colour)} {place}/>"
+    if isinstance(element, Rule):
+        ends = f'x1="{element.x1:.1f}" x2="{element.x2:.1f}" y1="{element.y1:.1f}" y2="{element.y2:.1f}"'
+        return f"<line{_style(element.name, stroke=element.colour)} {ends}/>"
     # A value is read off a curve's height, so that has a digit more.
-    places = " ".join(f"{x:.1f},{y:.2f}" for x, y in shape.points)
-    style = _style(shape.name, fill="none", stroke=shape.colour, stroke_width=f"{shape.width:g}")
+    places = " ".join(f"{x:.1f},{y:.2f}" for x, y in element.points)
+    style = _style(element.name, fill="none", stroke=element.colour, stroke_width=f"{element.width:g}")
     return f'<polyline{style} points="{places}"/>'
 
 
@@ -154,34 +154,34 @@ def _escape(text: str) -> str:
     return html.escape(plain(text))
 
 
-def paint(frame: Frame, shapes: Sequence[Shape]) -> Image.Image:
-    """Return shapes as an RGB picture of twice the frame's size in pixels."""
+def paint(frame: Frame, elements: Sequence[Element]) -> Image.Image:
+    """Return elements as an RGB picture of twice the frame's size in pixels."""
     from PIL import Image, ImageDraw, ImageFont
 
     image = Image.new("RGB", (frame.width * _SHARPNESS, frame.height * _SHARPNESS), "white")
     pen, font = ImageDraw.Draw(image), ImageFont.load_default(_TEXT * _SHARPNESS)
-    for shape in shapes:
-        _paint_one(pen, font, shape)
+    for element in elements:
+        _paint_one(pen, font, element)
     return image
 
 
-def _paint_one(pen: Any, font: Any, shape: Shape) -> None:
+def _paint_one(pen: Any, font: Any, element: Element) -> None:
     def scale(*lengths: float) -> list[float]:
         return [length * _SHARPNESS for length in lengths]
 
-    if isinstance(shape, Group):
-        for each in shape.shapes:
+    if isinstance(element, Group):
+        for each in element.elements:
             _paint_one(pen, font, each)
-    elif isinstance(shape, Words):
-        anchor = {"start": "ls", "middle": "ms", "end": "rs"}[shape.anchor]
-        pen.text(scale(shape.x, shape.y), plain(shape.text), fill=INK, font=font, anchor=anchor)
-    elif isinstance(shape, Box):
-        corners = scale(shape.left, shape.top, shape.right, max(shape.top, shape.bottom))
-        pen.rectangle(corners, fill=shape.colour)
-    elif isinstance(shape, Dot):
-        pen.circle(scale(shape.x, shape.y), shape.radius * _SHARPNESS, fill=shape.colour)
-    elif isinstance(shape, Rule):
-        pen.line(scale(shape.x1, shape.y1, shape.x2, shape.y2), fill=shape.colour, width=_SHARPNESS)
+    elif isinstance(element, Words):
+        anchor = {"start": "ls", "middle": "ms", "end": "rs"}[element.anchor]
+        pen.text(scale(element.x, element.y), plain(element.text), fill=INK, font=font, anchor=anchor)
+    elif isinstance(element, Box):
+        corners = scale(element.left, element.top, element.right, max(element.top, element.bottom))
+        pen.rectangle(corners, fill=element.colour)
+    elif isinstance(element, Dot):
+        pen.circle(scale(element.x, element.y), element.radius * _SHARPNESS, fill=element.colour)
+    elif isinstance(element, Rule):
+        pen.line(scale(element.x1, element.y1, element.x2, element.y2), fill=element.colour, width=_SHARPNESS)
     else:
-        places = scale(*(side for point in shape.points for side in point))
-        pen.line(places, fill=shape.colour, width=round(shape.width * _SHARPNESS))
+        places = scale(*(side for point in element.points for side in point))
+        pen.line(places, fill=element.colour, width=round(element.width * _SHARPNESS))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gan_train.metrics.measure import Measure
 from gan_train.metrics.scores import MEASURES
-from gan_train.reports.charts import Chart, Line, Mark, Point
+from gan_train.reports.line_charts import Chart, Line, Mark, Point
 from gan_train.tasks.figures import LOSS, SCORE, SHARE, Figure, by_network, of_kind
 
 _SHARE: Final = (0.0, 1.0)

@@ -14,9 +14,10 @@ from gan_infer.outputs.image import factor_for
 from gan_train.config.options import Config, leaves
 from gan_train.metrics.measure import LOW
 from gan_train.metrics.scores import LEADING, MEASURES
-from gan_train.reports import charts, curves, embed, sheet, templates, walk
+from gan_train.reports import curves, embed, line_charts, sheet, templates, walk
 from gan_train.reports.curves import Lines
 from gan_train.reports.embed import Embedded
+from gan_train.reports.line_charts import Chart, Mark
 from gan_train.runs import checkpoint, journal
 from gan_train.tasks.figures import Figure
 
@@ -48,7 +49,7 @@ class Walk:
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
+class Measurements:
     """What was measured: charts, keys to them, and a table of it with its columns."""
 
     charts: Sequence[str]
@@ -101,7 +102,7 @@ def render(run: Path, options: Config, figures: Sequence[Figure]) -> str:
         sheets=_sheets(run, options, classes),
         walk=_walk(run, options, classes),
         neighbours=_picture(run / checkpoint.NEIGHBOURS, embed.picture, _factor(options, capped=False)),
-        measured=_measured(measured, marks, best),
+        measured=_measurements(measured, marks, best),
         game=_draw_charts(curves.charts_of_figures(figures, log, marks)),
         facts=_facts(facts, options),
         options=_options(options),
@@ -205,11 +206,11 @@ def _class_names(facts: Mapping[str, Any], options: Config) -> list[str]:
 # Curves and tables.
 
 
-def _draw_charts(found: Sequence[charts.Chart]) -> list[str]:
-    return [figure for figure in map(charts.draw, found) if figure]
+def _draw_charts(found: Sequence[Chart]) -> list[str]:
+    return [figure for figure in map(line_charts.draw, found) if figure]
 
 
-def _measured(measured: Lines, marks: Sequence[charts.Mark], best: Mapping[str, Any] | None) -> Measured:
+def _measurements(measured: Lines, marks: Sequence[Mark], best: Mapping[str, Any] | None) -> Measurements:
     newest = measured[-1] if measured else {}
     real = newest.get("baseline", {})
     at = best["images_seen"] if best else None
@@ -221,7 +222,7 @@ def _measured(measured: Lines, marks: Sequence[charts.Mark], best: Mapping[str, 
     columns = {"newest": newest.get("values", {}), "best": best["values"] if best else {}}
     if real:
         columns["real pictures"] = real
-    return Measured(
+    return Measurements(
         _draw_charts(curves.charts_of_measures(measured, marks, at, real)),
         [key for key, there in keys.items() if there],
         [*columns, "better"],

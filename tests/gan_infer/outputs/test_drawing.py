@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_infer.outputs import drawing
-from gan_infer.outputs.drawing import Box, Dot, Frame, Group, Rule, Shape, Stroke, Words
+from gan_infer.outputs.drawing import Box, Dot, Element, Frame, Group, Rule, Stroke, Words
 
 FRAME = Frame(100, 80, left=10, right=20, top=5, bottom=15)
 RED = "#ff0000"
@@ -18,7 +18,7 @@ def test_a_frame_places_shares_inside_of_its_margins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "inside"),
+    ("element", "inside"),
     [
         (Box(20, 10, 40, 30, RED), (30, 20)),
         (Stroke([(20, 20), (30, 20), (40, 20)], RED, 4.0), (35, 20)),
@@ -28,13 +28,13 @@ def test_a_frame_places_shares_inside_of_its_margins() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_shape_is_painted_where_it_lies_in_its_colour(shape: Shape, inside: tuple[int, int]) -> None:
-    painted = np.asarray(drawing.paint(FRAME, [shape]))
+def test_an_element_is_painted_where_it_lies_in_its_colour(element: Element, inside: tuple[int, int]) -> None:
+    painted = np.asarray(drawing.paint(FRAME, [element]))
     assert painted.shape == (160, 200, 3)
     x, y = inside
     assert painted[2 * y, 2 * x].tolist() == [255, 0, 0]
     assert painted[150, 190].tolist() == [255, 255, 255]
-    text = drawing.svg(FRAME, [shape])
+    text = drawing.svg(FRAME, [element])
     assert ET.fromstring(text).get("viewBox") == "0 0 100 80"
     assert RED in text
 
@@ -47,7 +47,7 @@ def test_a_text_is_painted_at_its_anchor() -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "element"),
+    ("element", "expected"),
     [
         (Box(1, 2, 3, 5, name="a b"), '<rect class="a b" x="1.0" y="2.0" width="2.0" height="3.0"/>'),
         (Stroke([(1, 2), (3, 4.125)], name="c"), '<polyline class="c" points="1.0,2.00 3.0,4.12"/>'),
@@ -61,5 +61,5 @@ def test_a_text_is_painted_at_its_anchor() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_page_styles_named_shapes_and_reads_their_texts_as_texts(shape: Shape, element: str) -> None:
-    assert drawing.svg_element(shape) == element
+def test_a_page_styles_named_elements_and_reads_their_texts_as_texts(element: Element, expected: str) -> None:
+    assert drawing.svg_element(element) == expected

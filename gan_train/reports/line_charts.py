@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from gan_infer.outputs import drawing
-from gan_infer.outputs.drawing import Dot, Frame, Group, Rule, Shape, Stroke, Words
+from gan_infer.outputs.drawing import Dot, Element, Frame, Group, Rule, Stroke, Words
 from gan_train.reports import templates
 
 if TYPE_CHECKING:
@@ -72,16 +72,16 @@ def draw(chart: Chart) -> Markup | str:
     if not whole:
         return ""
     scale = _Scale(chart, whole)
-    shapes = [*_grid(scale), *_marks(scale, chart.marks)]
+    elements = [*_grid(scale), *_marks(scale, chart.marks)]
     for index, line in enumerate(whole):
-        shapes += _curve(scale, line, f"c{index % _COLOURS}", chart.best)
+        elements += _curve(scale, line, f"c{index % _COLOURS}", chart.best)
     return templates.render(
         "chart.html.j2",
         chart=chart,
         lines=whole,
         paper=_PAPER,
         scale=scale.edges(),
-        elements=[templates.trust(drawing.svg_element(shape)) for shape in shapes],
+        elements=[templates.trust(drawing.svg_element(element)) for element in elements],
         number=number,
         colours=_COLOURS,
     )
@@ -197,23 +197,25 @@ def _round(power: float, way: Callable[[float], int]) -> float:
     return whole + math.log10(digit)
 
 
-def _grid(scale: _Scale) -> list[Shape]:
-    shapes: list[Shape] = []
+def _grid(scale: _Scale) -> list[Element]:
+    elements: list[Element] = []
     for value in scale.heights():
         y = scale.y(value)
-        shapes.append(Rule(_LEFT, y, _RIGHT, y, name="grid"))
-        shapes.append(Words(_LEFT - 6, y + 4, number(value), "end", "tick"))
+        elements.append(Rule(_LEFT, y, _RIGHT, y, name="grid"))
+        elements.append(Words(_LEFT - 6, y + 4, number(value), "end", "tick"))
     for value in ticks(0, scale.end, 4):
         x = scale.x(value)
         at_edge = x > _PAPER.width - 40
         place = min(x, _PAPER.width - 2) if at_edge else x
-        shapes.append(Words(place, _PAPER.height - 20, number(value), "end" if at_edge else "middle", "tick"))
-    shapes.append(Words((_LEFT + _RIGHT) / 2, _PAPER.height - 4, "images seen", name="axis"))
-    return shapes
+        elements.append(
+            Words(place, _PAPER.height - 20, number(value), "end" if at_edge else "middle", "tick")
+        )
+    elements.append(Words((_LEFT + _RIGHT) / 2, _PAPER.height - 4, "images seen", name="axis"))
+    return elements
 
 
-def _marks(scale: _Scale, marks: Sequence[Mark]) -> list[Shape]:
-    shapes: list[Shape] = []
+def _marks(scale: _Scale, marks: Sequence[Mark]) -> list[Element]:
+    elements: list[Element] = []
     for index, mark in enumerate(marks, 1):
         if not 0 <= mark.x <= scale.end:
             continue
@@ -221,20 +223,20 @@ def _marks(scale: _Scale, marks: Sequence[Mark]) -> list[Shape]:
         inside: list[Rule | Words] = [Rule(x, _TOP, x, _BOTTOM, name="upright")]
         if len(marks) <= _MOST_NUMBERED:
             inside.append(Words(x, _TOP - 4, str(index), name="number"))
-        shapes.append(Group(inside, mark.text, name="mark"))
-    return shapes
+        elements.append(Group(inside, mark.text, name="mark"))
+    return elements
 
 
-def _curve(scale: _Scale, line: Line, colour: str, best: float | None) -> list[Shape]:
+def _curve(scale: _Scale, line: Line, colour: str, best: float | None) -> list[Element]:
     """Draw a line with its level, and a ring where it is best."""
-    shapes: list[Shape] = []
+    elements: list[Element] = []
     if line.level is not None:
         y = scale.y(line.level)
-        shapes.append(Rule(_LEFT, y, _RIGHT, y, name=f"level {colour}"))
+        elements.append(Rule(_LEFT, y, _RIGHT, y, name=f"level {colour}"))
     places = [(scale.x(x), scale.y(y)) for x, y in thin(line.points, _MOST_POINTS)]
-    shapes.append(Stroke(places, name=f"line {colour}"))
+    elements.append(Stroke(places, name=f"line {colour}"))
     rings = (Dot(scale.x(x), scale.y(y), 4.5, name=f"best {colour}") for x, y in line.points if x == best)
-    return [*shapes, *rings]
+    return [*elements, *rings]
 
 
 def _keep_finite(points: Sequence[Point]) -> list[Point]:
