@@ -128,7 +128,7 @@ def steps(options: Settled, pictures: PictureSet) -> tuple[Callable[[], object],
         first = next(counter) * turns
         controls = Controls(options.optimizer.learning_rate, 0.999, 0.0)
         drawn = [batches.at((first + turn) * size) for turn in range(turns)]
-        figures = {}
+        figures: dict[str, torch.Tensor] = {}
         for phase in phases:
             costly = (first + phase.batch) % phase.interval == 0
             figures.update(phase.run(drawn[phase.batch], controls, costly))

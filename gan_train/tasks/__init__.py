@@ -9,13 +9,13 @@ from typing import Final
 from gan_infer.errors import OptionError
 from gan_train.config.settled import Settled
 from gan_train.data.columns import Column
-from gan_train.tasks.base import MakeTask, Task
+from gan_train.tasks.base import Task
 from gan_train.tasks.generate import Generate
 
 __all__ = ["TASKS", "Task", "check_name", "find_suited", "make"]
 
 # The first that takes a data set's columns is the one that the data asks for.
-TASKS: Final[dict[str, MakeTask]] = {
+TASKS: Final[dict[str, type[Task]]] = {
     "generate": Generate,
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -106,6 +106,8 @@ class Task(Protocol):
     """What a run trains. It is made once from a run's settled options and its columns.
 
     Attributes:
+        needs: the columns that the data must have: name to kind.
+        takes: those that it makes use of where they are there.
         batches_per_step: batches of the data that one step takes.
         figures: what the phases of a step give, by name.
         deployed: which networks or averages `deploy` needs.
@@ -113,11 +115,16 @@ class Task(Protocol):
         teaches_when_sure: see `adversarial.Loss`.
     """
 
+    needs: ClassVar[Mapping[str, str]]
+    takes: ClassVar[Mapping[str, str]]
     batches_per_step: int
     figures: tuple[Figure, ...]
     deployed: tuple[str, ...]
     scored: bool
     teaches_when_sure: bool
+
+    def __init__(self, config: Settled, columns: Mapping[str, Column]) -> None:
+        """Take what the task needs of the options and the columns."""
 
     def make_network(self, name: str) -> nn.Module:
         """Make a fresh network, or one to hold an average; weights come from torch's default generator."""
@@ -149,22 +156,4 @@ class Task(Protocol):
         Args:
             truncation: what latents are scaled by, where there are any.
         """
-        ...
-
-
-class MakeTask(Protocol):
-    """Makes a task: its line in the table of tasks."""
-
-    @property
-    def needs(self) -> Mapping[str, str]:
-        """The columns that the data must have: name to kind."""
-        ...
-
-    @property
-    def takes(self) -> Mapping[str, str]:
-        """The columns that it makes use of where they are there: name to kind."""
-        ...
-
-    def __call__(self, config: Settled, columns: Mapping[str, Column]) -> Task:
-        """Make the task of a run on these columns."""
         ...

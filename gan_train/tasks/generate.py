@@ -96,8 +96,8 @@ class Generate:
 
     needs: ClassVar[Mapping[str, str]] = {IMAGE: IMAGE}
     takes: ClassVar[Mapping[str, str]] = {CLASS: CLASS}
-    figures = FIGURES
-    deployed = (AVERAGE,)
+    figures: tuple[Figure, ...] = FIGURES
+    deployed: tuple[str, ...] = (AVERAGE,)
     scored = True
 
     def __init__(self, config: Settled, columns: Mapping[str, Column]) -> None:
