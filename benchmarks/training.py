@@ -20,18 +20,18 @@ import torch
 from gan_infer import console
 from gan_infer.errors import OptionError
 from gan_infer.latent import seeds
-from gan_train import seeding
+from gan_train import seeding, tasks
 from gan_train.config import presets
 from gan_train.config.options import leaves, replace, write
 from gan_train.config.settled import Settled, read
 from gan_train.data import PictureSet
-from gan_train.data.batches import Batches
+from gan_train.data.batches import columns_of
 from gan_train.planning import budget
-from gan_train.planning.device import set_up, shape_of
+from gan_train.planning.device import set_up
 from gan_train.reports.status import Status
 from gan_train.runs import checkpoint, trained
 from gan_train.runs.trained import Trained
-from gan_train.tasks.generate import Controls, make_players
+from gan_train.tasks.base import Controls
 from gan_train.training import execution, loop
 
 # One report, at the end: no choice among checkpoints and no way back, as others have none.
@@ -118,17 +118,21 @@ def steps(options: Settled, pictures: PictureSet) -> tuple[Callable[[], object],
     device = torch.device(options.machine.device)
     set_up(options)
     torch.manual_seed(seeding.derive(options.seed, "weights"))
-    players = make_players(options, shape_of(pictures), device)
-    take_step, batches = execution.make(players, options), Batches(pictures, options, device)
-    size, interval = options.optimizer.batch_size, options.loss.penalty_interval
-    turns = options.optimizer.discriminator_steps
+    task = tasks.make(options, columns_of(pictures))
+    players = task.make_players(device)
+    phases = execution.prepare(players, task.phases(players), options.machine.steps)
+    batches, size, turns = task.batches(device), options.optimizer.batch_size, task.batches_per_step
     counter = itertools.count()
 
     def step() -> object:
         first = next(counter) * turns
-        penalise = tuple((first + turn) % interval == 0 for turn in range(turns))
-        controls = Controls(options.optimizer.learning_rate, 0.999, 0.0, penalise)
-        return take_step([batches.at((first + turn) * size) for turn in range(turns)], controls)
+        controls = Controls(options.optimizer.learning_rate, 0.999, 0.0)
+        drawn = [batches.at((first + turn) * size) for turn in range(turns)]
+        figures: dict[str, torch.Tensor] = {}
+        for phase in phases:
+            costly = (first + phase.batch) % phase.interval == 0
+            figures.update(phase.run(drawn[phase.batch], controls, costly))
+        return figures
 
     return step, size * turns
 

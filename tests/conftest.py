@@ -27,7 +27,7 @@ from gan_infer.modelfile.metadata import CriticMetadata, Metadata
 from gan_infer.models.generator import Generator
 from gan_train.export import critic as critics
 from gan_train.export import write
-from gan_train.networks import FAMILIES, Condition, ConditionSpec, ema
+from gan_train.networks import FAMILIES, ConditionSpec, ema, of_class
 from gan_train.networks.pixels import PixelCritic
 
 # (exit code, stdout, stderr) of a program run with some arguments.
@@ -103,7 +103,7 @@ def make_network(kind: Kind) -> torch.nn.Module:
 
     def run_batch(index: int) -> torch.Tensor:
         label = torch.arange(16) % kind.classes if kind.classes else None
-        pictures: torch.Tensor = network(torch.randn(16, kind.latent_dim), Condition(label))
+        pictures: torch.Tensor = network(torch.randn(16, kind.latent_dim), of_class(label))
         return pictures
 
     ema.recalibrate(network, run_batch, batches=4)

@@ -400,8 +400,8 @@ class TestDcganSpeed:
         ours = count(training.settled("dcgan", changes, pictures), pictures)
         plain = [sum(p.numel() for p in network.parameters()) for network in peers.dcgan_networks(3)]
         # Ours judges by a linear layer that has a bias, and so does its first convolution.
-        assert ours.generator_parameters == plain[0]
-        assert ours.discriminator_parameters == plain[1] + 1 + 64
+        assert ours.parameters["generator"] == plain[0]
+        assert ours.parameters["discriminator"] == plain[1] + 1 + 64
 
     def test_a_plain_step_trains_on_decoded_pictures(self) -> None:
         one = dcgan_speed.Decoded(dcgan_speed.noise_pictures(4))

@@ -19,7 +19,7 @@ ROOMS = {
         modelfile models apps public __init__ console commands cli __main__
     """,
     "gan_train": """
-        __init__ seeding distributed interruption config networks objectives tasks data runs planning
+        __init__ seeding distributed interruption config networks objectives data tasks runs planning
         metrics reports graphs export latent training commands cli __main__
     """,
 }

@@ -21,6 +21,7 @@ from gan_train.config.settled import Settled
 _DEFAULT_MINUTES: Final = 20.0
 # Options that have a flag of their own: the flag's name to the option's.
 _PLACES: Final = {
+    "task": "task",
     "labels": "data.labels",
     "channels": "data.channels",
     "fit_": "data.fit",
@@ -40,17 +41,25 @@ _PLACES: Final = {
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """What else was asked for: where the run lies, and how it is to be gone about."""
+    """What else was asked for.
+
+    Attributes:
+        out: where the run lies.
+        task_by_data: no task was named: the data says which it is.
+        allowed: options that may differ from those that the run began with.
+    """
 
     out: Path | None
     dry_run: bool
     allowed: tuple[str, ...]
     trackers: tuple[str, ...]
+    task_by_data: bool = True
 
 
 @click.command()
 @click.argument("data", required=False, type=console.FilePath(str))
 @click.option("--out", type=console.FilePath(), help="The run's folder.  [default: runs/NAME]")
+@click.option("--task", help="What is trained, such as generate.  [default: as the data says]")
 @click.option("--preset", help="See gan-train presets.  [default: resnet]")
 @click.option(
     "--config",
@@ -131,7 +140,8 @@ def fit(
     if data is None and base is None:
         raise OptionError("no DATA is given; give a folder of pictures, or digits")
     console.say("loading PyTorch")
-    return _fit(wanted, Wishes(out, dry_run, allowed, trackers))
+    by_data = base is None and "task" not in changes
+    return _fit(wanted, Wishes(out, dry_run, allowed, trackers, by_data))
 
 
 def _wanted(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -> options.Config:
@@ -159,10 +169,11 @@ def _expanded(wanted: options.Config) -> options.Config:
 
 
 def _fit(wanted: options.Config, wishes: Wishes) -> int:
-    from gan_train import distributed
+    from gan_train import distributed, tasks
     from gan_train.planning import device
     from gan_train.runs import checkpoint
 
+    tasks.check_name(wanted.task)
     _check_outside(wishes.out or shared.RUNS, wanted.data.source)
     run = wishes.out or shared.RUNS / _name(wanted.data.source)
     _check_allowed(wishes.allowed)
@@ -194,7 +205,8 @@ def _settled(
     wanted: options.Config, stored: Settled | None, run: Path, wishes: Wishes
 ) -> tuple[Any, Settled]:
     """Load the pictures, and give them with every open choice closed."""
-    from gan_train import data, distributed
+    from gan_train import data, distributed, tasks
+    from gan_train.data.batches import columns_of
     from gan_train.planning import budget, device
 
     first = _filled(wanted, stored) if stored else wanted
@@ -208,6 +220,10 @@ def _settled(
             f"{wanted.data.source} holds other pictures than the config was made for; "
             "give --set data.sha256= to train on them all the same"
         )
+    if wishes.task_by_data and stored is None:
+        wanted = options.replace(wanted, {"task": tasks.find_suited(columns_of(pictures))})
+    elif wishes.task_by_data and stored is not None:
+        wanted = options.replace(wanted, {"task": stored.task})
     if stored is None:
         settled = budget.settle(wanted, pictures, _say)
         return pictures, distributed.share_object(settled)
@@ -218,12 +234,12 @@ def _settled(
 
 
 def _train(settled: Settled, pictures: Any, run: Path, wishes: Wishes) -> int:
-    from gan_train import distributed
+    from gan_train import distributed, tasks
+    from gan_train.data.batches import columns_of
     from gan_train.reports.live import Screen
     from gan_train.reports.status import Quiet
     from gan_train.reports.trackers import TRACKERS, Several
     from gan_train.runs import checkpoint
-    from gan_train.tasks.generate import FIGURES
     from gan_train.training import loop
 
     classes = f", {len(pictures.class_names)} classes" if pictures.class_names else ""
@@ -234,11 +250,12 @@ def _train(settled: Settled, pictures: Any, run: Path, wishes: Wishes) -> int:
     if distributed.rank() > 0:
         return 0 if loop.train(settled, pictures, run, Quiet()) else 130
     newest = checkpoint.names(run)[-1:] or ["0"]
+    figures = tasks.make(settled, columns_of(pictures)).figures
     with contextlib.ExitStack() as stack:
-        trackers = [TRACKERS[name](run, settled, int(newest[0]), FIGURES) for name in wishes.trackers]
+        trackers = [TRACKERS[name](run, settled, int(newest[0]), figures) for name in wishes.trackers]
         for tracker in trackers:
             stack.callback(tracker.close)
-        screen = stack.enter_context(Screen(str(run), FIGURES))
+        screen = stack.enter_context(Screen(str(run), figures))
         complete = loop.train(settled, pictures, run, Several([screen, *trackers]))
     if not complete:
         _say(f"stopped and saved in {run}; the same command goes on from here")
@@ -262,12 +279,12 @@ def _print_plan(settled: Settled, pictures: Any) -> None:
     from gan_train.planning import budget, flops
 
     click.echo(settled.to_json(), nl=False)
-    told = flops.count(settled, pictures)
+    cost = flops.count(settled, pictures)
     speed = budget.images_a_second(settled, pictures)
-    click.echo(f"generator       {told.generator_parameters:,} parameters")
-    click.echo(f"                {told.generator_flops / 1e6:,.1f} MFLOP to draw an image")
-    click.echo(f"discriminator   {told.discriminator_parameters:,} parameters")
-    click.echo(f"training        {told.training_flops / 1e6:,.0f} MFLOP an image, penalties included")
+    for name, parameters in cost.parameters.items():
+        click.echo(f"{name:<15} {parameters:,} parameters")
+    click.echo(f"drawing         {cost.drawing_flops / 1e6:,.1f} MFLOP per image")
+    click.echo(f"training        {cost.training_flops / 1e6:,.0f} MFLOP per image, penalties included")
     console.echo(
         f"speed           about {speed:,.0f} images/s on {settled.machine.device} here, for a moment"
     )

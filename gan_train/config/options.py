@@ -175,13 +175,14 @@ class EvaluationOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A whole run. `seed` fixes weights, order and latents.
+    """A whole run. `task` is one of `gan_train.tasks`; `seed` fixes weights, order and latents.
 
     `reports` counts the sheets, checkpoints and measurements over the run; `rollbacks` is how
     often a run that went wrong may go back to its last good checkpoint before it gives up.
     """
 
     preset: str = "resnet"
+    task: str = dataclasses.field(default="generate", metadata={"added": True})
     data: DataOptions = DataOptions()
     network: NetworkOptions = NetworkOptions()
     condition: ConditionOptions = ConditionOptions()

@@ -1,111 +1,214 @@
-"""Which pictures and latents a step sees: a function of (seed, images seen) alone; keeps no state.
+"""Which examples and which chance a step sees: a function of (seed, images seen, rollbacks) alone.
 
-Pictures come in a fresh random order each time round (an epoch), so that each is seen equally
+Examples come in a fresh random order each time round (an epoch), so that each is seen equally
 often; a batch may reach from one time round into the next.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from gan_train import distributed, seeding
-from gan_train.config.settled import Settled
-from gan_train.data import PictureSet
-from gan_train.networks import Condition
+from gan_train.data.columns import CLASS, IMAGE, Column
+from gan_train.data.pictures import PictureSet
+from gan_train.networks import Condition, of_class
 from gan_train.objectives import augment
-from gan_train.tasks.generate import Batch
 
 # Kept on the device whole where they fill no more of its memory than this.
 _MOST_OF_CUDA: Final = 0.5
 _BROUGHT_AT_ONCE: Final = 4096
 
 
-class Batches:
-    """Draws this process's share of each batch, from pictures in memory, on the device or mapped."""
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """One batch for the phases of a step: this process's share of it, on the device.
 
-    def __init__(self, pictures: PictureSet, config: Settled, device: torch.device) -> None:
-        self._batch_size = config.optimizer.batch_size
-        self._network = config.network
-        self._flip = config.augment.flip
-        self._seed = config.seed
-        self._device = device
-        self._pictures = pictures.images
-        self._resident = _resident(pictures.images, device)
-        labels = pictures.labels if config.condition.generator != "none" else None
-        self._labels = None if labels is None else torch.from_numpy(labels).to(device)
-        self._classes = len(pictures.class_names)
-        self._order = functools.lru_cache(maxsize=2)(self._order_of_epoch)
+    Attributes:
+        tensors: [batch, ...] or [draws, batch, ...], by name.
+        conditions: what examples are made or judged under, by name.
+    """
 
-    def at(self, images_seen: int, turn: int = 0) -> Batch:
-        """Return the batch of the step that begins when so many images have been seen.
+    tensors: Mapping[str, Tensor]
+    conditions: Mapping[str, Condition] = dataclasses.field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.tensors[name]
+
+    def leaves(self) -> Iterator[Tensor]:
+        """List every tensor, always in the same order."""
+        yield from self.tensors.values()
+        for condition in self.conditions.values():
+            yield from condition.values()
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return a batch of the changed tensors."""
+        tensors = {name: change(tensor) for name, tensor in self.tensors.items()}
+        conditions = {
+            name: {kind: change(tensor) for kind, tensor in condition.items()}
+            for name, condition in self.conditions.items()
+        }
+        return Batch(tensors, conditions)
+
+
+class Batches(Protocol):
+    """Draws the batches of a run."""
+
+    def at(self, images_seen: int, rollbacks: int = 0) -> Batch:
+        """Return the batch that begins when so many examples have been seen.
 
         Args:
-            turn: how often the run was rolled back: each time, other chance.
+            rollbacks: how often the run was rolled back: each time, other chance.
         """
-        own = distributed.share(self._batch_size)
-        index = self._indices(images_seen)[own]
-        chance = seeding.generator(self._seed, "step", images_seen, turn)
-        latents = self._latents(chance)[:, own]
-        draws = torch.rand((3, self._batch_size, augment.DRAWS), generator=chance)[:, own]
-        mix = torch.rand(self._batch_size, generator=chance)[own]
-        real = self._real(index)
-        if self._flip:
-            mirrored = torch.rand(self._batch_size, generator=chance)[own] < 0.5
-            real = torch.where(mirrored.to(self._device)[:, None, None, None], real.flip(3), real)
-        device = self._device
-        condition = mismatch = Condition()
-        if self._labels is not None:
-            label = self._labels[torch.from_numpy(index).to(device)]
-            step = torch.randint(1, max(2, self._classes), (self._batch_size,), generator=chance)[own]
-            condition, mismatch = Condition(label), Condition((label + step.to(device)) % self._classes)
-        return Batch(real, condition, mismatch, latents.to(device), draws.to(device), mix.to(device))
+        ...
 
-    def _real(self, index: npt.NDArray[np.int64]) -> torch.Tensor:
+
+class Order:
+    """The order in which the examples of a data set are seen."""
+
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        self._count, self._batch_size, self._seed = count, batch_size, seed
+        self._of_epoch = functools.lru_cache(maxsize=2)(self._draw_epoch)
+
+    def at(self, images_seen: int) -> npt.NDArray[np.int64]:
+        """Return the indices of the whole batch, for all processes, int64 [batch_size]."""
+        places = np.arange(images_seen, images_seen + self._batch_size)
+        epochs, within = places // self._count, places % self._count
+        index = np.empty(self._batch_size, np.int64)
+        for epoch in np.unique(epochs):
+            chosen = epochs == epoch
+            index[chosen] = self._of_epoch(int(epoch))[within[chosen]]
+        return index
+
+    def _draw_epoch(self, epoch: int) -> npt.NDArray[np.int64]:
+        generator = np.random.Generator(np.random.Philox(key=seeding.derive(self._seed, "order", epoch)))
+        return generator.permutation(self._count)
+
+
+class Pictures:
+    """Pictures by their indices: in memory, on the device or mapped."""
+
+    def __init__(self, values: npt.NDArray[np.uint8], device: torch.device) -> None:
+        self._values, self._device = values, device
+        self._resident = _resident(values, device)
+
+    def __getitem__(self, index: npt.NDArray[np.int64]) -> Tensor:
+        """Return uint8 [batch, channels, height, width] on the device."""
         if self._resident is not None:
             return self._resident[torch.from_numpy(index).to(self._device)]
         # Sorted, so that a mapped file is read in one direction; then put back in the batch's order.
         order = np.argsort(index, kind="stable")
-        batch = np.empty((len(index), *self._pictures.shape[1:]), np.uint8)
-        batch[order] = self._pictures[index[order]]
+        batch = np.empty((len(index), *self._values.shape[1:]), np.uint8)
+        batch[order] = self._values[index[order]]
         return torch.from_numpy(batch).permute(0, 3, 1, 2).to(self._device)
 
-    def _indices(self, images_seen: int) -> npt.NDArray[np.int64]:
-        total = len(self._pictures)
-        places = np.arange(images_seen, images_seen + self._batch_size)
-        epochs, within = places // total, places % total
-        index = np.empty(self._batch_size, np.int64)
-        for epoch in np.unique(epochs):
-            chosen = epochs == epoch
-            index[chosen] = self._order(int(epoch))[within[chosen]]
-        return index
 
-    def _order_of_epoch(self, epoch: int) -> npt.NDArray[np.int64]:
-        generator = np.random.Generator(np.random.Philox(key=seeding.derive(self._seed, "order", epoch)))
-        return generator.permutation(len(self._pictures))
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """How batches of pictures and latents are drawn.
 
-    def _latents(self, chance: torch.Generator) -> torch.Tensor:
-        shape = (2, self._batch_size, self._network.latent_dim)
-        if self._network.latent_distribution == "uniform":
+    Attributes:
+        batch_size: of all processes together.
+        flip: whether half of the pictures are mirrored.
+        conditional: whether classes are drawn with them.
+        distribution: of the latents, "normal" or "uniform".
+    """
+
+    batch_size: int
+    seed: int
+    flip: bool
+    conditional: bool
+    latent_dim: int
+    distribution: str
+
+
+class PictureBatches:
+    """Draws pictures, their conditions, and the chance of a step.
+
+    Tensors of a batch: "real" uint8 [batch, channels, height, width]; "latents" float32 [2, batch,
+    latent_dim], the discriminator's first; "draws" float32 [3, batch, augment.DRAWS] in [0, 1), for the
+    real pictures, the discriminator's fakes and the generator's; "mix" float32 [batch] in [0, 1), see
+    `penalties.distance_from_one`. Conditions: "real", of the real pictures and what fakes are made
+    under; "mismatch", another than the real picture's own, at random.
+    """
+
+    def __init__(self, columns: Mapping[str, Column], draw: Draw, device: torch.device) -> None:
+        images = columns[IMAGE].values
+        self._draw, self._device = draw, device
+        self._pictures = Pictures(images, device)
+        self._order = Order(len(images), draw.batch_size, draw.seed)
+        column = columns.get(CLASS) if draw.conditional else None
+        self._labels = None if column is None else torch.from_numpy(column.values).to(device)
+        self._classes = 0 if column is None else len(column.facts["class_names"])
+
+    def at(self, images_seen: int, rollbacks: int = 0) -> Batch:
+        """Return the batch that begins when so many images have been seen; see `Batches.at`."""
+        draw, device = self._draw, self._device
+        own = distributed.share(draw.batch_size)
+        index = self._order.at(images_seen)[own]
+        chance = seeding.generator(draw.seed, "step", images_seen, rollbacks)
+        latents = self._draw_latents(chance)[:, own]
+        draws = torch.rand((3, draw.batch_size, augment.DRAWS), generator=chance)[:, own]
+        mix = torch.rand(draw.batch_size, generator=chance)[own]
+        real = self._pictures[index]
+        if draw.flip:
+            mirrored = torch.rand(draw.batch_size, generator=chance)[own] < 0.5
+            real = torch.where(mirrored.to(device)[:, None, None, None], real.flip(3), real)
+        tensors = {
+            "real": real,
+            "latents": latents.to(device),
+            "draws": draws.to(device),
+            "mix": mix.to(device),
+        }
+        return Batch(tensors, self._draw_conditions(index, own, chance))
+
+    def _draw_conditions(
+        self, index: npt.NDArray[np.int64], own: slice, chance: torch.Generator
+    ) -> dict[str, Condition]:
+        if self._labels is None:
+            return {"real": {}, "mismatch": {}}
+        label = self._labels[torch.from_numpy(index).to(self._device)]
+        step = torch.randint(1, max(2, self._classes), (self._draw.batch_size,), generator=chance)[own]
+        other = (label + step.to(self._device)) % self._classes
+        return {"real": of_class(label), "mismatch": of_class(other)}
+
+    def _draw_latents(self, chance: torch.Generator) -> Tensor:
+        shape = (2, self._draw.batch_size, self._draw.latent_dim)
+        if self._draw.distribution == "uniform":
             return torch.rand(shape, generator=chance) * 2 - 1
         return torch.randn(shape, generator=chance)
 
 
-def _resident(images: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor | None:
+def columns_of(pictures: PictureSet) -> Mapping[str, Column]:
+    """Return the columns of a data set: the pictures, and their classes where there are any."""
+    named: Mapping[str, Column] | None = getattr(pictures, "columns", None)
+    if named is not None:
+        return named
+    columns = {IMAGE: Column(IMAGE, IMAGE, pictures.images)}
+    if pictures.labels is not None:
+        facts = {"class_names": pictures.class_names}
+        columns[CLASS] = Column(CLASS, CLASS, pictures.labels, facts)
+    return columns
+
+
+def _resident(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor | None:
     """Return pictures as one tensor on the device, [n, c, h, w]; None where they are too large for it."""
     if isinstance(images, np.memmap):
         if device.type != "cuda" or images.nbytes > _MOST_OF_CUDA * torch.cuda.mem_get_info(device)[0]:
             return None
-        return _brought(images, device)
+        return _bring(images, device)
     # [n, h, w, c] seen as [n, c, h, w]: no copy, and channels_last from the start.
     return torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
 
 
-def _brought(images: npt.NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+def _bring(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
     """Return mapped pictures on the device, [n, c, h, w], a part at a time: they may exceed main memory."""
     brought = torch.empty(images.shape, dtype=torch.uint8, device=device)
     for start in range(0, len(images), _BROUGHT_AT_ONCE):

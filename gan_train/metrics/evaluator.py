@@ -138,8 +138,7 @@ class Evaluator:
             draw: called once; the same pictures for the same arguments give the same scores.
             conditional: whether `draw` is given labels; None where the data has them.
         """
-        wanted = self.pictures.labels is not None if conditional is None else conditional
-        labels = self.labels_for(self.samples) if wanted else None
+        labels = self._classes_to_draw(self.samples, conditional)
         return self.score_pictures(draw(self.samples, labels), labels)
 
     def score_pictures(self, samples: Pictures, labels: Labels | None = None) -> Scores:
@@ -185,6 +184,10 @@ class Evaluator:
         """Values of the baseline where it is of as many pictures as a draw and so compares; else {}."""
         return dict(self.baseline.values) if len(self._held) >= self.samples else {}
 
+    def draw_nearest(self, draw: Draw, count: int, conditional: bool | None = None) -> Pictures:
+        """Draw `count` samples and return them on a sheet as `nearest_pictures`; arguments as of `score`."""
+        return self.nearest_pictures(draw(count, self._classes_to_draw(count, conditional)))
+
     def nearest_pictures(self, samples: Pictures, count: int = 3) -> Pictures:
         """Return a sheet: a row a sample, with its nearest pictures of the data beside it.
 
@@ -211,6 +214,10 @@ class Evaluator:
         return image.enlarge(sheet, image.factor_for(self.pictures.height, self.pictures.width))
 
     # Inside.
+
+    def _classes_to_draw(self, count: int, conditional: bool | None) -> Labels | None:
+        wanted = self.pictures.labels is not None if conditional is None else conditional
+        return self.labels_for(count) if wanted else None
 
     def _look(self, samples: Pictures, labels: Labels | None, features: Features | None = None) -> _Looked:
         predicted, judge = None, self.choice.judge

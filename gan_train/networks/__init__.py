@@ -8,10 +8,19 @@ from typing import Final, Protocol, cast
 from torch import Tensor, nn
 
 from gan_train.networks import dcgan, mlp, r3, resnet, sngan
-from gan_train.networks.conditioning import Condition, ConditionSpec, Verdict
+from gan_train.networks.conditioning import Condition, ConditionSpec, Verdict, of_class
 from gan_train.networks.pyramid import Size
 
-__all__ = ["FAMILIES", "Condition", "ConditionSpec", "Family", "Verdict", "judge", "make_pictures"]
+__all__ = [
+    "FAMILIES",
+    "Condition",
+    "ConditionSpec",
+    "Family",
+    "Verdict",
+    "judge",
+    "make_pictures",
+    "of_class",
+]
 
 
 class MakeGenerator(Protocol):

@@ -1,32 +1,39 @@
-"""How a condition enters a network; it knows no losses.
+"""How a condition enters a network, by its kind.
 
-A condition is what a picture is made or judged under: nothing, or a label. How it enters is a choice
-made once, in a ConditionSpec; networks hold the modules below and never look inside a condition, so
-that a new kind (a picture, a text) or a new way in is added here alone.
+A condition is what an output is made or judged under: named tensors, none for an unconditional model.
+Networks hold the modules below and never look inside a condition, so that a new kind (a picture, a
+text) or a new way in is added here alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_infer.conditions.spec import CLASS
 from gan_train.networks.normalization import BatchNorm
 
+# What a batch is made or judged under: tensors [batch, ...] by the name of their kind.
+# "class" is int64 [batch]; {} is the condition of an unconditional model.
+Condition = Mapping[str, Tensor]
+# What a model file calls the input that a class is fed by.
+CLASS_INPUT: Final = "label"
 
-@dataclasses.dataclass(frozen=True)
-class Condition:
-    """The condition of a batch: `label` int64 [batch], or None for an unconditional model."""
 
-    label: Tensor | None = None
+def of_class(label: Tensor | None) -> Condition:
+    """Return the condition of classes int64 [batch]; of None, that of an unconditional model."""
+    return {} if label is None else {CLASS: label}
 
-    def repeat(self, times: int) -> Condition:
-        """Return the condition of the batch laid end to end so many times."""
-        return Condition(None if self.label is None else self.label.repeat(times))
+
+def repeat(condition: Condition, times: int) -> Condition:
+    """Return the condition of the batch laid end to end so many times."""
+    return {name: tensor.repeat(times, *[1] * (tensor.dim() - 1)) for name, tensor in condition.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,10 +71,9 @@ class LatentInput(nn.Module):
         if self.classes:
             return torch.cat([latent, one_hot(condition, self.classes)], dim=1)
         if self.embedding is not None:
-            assert condition.label is not None
             # The whole table is normalised before the look-up: at export it folds to a constant.
             table = F.normalize(self.embedding.weight, dim=1) * self.length
-            return torch.cat([latent, F.embedding(condition.label, table)], dim=1)
+            return torch.cat([latent, F.embedding(condition[CLASS], table)], dim=1)
         return latent
 
 
@@ -92,7 +98,7 @@ class ConditionalBatchNorm(nn.Module):
         normalised: Tensor = self.norm(x)
         if self.scale is None or self.shift is None:
             return normalised
-        scale, shift = self.scale(condition.label), self.shift(condition.label)
+        scale, shift = self.scale(condition[CLASS]), self.shift(condition[CLASS])
         result: Tensor = normalised * scale[:, :, None, None] + shift[:, :, None, None]
         return result
 
@@ -111,7 +117,7 @@ class PictureInput(nn.Module):
         """Return [batch, self.channels, height, width] of pictures [batch, channels, height, width]."""
         if self.plane is None:
             return pictures
-        plane = self.plane(condition.label).unflatten(1, (1, *self.size)).to(pictures.dtype)
+        plane = self.plane(condition[CLASS]).unflatten(1, (1, *self.size)).to(pictures.dtype)
         return torch.cat([pictures, plane], dim=1)
 
 
@@ -163,12 +169,11 @@ class Judgement(nn.Module):
             features = features.float()
             logits = self.linear(features)[:, 0]
             if self.embedding is not None:
-                logits = logits + (self.embedding(condition.label) * features).sum(dim=1) * self.scale
+                logits = logits + (self.embedding(condition[CLASS]) * features).sum(dim=1) * self.scale
             classes = None if self.classifier is None else self.classifier(features)
             return Verdict(logits, features, classes)
 
 
 def one_hot(condition: Condition, classes: int) -> Tensor:
     """Return float32 [batch, classes] with a 1 at each label."""
-    assert condition.label is not None
-    return F.one_hot(condition.label, classes).float()
+    return F.one_hot(condition[CLASS], classes).float()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from gan_train.networks.conditioning import Condition, Verdict
+from gan_train.networks.conditioning import Verdict, of_class
 
 _DRAWN_AT_ONCE: Final = 64
 
@@ -44,7 +44,7 @@ class PixelGenerator(nn.Module):
     def _levels(self, latent: Tensor, label: Tensor | None) -> Tensor:
         if self.truncation != 1.0:
             latent = latent * self.truncation
-        pictures: Tensor = self.generator(latent, Condition(label))
+        pictures: Tensor = self.generator(latent, of_class(label))
         return (pictures + 1.0) * 127.5
 
 
@@ -68,7 +68,7 @@ class PixelCritic(nn.Module):
     def logits(self, image: Tensor, label: Tensor | None = None) -> Tensor:
         """Return the discriminator's own judgement, float32 [batch]; arguments are those of `forward`."""
         pictures = image.permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        verdict: Verdict = self.discriminator(pictures, Condition(label))
+        verdict: Verdict = self.discriminator(pictures, of_class(label))
         return verdict.logits
 
     def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:

@@ -156,10 +156,10 @@ def images_a_second(config: Settled, pictures: PictureSet) -> float:
     """Measure how fast a settled config trains here, its share of penalties included."""
     device = torch.device(config.machine.device)
     images = config.optimizer.images_a_step
-    plain = machine.seconds_a_step(config, pictures, device)
+    plain = machine.seconds_per_step(config, pictures, device)
     loss = config.loss
     if loss.r1_gamma + loss.r2_gamma + loss.gradient_penalty == 0:
         return images / plain
-    penalised = machine.seconds_a_step(config, pictures, device, penalise=True)
+    penalised = machine.seconds_per_step(config, pictures, device, costly=True)
     share = 1 / loss.penalty_interval
     return images / (plain * (1 - share) + penalised * share)

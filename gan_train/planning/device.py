@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from collections.abc import Sequence
 
 import torch
 
 from gan_infer.errors import DeviceError, OptionError
 from gan_infer.runtime import cpu_count
-from gan_train import distributed
+from gan_train import distributed, tasks
 from gan_train.config import settled
 from gan_train.config.options import Config
 from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
-from gan_train.data.batches import Batches
+from gan_train.data.batches import Batch, columns_of
 from gan_train.planning import processor
-from gan_train.tasks.generate import Controls, Shape, make_players, step
+from gan_train.tasks.base import Controls, Phase
 
 _TIMED_STEPS = 4
 _TIMED_SECONDS = 2.0
@@ -73,24 +74,26 @@ def why_precision(device: torch.device) -> str:
     return f"this processor has {units}" if units else "this processor names no units for bfloat16"
 
 
-def seconds_a_step(
-    config: Settled, pictures: PictureSet, device: torch.device, penalise: bool = False
+def seconds_per_step(
+    config: Settled, pictures: PictureSet, device: torch.device, costly: bool = False
 ) -> float:
     """Measure a step, the fastest of a few, on networks that are thrown away.
 
-    Several processes take as many steps as the first one, and all are told its time: each step
+    Several processes take as many steps as the first one, and all take its time: each step
     exchanges gradients, and what is picked by the time must be picked by all.
+
+    Args:
+        costly: measure a step in which every phase takes its costly part.
     """
     fastest = float("inf")
     with torch.random.fork_rng(devices=[]):
-        players = make_players(config, shape_of(pictures), device)
-        batches = Batches(pictures, config, device)
-        controls = Controls(0.0, 1.0, 0.0, (penalise,) * config.optimizer.discriminator_steps)
+        task = tasks.make(config, columns_of(pictures))
+        phases = task.phases(task.make_players(device))
+        batches = task.batches(device)
         begin = time.perf_counter()
         for index in range(_TIMED_STEPS + 1):
             start = time.perf_counter()
-            drawn = [batches.at(index)] * len(controls.penalise)
-            step(players, config, drawn, controls)
+            take_step(phases, batches.at(index), costly)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             now = time.perf_counter()
@@ -102,6 +105,12 @@ def seconds_a_step(
     return fastest
 
 
+def take_step(phases: Sequence[Phase], batch: Batch, costly: bool) -> None:
+    """Run every phase on one batch, with controls under which nothing is learnt."""
+    for phase in phases:
+        phase.run(batch, Controls(learning_rate=0.0, average_weight=1.0, share=0.0), costly)
+
+
 def describe() -> dict[str, str]:
     """Name what a result depends on: versions and the processor's abilities."""
     return {
@@ -110,11 +119,6 @@ def describe() -> dict[str, str]:
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),
     }
-
-
-def shape_of(pictures: PictureSet) -> Shape:
-    """Return what a data set asks of the networks."""
-    return Shape(pictures.height, pictures.width, pictures.channels, len(pictures.class_names))
 
 
 def set_up(config: Config) -> int:

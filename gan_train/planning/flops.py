@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,65 +11,77 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from gan_train import distributed
+from gan_infer.conditions.spec import Free, Input
+from gan_train import distributed, tasks
 from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
-from gan_train.data.batches import Batches
-from gan_train.networks import make_pictures
-from gan_train.planning.device import shape_of
-from gan_train.tasks.generate import Controls, Players, make_players, step
+from gan_train.data.batches import columns_of
+from gan_train.planning.device import take_step
+from gan_train.tasks.base import Deployment, Players, Task
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """Parameters, and floating-point operations (a multiplication and an addition are two) an image."""
+    """Parameters of each network, and floating-point operations per image.
 
-    generator_parameters: int
-    discriminator_parameters: int
-    generator_flops: float
+    A multiplication and an addition are two operations.
+    """
+
+    parameters: Mapping[str, int]
+    drawing_flops: float
     training_flops: float
 
 
 def count(config: Settled, pictures: PictureSet) -> Cost:
     """Count for a settled config; matrix products and convolutions alone, as is the custom.
 
-    Training is both players' steps on one image, with the penalties' share.
+    Training is all phases of a step on one image, with the penalties' share.
     """
     device = torch.device(config.machine.device)
     with torch.random.fork_rng(devices=[]):
-        players = make_players(config, shape_of(pictures), device)
+        players = tasks.make(config, columns_of(pictures)).make_players(device)
     batch_size = config.optimizer.batch_size
     # Operations grow by the same with each picture: two small batches tell those of one that may be too
     # large for this machine.
     small = 2 * distributed.size()
-    few, more = (_operations(players, config, pictures, size) for size in (small, 2 * small))
+    few, more = (_count_operations(players, config, pictures, size) for size in (small, 2 * small))
     drawing, training = (a + (b - a) * (batch_size / small - 1) for a, b in zip(few, more, strict=True))
     return Cost(
-        _parameters(players.generator),
-        _parameters(players.discriminator),
+        {name: _count_parameters(network) for name, network in players.networks.items()},
         drawing / batch_size,
         training / config.optimizer.images_a_step,
     )
 
 
-def _operations(
+def _count_operations(
     players: Players, config: Settled, pictures: PictureSet, batch_size: int
 ) -> tuple[float, float]:
-    """Count those of drawing a batch of this size, and of one step of each player on it."""
-    config = dataclasses.replace(
-        config, optimizer=dataclasses.replace(config.optimizer, batch_size=batch_size)
-    )
-    turns = config.optimizer.discriminator_steps
-    batch = Batches(pictures, config, torch.device(config.machine.device)).at(0)
+    """Count those of drawing a batch of this size, and of one step on it."""
+    smaller = dataclasses.replace(config.optimizer, batch_size=batch_size)
+    task = tasks.make(dataclasses.replace(config, optimizer=smaller), columns_of(pictures))
+    device = torch.device(config.machine.device)
+    batch, phases = task.batches(device).at(0), task.phases(players)
     with _Counter() as drawing, torch.no_grad():
-        make_pictures(players.generator, batch.latents[0], batch.condition)
+        deployment = _deploy(task, players)
+        deployment.module(*(_example(each, batch_size, device) for each in deployment.inputs))
     steps = {}
-    for penalise in (False, True):
+    for costly in (False, True):
         with _Counter() as counter:
-            step(players, config, [batch] * turns, Controls(0.0, 1.0, 0.0, (penalise,) * turns))
-        steps[penalise] = counter.total
-    share = 1 / config.loss.penalty_interval
+            take_step(phases, batch, costly)
+        steps[costly] = counter.total
+    share = 1 / max(phase.interval for phase in phases)
     return drawing.total, steps[True] * share + steps[False] * (1 - share)
+
+
+def _deploy(task: Task, players: Players) -> Deployment:
+    networks = {**players.networks, **players.averages}
+    return task.deploy({name: networks[name] for name in task.deployed})
+
+
+def _example(given: Input, batch_size: int, device: torch.device) -> torch.Tensor:
+    """Return an array of zeros as an input takes them, its free sides as small as they may be."""
+    sides = (side.low if isinstance(side, Free) else side for side in given.shape)
+    return torch.zeros((batch_size, *sides), dtype=getattr(torch, given.dtype), device=device)
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -90,5 +103,5 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def _parameters(network: nn.Module) -> int:
+def _count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())

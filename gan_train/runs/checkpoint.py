@@ -306,7 +306,7 @@ def _is_event(value: object) -> bool:
 
 
 def _is_data(value: object) -> bool:
-    """Return whether a value is what `recorder.describe_data` gives, as far as it is there."""
+    """Return whether a value is what `training.checkpoints.describe_data` gives, as far as it is there."""
     if not isinstance(value, dict):
         return False
     names = value.get("class_names", [])

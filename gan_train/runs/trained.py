@@ -14,13 +14,14 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from gan_infer.errors import OptionError
-from gan_train.runs import checkpoint
+from gan_train import tasks
 from gan_train.config import settled
-from gan_train.tasks import state
 from gan_train.config.settled import Settled
+from gan_train.data.columns import CLASS, IMAGE, Column
 from gan_train.networks import pixels
+from gan_train.runs import checkpoint
 from gan_train.runs.progress import Say, silent
-from gan_train.tasks.generate import Shape, make_discriminator, make_generator
+from gan_train.tasks import Task, state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +57,8 @@ def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
     Raises:
         OptionError: the folder holds no whole run, or no such checkpoint.
     """
-    options, saved, names, shape = _read(run, which, say)
-    generator = make_generator(options, shape)
+    options, saved, names, task = _read(run, which, say)
+    generator = task.make_network("average")
     state.load_network(generator, saved.tensors, "average")
     return Trained(options, saved.facts, names, generator.eval())
 
@@ -71,8 +72,8 @@ def discriminator(run: Path, which: str = "best") -> nn.Module:
     Raises:
         OptionError: as `load`.
     """
-    options, saved, _, shape = _read(run, which)
-    made = make_discriminator(options, shape)
+    _, saved, _, task = _read(run, which)
+    made = task.make_network("discriminator")
     state.load_network(made, saved.tensors, "discriminator")
     made.eval()
     for module in list(made.modules()):
@@ -83,7 +84,7 @@ def discriminator(run: Path, which: str = "best") -> nn.Module:
 
 def _read(
     run: Path, which: str, say: Say = silent
-) -> tuple[Settled, checkpoint.Checkpoint, tuple[str, ...], Shape]:
+) -> tuple[Settled, checkpoint.Checkpoint, tuple[str, ...], Task]:
     options = settled.read(run / checkpoint.CONFIG)
     saved = checkpoint.load_named(run, which, say)
     data = options.data
@@ -95,4 +96,7 @@ def _read(
         )
     names = tuple(described["class_names"])
     names = names if options.condition.generator != "none" else ()
-    return options, saved, names, Shape(data.height, data.width, data.channels, len(names))
+    columns = {IMAGE: Column(IMAGE, IMAGE, np.empty((0, data.height, data.width, data.channels), np.uint8))}
+    if names:
+        columns[CLASS] = Column(CLASS, CLASS, np.empty(0, np.int64), {"class_names": names})
+    return options, saved, names, tasks.make(options, columns)

@@ -1,247 +1,328 @@
-"""One step of each player: what is computed on one batch; it knows no schedules and no files."""
+"""The task of generating: latents, and a class where the data has them, become pictures like the data's."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import dataclasses
-from collections.abc import Sequence
-from typing import Final
+import functools
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_infer.conditions.spec import CLASS, IMAGE, LATENT, Input, Output
 from gan_train import distributed
 from gan_train.config.options import policies
 from gan_train.config.settled import Settled
+from gan_train.data.batches import Batch, Batches, Draw, PictureBatches
+from gan_train.data.columns import Column
 from gan_train.networks import FAMILIES, Condition, ConditionSpec, Verdict, ema, judge, make_pictures
+from gan_train.networks.conditioning import CLASS_INPUT, repeat
+from gan_train.networks.pixels import PixelGenerator
+from gan_train.networks.sampler import Sampler
 from gan_train.objectives import penalties
-from gan_train.objectives.adversarial import LOSSES
+from gan_train.objectives.adversarial import LOSSES, Loss
 from gan_train.objectives.augment import adapted, augment
+from gan_train.tasks.base import Controls, Deployment, Phase, Players
 from gan_train.tasks.figures import LOSS, SCORE, SHARE, Figure
 
+GENERATOR: Final = "generator"
+DISCRIMINATOR: Final = "discriminator"
+AVERAGE: Final = "average"
+STRENGTH: Final = "augment.strength"
+
 FIGURES: Final = (
-    Figure("generator_loss", "generator", LOSS, "generator"),
-    Figure("discriminator_loss", "discriminator", LOSS, "discriminator"),
-    Figure("belief_in_real", "real pictures", SCORE, "discriminator", of_real=True),
-    Figure("belief_in_fake", "generated pictures", SCORE, "discriminator", of_real=False),
+    Figure("generator_loss", "generator", LOSS, GENERATOR),
+    Figure("discriminator_loss", "discriminator", LOSS, DISCRIMINATOR),
+    Figure("belief_in_real", "real pictures", SCORE, DISCRIMINATOR, of_real=True),
+    Figure("belief_in_fake", "generated pictures", SCORE, DISCRIMINATOR, of_real=False),
     Figure("augment_strength", "strength of augmentation", SHARE),
 )
+# The augmentation's strength may cross its whole range in this share of the run.
+_STRENGTH_SHARE: Final = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
-    """What the data asks of the networks: sides in pixels, channels, and classes (0 for none)."""
+class Objective:
+    """What the networks are trained towards.
 
-    height: int
-    width: int
-    channels: int
-    classes: int
+    Attributes:
+        game: the adversarial loss.
+        policies: see `augment.augment`.
+        target: what the augmentation's strength is steered to, see `augment.adapted`; None leaves it.
+        r1_gamma, r2_gamma, gradient_penalty: weights of the penalties.
+        penalty_interval: they are taken on every so many-th batch, and weighted to make up for it.
+        auxiliary_weight: of an auxiliary classifier's mistakes.
+        mismatch_weight: of real pictures under another condition that are taken for real.
+        bf16: whether forward and backward passes are computed in bfloat16 where that is safe; weights,
+            losses, penalties and optimizers stay float32.
+    """
 
+    game: Loss
+    policies: tuple[str, ...]
+    target: float | None
+    r1_gamma: float
+    r2_gamma: float
+    gradient_penalty: float
+    penalty_interval: int
+    auxiliary_weight: float
+    mismatch_weight: float
+    bf16: bool
 
-@dataclasses.dataclass
-class Players:
-    """Both networks, the generator's running average, their optimisers, the augmentation's strength."""
-
-    generator: nn.Module
-    discriminator: nn.Module
-    average: nn.Module
-    generator_optimizer: torch.optim.Adam
-    discriminator_optimizer: torch.optim.Adam
-    strength: Tensor
-
-
-def condition_spec(config: Settled, classes: int) -> ConditionSpec:
-    """Return how labels enter the networks of a run on data with so many classes."""
-    condition = config.condition
-    if condition.generator == "none":
-        return ConditionSpec()
-    return ConditionSpec(classes, condition.generator, condition.discriminator)
-
-
-def make_generator(config: Settled, shape: Shape) -> nn.Module:
-    """Make a fresh generator for a settled config."""
-    network = config.network
-    size, spec = (shape.height, shape.width), condition_spec(config, shape.classes)
-    make = FAMILIES[network.family].generator
-    return make(size, shape.channels, network.width, network.latent_dim, spec)
-
-
-def make_discriminator(config: Settled, shape: Shape) -> nn.Module:
-    """Make a fresh discriminator for a settled config."""
-    network = config.network
-    size, spec = (shape.height, shape.width), condition_spec(config, shape.classes)
-    discriminator = FAMILIES[network.family].discriminator(size, shape.channels, network.width, spec)
-    if network.spectral_norm:
-        for module in list(discriminator.modules()):
-            if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)):
-                spectral_norm(module)
-        # The label's embedding is then no longer than 1, and needs no dividing.
-        discriminator.head.scale = 1.0  # type: ignore[union-attr]
-    return discriminator
+    @classmethod
+    def of_config(cls, config: Settled) -> Objective:
+        """Return the objective of a run."""
+        loss, condition = config.loss, config.condition
+        return cls(
+            game=LOSSES[loss.name],
+            policies=policies(config.augment),
+            target=config.augment.target,
+            r1_gamma=loss.r1_gamma,
+            r2_gamma=loss.r2_gamma,
+            gradient_penalty=loss.gradient_penalty,
+            penalty_interval=loss.penalty_interval,
+            auxiliary_weight=condition.auxiliary_weight,
+            mismatch_weight=condition.mismatch_weight if condition.discriminator == "projection" else 0.0,
+            bf16=config.machine.precision == "bf16",
+        )
 
 
-def make_players(config: Settled, shape: Shape, device: torch.device) -> Players:
-    """Make fresh networks and optimisers; weights come from torch's default generator."""
-    optimizer = config.optimizer
-    generator, discriminator = make_generator(config, shape), make_discriminator(config, shape)
-    # channels_last is what the convolutions of oneDNN and cuDNN run fastest on.
-    generator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    discriminator.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(generator).requires_grad_(False).eval()
-    betas = (optimizer.beta1, optimizer.beta2)
+class Generate:
+    """One generator and one discriminator; see `base.Task`."""
 
-    def adam(network: nn.Module) -> torch.optim.Adam:
-        if config.machine.steps == "graphed":
+    needs: ClassVar[Mapping[str, str]] = {IMAGE: IMAGE}
+    takes: ClassVar[Mapping[str, str]] = {CLASS: CLASS}
+    figures: tuple[Figure, ...] = FIGURES
+    deployed: tuple[str, ...] = (AVERAGE,)
+    scored = True
+
+    def __init__(self, config: Settled, columns: Mapping[str, Column]) -> None:
+        """Take what the task needs of the options and the columns: "image", and "class" if it is there."""
+        conditional = CLASS in columns and config.condition.generator != "none"
+        height, width, channels = columns[IMAGE].shape
+        self.class_names: tuple[str, ...] = tuple(columns[CLASS].facts["class_names"]) if conditional else ()
+        self.batches_per_step = config.optimizer.discriminator_steps
+        self._columns = columns
+        self._size, self._channels = (height, width), channels
+        self._network, self._optimizer = config.network, config.optimizer
+        self._strength = config.augment.strength
+        self._graphed = config.machine.steps == "graphed"
+        self._objective = Objective.of_config(config)
+        self.teaches_when_sure = self._objective.game.teaches_when_sure
+        self._draw = Draw(
+            batch_size=config.optimizer.batch_size,
+            seed=config.seed,
+            flip=config.augment.flip,
+            conditional=conditional,
+            latent_dim=config.network.latent_dim,
+            distribution=config.network.latent_distribution,
+        )
+        self._spec = ConditionSpec()
+        if conditional:
+            condition = config.condition
+            classes = len(self.class_names)
+            self._spec = ConditionSpec(classes, condition.generator, condition.discriminator)
+
+    def make_network(self, name: str) -> nn.Module:
+        """Make a generator ("generator" or "average") or a discriminator; see `Task.make_network`."""
+        return self._make_discriminator() if name == DISCRIMINATOR else self._make_generator()
+
+    def _make_generator(self) -> nn.Module:
+        network = self._network
+        make = FAMILIES[network.family].generator
+        return make(self._size, self._channels, network.width, network.latent_dim, self._spec)
+
+    def _make_discriminator(self) -> nn.Module:
+        network = self._network
+        make = FAMILIES[network.family].discriminator
+        discriminator = make(self._size, self._channels, network.width, self._spec)
+        if network.spectral_norm:
+            for module in list(discriminator.modules()):
+                if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)):
+                    spectral_norm(module)
+            # The class's embedding is then no longer than 1, and needs no dividing.
+            discriminator.head.scale = 1.0  # type: ignore[union-attr]
+        return discriminator
+
+    def make_players(self, device: torch.device) -> Players:
+        """Make the networks, the generator's running average and the optimizers."""
+        networks = {name: self.make_network(name) for name in (GENERATOR, DISCRIMINATOR)}
+        for network in networks.values():
+            # channels_last is what the convolutions of oneDNN and cuDNN run fastest on.
+            network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        average = copy.deepcopy(networks[GENERATOR]).requires_grad_(False).eval()
+        optimizers = {name: self._make_optimizer(network, device) for name, network in networks.items()}
+        strength = torch.tensor(self._strength, device=device)
+        return Players(networks, {AVERAGE: average}, optimizers, {STRENGTH: strength})
+
+    def _make_optimizer(self, network: nn.Module, device: torch.device) -> torch.optim.Adam:
+        options = self._optimizer
+        betas = (options.beta1, options.beta2)
+        if self._graphed:
             # A graph replays what it recorded: what changes from step to step must be a tensor.
-            rate = torch.tensor(optimizer.learning_rate, device=device)
+            rate = torch.tensor(options.learning_rate, device=device)
             return torch.optim.Adam(network.parameters(), rate, betas, capturable=True)
-        return torch.optim.Adam(network.parameters(), optimizer.learning_rate, betas)
+        return torch.optim.Adam(network.parameters(), options.learning_rate, betas)
 
-    strength = torch.tensor(config.augment.strength, device=device)
-    return Players(generator, discriminator, average, adam(generator), adam(discriminator), strength)
+    def phases(self, players: Players) -> tuple[Phase, ...]:
+        """Teach the discriminator on each batch, then the generator on the last; move the average."""
+        learn = functools.partial(teach_discriminator, players, self._objective)
+        turns = [
+            Phase(DISCRIMINATOR, (DISCRIMINATOR,), learn, turn, self._objective.penalty_interval)
+            for turn in range(self.batches_per_step)
+        ]
+        draw = functools.partial(teach_generator, players, self._objective)
+        return (*turns, Phase(GENERATOR, (GENERATOR,), draw, self.batches_per_step - 1))
+
+    def batches(self, device: torch.device) -> Batches:
+        """Return what draws batches of pictures, see `PictureBatches`."""
+        return PictureBatches(self._columns, self._draw, device)
+
+    def recalibrate(self, players: Players) -> None:
+        """Measure the average's batch statistics anew, on latents that never change."""
+        average, size = players.averages[AVERAGE], self._draw.batch_size
+        if not ema.has_statistics(average):
+            return
+        sampler = self.drawer(players)
+        condition = sampler.condition(range(size))  # the same for every batch
+
+        def run_batch(index: int) -> Tensor:
+            seeds = range(index * size, (index + 1) * size)
+            return make_pictures(average, sampler.latents(seeds), condition)
+
+        ema.recalibrate(average, run_batch)
+
+    def drawer(self, players: Players) -> Sampler:
+        """Return what draws the average's pictures of seeds."""
+        average = players.averages[AVERAGE]
+        device = players.buffers[STRENGTH].device
+        return Sampler(average, self._draw.latent_dim, self._draw.distribution, len(self.class_names), device)
+
+    def deploy(self, networks: Mapping[str, nn.Module], truncation: float = 1.0) -> Deployment:
+        """Return the average with the inputs and the output of the model-file contract."""
+        distribution = {"distribution": self._draw.distribution}
+        inputs = [Input("latent", LATENT, "float32", (self._draw.latent_dim,), distribution)]
+        if self.class_names:
+            names = {"class_names": list(self.class_names)}
+            inputs.append(Input(CLASS_INPUT, CLASS, "int64", (), names))
+        shape = (*self._size, self._channels)
+        return Deployment(
+            PixelGenerator(networks[AVERAGE], truncation),
+            tuple(inputs),
+            (Output("image", IMAGE, "uint8", shape),),
+        )
 
 
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """One batch for both steps: this process's share of it.
+def teach_discriminator(
+    players: Players, objective: Objective, batch: Batch, controls: Controls, penalise: bool
+) -> Mapping[str, Tensor]:
+    """Teach the discriminator on one batch; return its loss and both its scores, from before the update.
 
-    Attributes:
-        real: uint8 [batch, channels, height, width].
-        condition: of the real pictures, and what the fakes are made under.
-        mismatch: another than the real picture's own, at random.
-        latents: float32 [2, batch, latent_dim], the discriminator's first.
-        draws: float32 [3, batch, augment.DRAWS] in [0, 1), for the real pictures, the
-            discriminator's fakes and the generator's.
-        mix: float32 [batch] in [0, 1), see `penalties.distance_from_one`.
+    Args:
+        penalise: whether the penalties are taken.
     """
-
-    real: Tensor
-    condition: Condition
-    mismatch: Condition
-    latents: Tensor
-    draws: Tensor
-    mix: Tensor
-
-
-@dataclasses.dataclass(frozen=True)
-class Controls:
-    """What changes from step to step; tensors where the step is replayed from a graph.
-
-    Attributes:
-        learning_rate: of both players.
-        average_weight: of the old average, see `ema.decay`.
-        strength_step: see `augment.adapted`.
-        penalise: for each of the discriminator's batches, whether the penalties are taken.
-    """
-
-    learning_rate: float | Tensor
-    average_weight: float | Tensor
-    strength_step: float | Tensor
-    penalise: tuple[bool, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What one step of each player gave: scalars on the device, read only when they are needed."""
-
-    generator_loss: Tensor
-    discriminator_loss: Tensor
-    belief_in_real: Tensor
-    belief_in_fake: Tensor
-    augment_strength: Tensor
-
-
-def step(players: Players, config: Settled, batches: Sequence[Batch], controls: Controls) -> Outcome:
-    """Teach the discriminator on each batch, then the generator on the last; move the average.
-
-    Under bfloat16 forward and backward passes are computed in it where that is safe; weights,
-    losses, penalties and optimisers stay float32.
-    """
-    for optimizer in (players.discriminator_optimizer, players.generator_optimizer):
-        for group in optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].copy_(torch.as_tensor(controls.learning_rate))
-            else:
-                group["lr"] = controls.learning_rate
-    for batch, penalise in zip(batches, controls.penalise, strict=True):
-        told = _discriminator_step(players, config, batch, penalise, controls.strength_step)
-    generator_loss = _generator_step(players, config, batches[-1])
-    ema.update(players.average, players.generator, controls.average_weight)
-    return Outcome(generator_loss, *told, players.strength.clone())
-
-
-def _discriminator_step(
-    players: Players, config: Settled, batch: Batch, penalise: bool, strength_step: float | Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Teach the discriminator; give its loss and both its beliefs, from before the update."""
-    loss, game = config.loss, LOSSES[config.loss.name]
-    policy = policies(config.augment)
-    real, device = to_range(batch.real), batch.real.device
-    with torch.no_grad(), _precision(config, device):
-        fake = make_pictures(players.generator, batch.latents[0], batch.condition).float()
-    real = augment(real, batch.draws[0], players.strength, policy)
-    fake = augment(fake, batch.draws[1], players.strength, policy)
-    players.discriminator_optimizer.zero_grad(set_to_none=True)
-    with _precision(config, device):
-        on_real, on_fake = _judge_both(players.discriminator, real, fake, batch.condition)
-    value = game.discriminator(on_real.logits, on_fake.logits)
-    total = value + config.condition.auxiliary_weight * (
-        _mistakes(on_real, batch.condition) + _mistakes(on_fake, batch.condition)
+    discriminator, optimizer = players.networks[DISCRIMINATOR], players.optimizers[DISCRIMINATOR]
+    condition, game = batch.conditions["real"], objective.game
+    real, fake = _pictures_to_judge(players, objective, batch)
+    _set_rate(optimizer, controls.learning_rate)
+    optimizer.zero_grad(set_to_none=True)
+    with _precision(objective, real.device):
+        on_real, on_fake = _judge_both(discriminator, real, fake, condition)
+    loss = game.discriminator(on_real.logits, on_fake.logits)
+    total = loss + objective.auxiliary_weight * (
+        _mistakes(on_real, condition) + _mistakes(on_fake, condition)
     )
-    if config.condition.mismatch_weight > 0 and config.condition.discriminator == "projection":
-        total = total + config.condition.mismatch_weight * _mismatch(players.discriminator, on_real, batch)
+    if objective.mismatch_weight > 0:
+        total = total + objective.mismatch_weight * _mismatch(discriminator, on_real, batch)
     if penalise:  # in float32: squared gradients of gradients lose too much in bfloat16
-        for gamma, pictures in ((loss.r1_gamma, real), (loss.r2_gamma, fake)):
-            if gamma > 0:
-                norm = penalties.squared_norm(players.discriminator, pictures, batch.condition)
-                total = total + gamma / 2 * loss.penalty_interval * norm
-        if loss.gradient_penalty > 0:
-            distance = penalties.distance_from_one(
-                players.discriminator, real, fake, batch.mix, batch.condition
-            )
-            total = total + loss.gradient_penalty * loss.penalty_interval * distance
+        total = _with_penalties(total, discriminator, objective, real, fake, batch)
     total.backward()  # type: ignore[no-untyped-call]
-    distributed.average_gradients(players.discriminator.parameters())
-    players.discriminator_optimizer.step()
+    distributed.average_gradients(discriminator.parameters())
+    optimizer.step()
     with torch.no_grad():
         logits = on_real.logits, on_fake.logits
-        if config.augment.target is not None:
+        if objective.target is not None:
             right = torch.sign(logits[0] - logits[1] if game.relative else logits[0]).mean()
-            players.strength.copy_(
-                adapted(players.strength, distributed.mean(right), config.augment.target, strength_step)
-            )
-        return value.detach(), game.belief_in_real(*logits), game.belief_in_fake(*logits)
+            strength, step = players.buffers[STRENGTH], controls.share / _STRENGTH_SHARE
+            strength.copy_(adapted(strength, distributed.mean(right), objective.target, step))
+        return {
+            "discriminator_loss": loss.detach(),
+            "belief_in_real": game.belief_in_real(*logits),
+            "belief_in_fake": game.belief_in_fake(*logits),
+        }
 
 
-def _generator_step(players: Players, config: Settled, batch: Batch) -> Tensor:
-    """Teach the generator; give its loss from before the update."""
-    game, policy = LOSSES[config.loss.name], policies(config.augment)
-    players.discriminator.requires_grad_(False)
-    players.generator_optimizer.zero_grad(set_to_none=True)
-    with _precision(config, batch.real.device):
-        fake = make_pictures(players.generator, batch.latents[1], batch.condition)
-        fake = augment(fake, batch.draws[2], players.strength, policy)
-        verdict = judge(players.discriminator, fake, batch.condition)
+def _pictures_to_judge(players: Players, objective: Objective, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return real and fake pictures, both augmented."""
+    strength = players.buffers[STRENGTH]
+    real = to_range(batch["real"])
+    with torch.no_grad(), _precision(objective, real.device):
+        fake = make_pictures(
+            players.networks[GENERATOR], batch["latents"][0], batch.conditions["real"]
+        ).float()
+    real = augment(real, batch["draws"][0], strength, objective.policies)
+    return real, augment(fake, batch["draws"][1], strength, objective.policies)
+
+
+def _with_penalties(
+    total: Tensor, discriminator: nn.Module, objective: Objective, real: Tensor, fake: Tensor, batch: Batch
+) -> Tensor:
+    """Return the loss with what keeps the discriminator smooth added, weighted by the interval."""
+    condition, interval = batch.conditions["real"], objective.penalty_interval
+    for gamma, pictures in ((objective.r1_gamma, real), (objective.r2_gamma, fake)):
+        if gamma > 0:
+            norm = penalties.squared_norm(discriminator, pictures, condition)
+            total = total + gamma / 2 * interval * norm
+    if objective.gradient_penalty > 0:
+        distance = penalties.distance_from_one(discriminator, real, fake, batch["mix"], condition)
+        total = total + objective.gradient_penalty * interval * distance
+    return total
+
+
+def teach_generator(
+    players: Players, objective: Objective, batch: Batch, controls: Controls, costly: bool = False
+) -> Mapping[str, Tensor]:
+    """Teach the generator on one batch, and move its average; return its loss from before the update."""
+    generator, optimizer = players.networks[GENERATOR], players.optimizers[GENERATOR]
+    discriminator, strength = players.networks[DISCRIMINATOR], players.buffers[STRENGTH]
+    condition, game = batch.conditions["real"], objective.game
+    _set_rate(optimizer, controls.learning_rate)
+    discriminator.requires_grad_(False)
+    optimizer.zero_grad(set_to_none=True)
+    with _precision(objective, batch["real"].device):
+        fake = make_pictures(generator, batch["latents"][1], condition)
+        fake = augment(fake, batch["draws"][2], strength, objective.policies)
+        verdict = judge(discriminator, fake, condition)
         real_logits = verdict.logits.detach()
         if game.pairs_real:
             with torch.no_grad():
-                real = augment(to_range(batch.real), batch.draws[0], players.strength, policy)
-                real_logits = judge(players.discriminator, real, batch.condition).logits
-    value = game.generator(real_logits, verdict.logits)
-    total = value + config.condition.auxiliary_weight * _mistakes(verdict, batch.condition)
+                real = augment(to_range(batch["real"]), batch["draws"][0], strength, objective.policies)
+                real_logits = judge(discriminator, real, condition).logits
+    loss = game.generator(real_logits, verdict.logits)
+    total = loss + objective.auxiliary_weight * _mistakes(verdict, condition)
     total.backward()  # type: ignore[no-untyped-call]
-    distributed.average_gradients(players.generator.parameters())
-    players.generator_optimizer.step()
-    players.discriminator.requires_grad_(True)
-    return value.detach()
+    distributed.average_gradients(generator.parameters())
+    optimizer.step()
+    discriminator.requires_grad_(True)
+    ema.update(players.averages[AVERAGE], generator, controls.average_weight)
+    return {"generator_loss": loss.detach(), "augment_strength": strength.clone()}
 
 
 def to_range(pictures: Tensor) -> Tensor:
-    """Map levels 0..255 of uint8 pictures to float32 in [-1, 1]."""
+    """Map pixel values 0..255 of uint8 pictures to float32 in [-1, 1]."""
     return (pictures.float() / 127.5 - 1.0).contiguous(memory_format=torch.channels_last)
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, rate: float | Tensor) -> None:
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].copy_(torch.as_tensor(rate))
+        else:
+            group["lr"] = rate
 
 
 def _judge_both(
@@ -249,28 +330,28 @@ def _judge_both(
 ) -> tuple[Verdict, Verdict]:
     if ema.has_statistics(discriminator):  # batch statistics must not mix the two
         return judge(discriminator, real, condition), judge(discriminator, fake, condition)
-    return judge(discriminator, torch.cat([real, fake]), condition.repeat(2)).split(len(real))
+    return judge(discriminator, torch.cat([real, fake]), repeat(condition, 2)).split(len(real))
 
 
 def _mismatch(discriminator: nn.Module, on_real: Verdict, batch: Batch) -> Tensor:
-    """Return the loss of taking real pictures under another label for real, 0 without labels.
+    """Return the loss of taking real pictures under another condition for real, 0 without conditions.
 
     The matching-aware discriminator of Reed et al. (ICML 2016), section 4.2. With a projection head
     only the head is computed again.
     """
-    if batch.mismatch.label is None:
+    if not batch.conditions["mismatch"]:
         return on_real.logits.new_zeros(())
     head: nn.Module = discriminator.head  # type: ignore[assignment]
-    verdict: Verdict = head(on_real.features, batch.mismatch)
+    verdict: Verdict = head(on_real.features, batch.conditions["mismatch"])
     return F.softplus(verdict.logits).mean()
 
 
 def _mistakes(verdict: Verdict, condition: Condition) -> Tensor:
     """Return the auxiliary classifier's cross-entropy (Odena et al. 2017, equation 3), 0 without one."""
-    if verdict.classes is None or condition.label is None:
+    if verdict.classes is None or CLASS not in condition:
         return verdict.logits.new_zeros(())
-    return F.cross_entropy(verdict.classes, condition.label)
+    return F.cross_entropy(verdict.classes, condition[CLASS])
 
 
-def _precision(config: Settled, device: torch.device) -> contextlib.AbstractContextManager[object]:
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.machine.precision == "bf16")
+def _precision(objective: Objective, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    return torch.autocast(device.type, torch.bfloat16, enabled=objective.bf16)

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_infer.errors import OptionError
-from gan_train.tasks.generate import Players
+from gan_train.tasks.base import Players
 
-_STRENGTH = "augment.strength"
 _ADAM = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -24,8 +23,7 @@ def tensors(players: Players) -> dict[str, Tensor]:
         for key, parameter in network.named_parameters():
             for item, tensor in optimizer.state[parameter].items():
                 named[f"{name}.{key}.{item}"] = tensor
-    named[_STRENGTH] = players.strength
-    return named
+    return {**named, **players.buffers}
 
 
 def restore(players: Players, stored: Mapping[str, Tensor]) -> None:
@@ -38,19 +36,26 @@ def restore(players: Players, stored: Mapping[str, Tensor]) -> None:
         for name, network in _networks(players):
             load_network(network, stored, name)
         for name, optimizer, network in _optimizers(players):
-            for key, parameter in network.named_parameters():
-                if f"{name}.{key}.step" not in stored:
-                    continue  # saved before the first step
-                state = {item: stored[f"{name}.{key}.{item}"].clone() for item in _ADAM}
-                if optimizer.defaults["capturable"]:
-                    state["step"] = state["step"].to(parameter.device)
-                # In the parameter's memory format: the layout is part of what must come back.
-                for item in _ADAM[1:]:
-                    state[item] = torch.empty_like(parameter).copy_(state[item])
-                optimizer.state[parameter] = state
-        players.strength.copy_(stored[_STRENGTH])
+            _restore_optimizer(optimizer, network, stored, name)
+        for name, tensor in players.buffers.items():
+            tensor.copy_(stored[name])
     except (KeyError, RuntimeError) as error:
         raise _other_networks(error) from None
+
+
+def _restore_optimizer(
+    optimizer: torch.optim.Adam, network: nn.Module, stored: Mapping[str, Tensor], name: str
+) -> None:
+    for key, parameter in network.named_parameters():
+        if f"{name}.{key}.step" not in stored:
+            continue  # saved before the first step
+        state = {item: stored[f"{name}.{key}.{item}"].clone() for item in _ADAM}
+        if optimizer.defaults["capturable"]:
+            state["step"] = state["step"].to(parameter.device)
+        # In the parameter's memory format: the layout is part of what must come back.
+        for item in _ADAM[1:]:
+            state[item] = torch.empty_like(parameter).copy_(state[item])
+        optimizer.state[parameter] = state
 
 
 def _other_networks(error: Exception) -> OptionError:
@@ -74,7 +79,7 @@ def put_back(players: Players, before: Mapping[str, Tensor]) -> None:
 
 
 def load_network(network: nn.Module, stored: Mapping[str, Tensor], name: str) -> None:
-    """Load one network ("generator", "discriminator" or "average") in place.
+    """Load one network or average in place, by its name in the players.
 
     Raises:
         OptionError: the tensors are not those of this network.
@@ -96,11 +101,10 @@ def first_non_finite(players: Players) -> str | None:
 
 
 def _networks(players: Players) -> Iterator[tuple[str, nn.Module]]:
-    yield "generator", players.generator
-    yield "discriminator", players.discriminator
-    yield "average", players.average
+    yield from players.networks.items()
+    yield from players.averages.items()
 
 
 def _optimizers(players: Players) -> Iterator[tuple[str, torch.optim.Adam, nn.Module]]:
-    yield "generator_optimizer", players.generator_optimizer, players.generator
-    yield "discriminator_optimizer", players.discriminator_optimizer, players.discriminator
+    for name, optimizer in players.optimizers.items():
+        yield f"{name}_optimizer", optimizer, players.networks[name]

@@ -1,105 +1,86 @@
-"""How a step is carried out: as it stands, compiled, or replayed from a CUDA graph."""
+"""How the phases of a step are carried out: as they stand, compiled, or replayed from CUDA graphs."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from gan_train.config.settled import Settled
-from gan_train.networks import Condition
+from gan_train.data.batches import Batch
 from gan_train.tasks import state
-from gan_train.tasks.generate import Batch, Controls, Outcome, Players, step
+from gan_train.tasks.base import Controls, Phase, Players, Run
 
-Stepper = Callable[[Sequence[Batch], Controls], Outcome]
+_CONTROLS = tuple(field.name for field in dataclasses.fields(Controls))
 
 
-def make(players: Players, config: Settled) -> Stepper:
-    """Return the function that takes a step of these players as `config.machine.steps` has it."""
-    if config.machine.steps == "compiled":
+def prepare(players: Players, phases: Sequence[Phase], steps: str) -> tuple[Phase, ...]:
+    """Return the phases as `steps` has them carried out.
+
+    Args:
+        steps: "eager", "compiled" or "graphed", see `options.MachineOptions`.
+    """
+    if steps == "compiled":
         # Compiled calls alone; penalties go through `forward`, see `penalties`.
-        players.generator.compile()
-        players.discriminator.compile()
-    if config.machine.steps == "graphed":
-        return _Graphed(players, config)
-    return functools.partial(step, players, config)
+        for network in players.networks.values():
+            network.compile()
+    if steps == "graphed":
+        return tuple(dataclasses.replace(phase, run=_Graphed(players, phase.run)) for phase in phases)
+    return tuple(phases)
 
 
 class _Graphed:
-    """Records a step once for each pattern of penalties, then replays it on new data.
+    """Records a phase once with its costly part and once without, then replays it on new data.
 
     A small network's step is some hundred short kernels: the time to launch them one by one is what a
     graph saves. Everything that changes is copied into tensors whose addresses the graph knows.
     """
 
-    def __init__(self, players: Players, config: Settled) -> None:
-        self._players, self._config = players, config
-        self._graphs: dict[tuple[bool, ...], tuple[torch.cuda.CUDAGraph, Outcome]] = {}
-        self._batches: list[Batch] = []
-        self._controls: Controls | None = None
+    def __init__(self, players: Players, run: Run) -> None:
+        self._players, self._run = players, run
+        self._graphs: dict[bool, tuple[torch.cuda.CUDAGraph, Mapping[str, Tensor]]] = {}
+        self._given: tuple[Batch, Controls] | None = None
 
-    def __call__(self, batches: Sequence[Batch], controls: Controls) -> Outcome:
-        self._take_in(batches, controls)
-        if controls.penalise not in self._graphs:
-            self._graphs[controls.penalise] = self._recorded()
-        graph, outcome = self._graphs[controls.penalise]
+    def __call__(self, batch: Batch, controls: Controls, costly: bool) -> Mapping[str, Tensor]:
+        """Run the phase, see `base.Run`."""
+        own = self._take_in(batch, controls)
+        if costly not in self._graphs:
+            self._graphs[costly] = self._record(lambda: self._run(*own, costly))
+        graph, figures = self._graphs[costly]
         graph.replay()
-        return dataclasses.replace(outcome, **{name: value.clone() for name, value in vars(outcome).items()})
+        return {name: value.clone() for name, value in figures.items()}
 
-    def _take_in(self, batches: Sequence[Batch], controls: Controls) -> None:
-        device = batches[0].real.device
+    def _take_in(self, batch: Batch, controls: Controls) -> tuple[Batch, Controls]:
+        """Copy a batch and its controls into the tensors that the graphs know."""
+        device = next(batch.leaves()).device
         given = {
             name: torch.as_tensor(getattr(controls, name), dtype=torch.float32).to(device)
-            for name in ("learning_rate", "average_weight", "strength_step")
+            for name in _CONTROLS
         }
-        if self._controls is None:
-            self._batches = [_copied(batch) for batch in batches]
-            self._controls = Controls(**given, penalise=controls.penalise)
-            return
+        if self._given is None:
+            self._given = batch.map(Tensor.clone), Controls(**given)
+            return self._given
+        own, held = self._given
         for name, value in given.items():
-            getattr(self._controls, name).copy_(value)
-        self._controls = dataclasses.replace(self._controls, penalise=controls.penalise)
-        for own, batch in zip(self._batches, batches, strict=True):
-            for mine, theirs in zip(_tensors(own), _tensors(batch), strict=True):
-                mine.copy_(theirs)
+            getattr(held, name).copy_(value)
+        for mine, theirs in zip(own.leaves(), batch.leaves(), strict=True):
+            mine.copy_(theirs)
+        return self._given
 
-    def _recorded(self) -> tuple[torch.cuda.CUDAGraph, Outcome]:
-        assert self._controls is not None
-        # Recording wants warm-up steps, on a stream of their own; what they change is put back.
+    def _record(
+        self, run: Callable[[], Mapping[str, Tensor]]
+    ) -> tuple[torch.cuda.CUDAGraph, Mapping[str, Tensor]]:
+        # Recording wants warm-up runs, on a stream of their own; what they change is put back.
         before = {name: tensor.clone() for name, tensor in state.tensors(self._players).items()}
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                step(self._players, self._config, self._batches, self._controls)
+                run()
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            outcome = step(self._players, self._config, self._batches, self._controls)
+            figures = run()
         state.put_back(self._players, before)
-        return graph, outcome
-
-
-def _tensors(batch: Batch) -> list[Tensor]:
-    labels = [batch.condition.label, batch.mismatch.label]
-    return [
-        batch.real,
-        batch.latents,
-        batch.draws,
-        batch.mix,
-        *(label for label in labels if label is not None),
-    ]
-
-
-def _copied(batch: Batch) -> Batch:
-    values: dict[str, Any] = {
-        name: getattr(batch, name).clone() for name in ("real", "latents", "draws", "mix")
-    }
-    for name in ("condition", "mismatch"):
-        label = getattr(batch, name).label
-        values[name] = Condition(None if label is None else label.clone())
-    return Batch(**values)
+        return graph, figures

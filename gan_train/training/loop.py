@@ -14,22 +14,20 @@ from typing import Final
 
 import torch
 
-from gan_train import distributed, interruption, seeding
+from gan_train import distributed, interruption, seeding, tasks
 from gan_train.config.options import OptimizerOptions
 from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
-from gan_train.data.batches import Batches
+from gan_train.data.batches import columns_of
 from gan_train.networks import ema
-from gan_train.planning.device import shape_of
 from gan_train.reports.status import Watcher
-from gan_train.tasks.generate import Controls, make_players
+from gan_train.tasks.base import Controls, Players
 from gan_train.training import execution
+from gan_train.training.log import Outcome
 from gan_train.training.recorder import Recorder, StoppedError
 
 # A line of the log is the mean over about so many images.
 _LOG_IMAGES: Final = 4096
-# The augmentation's strength may cross its whole range in this share of the run.
-_STRENGTH_SHARE: Final = 0.2
 # A report may take as long as a fourth of the training before the next.
 _TRAINING_A_REPORT: Final = 4.0
 
@@ -49,23 +47,18 @@ def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) ->
             before stay as they were.
     """
     # Players, from the seed or from the newest checkpoint.
-    device = torch.device(config.machine.device)
-    torch.use_deterministic_algorithms(config.machine.deterministic)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seeding.derive(config.seed, "weights"))
-        players = make_players(config, shape_of(pictures), device)
-    record = Recorder(config, pictures, run, watcher)
-    record.resume(players)
-    take_step = execution.make(players, config)
+    task, players = _make_players(config, pictures)
+    record = Recorder(task, config, pictures, run, watcher)
+    outcomes = record.resume(players)  # of steps that no line of the log speaks of yet
+    phases = execution.prepare(players, task.phases(players), config.machine.steps)
 
     # What the run depends on besides.
-    optimizer = config.optimizer
-    batches = Batches(pictures, config, device)
-    turns = range(optimizer.discriminator_steps)
-    images_a_step = optimizer.images_a_step
+    batches = task.batches(torch.device(config.machine.device))
+    batch_size = config.optimizer.batch_size
+    images_a_step = batch_size * task.batches_per_step
     log_images = max(1, _LOG_IMAGES // images_a_step) * images_a_step
     clock = _Clock(config, record.progress.seconds)
-    seen, pending = record.progress.images_seen, record.progress.pending
+    seen = record.progress.images_seen
     done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
     tick = _tick(done, config)
 
@@ -75,9 +68,14 @@ def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) ->
             owed = record.progress.owed  # a report that was stopped in the middle
             rollbacks = record.progress.rollbacks
             if not owed:
-                controls = _controls(config, done, rollbacks, seen)
-                drawn = [batches.at(seen + turn * optimizer.batch_size, rollbacks) for turn in turns]
-                pending.append(take_step(drawn, controls))
+                controls = _controls(config, images_a_step, done, rollbacks, seen)
+                places = range(seen, seen + images_a_step, batch_size)
+                drawn = [batches.at(place, rollbacks) for place in places]
+                outcome: Outcome = {}
+                for phase in phases:
+                    costly = (seen // batch_size + phase.batch) % phase.interval == 0
+                    outcome |= phase.run(drawn[phase.batch], controls, costly)
+                outcomes.append(outcome)
                 seen += images_a_step
                 done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
             due = owed or done * config.reports >= tick or done >= 1.0
@@ -85,42 +83,48 @@ def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) ->
             # Say how it stands.
             finite = True
             if not owed and (seen % log_images == 0 or due):
-                finite = record.log(pending, seen, float(controls.learning_rate), done, clock.seconds())
+                finite = record.log(outcomes, seen, float(controls.learning_rate), done, clock.seconds())
+                outcomes = []
 
             # Show, measure and keep it; or go back to when it was good.
             if due or not finite:
                 try:
                     alarm = record.report(players, seen, clock.seconds())
                 except StoppedError:
-                    record.interrupt(players, pending, seen, clock.seconds(), owed=True)
+                    record.interrupt(players, outcomes, seen, clock.seconds(), owed=True)
                     return False
                 if alarm is not None:
                     record.roll_back(players, alarm)
-                    take_step = execution.make(players, config)
+                    phases = execution.prepare(players, task.phases(players), config.machine.steps)
                     seen = record.progress.images_seen
                     done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
                 (after,) = distributed.agree(clock.progress(seen))
                 tick = _tick(done, config, after)
             elif stop:
-                record.interrupt(players, pending, seen, clock.seconds())
+                record.interrupt(players, outcomes, seen, clock.seconds())
         if done >= 1.0 and not record.progress.owed:
             record.finish(players)
     return done >= 1.0 and not record.progress.owed
 
 
-def _controls(config: Settled, done: float, rollbacks: int, seen: int) -> Controls:
+def _make_players(config: Settled, pictures: PictureSet) -> tuple[tasks.Task, Players]:
+    """Make a run's task and fresh players, from the seed."""
+    torch.use_deterministic_algorithms(config.machine.deterministic)
+    task = tasks.make(config, columns_of(pictures))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeding.derive(config.seed, "weights"))
+        return task, task.make_players(torch.device(config.machine.device))
+
+
+def _controls(config: Settled, images_a_step: int, done: float, rollbacks: int, seen: int) -> Controls:
     """Return what a step is controlled by, at a fraction of the run and after so many images."""
-    optimizer, turns = config.optimizer, range(config.optimizer.discriminator_steps)
-    images_a_step = optimizer.images_a_step
-    share_of_run = images_a_step * done / seen if seen else 0.0
-    first = seen // optimizer.batch_size
+    optimizer = config.optimizer
     return Controls(
         learning_rate=learning_rate(optimizer, done) * 0.5**rollbacks,
         average_weight=ema.decay(
             images_a_step, seen + images_a_step, optimizer.ema_half_life_images, optimizer.ema_ramp
         ),
-        strength_step=share_of_run / _STRENGTH_SHARE,
-        penalise=tuple((first + turn) % config.loss.penalty_interval == 0 for turn in turns),
+        share=images_a_step * done / seen if seen else 0.0,
     )
 
 

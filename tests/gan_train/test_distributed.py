@@ -20,7 +20,7 @@ from gan_train.config import options, presets
 from gan_train.planning import budget, device
 from gan_train.reports import html
 from gan_train.runs import checkpoint
-from gan_train.training import loop, recorder
+from gan_train.training import log, loop
 from tests.conftest import CommandLine
 from tests.gan_train.training.test_loop import Watcher
 
@@ -210,4 +210,4 @@ def test_figures_agreed_on_before_a_stop_stay_as_they_are(
     monkeypatch.setattr(distributed, "size", lambda: count)
     monkeypatch.setattr(torch.distributed, "all_reduce", summed)
     agreed = torch.rand(64, 5, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(recorder.agreed(agreed), agreed)
+    assert torch.equal(log.agree_on(agreed), agreed)

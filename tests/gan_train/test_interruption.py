@@ -15,8 +15,7 @@ from gan_train import interruption
 from gan_train.config.options import write
 from gan_train.data.pictures import PictureSet
 from gan_train.runs import checkpoint
-from gan_train.training import loop
-from gan_train.training.recorder import Recorder
+from gan_train.training import loop, samples
 from tests.gan_train.training.test_loop import Watcher, settled, timeless
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -93,15 +92,15 @@ def test_a_report_that_is_stopped_is_made_up_for(
     for name in ("whole", "parts"):
         write(options, tmp_path / name / checkpoint.CONFIG)
     assert loop.train(options, pictures, tmp_path / "whole", Watcher()) is True
-    look, asked = Recorder._look, []
+    look, asked = samples.look, []
 
-    def stopped(self: Recorder, players: Any) -> Any:
-        asked.append(look(self, players))
+    def stopped(*given: Any) -> Any:
+        asked.append(look(*given))
         if len(asked) == at:
             send(signal.SIGINT)
         return asked[-1]
 
-    monkeypatch.setattr(Recorder, "_look", stopped)
+    monkeypatch.setattr(samples, "look", stopped)
     with interruption.handled():
         assert loop.train(options, pictures, tmp_path / "parts", Watcher()) is False
     newest, _ = checkpoint.load_newest(tmp_path / "parts")

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan_train.networks import FAMILIES, Condition, ConditionSpec, r3
+from gan_train.networks import FAMILIES, Condition, ConditionSpec, of_class, r3
 from gan_train.networks.conditioning import ConditionalBatchNorm, Judgement, LatentInput
 from gan_train.networks.pixels import PixelGenerator
 from gan_train.networks.pyramid import channels_at, pyramid
@@ -41,7 +41,7 @@ def test_every_family_makes_and_judges_every_size(
     classes = spec.classes
     generator = FAMILIES[family].generator(size, channels, 2, 6, spec)
     discriminator = FAMILIES[family].discriminator(size, channels, 2, spec)
-    condition = Condition(torch.tensor([0, classes - 1, 0]) if classes else None)
+    condition = of_class(torch.tensor([0, classes - 1, 0]) if classes else None)
     pictures = generator(torch.randn(3, 6), condition)
     assert pictures.shape == (3, channels, *size)
     assert pictures.abs().max() <= 1
@@ -88,7 +88,7 @@ def test_folding_normalisation_changes_no_picture(kind: Kind) -> None:
     network = make_network(kind)
     folded = network.folded()  # type: ignore[operator]
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
-    condition = Condition(torch.arange(4) % kind.classes if kind.classes else None)
+    condition = of_class(torch.arange(4) % kind.classes if kind.classes else None)
     latent = torch.randn(4, kind.latent_dim)
     before, after = network(latent, condition), folded(latent, condition)
     assert before.std() > 0.01
@@ -99,12 +99,12 @@ def test_the_condition_matters_to_both_networks() -> None:
     torch.manual_seed(0)
     joined = LatentInput(4, ConditionSpec(3), length=2.0)
     latent = torch.randn(3, 4)
-    vectors = joined(latent, Condition(torch.arange(3)))
+    vectors = joined(latent, of_class(torch.arange(3)))
     assert torch.equal(vectors[:, :4], latent)
     torch.testing.assert_close(vectors[:, 4:].norm(dim=1), torch.full((3,), 2.0))
     judgement = Judgement(4, ConditionSpec(3))
     same = torch.ones(3, 4)
-    logits = judgement(same, Condition(torch.arange(3))).logits
+    logits = judgement(same, of_class(torch.arange(3))).logits
     expected = judgement.linear(same)[:, 0] + judgement.embedding.weight.sum(1) / 2  # type: ignore[union-attr]
     torch.testing.assert_close(logits, expected)
 
@@ -112,7 +112,7 @@ def test_the_condition_matters_to_both_networks() -> None:
 def test_every_way_of_a_condition_changes_what_comes_out() -> None:
     torch.manual_seed(0)
     size, latent = (12, 16), torch.randn(4, 6)
-    first, second = Condition(torch.zeros(4, dtype=torch.int64)), Condition(torch.ones(4, dtype=torch.int64))
+    first, second = of_class(torch.zeros(4, dtype=torch.int64)), of_class(torch.ones(4, dtype=torch.int64))
     pictures = torch.randn(4, 1, *size)
     for way in ("one_hot", "embedding", "batch_norm"):
         generator = FAMILIES["sngan"].generator(size, 1, 4, 6, ConditionSpec(2, way)).eval()
@@ -141,7 +141,7 @@ def test_conditional_batch_norm_scales_and_shifts_by_the_label() -> None:
         x.var((0, 2, 3), correction=0, keepdim=True) + 1e-5
     ).sqrt()
     expected = plain * norm.scale.weight[label][:, :, None, None] + norm.shift.weight[label][:, :, None, None]
-    torch.testing.assert_close(norm(x, Condition(label)), expected)
+    torch.testing.assert_close(norm(x, of_class(label)), expected)
 
 
 def test_blocks_of_r3_begin_as_the_identity() -> None:
@@ -154,7 +154,7 @@ def test_blocks_of_r3_begin_as_the_identity() -> None:
 def test_judgement_stays_in_float32_under_autocast() -> None:
     judgement = Judgement(4, ConditionSpec())
     with torch.autocast("cpu", torch.bfloat16):
-        assert judgement(torch.randn(2, 4).bfloat16(), Condition()).logits.dtype == torch.float32
+        assert judgement(torch.randn(2, 4).bfloat16(), {}).logits.dtype == torch.float32
 
 
 class _Fixed(torch.nn.Module):

@@ -108,9 +108,9 @@ def test_costs_are_those_of_a_network_counted_by_hand(pictures: PictureSet) -> N
     settled = budget.settle(wanted(**changes, **plain), pictures)
     told = flops.count(settled, pictures)
     layers = [(4, 8), (8, 16), (16, 32), (32, 256)]
-    assert told.generator_parameters == sum(i * o + o for i, o in layers)
-    assert told.generator_flops == 2 * sum(i * o for i, o in layers)
-    assert told.training_flops > 3 * told.generator_flops
+    assert told.parameters["generator"] == sum(i * o + o for i, o in layers)
+    assert told.drawing_flops == 2 * sum(i * o for i, o in layers)
+    assert told.training_flops > 3 * told.drawing_flops
     dearer = budget.settle(wanted(**changes, **plain, **{"loss.penalty_interval": 1}), pictures)
     assert flops.count(dearer, pictures).training_flops > told.training_flops
     # A batch that fills the memory of some machines is counted without being drawn.
@@ -125,12 +125,12 @@ def test_a_step_that_takes_long_is_measured_once(
 ) -> None:
     settled = budget.settle(wanted(**{"budget.images": 100, "network.width": 2}), pictures)
     taken: list[object] = []
-    monkeypatch.setattr(device, "step", lambda *arguments: taken.append(arguments))
-    assert device.seconds_a_step(settled, pictures, torch.device("cpu")) > 0
+    monkeypatch.setattr(device, "take_step", lambda *arguments: taken.append(arguments))
+    assert device.seconds_per_step(settled, pictures, torch.device("cpu")) > 0
     assert len(taken) > 2
     taken.clear()
     monkeypatch.setattr(device, "_TIMED_SECONDS", 0.0)
-    assert device.seconds_a_step(settled, pictures, torch.device("cpu")) > 0
+    assert device.seconds_per_step(settled, pictures, torch.device("cpu")) > 0
     assert len(taken) == 1
 
 
@@ -144,7 +144,7 @@ def test_the_processor_and_no_clock_decides_on_the_precision(
     told = tmp_path / "cpuinfo"
     told.write_text(f"model name\t: Some Processor 9000\nflags\t\t: {flags}\n\nmodel name\t: other\n")
     monkeypatch.setattr(processor, "_TOLD", told)
-    monkeypatch.setattr(device, "step", None)  # nothing is tried out
+    monkeypatch.setattr(device, "take_step", None)  # nothing is tried out
     processor._told.cache_clear()
     said: list[str] = []
     asked = wanted(**{"budget.images": 100, "machine.precision": "auto"})

@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from gan_infer.errors import OptionError, TrainingError
-from gan_train.runs import checkpoint, journal
 from gan_train import cli
 from gan_train.config.options import Config, read, write
-from gan_train.training import loop
 from gan_train.data.pictures import PictureSet
+from gan_train.runs import checkpoint, journal
+from gan_train.training import loop
 from tests.conftest import CommandLine, Run
 from tests.gan_train.training.test_loop import Watcher, settled, timeless
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pytest
 import torch
 
-from gan_train import seeding
-from gan_train.config.options import Config
+from gan_train import seeding, tasks
 from gan_train.config.presets import make
-from gan_train.networks import Condition, Verdict, ema
+from gan_train.config.settled import Settled, close
+from gan_train.data.batches import Batch
+from gan_train.data.columns import CLASS, IMAGE, Column
+from gan_train.networks import Condition, Verdict, ema, of_class
 from gan_train.objectives import augment, penalties
 from gan_train.objectives.adversarial import LOSSES
-from gan_train.tasks.generate import Batch, Controls, Players, Shape, make_players, step, to_range
+from gan_train.tasks.base import Controls, Phase, Players
+from gan_train.tasks.generate import to_range
 
 REAL, FAKE = torch.tensor([0.5, -1.0]), torch.tensor([2.0, 0.25])
 
@@ -115,18 +119,18 @@ class _Linear(torch.nn.Module):
 def test_the_gradient_norm_of_known_functions() -> None:
     pictures = torch.randn(5, 1, 2, 2)
     straight = _Linear(1)
-    norm = penalties.squared_norm(straight, pictures, Condition())
+    norm = penalties.squared_norm(straight, pictures, {})
     assert norm.item() == pytest.approx(1 + 4 + 9 + 0.25)
     norm.backward()  # type: ignore[no-untyped-call]
     torch.testing.assert_close(straight.weight.grad, 2 * straight.weight.detach())
     square = _Linear(2)
     expected = (2 * pictures.flatten(1) * square.weight).square().sum(1).mean()
-    torch.testing.assert_close(penalties.squared_norm(square, pictures, Condition()), expected)
+    torch.testing.assert_close(penalties.squared_norm(square, pictures, {}), expected)
     other, mix = torch.randn(5, 1, 2, 2), torch.tensor([0.0, 1.0, 0.25, 0.5, 0.9])
     places = other + (pictures - other) * mix[:, None, None, None]
     norms = (2 * places.flatten(1) * square.weight).square().sum(1).sqrt()
     torch.testing.assert_close(
-        penalties.distance_from_one(square, pictures, other, mix, Condition()), (norms - 1).square().mean()
+        penalties.distance_from_one(square, pictures, other, mix, {}), (norms - 1).square().mean()
     )
     assert pictures.requires_grad is False
 
@@ -163,23 +167,40 @@ def test_derived_seeds_differ_by_place_and_stay() -> None:
     assert seeding.derive(5, "weights") == 1052819590312456978
 
 
-def _players_and_batch(**changes: object) -> tuple[Players, Batch, Config]:
-    config = make("resnet", {"network.width": 2, "network.latent_dim": 4, **changes})
+def make_task(changes: Mapping[str, object]) -> tuple[tasks.Task, Settled]:
+    small = {
+        **{"data.height": 16, "data.width": 16, "data.channels": 1},
+        **{"network.width": 2, "network.latent_dim": 4, "optimizer.batch_size": 8, "budget.images": 100},
+        **{"machine.device": "cpu", "machine.precision": "fp32", "machine.steps": "eager"},
+    }
+    config = close(make("resnet", {**small, **changes}))
+    columns = {
+        IMAGE: Column(IMAGE, IMAGE, np.zeros((8, 16, 16, 1), np.uint8)),
+        CLASS: Column(CLASS, CLASS, np.arange(8) % 2, {"class_names": ("a", "b")}),
+    }
+    return tasks.make(config, columns), config
+
+
+def _players_and_batch(**changes: object) -> tuple[Players, Batch, Sequence[Phase]]:
+    task, _ = make_task(changes)
     torch.manual_seed(0)
-    players = make_players(config, Shape(16, 16, 1, 2), torch.device("cpu"))
-    batch = Batch(
-        torch.randint(0, 256, (8, 1, 16, 16), dtype=torch.uint8),
-        Condition(torch.arange(8) % 2),
-        Condition((torch.arange(8) + 1) % 2),
-        torch.randn(2, 8, 4),
-        torch.rand(3, 8, augment.DRAWS),
-        torch.rand(8),
-    )
-    return players, batch, config
+    players = task.make_players(torch.device("cpu"))
+    tensors = {
+        "real": torch.randint(0, 256, (8, 1, 16, 16), dtype=torch.uint8),
+        "latents": torch.randn(2, 8, 4),
+        "draws": torch.rand(3, 8, augment.DRAWS),
+        "mix": torch.rand(8),
+    }
+    conditions = {"real": of_class(torch.arange(8) % 2), "mismatch": of_class((torch.arange(8) + 1) % 2)}
+    return players, Batch(tensors, conditions), task.phases(players)
 
 
-def controls(rate: float = 1e-2, times: int = 1) -> Controls:
-    return Controls(rate, 0.5, 0.01, (True,) * times)
+def step(phases: Sequence[Phase], batch: Batch, rate: float = 1e-2) -> dict[str, torch.Tensor]:
+    """Run every phase of a step on one batch, penalties included."""
+    outcome: dict[str, torch.Tensor] = {}
+    for phase in phases:
+        outcome.update(phase.run(batch, Controls(rate, 0.5, 0.002), True))
+    return outcome
 
 
 VARIANTS: list[dict[str, object]] = [
@@ -201,36 +222,37 @@ VARIANTS: list[dict[str, object]] = [
 @pytest.mark.parametrize("changes", VARIANTS, ids=lambda changes: ",".join(map(str, changes.values())))
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_one_step_moves_both_players_and_the_average(changes: dict[str, object], precision: str) -> None:
-    players, batch, config = _players_and_batch(**{"machine.precision": precision, **changes})
+    players, batch, phases = _players_and_batch(**{"machine.precision": precision, **changes})
     before = copy.deepcopy(players)
-    turns = config.optimizer.discriminator_steps
     for _ in range(2):  # the layers that begin at 0 let others learn from the second step on
-        outcome = step(players, config, [batch] * turns, controls(times=turns))
+        outcome = step(phases, batch)
     for network in ("generator", "discriminator", "average"):
-        old, new = getattr(before, network), getattr(players, network)
+        old, new = ({**each.networks, **each.averages}[network] for each in (before, players))
         pairs = list(zip(old.parameters(), new.parameters(), strict=True))
         assert sum(not torch.equal(a, b) for a, b in pairs) > len(pairs) / 2
         assert all(b.dtype == torch.float32 for _, b in pairs)
-    for value in vars(outcome).values():
+    for value in outcome.values():
         assert torch.isfinite(value)
-    assert all(parameter.requires_grad for parameter in players.discriminator.parameters())
+    assert all(parameter.requires_grad for parameter in players.networks["discriminator"].parameters())
 
 
 def test_the_penalty_pulls_the_discriminators_gradient_down() -> None:
     norms = {}
     for gamma in (0.0, 100.0):
-        players, batch, config = _players_and_batch(**{"loss.r1_gamma": gamma, "loss.penalty_interval": 1})
+        players, batch, phases = _players_and_batch(**{"loss.r1_gamma": gamma, "loss.penalty_interval": 1})
         for _ in range(30):
-            step(players, config, [batch], controls(3e-3))
-        real = batch.real.float() / 127.5 - 1
-        norms[gamma] = penalties.squared_norm(players.discriminator, real, batch.condition).item()
+            step(phases, batch, 3e-3)
+        real = batch["real"].float() / 127.5 - 1
+        norms[gamma] = penalties.squared_norm(
+            players.networks["discriminator"], real, batch.conditions["real"]
+        ).item()
     assert norms[100.0] < 0.2 * norms[0.0]
 
 
 def test_the_gradient_penalty_holds_the_gradients_norm_near_one() -> None:
     norms = {}
     for weight in (0.0, 10.0):
-        players, batch, config = _players_and_batch(
+        players, batch, phases = _players_and_batch(
             **{
                 "loss.name": "wasserstein",
                 "loss.r1_gamma": 0.0,
@@ -238,21 +260,25 @@ def test_the_gradient_penalty_holds_the_gradients_norm_near_one() -> None:
                 "loss.penalty_interval": 1,
             }
         )
-        real = batch.real.float() / 127.5 - 1
+        real = batch["real"].float() / 127.5 - 1
         for _ in range(100):
-            step(players, config, [batch], controls(3e-3))
-        norms[weight] = penalties.squared_norm(players.discriminator, real, batch.condition).sqrt().item()
+            step(phases, batch, 3e-3)
+        norms[weight] = (
+            penalties.squared_norm(players.networks["discriminator"], real, batch.conditions["real"])
+            .sqrt()
+            .item()
+        )
     assert 0.3 < norms[10.0] < 3.0
     assert norms[0.0] > 30.0
 
 
 def test_spectral_norm_bounds_every_weight_of_the_discriminator() -> None:
-    players, batch, config = _players_and_batch(**{"network.spectral_norm": True})
+    players, batch, phases = _players_and_batch(**{"network.spectral_norm": True})
     for _ in range(20):
-        step(players, config, [batch], controls())
+        step(phases, batch)
     weights = [
         module.weight
-        for module in players.discriminator.modules()
+        for module in players.networks["discriminator"].modules()
         if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear, torch.nn.Embedding))
     ]
     assert len(weights) > 4
@@ -261,42 +287,43 @@ def test_spectral_norm_bounds_every_weight_of_the_discriminator() -> None:
 
 
 def test_the_auxiliary_classifier_learns_and_the_generator_hears_of_it() -> None:
-    players, batch, config = _players_and_batch(**{"condition.discriminator": "auxiliary"})
-    real = batch.real.clone()
-    real[batch.condition.label == 0] //= 4  # classes that can be told apart
-    batch = dataclasses.replace(batch, real=real)
+    players, batch, phases = _players_and_batch(**{"condition.discriminator": "auxiliary"})
+    real = batch["real"].clone()
+    real[batch.conditions["real"][CLASS] == 0] //= 4  # classes that can be told apart
+    batch = Batch({**batch.tensors, "real": real}, batch.conditions)
     for _ in range(60):
-        step(players, config, [batch], controls(3e-3))
-    verdict = players.discriminator(to_range(real), batch.condition)
+        step(phases, batch, 3e-3)
+    verdict = players.networks["discriminator"](to_range(real), batch.conditions["real"])
     assert verdict.classes is not None
-    assert torch.equal(verdict.classes.argmax(1), batch.condition.label)
-    deaf, _, without = _players_and_batch(
+    assert torch.equal(verdict.classes.argmax(1), batch.conditions["real"][CLASS])
+    deaf, _, unheard = _players_and_batch(
         **{"condition.discriminator": "auxiliary", "condition.auxiliary_weight": 0.0}
     )
-    hearing, _, _ = _players_and_batch(**{"condition.discriminator": "auxiliary"})
-    step(deaf, without, [batch], controls())
-    step(hearing, config, [batch], controls())
-    assert not torch.equal(deaf.generator.linear.weight, hearing.generator.linear.weight)
+    hearing, _, heard = _players_and_batch(**{"condition.discriminator": "auxiliary"})
+    step(unheard, batch)
+    step(heard, batch)
+    weights = [each.networks["generator"].get_parameter("linear.weight") for each in (deaf, hearing)]
+    assert not torch.equal(*weights)
 
 
 def test_real_pictures_under_another_label_come_to_be_doubted() -> None:
     doubts = {}
     for weight in (0.0, 1.0):
-        players, batch, config = _players_and_batch(**{"condition.mismatch_weight": weight})
-        real = batch.real.clone()
-        real[batch.condition.label == 0] //= 4  # classes that can be told apart
-        batch = dataclasses.replace(batch, real=real)
+        players, batch, phases = _players_and_batch(**{"condition.mismatch_weight": weight})
+        real = batch["real"].clone()
+        real[batch.conditions["real"][CLASS] == 0] //= 4  # classes that can be told apart
+        batch = Batch({**batch.tensors, "real": real}, batch.conditions)
         for _ in range(60):
-            step(players, config, [batch], controls(3e-3))
-        verdicts = [players.discriminator(to_range(real), of) for of in (batch.condition, batch.mismatch)]
+            step(phases, batch, 3e-3)
+        verdicts = [players.networks["discriminator"](to_range(real), of) for of in batch.conditions.values()]
         doubts[weight] = (verdicts[0].logits - verdicts[1].logits).mean().item()
     assert doubts[1.0] > doubts[0.0] + 1.0
 
 
 def test_the_strength_rises_while_the_discriminator_knows_the_real_pictures_by_heart() -> None:
     changes = {"augment.policy": "cutout", "augment.target": 0.6, "augment.strength": 0.0}
-    players, batch, config = _players_and_batch(**changes, **{"loss.r1_gamma": 0.0})
+    players, batch, phases = _players_and_batch(**changes, **{"loss.r1_gamma": 0.0})
     for _ in range(60):
-        outcome = step(players, config, [batch], controls(3e-3))
-    assert outcome.augment_strength == players.strength
-    assert players.strength > 0.2
+        outcome = step(phases, batch, 3e-3)
+    assert outcome["augment_strength"] == players.buffers["augment.strength"]
+    assert players.buffers["augment.strength"] > 0.2

@@ -11,17 +11,21 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gan_train.config import presets
-from gan_train.config.options import Config
-from gan_train.networks import Condition
+from gan_train import tasks
+from gan_train.config import presets, settled
+from gan_train.config.settled import Settled
+from gan_train.data.batches import Batch
+from gan_train.data.columns import CLASS, IMAGE, Column
+from gan_train.networks import of_class
 from gan_train.objectives import augment
 from gan_train.tasks import state
-from gan_train.tasks.generate import Batch, Controls, Players, Shape, make_players, step
+from gan_train.tasks.base import Controls, Phase, Players
 from gan_train.training import execution
 
 SIZE, CLASSES, BATCH = 16, 3, 8
@@ -88,8 +92,9 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adam, "_get_capturable_supported_devices", lambda *_, **__: ["cpu"])
 
 
-def make(preset: str, steps: str) -> tuple[Config, Players]:
+def make(preset: str, steps: str) -> tuple[Settled, Players, tuple[Phase, ...]]:
     small = {
+        **{"data.height": SIZE, "data.width": SIZE, "data.channels": 1},
         "network.width": 4,
         "network.latent_dim": 8,
         "optimizer.batch_size": BATCH,
@@ -97,40 +102,53 @@ def make(preset: str, steps: str) -> tuple[Config, Players]:
         "machine.device": "cpu",
         "machine.steps": steps,
     }
-    options = presets.make(preset, {**small, "budget.images": 1000, **CASES[preset]})
+    options = settled.close(presets.make(preset, {**small, "budget.images": 1000, **CASES[preset]}))
+    columns = {
+        IMAGE: Column(IMAGE, IMAGE, np.zeros((1, SIZE, SIZE, 1), np.uint8)),
+        CLASS: Column(CLASS, CLASS, np.zeros(1, np.int64), {"class_names": ("a", "b", "c")}),
+    }
+    task = tasks.make(options, columns)
     torch.manual_seed(0)
-    players = make_players(options, Shape(SIZE, SIZE, 1, CLASSES), torch.device("cpu"))
-    for optimizer in (players.generator_optimizer, players.discriminator_optimizer):
+    players = task.make_players(torch.device("cpu"))
+    for optimizer in players.optimizers.values():
         optimizer.param_groups[0]["foreach"] = True  # as it is on CUDA
-    return options, players
+    return options, players, execution.prepare(players, task.phases(players), steps)
 
 
-def batch(options: Config, number: int) -> Batch:
+def batch(options: Settled, number: int) -> Batch:
     chance = torch.Generator().manual_seed(number)
     label = torch.randint(CLASSES, (BATCH,), generator=chance)
-    return Batch(
-        torch.randint(256, (BATCH, 1, SIZE, SIZE), generator=chance, dtype=torch.uint8),
-        Condition(label),
-        Condition((label + 1) % CLASSES),
-        torch.randn(2, BATCH, options.network.latent_dim, generator=chance),
-        torch.rand(3, BATCH, augment.DRAWS, generator=chance),
-        torch.rand(BATCH, generator=chance),
-    )
+    tensors = {
+        "real": torch.randint(256, (BATCH, 1, SIZE, SIZE), generator=chance, dtype=torch.uint8),
+        "latents": torch.randn(2, BATCH, options.network.latent_dim, generator=chance),
+        "draws": torch.rand(3, BATCH, augment.DRAWS, generator=chance),
+        "mix": torch.rand(BATCH, generator=chance),
+    }
+    return Batch(tensors, {"real": of_class(label), "mismatch": of_class((label + 1) % CLASSES)})
+
+
+def step(
+    phases: tuple[Phase, ...], batches: list[Batch], controls: Controls, costly: bool
+) -> dict[str, torch.Tensor]:
+    outcome: dict[str, torch.Tensor] = {}
+    for phase in phases:
+        outcome.update(phase.run(batches[phase.batch], controls, costly))
+    return outcome
 
 
 @pytest.mark.parametrize("preset", CASES)
 def test_graphed_steps_are_the_steps_as_they_stand(preset: str, graphs: None) -> None:
-    options, plain = make(preset, "eager")
-    recorded_options, recorded = make(preset, "graphed")
-    take_step = execution.make(recorded, recorded_options)
+    options, plain, eager = make(preset, "eager")
+    _, recorded, graphed = make(preset, "graphed")
     turns = options.optimizer.discriminator_steps
     for number in range(5):
         drawn = [batch(options, 10 * number + turn) for turn in range(turns)]
         # All that changes does change: rate, average, strength, and both patterns of penalties twice.
-        controls = Controls(1e-3 / (number + 1), 0.5 + number / 20, 0.1 * number, (number % 2 == 0,) * turns)
-        wanted, got = step(plain, options, drawn, controls), take_step(drawn, controls)
-        for name, value in vars(wanted).items():
-            assert torch.allclose(value, getattr(got, name), atol=2e-3, rtol=2e-3), (number, name)
+        controls = Controls(1e-3 / (number + 1), 0.5 + number / 20, 0.02 * number)
+        wanted, got = (step(phases, drawn, controls, number % 2 == 0) for phases in (eager, graphed))
+        assert wanted.keys() == got.keys()
+        for name, value in wanted.items():
+            assert torch.allclose(value, got[name], atol=2e-3, rtol=2e-3), (number, name)
     ends = [kinds(players) for players in (plain, recorded)]
     assert ends[0].keys() == ends[1].keys()
     for name, whole in ends[0].items():

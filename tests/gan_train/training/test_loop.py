@@ -17,22 +17,24 @@ import torch
 from PIL import Image
 
 from gan_infer.errors import OptionError, TrainingError
+from gan_train import tasks
 from gan_train.config import presets
 from gan_train.config.options import Config, OptimizerOptions, replace, write
-from gan_train.config.settled import read
+from gan_train.config.settled import Settled, read
 from gan_train.data import batches
-from gan_train.data.batches import Batches
+from gan_train.data.batches import Batches, columns_of
+from gan_train.data.columns import CLASS
 from gan_train.data.pictures import PictureSet
 from gan_train.metrics import feature_networks
 from gan_train.objectives import augment
 from gan_train.planning import budget
-from gan_train.planning.device import pick_precision, set_up, shape_of
+from gan_train.planning.device import pick_precision, set_up
 from gan_train.reports import html
 from gan_train.reports.status import Status
 from gan_train.runs import checkpoint
-from gan_train.tasks import state
-from gan_train.tasks.generate import FIGURES, make_players
-from gan_train.training import execution, loop
+from gan_train.tasks import Task, state
+from gan_train.tasks.generate import FIGURES, Generate
+from gan_train.training import loop
 from gan_train.training.recorder import Recorder
 
 
@@ -75,7 +77,7 @@ def pictures() -> PictureSet:
     return PictureSet("noise", images, np.arange(40) % 3, ("a", "b", "c"))
 
 
-def settled(pictures: PictureSet, preset: str = "resnet", **changes: Any) -> Config:
+def settled(pictures: PictureSet, preset: str = "resnet", **changes: Any) -> Settled:
     small = {
         "network.width": 2,
         "network.latent_dim": 4,
@@ -419,14 +421,20 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> Callable[[Poison], None]:
     """Return a function that has every step's outcome go through another: (calls, players, outcome)."""
 
     def poison(change: Poison) -> None:
-        real, calls = execution.step, 0
+        calls = 0
 
-        def step(players: Any, *arguments: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            return change(calls, players, real(players, *arguments))
+        class Poisoned(Generate):
+            def phases(self, players: Any) -> Any:
+                *first, last = super().phases(players)
 
-        monkeypatch.setattr(execution, "step", step)
+                def run(batch: Any, controls: Any, costly: bool) -> Any:
+                    nonlocal calls
+                    calls += 1
+                    return change(calls, players, last.run(batch, controls, costly))
+
+                return (*first, dataclasses.replace(last, run=run))
+
+        monkeypatch.setitem(tasks.TASKS, "generate", Poisoned)
 
     return poison
 
@@ -437,7 +445,7 @@ def test_a_damaged_good_checkpoint_is_passed_over_when_a_run_goes_back(
     def once(calls: int, players: Any, outcome: Any) -> Any:
         if calls == 25:
             (tmp_path / "checkpoints" / "000000000160.safetensors").write_bytes(b"damaged")
-            return dataclasses.replace(outcome, generator_loss=torch.tensor(math.nan))
+            return {**outcome, "generator_loss": torch.tensor(math.nan)}
         return outcome
 
     poisoned(once)
@@ -452,7 +460,7 @@ def test_a_loss_that_is_not_finite_sends_the_run_back_once_and_it_ends_well(
 ) -> None:
     def once(calls: int, players: Any, outcome: Any) -> Any:
         broken = {f"{player}_loss": torch.tensor(math.nan)}
-        return dataclasses.replace(outcome, **broken) if calls == 15 else outcome
+        return {**outcome, **broken} if calls == 15 else outcome
 
     poisoned(once)
     watcher = run_whole(settled(pictures), pictures, tmp_path)
@@ -475,7 +483,7 @@ def test_a_run_that_keeps_going_wrong_stops_and_says_what_to_try(
     def always(calls: int, players: Any, outcome: Any) -> Any:
         with torch.no_grad():
             if calls > 10:
-                next(players.average.parameters())[0, 0] = math.inf
+                next(players.averages["average"].parameters())[0, 0] = math.inf
         return outcome
 
     poisoned(always)
@@ -501,7 +509,7 @@ def test_a_run_that_goes_wrong_before_its_first_checkpoint_begins_again(
     def early(calls: int, players: Any, outcome: Any) -> Any:
         with torch.no_grad():
             if calls == 4:
-                for parameter in players.discriminator.parameters():
+                for parameter in players.networks["discriminator"].parameters():
                     parameter.fill_(math.nan)
         return outcome
 
@@ -516,9 +524,8 @@ def test_a_discriminator_that_wins_is_warned_of_then_turned_back(
 ) -> None:
     def sure(calls: int, players: Any, outcome: Any) -> Any:
         if 10 < calls <= 30:
-            return dataclasses.replace(
-                outcome, belief_in_real=torch.tensor(0.999), belief_in_fake=torch.tensor(0.001)
-            )
+            beliefs = {"belief_in_real": torch.tensor(0.999), "belief_in_fake": torch.tensor(0.001)}
+            return {**outcome, **beliefs}
         return outcome
 
     poisoned(sure)
@@ -537,16 +544,20 @@ def test_a_discriminator_that_wins_is_warned_of_then_turned_back(
 def test_a_run_that_was_rolled_back_resumes_to_the_same_end(
     pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
-    real = execution.step
+    class Diverging(Generate):
+        def phases(self, players: Any) -> Any:
+            *first, last = super().phases(players)
 
-    def diverging(players: Any, options: Config, batches: Any, controls: Any) -> Any:
-        # Wrong at one place of the run, and only at the full learning rate: not by counting calls.
-        outcome = real(players, options, batches, controls)
-        if abs(controls.learning_rate - rates[25]) < 1e-9:
-            return dataclasses.replace(outcome, generator_loss=torch.tensor(math.inf))
-        return outcome
+            def run(batch: Any, controls: Any, costly: bool) -> Any:
+                # Wrong at one place of the run, and only at the full learning rate: not by counting calls.
+                outcome = last.run(batch, controls, costly)
+                if abs(controls.learning_rate - rates[25]) < 1e-9:
+                    return {**outcome, "generator_loss": torch.tensor(math.inf)}
+                return outcome
 
-    monkeypatch.setattr(execution, "step", diverging)
+            return (*first, dataclasses.replace(last, run=run))
+
+    monkeypatch.setitem(tasks.TASKS, "generate", Diverging)
     options = settled(pictures)
     rates = [loop.learning_rate(options.optimizer, step * 8 / 240) for step in range(30)]
     run_whole(options, pictures, tmp_path / "whole")
@@ -573,42 +584,48 @@ def test_the_learning_rate_warms_up_and_falls_along_a_cosine() -> None:
     assert loop.learning_rate(steady, 0.0) == loop.learning_rate(steady, 0.7) == 1.0
 
 
+def batches_of(pictures: PictureSet, options: Settled) -> Batches:
+    return task_of(pictures, options).batches(torch.device("cpu"))
+
+
+def task_of(pictures: PictureSet, options: Settled) -> Task:
+    return tasks.make(options, columns_of(pictures))
+
+
 def test_batches_show_every_picture_once_an_epoch_in_a_new_order(pictures: PictureSet) -> None:
     numbered = dataclasses.replace(
         pictures,
         images=np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None, None], (40, 16, 16, 1)).copy(),
     )
     options = settled(numbered, seed=3, **{"network.latent_distribution": "uniform"})
-    batches = Batches(numbered, options, torch.device("cpu"))
+    drawn = batches_of(numbered, options)
     epochs = [
-        [int(v) for start in range(0, 40, 8) for v in batches.at(epoch * 40 + start).real[:, 0, 0, 0]]
+        [int(v) for start in range(0, 40, 8) for v in drawn.at(epoch * 40 + start)["real"][:, 0, 0, 0]]
         for epoch in (0, 1)
     ]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(40))
     assert epochs[0] != epochs[1]
-    crossing = batches.at(36).real[:, 0, 0, 0].tolist()  # four of one epoch, four of the next
+    crossing = drawn.at(36)["real"][:, 0, 0, 0].tolist()  # four of one epoch, four of the next
     assert crossing == epochs[0][36:] + epochs[1][:4]
-    batch = batches.at(16)
-    assert batch.condition.label is not None
-    assert torch.equal(batch.condition.label, batch.real[:, 0, 0, 0].long() % 3)
-    assert batch.mismatch.label is not None
-    assert ((batch.mismatch.label - batch.condition.label) % 3 != 0).all()
-    assert 0 <= batch.mismatch.label.min() <= batch.mismatch.label.max() < 3
-    assert batch.latents.shape == (2, 8, 4)
-    assert batch.latents.abs().max() <= 1
-    assert not torch.equal(batch.latents[0], batch.latents[1])
-    assert torch.equal(batch.latents, batches.at(16).latents)
-    assert not torch.equal(batch.latents, batches.at(16, turn=1).latents)
-    assert batch.draws.shape == (3, 8, augment.DRAWS)
-    assert batch.mix.shape == (8,)
+    batch = drawn.at(16)
+    assert torch.equal(batch.conditions["real"][CLASS], batch["real"][:, 0, 0, 0].long() % 3)
+    assert ((batch.conditions["mismatch"][CLASS] - batch.conditions["real"][CLASS]) % 3 != 0).all()
+    assert 0 <= batch.conditions["mismatch"][CLASS].min() <= batch.conditions["mismatch"][CLASS].max() < 3
+    assert batch["latents"].shape == (2, 8, 4)
+    assert batch["latents"].abs().max() <= 1
+    assert not torch.equal(batch["latents"][0], batch["latents"][1])
+    assert torch.equal(batch["latents"], drawn.at(16)["latents"])
+    assert not torch.equal(batch["latents"], drawn.at(16, rollbacks=1)["latents"])
+    assert batch["draws"].shape == (3, 8, augment.DRAWS)
+    assert batch["mix"].shape == (8,)
 
 
 def test_flips_mirror_about_half_of_the_pictures_where_asked(pictures: PictureSet) -> None:
-    plain = Batches(pictures, settled(pictures), torch.device("cpu"))
-    flipping = Batches(pictures, settled(pictures, **{"augment.flip": True}), torch.device("cpu"))
+    plain = batches_of(pictures, settled(pictures))
+    flipping = batches_of(pictures, settled(pictures, **{"augment.flip": True}))
     mirrored = 0
     for seen in range(0, 400, 8):
-        real, flipped = plain.at(seen).real, flipping.at(seen).real
+        real, flipped = plain.at(seen)["real"], flipping.at(seen)["real"]
         for one, other in zip(real, flipped, strict=True):
             assert torch.equal(one, other) or torch.equal(one.flip(2), other)
             mirrored += not torch.equal(one, other)
@@ -620,10 +637,10 @@ def test_pictures_on_disk_give_the_same_batches_as_in_memory(pictures: PictureSe
     mapped = dataclasses.replace(pictures, images=np.load(tmp_path / "pictures.npy", mmap_mode="r"))
     options = settled(pictures)
     for seen in (0, 8, 36, 400):
-        one = Batches(pictures, options, torch.device("cpu")).at(seen)
-        other = Batches(mapped, options, torch.device("cpu")).at(seen)
-        assert torch.equal(one.real, other.real)
-        assert other.real.stride() == one.real.stride()
+        one = batches_of(pictures, options).at(seen)
+        other = batches_of(mapped, options).at(seen)
+        assert torch.equal(one["real"], other["real"])
+        assert other["real"].stride() == one["real"].stride()
 
 
 def test_mapped_pictures_come_to_a_device_in_parts(
@@ -631,7 +648,7 @@ def test_mapped_pictures_come_to_a_device_in_parts(
 ) -> None:
     np.save(tmp_path / "pictures.npy", pictures.images)
     monkeypatch.setattr(batches, "_BROUGHT_AT_ONCE", 7)
-    brought = batches._brought(np.load(tmp_path / "pictures.npy", mmap_mode="r"), torch.device("cpu"))
+    brought = batches._bring(np.load(tmp_path / "pictures.npy", mmap_mode="r"), torch.device("cpu"))
     whole = torch.from_numpy(pictures.images).permute(0, 3, 1, 2)
     assert torch.equal(brought, whole)
     assert brought.stride() == whole.stride()
@@ -673,9 +690,9 @@ def test_restoring_keeps_the_memory_format(pictures: PictureSet, tmp_path: Path)
     run_whole(options, pictures, tmp_path)
     newest, _ = checkpoint.load_newest(tmp_path)
     assert newest is not None
-    players = make_players(options, shape_of(pictures), torch.device("cpu"))
+    players = task_of(pictures, options).make_players(torch.device("cpu"))
     state.restore(players, newest.tensors)
-    for parameter in players.generator.parameters():
+    for parameter in players.networks["generator"].parameters():
         if parameter.dim() == 4:
-            moments = players.generator_optimizer.state[parameter]
+            moments = players.optimizers["generator"].state[parameter]
             assert moments["exp_avg"].stride() == parameter.stride()

@@ -1,0 +1,76 @@
+"""Draws the pictures of seeds from a generator in training, as its exported file will draw them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from gan_infer.conditions.labels import classes_of_seeds
+from gan_infer.conditions.spec import IMAGE
+from gan_infer.latent import seeds as latents
+from gan_train.networks import pixels
+from gan_train.networks.conditioning import Condition, of_class
+
+Seeds = Sequence[int] | range | npt.NDArray[np.integer]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampler:
+    """Draws pictures of seeds.
+
+    Attributes:
+        generator: (latent, Condition) -> pictures in [-1, 1]; in eval mode while it draws.
+        latent_dim, distribution: of its latents.
+        classes: how many it knows, 0 for none.
+        device: where it lies.
+        truncation: what latents are scaled by.
+        kind: of what it draws.
+    """
+
+    generator: nn.Module
+    latent_dim: int
+    distribution: str
+    classes: int = 0
+    device: torch.device | str = "cpu"
+    truncation: float = 1.0
+    kind: str = IMAGE
+
+    def latents(self, seeds: Seeds) -> torch.Tensor:
+        """Return the latents of seeds on the device, float32 [n, latent_dim], scaled."""
+        drawn = latents.latents(np.asarray(seeds), self.latent_dim, self.distribution)
+        return torch.from_numpy(drawn).to(self.device) * self.truncation
+
+    def labels(self, seeds: Seeds, given: npt.NDArray[np.int64] | None = None) -> torch.Tensor | None:
+        """Return the given classes, or else those of the seeds, int64 [n]; None without classes."""
+        if not self.classes:
+            return None
+        chosen = classes_of_seeds(np.asarray(seeds), self.classes) if given is None else given
+        return torch.from_numpy(chosen).to(self.device)
+
+    def condition(self, seeds: Seeds, given: npt.NDArray[np.int64] | None = None) -> Condition:
+        """Return what the seeds' pictures are made under; the classes are those of `labels`."""
+        return of_class(self.labels(seeds, given))
+
+    def draw(self, seeds: Seeds, given: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.uint8]:
+        """Return the pictures of seeds, uint8 [n, height, width, channels].
+
+        Args:
+            given: their classes, int64 [n]; None lets each seed choose.
+        """
+        return pixels.draw(self.generator, self.latents(seeds), self.labels(seeds, given))
+
+    def draw_latents(
+        self, latents: npt.NDArray[np.float32], given: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Return the pictures of latents [n, latent_dim], uint8 [n, height, width, channels].
+
+        Args:
+            given: their classes, int64 [n]; None for a generator without classes.
+        """
+        chosen = None if given is None else torch.from_numpy(given).to(self.device)
+        return pixels.draw(self.generator, torch.from_numpy(latents).to(self.device), chosen)

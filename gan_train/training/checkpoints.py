@@ -1,0 +1,188 @@
+"""Which checkpoints of a run are kept, which is the best, and which a run goes on from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_infer.errors import OptionError
+from gan_train.data import PictureSet
+from gan_train.data.batches import columns_of
+from gan_train.data.columns import CLASS
+from gan_train.metrics.scores import LEADING
+from gan_train.runs import checkpoint
+from gan_train.runs.checkpoint import Checkpoint
+from gan_train.runs.progress import Say
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        seconds: of training, over all its sittings.
+        rollbacks: how often it went back to an earlier checkpoint.
+        strikes: how many reports in a row something looked wrong.
+        history: a line per measurement, as in metrics.jsonl.
+        events: what happened besides, as in events.jsonl.
+        judge: the feature network that measures, and why it was taken; empty before one was.
+        owed: True where a report was due and stopped in the middle: it comes before the next step.
+    """
+
+    images_seen: int = 0
+    seconds: float = 0.0
+    rollbacks: int = 0
+    strikes: int = 0
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    events: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    judge: dict[str, str] = dataclasses.field(default_factory=dict)
+    owed: bool = False
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any]) -> Progress:
+        """Return the progress that a checkpoint's facts tell.
+
+        Raises:
+            KeyError: one is missing.
+        """
+        return cls(
+            images_seen=facts["images_seen"],
+            seconds=facts.get("seconds", 0.0),
+            rollbacks=facts["rollbacks"],
+            strikes=facts["strikes"],
+            history=list(facts["history"]),
+            events=list(facts["events"]),
+            judge=dict(facts.get("judge", {})),
+            owed=facts.get("owed", False),
+        )
+
+    def facts(self, *, good: bool, interim: bool) -> dict[str, Any]:
+        """Return what a checkpoint says of it, but for its seconds.
+
+        Args:
+            good: whether all was well at the report.
+            interim: whether it is saved between two reports.
+        """
+        return {
+            "images_seen": self.images_seen,
+            "rollbacks": self.rollbacks,
+            "strikes": self.strikes,
+            "good": good,
+            "interim": interim,
+            "metrics": self.history[-1] if self.history and not interim else None,
+            "history": self.history,
+            "events": self.events,
+            "judge": self.judge,
+        }
+
+
+class Checkpoints:
+    """The checkpoints of one run's folder."""
+
+    def __init__(self, run: Path, note: Say) -> None:
+        self._run, self._note = run, note
+        self._unusable: set[str] = set()
+
+    def find_newest(self) -> Checkpoint | None:
+        """Return the newest whole checkpoint, and say what is wrong with newer ones; None in a fresh run.
+
+        Raises:
+            OptionError: there are some, and none is whole.
+        """
+        checkpoint.sweep(self._run)
+        found, troubles = checkpoint.load_newest(self._run)
+        # A kill leaves half of the first checkpoint at most.
+        if found is None and (checkpoint.names(self._run) or len(troubles) > 1):
+            raise OptionError(
+                f"{self._run} has {len(troubles)} checkpoints and none is whole ({'; '.join(troubles)}); "
+                "put a whole one back, or give another --out to start anew"
+            )
+        back = "beginning anew" if found is None else "going back to the checkpoint before"
+        for trouble in troubles:
+            self._note(f"{trouble}; {back}")
+        return found
+
+    def find_newest_good(self) -> Checkpoint | None:
+        """Return the newest whole checkpoint at which all was well; None where there is none."""
+        for name in self._good_names():
+            try:
+                return checkpoint.load(self._run, name)
+            except OptionError as error:
+                self._note(f"{error}; going back to the one before")
+        return None
+
+    def point_and_tidy(self, newest: str, best: str) -> None:
+        """Point at the newest checkpoint and the best, and drop those that are not needed any more."""
+        checkpoint.point(self._run, newest, best)
+        for interim in checkpoint.interims(self._run):
+            if interim < newest:
+                checkpoint.drop(self._run, interim)
+        good = next(self._good_names(), best)
+        checkpoint.keep(self._run, {best, good})
+
+    def drop_after(self, images_seen: int | None, history: Sequence[Mapping[str, Any]]) -> None:
+        """Drop the checkpoints of more images; every one where None is given."""
+        for name in checkpoint.names(self._run):
+            if images_seen is None or name > checkpoint.name_of(images_seen):
+                checkpoint.drop(self._run, name)
+        if images_seen is not None:
+            checkpoint.point(self._run, checkpoint.name_of(images_seen), self.name_best(history))
+
+    def name_best(self, history: Sequence[Mapping[str, Any]], newest: str | None = None) -> str:
+        """Name the checkpoint of the smallest distance; the newest where none was measured."""
+        names = set(checkpoint.names(self._run)) - self._unusable
+        lines = [(distance, checkpoint.name_of(seen)) for distance, seen in list_distances(history)]
+        kept = [line for line in lines if line[1] in names]
+        return min(kept)[1] if kept else newest or max(names)
+
+    def make_sure_of_best(self, history: Sequence[Mapping[str, Any]], newest: str) -> str:
+        """Name the best checkpoint that can be loaded, and say which cannot."""
+        best = self.name_best(history, newest)
+        while damage := self.describe_damage(best):
+            self._unusable.add(best)
+            best = self.name_best(history, newest)
+            self._note(f"{damage}; best is now {best}")
+        return best
+
+    def describe_damage(self, name: str) -> str:
+        """Say what is wrong with a checkpoint; "" where it is whole."""
+        try:
+            checkpoint.load(self._run, name)
+        except OptionError as error:
+            return str(error)
+        return ""
+
+    def _good_names(self) -> Iterator[str]:
+        """List the checkpoints at which all was well, newest first."""
+        for name in reversed(checkpoint.names(self._run)):
+            if checkpoint.facts(self._run, name).get("good"):
+                yield name
+
+
+def list_distances(history: Sequence[Mapping[str, Any]]) -> list[tuple[float, int]]:
+    """Return the distances that were measured, each with the images seen."""
+    name = LEADING.name
+    return [(line["values"][name], line["images_seen"]) for line in history if name in line["values"]]
+
+
+def describe_best(history: Sequence[Mapping[str, Any]]) -> str:
+    """Say the best that was measured so far, as the end of a sentence; "" where nothing was."""
+    measured = list_distances(history)
+    if not measured:
+        return ""
+    distance, seen = min(measured)
+    return f"; the best so far: {LEADING.title} {distance:.4g}, at {seen:,} images"
+
+
+def describe_data(data: PictureSet) -> dict[str, Any]:
+    """Return what export writes about the data into the model file."""
+    column = columns_of(data).get(CLASS)
+    return {
+        "name": data.name,
+        "pictures": len(data),
+        "class_names": [] if column is None else list(column.facts["class_names"]),
+        "licence": data.licence,
+        "preparation": data.preparation,
+    }
