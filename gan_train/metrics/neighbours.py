@@ -1,4 +1,4 @@
-"""What the nearest neighbours of features tell: fidelity, cover, copies; it knows no pictures.
+"""Precision, recall, density, coverage and copies, from the nearest neighbours of features.
 
 Distances are Euclidean, in float64, in blocks of rows, so that memory grows with n and not with its square.
 """

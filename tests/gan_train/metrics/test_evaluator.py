@@ -56,7 +56,7 @@ def test_fresh_real_pictures_score_as_the_baseline(evaluator: Evaluator) -> None
     assert got.values["label_accuracy"] > 0.95
     assert got.values["memorised"] < 0.06
     assert got.values["memorised_pixels"] < 0.06
-    assert set(got.values) == set(scores.MEANINGS)
+    assert set(got.values) == set(scores.MEASURES)
     assert json.loads(json.dumps(got.protocol)) == got.protocol
 
 
@@ -119,7 +119,7 @@ def test_pictures_without_labels_are_judged_too() -> None:
     assert values["frechet"] < worse["frechet"]
     assert "label_accuracy" not in values
     assert said == [
-        "judging by features of random-convolutions: small grey pictures without labels; "
+        "judging by features of random-convolutions: small grey pictures without classes; "
         "no trained network knows their kind"
     ]
 
