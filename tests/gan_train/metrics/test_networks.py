@@ -153,7 +153,7 @@ def test_inception_is_found_where_downloads_lie(tmp_path: Path, monkeypatch: pyt
     assert inception.find() == path
 
 
-@pytest.mark.skipif(not efficientnet.installed(), reason="an optional extra")
+@pytest.mark.skipif(not efficientnet.is_installed(), reason="an optional extra")
 def test_efficientnet_sees_colour_and_leaves_random_state_alone() -> None:
     before = torch.get_rng_state()
     network = efficientnet.load(32, 32, CPU)
@@ -246,7 +246,7 @@ def test_the_store_forgets_what_was_longest_unused(monkeypatch: pytest.MonkeyPat
 def test_auto_takes_what_suits_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     grey, colour = stripes(20), stripes(20, channels=3)
     bare = PictureSet("bare", grey.images)
-    monkeypatch.setattr(efficientnet, "installed", lambda: True)
+    monkeypatch.setattr(efficientnet, "is_installed", lambda: True)
     monkeypatch.setattr(inception, "find", lambda: Path("weights"))
     assert feature_networks.suggest(grey, CPU)[0] == classifier.NAME
     assert feature_networks.suggest(bare, CPU)[0] == random_features.NAME
@@ -255,7 +255,7 @@ def test_auto_takes_what_suits_and_says_why(monkeypatch: pytest.MonkeyPatch) -> 
     assert "for figures that compare with published ones: inception" in why
     assert feature_networks.suggest(stripes(20, side=80), CPU)[0] == efficientnet.NAME
     assert feature_networks.suggest(colour, torch.device("cuda"))[0] == inception.NAME
-    monkeypatch.setattr(efficientnet, "installed", lambda: False)
+    monkeypatch.setattr(efficientnet, "is_installed", lambda: False)
     name, why = feature_networks.suggest(colour, CPU)
     assert name == classifier.NAME
     assert "pip install 'ganforge[metrics]'" in why
