@@ -179,7 +179,8 @@ def _read(options: DataOptions, shape: tuple[int, int, int]) -> PictureSet:
     pictures = data.load(options, decoding)
     if pictures.images.shape[1:] != shape:
         raise DataError(
-            f"{options.source} gives pictures of {pictures.images.shape[1:]}; the model draws {shape}"
+            f"{options.source} gives pictures of {pictures.images.shape[1:]}; the model draws {shape}; "
+            "name pictures of its own kind with --data"
         )
     return pictures
 

@@ -23,10 +23,8 @@ def _compute(compared: Comparison) -> dict[str, float]:
     return dataclasses.asdict(neighbours.cover(real, compared.samples.part(count).features))
 
 
-def _protocol(samples: int, reference: int, full: bool) -> dict[str, str]:
-    return {
-        "neighbours": f"{neighbours.NEIGHBOURS}, {min(samples, reference, _MOST):,} pictures against as many"
-    }
+def _protocol(samples: int, reference: int, full: bool) -> str:
+    return f"{neighbours.NEIGHBOURS}, {min(samples, reference, _MOST):,} pictures against as many"
 
 
 METRIC: Final = Metric(
@@ -47,4 +45,5 @@ METRIC: Final = Metric(
     ),
     _compute,
     protocol=_protocol,
+    protocol_name="neighbours",
 )

@@ -62,8 +62,11 @@ class Scores:
             f"samples     {protocol['samples']:,}, seeds 0 and up, labels: {protocol['labels']}",
             "real        held-out pictures; distances fall as numbers grow, so compare equal ones",
             f"reference   {protocol['reference']}",
-            f"kernel      {protocol['kernel']}",
-            f"neighbours  {protocol['neighbours']}",
+            *(
+                f"{metric.protocol_name:<12}{protocol[metric.protocol_name]}"
+                for metric in METRICS.values()
+                if metric.protocol_name in protocol
+            ),
         ]
 
 
@@ -278,7 +281,7 @@ class Evaluator:
         }
         for metric in METRICS.values():
             if metric.protocol is not None:
-                protocol |= metric.protocol(count, len(seen), self.full)
+                protocol[metric.protocol_name] = metric.protocol(count, len(seen), self.full)
         return {
             **protocol,
             "data_sha256": self._sha256,

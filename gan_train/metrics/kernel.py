@@ -27,8 +27,8 @@ def _compute(compared: Comparison) -> dict[str, float]:
     return {"kernel": mean, "kernel_spread": spread}
 
 
-def _protocol(samples: int, reference: int, full: bool) -> dict[str, str]:
-    return {"kernel": f"{_subsets(full)} subsets of {min(_SUBSET, min(samples, reference) // 2):,}"}
+def _protocol(samples: int, reference: int, full: bool) -> str:
+    return f"{_subsets(full)} subsets of {min(_SUBSET, min(samples, reference) // 2):,}"
 
 
 def _subsets(full: bool) -> int:
@@ -42,4 +42,5 @@ METRIC: Final = Metric(
     ),
     _compute,
     protocol=_protocol,
+    protocol_name="kernel",
 )

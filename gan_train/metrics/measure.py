@@ -156,6 +156,7 @@ class Metric:
         of_samples: whether it says something of generated pictures alone, not of held-out ones.
         protocol: for so many samples and so many pictures of the reference, with costly metrics or not:
             what the values depend on, in words.
+        protocol_name: what that is called.
     """
 
     measures: tuple[Measure, ...]
@@ -163,4 +164,5 @@ class Metric:
     needs: frozenset[str] = frozenset((IMAGE,))
     costly: bool = False
     of_samples: bool = False
-    protocol: Callable[[int, int, bool], Mapping[str, str]] | None = None
+    protocol: Callable[[int, int, bool], str] | None = None
+    protocol_name: str = ""

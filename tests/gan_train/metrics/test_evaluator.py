@@ -160,14 +160,17 @@ def test_a_metric_of_the_table_is_taken_where_the_data_has_its_columns(
 
     brightness = Measure("brightness", "mean brightness", ".1f", aim="as real", chart="Brightness")
     metric = Metric(
-        (brightness,), compute, protocol=lambda samples, reference, full: {"mean": f"of {samples}"}
+        (brightness,),
+        compute,
+        protocol=lambda samples, reference, full: f"of {samples}",
+        protocol_name="mean",
     )
     monkeypatch.setitem(scores.METRICS, "brightness", metric)
     monkeypatch.setitem(scores.METRICS, "loudness", dataclasses.replace(metric, needs=frozenset({"audio"})))
     monkeypatch.setitem(scores.MEASURES, "brightness", brightness)
     found = Evaluator.prepare(bare, "pixels", 50).score(lambda count, _: FRESH.images[:count])
     assert found.values["brightness"] == pytest.approx(FRESH.images[:50].mean() / 255, rel=1e-5)
-    assert found.protocol["mean"] == "of 50"
+    assert found.describe()[-1] == "mean        of 50"
     assert [line.split() for line in scores.table({"ours": {"brightness": 0.25}})[1:]] == [
         ["mean", "brightness", "0.2", "as", "real"]
     ]
