@@ -62,7 +62,7 @@ def _block(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
+class TrainedClassifier:
     """A classifier and the share of held-out pictures that it names rightly."""
 
     network: Classifier
@@ -75,7 +75,7 @@ def prepare(batch: Tensor) -> Tensor:
     return shrink(batch.permute(0, 3, 1, 2).float(), SIDE) / 127.5 - 1
 
 
-def train(pictures: PictureSet, classes: Classes, sha256: str, say: Say) -> Trained:
+def train(pictures: PictureSet, classes: Classes, sha256: str, say: Say) -> TrainedClassifier:
     """Return the classifier of a data set: from the store, or trained now.
 
     Args:
@@ -90,7 +90,7 @@ def train(pictures: PictureSet, classes: Classes, sha256: str, say: Say) -> Trai
         accuracy = kept.pop("accuracy")
         network = _make(pictures)
         network.load_state_dict(kept)
-        return Trained(network.eval(), float(accuracy), key)
+        return TrainedClassifier(network.eval(), float(accuracy), key)
     say(f"training a small classifier on {pictures.name} to judge by, once for this data")
     start = time.monotonic()
     network = fit(pictures, classes)
@@ -99,7 +99,7 @@ def train(pictures: PictureSet, classes: Classes, sha256: str, say: Say) -> Trai
     store.keep("classifier", key, {**network.state_dict(), "accuracy": accuracy})
     seconds = time.monotonic() - start
     say(f"it names {float(accuracy):.1%} of {len(held):,} held-out pictures rightly ({seconds:.0f} s)")
-    return Trained(network, float(accuracy), key)
+    return TrainedClassifier(network, float(accuracy), key)
 
 
 def fit(pictures: PictureSet, classes: Classes) -> Classifier:
@@ -134,7 +134,7 @@ def _shifted(batch: Tensor, down: int, right: int) -> Tensor:
     return padded[:, :, _SHIFT + down :, _SHIFT + right :][:, :, :height, :width]
 
 
-def as_network(trained: Trained, device: torch.device) -> FeatureNetwork:
+def as_network(trained: TrainedClassifier, device: torch.device) -> FeatureNetwork:
     """Return the classifier as a feature network."""
     network = trained.network.to(device)
 
@@ -159,7 +159,7 @@ def _make(pictures: PictureSet) -> Classifier:
 
 
 def _accuracy(network: Classifier, images: Pictures, classes: Classes, held: Classes) -> float:
-    _, predicted = as_network(Trained(network, 0.0, ""), torch.device("cpu"))(images, held)
+    _, predicted = as_network(TrainedClassifier(network, 0.0, ""), torch.device("cpu"))(images, held)
     assert predicted is not None
     return float((predicted == classes[held]).mean())
 

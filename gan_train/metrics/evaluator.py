@@ -21,7 +21,7 @@ from gan_infer.outputs import image
 from gan_train.data.columns import CLASS, IMAGE
 from gan_train.data.pictures import PictureSet
 from gan_train.metrics import neighbours, pixels, store
-from gan_train.metrics.feature_networks import Choice, choose
+from gan_train.metrics.feature_networks import NetworkChoice, choose
 from gan_train.metrics.measure import Classes, Comparison, Features, Reference, Seen
 from gan_train.metrics.scores import METRICS
 from gan_train.metrics.split import like, part, split
@@ -81,7 +81,7 @@ class Evaluator:
     """
 
     def __init__(
-        self, pictures: PictureSet, choice: Choice, sha256: str, samples: int, seed: int, full: bool
+        self, pictures: PictureSet, choice: NetworkChoice, sha256: str, samples: int, seed: int, full: bool
     ) -> None:
         self.pictures = pictures
         self.choice = choice

@@ -20,7 +20,7 @@ _SMALL: Final = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class NetworkChoice:
     """What looks at the pictures.
 
     Attributes:
@@ -66,7 +66,7 @@ def choose(
     device: torch.device,
     say: Say,
     why: str = "",
-) -> Choice:
+) -> NetworkChoice:
     """Load the network of a name, or the one that suits the pictures best.
 
     Args:
@@ -89,7 +89,7 @@ def choose(
         judge = classifier.as_network(classifier.train(pictures, classes, sha256, say), device)
     network = NETWORKS[name](pictures, device, judge)
     say(f"judging by features of {name}: {why}")
-    return Choice(network, why, judge)
+    return NetworkChoice(network, why, judge)
 
 
 def suggest(pictures: PictureSet, device: torch.device) -> tuple[str, str]:

@@ -42,24 +42,24 @@ _FILES: Final = tuple(
 )
 
 # (inputs, outputs, kernel (height, width), stride, padding (height, width))
-_Shape = tuple[int, int, tuple[int, int], int, tuple[int, int]]
+_ConvolutionShape = tuple[int, int, tuple[int, int], int, tuple[int, int]]
 # A branch is convolutions and pools one after another; where names stand in a tuple, it splits.
 _Branch = Sequence[str | tuple[str, str]]
 _AVERAGE, _MAX_SAME, _MAX_HALVING = "average pool", "max pool", "halving max pool"
 
 
-def _same(inputs: int, outputs: int, height: int, width: int) -> _Shape:
+def _same(inputs: int, outputs: int, height: int, width: int) -> _ConvolutionShape:
     return inputs, outputs, (height, width), 1, (height // 2, width // 2)
 
 
-def _valid(inputs: int, outputs: int, side: int, stride: int = 1) -> _Shape:
+def _valid(inputs: int, outputs: int, side: int, stride: int = 1) -> _ConvolutionShape:
     return inputs, outputs, (side, side), stride, (0, 0)
 
 
 class _Convolution(nn.Module):
     """A convolution, batch normalisation and a rectifier."""
 
-    def __init__(self, shape: _Shape) -> None:
+    def __init__(self, shape: _ConvolutionShape) -> None:
         super().__init__()
         inputs, outputs, kernel, stride, padding = shape
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
@@ -72,7 +72,7 @@ class _Convolution(nn.Module):
 class _Mixed(nn.Module):
     """Branches side by side, their outputs concatenated in the channels."""
 
-    def __init__(self, shapes: Mapping[str, _Shape], branches: Sequence[_Branch]) -> None:
+    def __init__(self, shapes: Mapping[str, _ConvolutionShape], branches: Sequence[_Branch]) -> None:
         super().__init__()
         for name, shape in shapes.items():
             self.add_module(name, _Convolution(shape))
