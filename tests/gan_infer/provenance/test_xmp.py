@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 from PIL.PngImagePlugin import PngInfo
@@ -70,6 +70,7 @@ PILLOW_WRITES = [case for case in CASES if case[0] != "gif"]
 
 
 @pytest.mark.parametrize(("kind", "mode", "frames"), PILLOW_WRITES)
+@settings(max_examples=10)
 @given(xmp=TEXT.filter(bool), text=TEXT)
 def test_the_bytes_are_those_that_pillow_writes(
     kind: str, mode: str, frames: int, xmp: str, text: str

@@ -37,10 +37,12 @@ REAL = discs(600)
 FRESH = discs(400, seed=1)
 
 
-@pytest.fixture
-def evaluator(monkeypatch: pytest.MonkeyPatch) -> Evaluator:
-    monkeypatch.setattr(classifier, "_IMAGES", 3000)
-    return Evaluator.prepare(REAL, "auto", 200, full=True)
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANFORGE_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setattr(classifier, "_IMAGES", 3000)
+        return Evaluator.prepare(REAL, "auto", 200, full=True)
 
 
 def noisy(images: np.ndarray, sigma: float) -> np.ndarray:
