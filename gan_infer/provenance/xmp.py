@@ -5,11 +5,10 @@ part 3; and, in PNG alone, a plain text under a keyword (a tEXt chunk). Pixels a
 what is read is bounded and never inflated.
 """
 
-# Pillow writes and reads these texts too, and where it does, its bytes are the same (the tests compare
-# them). It cannot take over: it writes texts only while it encodes pixels, so that a JPEG that is there
-# already would lose more of them; it writes no XMP into a GIF and reads none from one; and it opens no
-# file that is damaged or of over 179 million pixels, finds texts behind the pixels of a PNG only by
-# decoding those, and inflates what is compressed.
+# Pillow writes such texts as well, to the same bytes (the tests compare them), and yet it cannot take over:
+# it writes them only while it encodes pixels, so that a JPEG or WebP that exists already would lose quality;
+# it writes no XMP into a GIF and reads none from it; it fails on files that are damaged or of over 179 million
+# pixels; it finds texts behind the pixels of a PNG only by decoding these; and it inflates what is compressed.
 
 from __future__ import annotations
 
@@ -51,7 +50,7 @@ class NoRoomError(ValueError):
 def insert(body: bytes, xmp: bytes, keyword: str = "", text: bytes = b"") -> bytes:
     """Return a picture file's bytes with an XMP packet and, in a PNG, a text under a keyword.
 
-    All other bytes stay: the pixels are not encoded again.
+    The pixels are not encoded again.
 
     Args:
         body: a whole PNG, WebP, GIF or JPEG file that holds no XMP yet.

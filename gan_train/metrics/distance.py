@@ -126,7 +126,8 @@ def _spread(features: Features) -> float:
 def _check(first: Features, second: Features, least: int) -> None:
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise DataError(
-            f"features of shapes {first.shape} and {second.shape} were given; expected [n, d] and [m, d]"
+            f"features of shapes {first.shape} and {second.shape} were given; expected [n, d] and [m, d]; "
+            "give features of one network"
         )
     if min(len(first), len(second)) < least:
         raise DataError(

@@ -151,7 +151,8 @@ class Evaluator:
         if samples.shape[1:] != self.pictures.images.shape[1:] or len(samples) < 2:
             raise DataError(
                 f"samples of shape {samples.shape} were given; expected "
-                f"[n, {', '.join(map(str, self.pictures.images.shape[1:]))}] with n >= 2"
+                f"[n, {', '.join(map(str, self.pictures.images.shape[1:]))}] with n >= 2; "
+                "draw pictures of the data's size"
             )
         seen = self._look(samples, classes)
         values = self._measure(seen)
