@@ -7,8 +7,8 @@ what is read is bounded and never inflated.
 
 # Pillow writes such texts as well, to the same bytes (the tests compare them), and yet it cannot take over:
 # it writes them only while it encodes pixels, so that a JPEG or WebP that exists already would lose quality;
-# it writes no XMP into a GIF and reads none from it; it fails on files that are damaged or of over 179 million
-# pixels; it finds texts behind the pixels of a PNG only by decoding these; and it inflates what is compressed.
+# it writes no XMP into a GIF and reads none from it; it fails on files that are damaged or of over 179
+# million pixels; it finds texts behind the pixels of a PNG only by decoding them; and it inflates texts.
 
 from __future__ import annotations
 
