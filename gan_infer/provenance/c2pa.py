@@ -1,4 +1,4 @@
-"""C2PA content credentials: signs picture files with a certificate; it draws and reads nothing.
+"""C2PA content credentials: signs picture files with a certificate.
 
 A signature says who vouches for the file, which the plain record of `provenance` cannot. It needs
 the extra `c2pa` (the library of the Content Authenticity Initiative) and a certificate of your own
@@ -21,15 +21,8 @@ from gan_infer.version import __version__
 
 _MIMES: Final = {"PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "JPEG": "image/jpeg"}
 _CURVES: Final = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
-_MANIFEST: Final = {
-    "claim_generator_info": [{"name": "ganforge", "version": __version__}],
-    "assertions": [
-        {
-            "label": "c2pa.actions.v2",
-            "data": {"actions": [{"action": "c2pa.created", "digitalSourceType": DIGITAL_SOURCE_TYPE}]},
-        }
-    ],
-}
+_MANIFEST: Final = {"claim_generator_info": [{"name": "ganforge", "version": __version__}]}
+_ACTION: Final = {"action": "c2pa.created", "digitalSourceType": DIGITAL_SOURCE_TYPE}
 
 
 class Signer:
@@ -73,6 +66,7 @@ class Signer:
         signed = io.BytesIO()
         try:
             with self._c2pa.Builder(json.dumps(_MANIFEST), self._context) as builder:
+                builder.add_action(_ACTION)
                 builder.sign(self._signer, _MIMES[kind], io.BytesIO(body), signed)
         except self._c2pa.C2paError as error:
             raise OptionError(_unusable(*self._named, error)) from None
@@ -98,7 +92,9 @@ def _algorithm(key: bytes, path: Path) -> str:
     try:
         loaded = serialization.load_pem_private_key(key, None)
     except (TypeError, ValueError):
-        raise OptionError(f"{path} holds no private key in PEM form without a password") from None
+        raise OptionError(
+            f"{path} holds no private key in PEM form without a password; give one that does"
+        ) from None
     if isinstance(loaded, ec.EllipticCurvePrivateKey) and loaded.curve.name in _CURVES:
         return _CURVES[loaded.curve.name]
     if isinstance(loaded, rsa.RSAPrivateKey):
@@ -113,7 +109,9 @@ def _read(path: Path, what: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise OptionError(f"the {what} {path} cannot be read: {error.strerror}") from None
+        raise OptionError(
+            f"the {what} {path} cannot be read: {error.strerror}; give a file that you may read"
+        ) from None
 
 
 def _unusable(certificates: Path, key: Path, error: Exception) -> str:

@@ -1,9 +1,14 @@
-"""Texts in picture files: puts them into PNG, WebP, GIF and JPEG bytes, and finds them again.
+"""Texts in picture files: inserted into PNG, WebP, GIF and JPEG bytes, and extracted again.
 
-It knows neither what the texts say nor the pixels, which it never decodes. There are two: an XMP
-packet (UTF-8), in all four formats at the place of the XMP specification's part 3; and, in PNG
-alone, a plain text under a keyword (a tEXt chunk). What is read is bounded and never inflated.
+There are two: an XMP packet (UTF-8), in all four formats at the place of the XMP specification's
+part 3; and, in PNG alone, a plain text under a keyword (a tEXt chunk). Pixels are never decoded;
+what is read is bounded and never inflated.
 """
+
+# Pillow writes such texts as well, to the same bytes (the tests compare them), and yet it cannot take over:
+# it writes them only while it encodes pixels, so that a JPEG or WebP that exists already would lose quality;
+# it writes no XMP into a GIF and reads none from it; it fails on files that are damaged or of over 179
+# million pixels; it finds texts behind the pixels of a PNG only by decoding them; and it inflates texts.
 
 from __future__ import annotations
 
@@ -21,6 +26,7 @@ MAX_JPEG_BYTES: Final = 65_533 - 29
 MAX_PIECES: Final = 100_000
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
+_STARTS: Final = {_PNG: "PNG", b"GIF": "GIF", b"\xff\xd8": "JPEG"}
 _PNG_XMP: Final = b"XML:com.adobe.xmp"
 _JPEG_XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _GIF_XMP: Final = b"XMP DataXMP"
@@ -44,6 +50,8 @@ class NoRoomError(ValueError):
 def insert(body: bytes, xmp: bytes, keyword: str = "", text: bytes = b"") -> bytes:
     """Return a picture file's bytes with an XMP packet and, in a PNG, a text under a keyword.
 
+    The pixels are not encoded again.
+
     Args:
         body: a whole PNG, WebP, GIF or JPEG file that holds no XMP yet.
         xmp: the packet, UTF-8 without zero bytes.
@@ -55,15 +63,12 @@ def insert(body: bytes, xmp: bytes, keyword: str = "", text: bytes = b"") -> byt
     """
     if max(len(xmp), len(text)) > MAX_BYTES:
         raise NoRoomError(f"the text has over {MAX_BYTES:,} bytes")
-    if body.startswith(_PNG):
-        return _into_png(body, xmp, keyword.encode("latin-1"), text)
-    if body[:3] == b"GIF":
-        return _into_gif(body, xmp)
-    if body[:4] == b"RIFF" and body[8:12] == b"WEBP":
-        return _into_webp(body, xmp)
-    if body[:2] == b"\xff\xd8":
-        return _into_jpeg(body, xmp)
-    raise NoRoomError("the file is no PNG, WebP, GIF or JPEG")
+    kind = _format_of(body[:12])
+    if kind is None:
+        raise NoRoomError("the file is no PNG, WebP, GIF or JPEG")
+    if kind == "PNG":
+        return _insert_png(body, xmp, keyword.encode("latin-1"), text)
+    return {"GIF": _insert_gif, "WEBP": _insert_webp, "JPEG": _insert_jpeg}[kind](body, xmp)
 
 
 def extract(file: BinaryIO, keyword: str) -> Texts:
@@ -73,45 +78,50 @@ def extract(file: BinaryIO, keyword: str) -> Texts:
         file: readable and seekable, at its start.
         keyword: the one that `insert` was given.
     """
-    head = file.read(12)
+    kind = _format_of(file.read(12))
     file.seek(0)
     try:
-        if head.startswith(_PNG):
-            return _from_png(file, keyword.encode("latin-1"))
-        if head[:3] == b"GIF":
-            return Texts(None, _from_gif(file))
-        if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-            return Texts(None, _from_webp(file))
-        if head[:2] == b"\xff\xd8":
-            return Texts(None, _from_jpeg(file))
+        if kind == "PNG":
+            return _extract_png(file, keyword.encode("latin-1"))
+        if kind is not None:
+            return Texts(
+                None, {"GIF": _extract_gif, "WEBP": _extract_webp, "JPEG": _extract_jpeg}[kind](file)
+            )
     except EOFError:
         pass
     return Texts(None, None)
 
 
+def _format_of(head: bytes) -> str | None:
+    """Name the format of a file by its first 12 bytes; None for another."""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    return next((kind for start, kind in _STARTS.items() if head.startswith(start)), None)
+
+
 # PNG (ISO/IEC 15948): chunks of a length, a type, data and a checksum.
 
 
-def _into_png(body: bytes, xmp: bytes, keyword: bytes, text: bytes) -> bytes:
-    chunks = _png_chunk(b"tEXt", keyword + b"\0" + text) if keyword else b""
+def _insert_png(body: bytes, xmp: bytes, keyword: bytes, text: bytes) -> bytes:
+    chunks = _make_png_chunk(b"tEXt", keyword + b"\0" + text) if keyword else b""
     # Not compressed, of no language, without a translated keyword.
-    chunks += _png_chunk(b"iTXt", _PNG_XMP + b"\0\0\0\0\0" + xmp)
+    chunks += _make_png_chunk(b"iTXt", _PNG_XMP + b"\0\0\0\0\0" + xmp)
     after_header = len(_PNG) + 25
     return body[:after_header] + chunks + body[after_header:]
 
 
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
+def _make_png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def _from_png(file: BinaryIO, keyword: bytes) -> Texts:
+def _extract_png(file: BinaryIO, keyword: bytes) -> Texts:
     file.seek(len(_PNG))
     text = xmp = None
     for _ in range(MAX_PIECES):
         try:
-            length, kind = struct.unpack(">I4s", _exactly(file, 8))
+            length, kind = struct.unpack(">I4s", _read_exactly(file, 8))
             if kind in (b"tEXt", b"iTXt") and length <= MAX_BYTES + 100:
-                name, _, rest = _exactly(file, length).partition(b"\0")
+                name, _, rest = _read_exactly(file, length).partition(b"\0")
                 if kind == b"tEXt" and name == keyword:
                     text = text or rest
                 elif name == _PNG_XMP and rest[:1] == b"\0":  # else it is compressed
@@ -126,60 +136,60 @@ def _from_png(file: BinaryIO, keyword: bytes) -> Texts:
     return Texts(text, xmp)
 
 
-# GIF89a: extensions are a label and blocks of up to 255 bytes, the last of them empty.
+# GIF89a: extensions are a mark and blocks of up to 255 bytes, the last of them empty.
 
 
-def _into_gif(body: bytes, xmp: bytes) -> bytes:
+def _insert_gif(body: bytes, xmp: bytes) -> bytes:
     file = io.BytesIO(body)
-    place = _gif_start(file)
+    place = _skip_gif_header(file)
     # A repeat count has to stand first; what belongs to the first frame comes after.
     while (piece := file.read(2)) in (b"!\xff", b"!\xfe"):
-        _gif_blocks(file)
+        _skip_gif_blocks(file)
         place = file.tell()
     if piece[:1] not in (b"!", b","):
         raise NoRoomError("the GIF holds no frame")
-    while _gif_walk(xmp + _GIF_TRAILER) != len(xmp) + len(_GIF_TRAILER):
+    while _end_of_gif_blocks(xmp + _GIF_TRAILER) != len(xmp) + len(_GIF_TRAILER):
         xmp += b" "  # so that a reader who counts blocks does not end one byte too soon
     extension = b"!\xff\x0b" + _GIF_XMP + xmp + _GIF_TRAILER
     return b"GIF89a" + body[6:place] + extension + body[place:]
 
 
-def _gif_start(file: BinaryIO) -> int:
-    """Go behind the header and the table of colours; give the place."""
-    header = _exactly(file, 13)
+def _skip_gif_header(file: BinaryIO) -> int:
+    """Go behind the header and the table of colours; return the place."""
+    header = _read_exactly(file, 13)
     file.seek(3 << ((header[10] & 7) + 1) if header[10] & 0x80 else 0, io.SEEK_CUR)
     return file.tell()
 
 
-def _gif_walk(data: bytes) -> int:
+def _end_of_gif_blocks(data: bytes) -> int:
     """Return the place behind the empty block in bytes that are read as blocks."""
     file = io.BytesIO(data)
-    _gif_blocks(file)
+    _skip_gif_blocks(file)
     return file.tell()
 
 
-def _gif_blocks(file: BinaryIO) -> None:
+def _skip_gif_blocks(file: BinaryIO) -> None:
     for _ in range(MAX_PIECES):
-        length = _exactly(file, 1)[0]
+        length = _read_exactly(file, 1)[0]
         if not length:
             return
         file.seek(length, io.SEEK_CUR)
     raise EOFError
 
 
-def _from_gif(file: BinaryIO) -> bytes | None:
+def _extract_gif(file: BinaryIO) -> bytes | None:
     """Look before the first frame alone: what stands behind it may take any time to find."""
-    _gif_start(file)
+    _skip_gif_header(file)
     for _ in range(MAX_PIECES):
         if file.read(1) != b"!":
             return None
-        label = _exactly(file, 1)
+        mark = _read_exactly(file, 1)
         start = file.tell()
-        _gif_blocks(file)
+        _skip_gif_blocks(file)
         end = file.tell()
-        if label == b"\xff" and end - start <= MAX_BYTES + 1000:
+        if mark == b"\xff" and end - start <= MAX_BYTES + 1000:
             file.seek(start)
-            data = _exactly(file, end - start)
+            data = _read_exactly(file, end - start)
             if data[1:12] == _GIF_XMP:
                 return data[12:].removesuffix(_GIF_TRAILER)
     return None
@@ -188,8 +198,8 @@ def _from_gif(file: BinaryIO) -> bytes | None:
 # WebP (RFC 9649): RIFF chunks; texts need the extended form, whose first chunk names what follows.
 
 
-def _into_webp(body: bytes, xmp: bytes) -> bytes:
-    chunks = list(_riff_chunks(io.BytesIO(body)))
+def _insert_webp(body: bytes, xmp: bytes) -> bytes:
+    chunks = list(_read_riff_chunks(io.BytesIO(body)))
     if not chunks:
         raise NoRoomError("the WebP file holds nothing")
     kind, at, length = chunks[0]
@@ -198,16 +208,16 @@ def _into_webp(body: bytes, xmp: bytes) -> bytes:
         extended = bytes([head[0] | _WEBP_HAS_XMP]) + head[1:]
         rest = body[at + length + length % 2 :]
     else:
-        width, height, alpha = _webp_size(kind, head)
+        width, height, alpha = _read_webp_size(kind, head)
         flags = _WEBP_HAS_XMP | (_WEBP_HAS_ALPHA if alpha else 0)
         sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
         extended = bytes([flags, 0, 0, 0]) + sides
         rest = body[12:]
-    content = b"WEBP" + _riff_chunk(b"VP8X", extended) + rest + _riff_chunk(b"XMP ", xmp)
-    return _riff_chunk(b"RIFF", content)
+    content = b"WEBP" + _make_riff_chunk(b"VP8X", extended) + rest + _make_riff_chunk(b"XMP ", xmp)
+    return _make_riff_chunk(b"RIFF", content)
 
 
-def _webp_size(kind: bytes, head: bytes) -> tuple[int, int, bool]:
+def _read_webp_size(kind: bytes, head: bytes) -> tuple[int, int, bool]:
     """Return width, height and whether there is transparency, of a file with one chunk."""
     if kind == b"VP8L":
         bits = int.from_bytes(head[1:5], "little")
@@ -218,11 +228,11 @@ def _webp_size(kind: bytes, head: bytes) -> tuple[int, int, bool]:
     raise NoRoomError(f"the WebP file begins with an unknown chunk {kind!r}")
 
 
-def _riff_chunk(kind: bytes, data: bytes) -> bytes:
+def _make_riff_chunk(kind: bytes, data: bytes) -> bytes:
     return kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) % 2)
 
 
-def _riff_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+def _read_riff_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
     """Return the type, place of the data and length of each chunk."""
     file.seek(12)
     for _ in range(MAX_PIECES):
@@ -235,17 +245,17 @@ def _riff_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
         file.seek(at + length + length % 2)
 
 
-def _from_webp(file: BinaryIO) -> bytes | None:
-    for kind, _, length in _riff_chunks(file):
+def _extract_webp(file: BinaryIO) -> bytes | None:
+    for kind, _, length in _read_riff_chunks(file):
         if kind == b"XMP " and length <= MAX_BYTES:
-            return _exactly(file, length)
+            return _read_exactly(file, length)
     return None
 
 
 # JPEG (ITU-T T.81): segments of a marker and a length, up to the start of the scan.
 
 
-def _into_jpeg(body: bytes, xmp: bytes) -> bytes:
+def _insert_jpeg(body: bytes, xmp: bytes) -> bytes:
     if len(xmp) > MAX_JPEG_BYTES:
         raise NoRoomError(f"the packet has over {MAX_JPEG_BYTES:,} bytes, more than a JPEG takes")
     place = 2
@@ -256,14 +266,14 @@ def _into_jpeg(body: bytes, xmp: bytes) -> bytes:
     return body[:place] + segment + body[place:]
 
 
-def _from_jpeg(file: BinaryIO) -> bytes | None:
+def _extract_jpeg(file: BinaryIO) -> bytes | None:
     file.seek(2)
     for _ in range(MAX_PIECES):
-        mark, kind, length = struct.unpack(">BBH", _exactly(file, 4))
+        mark, kind, length = struct.unpack(">BBH", _read_exactly(file, 4))
         if mark != 0xFF or kind in (0xD9, 0xDA) or length < 2:
             return None
         if kind == 0xE1:
-            data = _exactly(file, length - 2)
+            data = _read_exactly(file, length - 2)
             if data.startswith(_JPEG_XMP):
                 return data.removeprefix(_JPEG_XMP)
         else:
@@ -271,7 +281,7 @@ def _from_jpeg(file: BinaryIO) -> bytes | None:
     return None
 
 
-def _exactly(file: BinaryIO, count: int) -> bytes:
+def _read_exactly(file: BinaryIO, count: int) -> bytes:
     data = file.read(count)
     if len(data) < count:
         raise EOFError

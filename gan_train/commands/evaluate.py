@@ -1,4 +1,4 @@
-"""gan-train evaluate: scores of any checkpoint or exported file; PyTorch is imported where it is used."""
+"""`gan-train evaluate`: scores any checkpoint or exported file."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from gan_train.metrics.evaluator import Evaluator, Scores
 
 Pictures = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
-Seeds = npt.NDArray[np.int64]
+Classes = npt.NDArray[np.int64]
 
 # Samples on the sheet of nearest pictures.
 _SHOWN: Final = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """What is to be scored: seeds and labels in, pictures out, wherever they come from.
+class Candidate:
+    """A generator to be scored.
 
     Attributes:
         name: for people.
         shape: (height, width, channels) of its pictures.
-        class_names: in the order of the labels; empty for an unconditional generator.
-        draw: seeds int64 [n] and labels int64 [n] (or None) to uint8 [n, height, width, channels].
+        class_names: in the order of its classes; empty for an unconditional generator.
+        draw: how many pictures, of the seeds from 0 up, of which classes int64 [n] (None: those that the
+            seeds stand for, or none) to uint8 [n, height, width, channels].
         data: what it was trained on, None where that is not known.
         value_range: which values of deep pictures were black and white in training, "auto" if not known.
     """
@@ -48,7 +48,7 @@ class Subject:
     name: str
     shape: tuple[int, int, int]
     class_names: tuple[str, ...]
-    draw: Callable[[Seeds, Labels | None], Pictures]
+    draw: Callable[[int, Classes | None], Pictures]
     data: DataOptions | None = None
     value_range: str = ranges.AUTO
 
@@ -92,78 +92,77 @@ def evaluate(
     """
     if model is not None and (run is not None or which is not None):
         raise OptionError("--model was given with --run or --checkpoint; give a model or a run")
-    if to is not None:
-        from gan_infer.outputs import image
+    from gan_infer.outputs import image
 
+    if to is not None:
         image.format_of(to)
         files.check_writable(to)
-    subject = _of_model(model) if model is not None else _of_run(run, which or "best")
-    options = subject.data if data is None else _options(data, subject.shape)
+    candidate = _open_model(model) if model is not None else _open_run(run, which or "best")
+    options = candidate.data if data is None else _options(data, candidate.shape)
     if options is None:
-        raise OptionError(f"what {subject.name} was trained on is not known here; name pictures with --data")
-    options = dataclasses.replace(options, value_range=value_range or subject.value_range)
-    pictures, conditional = matched(_read(options, subject.shape), subject.class_names)
-    console.say(f"comparing {subject.name} with {len(pictures):,} pictures of {pictures.name}")
+        raise OptionError(
+            f"what {candidate.name} was trained on is not known here; name pictures with --data"
+        )
+    options = dataclasses.replace(options, value_range=value_range or candidate.value_range)
+    pictures, conditional = match(_read(options, candidate.shape), candidate.class_names)
+    console.say(f"comparing {candidate.name} with {len(pictures):,} pictures of {pictures.name}")
     evaluator = _prepare(pictures, network, samples, device)
 
-    def draw(count: int, labels: Labels | None) -> Pictures:
-        console.say(f"drawing {count:,} samples, then scoring them")
-        return subject.draw(np.arange(count), labels_of(subject.class_names, count, labels))
-
-    scores = evaluator.score(draw, conditional)
+    console.say(f"drawing {samples:,} samples, then scoring them")
+    scores = evaluator.score(candidate.draw, conditional)
     if to is not None:
-        _write_sheet(evaluator, subject, conditional, to)
-    for line in _json(subject, scores, evaluator) if as_json else _table(subject, scores, evaluator):
+        image.save(evaluator.draw_nearest(candidate.draw, _SHOWN, conditional), to)
+        console.say(
+            f"each row of {to}: a sample, its 3 nearest pictures by features, its 3 nearest by pixels"
+        )
+    for line in _json(candidate, scores, evaluator) if as_json else _table(candidate, scores, evaluator):
         console.echo(line)
 
 
-def matched(pictures: PictureSet, class_names: tuple[str, ...]) -> tuple[PictureSet, bool]:
-    """Return the pictures with their classes in the model's order, and whether their labels can be drawn."""
+def match(pictures: PictureSet, class_names: tuple[str, ...]) -> tuple[PictureSet, bool]:
+    """Return the pictures with their classes in the model's order, and whether those can be drawn."""
     from gan_train.data import matching
 
     return matching.matched(pictures, class_names, console.say)
 
 
-def labels_of(class_names: tuple[str, ...], count: int, labels: Labels | None) -> Labels | None:
-    """Return labels to draw: as wanted, or equal numbers a class where none are and the model needs some."""
-    if not class_names or labels is not None:
-        return labels
-    return np.arange(count, dtype=np.int64) % len(class_names)
-
-
-def _of_model(source: str) -> Subject:
+def _open_model(source: str) -> Candidate:
     from gan_infer.models.generator import Generator
 
     generator = Generator.load(source, trust=trusted())
-    return Subject(
+
+    def draw(count: int, classes: Classes | None) -> Pictures:
+        if classes is None:
+            return generator.sample(count, seed=0)
+        return generator(generator.latents(range(count)), classes)
+
+    return Candidate(
         name=f"model {generator.name}",
         shape=generator.image_shape,
         class_names=generator.class_names,
-        draw=lambda seeds, labels: generator(generator.latents(seeds), labels),
+        draw=draw,
         value_range=str(ranges.of_recipe(generator.metadata.recipe) or ranges.AUTO),
     )
 
 
-def _of_run(run: Path | None, which: str) -> Subject:
+def _open_run(run: Path | None, which: str) -> Candidate:
     if run is not None and not run.is_dir():
         raise OptionError(f"no run at {run}; give the folder of a run that gan-train fit wrote")
     console.say("loading PyTorch")
-    from gan_infer.latent import seeds as latents
     from gan_train.runs import checkpoint, trained
+    from gan_train.runs.sampler import Sampler
 
     folder = run or checkpoint.newest_run(RUNS)
     loaded = trained.load(folder, which, console.say)
     data, network = loaded.options.data, loaded.options.network
-
-    def draw(seeds: Seeds, labels: Labels | None) -> Pictures:
-        latent = latents.latents(seeds, network.latent_dim, network.latent_distribution)
-        return loaded.pictures(latent, labels)
-
-    return Subject(
+    sampler = Sampler(
+        loaded.generator, network.latent_dim, network.latent_distribution, len(loaded.class_names)
+    )
+    return Candidate(
         name=f"run {folder}, checkpoint {which}",
         shape=(data.height, data.width, data.channels),
         class_names=loaded.class_names,
-        draw=draw,
+        draw=lambda count, classes: sampler.draw(range(count), classes),
         data=data,
         value_range=data.value_range,
     )
@@ -180,7 +179,8 @@ def _read(options: DataOptions, shape: tuple[int, int, int]) -> PictureSet:
     pictures = data.load(options, decoding)
     if pictures.images.shape[1:] != shape:
         raise DataError(
-            f"{options.source} gives pictures of {pictures.images.shape[1:]}; the model draws {shape}"
+            f"{options.source} gives pictures of {pictures.images.shape[1:]}; the model draws {shape}; "
+            "name pictures of its own kind with --data"
         )
     return pictures
 
@@ -194,44 +194,22 @@ def _prepare(pictures: PictureSet, network: str, samples: int, device: str) -> E
     )
 
 
-def _write_sheet(evaluator: Evaluator, subject: Subject, conditional: bool, to: Path) -> None:
-    from gan_infer.outputs import image
-
-    labels = labels_of(subject.class_names, _SHOWN, evaluator.labels_for(_SHOWN) if conditional else None)
-    samples = subject.draw(np.arange(_SHOWN), labels)
-    image.save(evaluator.nearest_pictures(samples), to)
-    console.say(f"each row of {to}: a sample, its 3 nearest pictures by features, its 3 nearest by pixels")
-
-
-def _json(subject: Subject, scores: Scores, evaluator: Evaluator) -> list[str]:
+def _json(candidate: Candidate, scores: Scores, evaluator: Evaluator) -> list[str]:
     real = evaluator.baseline
     result = {
-        "subject": subject.name,
+        "subject": candidate.name,
         **dataclasses.asdict(scores),
         "baseline": {"values": real.values, "protocol": real.protocol},
     }
     return [json.dumps(result, sort_keys=True)]
 
 
-def _table(subject: Subject, scores: Scores, evaluator: Evaluator) -> list[str]:
-    from gan_train.metrics import scores as titles
+def _table(candidate: Candidate, scores: Scores, evaluator: Evaluator) -> list[str]:
+    from gan_train.metrics.scores import table
 
-    protocol, real = scores.protocol, evaluator.baseline
-    accuracy = protocol.get("classifier_accuracy")
-    few = real.protocol["samples"]
-    columns = {f"{protocol['samples']:,} samples": scores.values}
-    if few < protocol["samples"]:
+    count, few = scores.protocol["samples"], evaluator.baseline.protocol["samples"]
+    columns = {f"{count:,} samples": scores.values}
+    if few < count:
         columns[f"{few:,} samples"] = scores.as_baseline
-    columns[f"{few:,} real"] = real.values
-    judge = "" if accuracy is None else f"; classes by a classifier that names {accuracy:.1%} rightly"
-    return [
-        subject.name,
-        *titles.table(columns),
-        f"features    {protocol['features']:,} of {protocol['network']} ({protocol['why']}){judge}",
-        f"resizer     {protocol['resizer']}",
-        f"samples     {protocol['samples']:,}, seeds 0 and up, labels: {protocol['labels']}",
-        "real        held-out pictures; distances fall as numbers grow, so compare equal ones",
-        f"reference   {protocol['reference']}",
-        f"kernel      {protocol['kernel']}",
-        f"neighbours  {protocol['neighbours']}",
-    ]
+    columns[f"{few:,} real"] = evaluator.baseline.values
+    return [candidate.name, *table(columns), *scores.describe()]

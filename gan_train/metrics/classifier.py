@@ -1,7 +1,7 @@
-"""A small classifier of the very data: its features, its classes, how sure it is; it knows no scores.
+"""A small classifier of the data itself, by whose features and predictions samples are judged.
 
 Trained when first needed, on the CPU, the same for the same data and number of threads, and kept
-on disk. A part of the data is held out of its training, so that its own accuracy can be told.
+on disk. A part of the data is held out of its training, so that its own accuracy is known.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_train import seeding
+from gan_train.data.columns import CLASS, IMAGE
 from gan_train.data.pictures import PictureSet
 from gan_train.metrics import store
-from gan_train.metrics.network import FeatureNetwork, smaller
+from gan_train.metrics.measure import HIGH, SHARE, Comparison, Measure, Metric
+from gan_train.metrics.network import Classes, FeatureNetwork, Pictures, shrink
 from gan_train.metrics.split import split
 from gan_train.runs.progress import Say
 
@@ -60,7 +62,7 @@ def _block(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
+class TrainedClassifier:
     """A classifier and the share of held-out pictures that it names rightly."""
 
     network: Classifier
@@ -68,41 +70,42 @@ class Trained:
     identity: str
 
 
-def prepared(batch: Tensor) -> Tensor:
+def prepare(batch: Tensor) -> Tensor:
     """Return float32 [n, channels, height, width] in -1 .. 1, sides at most 32, of uint8 [n, h, w, c]."""
-    return smaller(batch.permute(0, 3, 1, 2).float(), SIDE) / 127.5 - 1
+    return shrink(batch.permute(0, 3, 1, 2).float(), SIDE) / 127.5 - 1
 
 
-def train(pictures: PictureSet, sha256: str, say: Say) -> Trained:
-    """Return the classifier of a labelled data set: from the store, or trained now.
+def train(pictures: PictureSet, classes: Classes, sha256: str, say: Say) -> TrainedClassifier:
+    """Return the classifier of a data set: from the store, or trained now.
 
     Args:
+        pictures: the data, whose `class_names` are known.
+        classes: of the pictures, int64 [n].
         sha256: of the pictures.
         say: told before the wait begins, and after it.
     """
-    assert pictures.labels is not None
     key = hashlib.sha256(f"{_VERSION} {sha256}".encode()).hexdigest()[:32]
     kept = store.load("classifier", key)
     if kept is not None:
         accuracy = kept.pop("accuracy")
         network = _make(pictures)
         network.load_state_dict(kept)
-        return Trained(network.eval(), float(accuracy), key)
+        return TrainedClassifier(network.eval(), float(accuracy), key)
     say(f"training a small classifier on {pictures.name} to judge by, once for this data")
     start = time.monotonic()
-    network = fit(pictures, np.asarray(pictures.labels))
-    held, _ = split(len(pictures), pictures.labels)
-    accuracy = torch.tensor(_accuracy(network, pictures, held), dtype=torch.float64)
+    network = fit(pictures, classes)
+    held, _ = split(len(pictures), classes)
+    accuracy = torch.tensor(_accuracy(network, pictures.images, classes, held), dtype=torch.float64)
     store.keep("classifier", key, {**network.state_dict(), "accuracy": accuracy})
     seconds = time.monotonic() - start
     say(f"it names {float(accuracy):.1%} of {len(held):,} held-out pictures rightly ({seconds:.0f} s)")
-    return Trained(network, float(accuracy), key)
+    return TrainedClassifier(network, float(accuracy), key)
 
 
-def fit(pictures: PictureSet, labels: np.ndarray) -> Classifier:
+def fit(pictures: PictureSet, classes: Classes) -> Classifier:
     """Train on what is not held out, 70,000 pictures in all, shifted by up to two pixels."""
-    _, rest = split(len(pictures), pictures.labels)
-    targets, own = torch.from_numpy(labels), torch.from_numpy(rest)
+    _, rest = split(len(pictures), classes)
+    targets, own = torch.from_numpy(np.asarray(classes)), torch.from_numpy(rest)
     network = _make(pictures).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     steps = max(1, min(_IMAGES, _MOST_EPOCHS * len(rest)) // _BATCH)
     optimizer = torch.optim.Adam(network.parameters(), _LEARNING_RATE)
@@ -114,11 +117,11 @@ def fit(pictures: PictureSet, labels: np.ndarray) -> Classifier:
             queue = torch.cat([queue, own[torch.randperm(len(own), generator=random)]])
         index, queue = queue[:_BATCH], queue[_BATCH:]
         down, right = torch.randint(-_SHIFT, _SHIFT + 1, (2,), generator=random).tolist()
-        batch = _shifted(prepared(torch.from_numpy(pictures.images[index.numpy()])), down, right)
+        batch = _shifted(prepare(torch.from_numpy(pictures.images[index.numpy()])), down, right)
         batch = batch.contiguous(memory_format=torch.channels_last)  # faster, as in training
         _, logits = network(batch)
         optimizer.zero_grad()
-        F.cross_entropy(logits, targets[index], label_smoothing=0.05).backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(F.cross_entropy(logits, targets[index], label_smoothing=0.05))
         optimizer.step()
         schedule.step()
     trained: Classifier = network.eval().requires_grad_(False)
@@ -131,12 +134,12 @@ def _shifted(batch: Tensor, down: int, right: int) -> Tensor:
     return padded[:, :, _SHIFT + down :, _SHIFT + right :][:, :, :height, :width]
 
 
-def as_network(trained: Trained, device: torch.device) -> FeatureNetwork:
+def as_network(trained: TrainedClassifier, device: torch.device) -> FeatureNetwork:
     """Return the classifier as a feature network."""
     network = trained.network.to(device)
 
     def look(batch: Tensor) -> tuple[Tensor, Tensor]:
-        features, logits = network(prepared(batch.to(device)))
+        features, logits = network(prepare(batch.to(device)))
         return features, logits
 
     return FeatureNetwork(
@@ -155,8 +158,21 @@ def _make(pictures: PictureSet) -> Classifier:
         return Classifier(pictures.channels, *sides, max(1, len(pictures.class_names)))
 
 
-def _accuracy(network: Classifier, pictures: PictureSet, held: np.ndarray) -> float:
-    assert pictures.labels is not None
-    _, predicted = as_network(Trained(network, 0.0, ""), torch.device("cpu"))(pictures.images, held)
+def _accuracy(network: Classifier, images: Pictures, classes: Classes, held: Classes) -> float:
+    _, predicted = as_network(TrainedClassifier(network, 0.0, ""), torch.device("cpu"))(images, held)
     assert predicted is not None
-    return float((predicted == pictures.labels[held]).mean())
+    return float((predicted == classes[held]).mean())
+
+
+def _score(compared: Comparison) -> dict[str, float]:
+    """Return the share of samples that the classifier takes for the class that they were drawn for."""
+    wanted, predicted = compared.samples.classes, compared.samples.predicted
+    if wanted is None or predicted is None:
+        return {}
+    return {_MEASURE.name: float((wanted == predicted).mean())}
+
+
+_MEASURE: Final = Measure(
+    "label_accuracy", "label accuracy", ".2%", HIGH, limits=SHARE, chart="Label accuracy", brief=".1%"
+)
+METRIC: Final = Metric((_MEASURE,), _score, needs=frozenset((IMAGE, CLASS)))

@@ -1,6 +1,6 @@
-"""How far two sets of features lie apart, as distributions; it knows no pictures and no networks.
+"""How far two sets of features lie apart, as distributions.
 
-Features are float [n, d]. The figures are torchmetrics' own, in float64. Its metrics are handed
+Features are float [n, d]. The figures are torchmetrics' own, in float64. Its metrics take
 features in place of pictures, are kept from talking to other processes of a run, and draw their
 subsets without touching torch's global random state.
 """
@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from gan_infer.errors import DataError
 
 Features = npt.NDArray[np.floating[Any]]
-Labels = npt.NDArray[np.int64]
+Classes = npt.NDArray[np.int64]
 
 # With fewer pictures a class has no covariance to speak of.
 MIN_IN_CLASS: Final = 10
 
 
-class _AsTheyAre(nn.Module):
+class _Unchanged(nn.Module):
     def __init__(self, features: int) -> None:
         super().__init__()
         self.num_features = features
@@ -44,7 +44,7 @@ def frechet(first: Features, second: Features) -> float:
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     _check(first, second, 2)
-    metric = FrechetInceptionDistance(_AsTheyAre(first.shape[1]), sync_on_compute=False)
+    metric = FrechetInceptionDistance(_Unchanged(first.shape[1]), sync_on_compute=False)
     # Sums of squares lose digits where the mean is far from 0; the distance does not know the origin.
     origin = first.mean(0, dtype=np.float64)
     metric.update(torch.from_numpy(first - origin), real=True)
@@ -75,7 +75,7 @@ def kernel(
         warnings.filterwarnings("ignore", message=".*will save all extracted features")
         torch.default_generator.manual_seed(seed)
         metric = KernelInceptionDistance(
-            _AsTheyAre(first.shape[1]), subsets=subsets, subset_size=size, sync_on_compute=False
+            _Unchanged(first.shape[1]), subsets=subsets, subset_size=size, sync_on_compute=False
         )
         metric.update(torch.from_numpy(first.astype(np.float64)), real=True)
         metric.update(torch.from_numpy(second.astype(np.float64)), real=False)
@@ -84,7 +84,7 @@ def kernel(
 
 
 def intra_class_frechet(
-    first: Features, first_labels: Labels, second: Features, second_labels: Labels
+    first: Features, first_classes: Classes, second: Features, second_classes: Classes
 ) -> float:
     """Return the mean over the classes of the Frechet distance within a class.
 
@@ -95,24 +95,24 @@ def intra_class_frechet(
     """
     _check(first, second, 2)
     distances = []
-    for label in np.union1d(first_labels, second_labels):
-        one, other = first[first_labels == label], second[second_labels == label]
+    for value in np.union1d(first_classes, second_classes):
+        one, other = first[first_classes == value], second[second_classes == value]
         if min(len(one), len(other)) >= MIN_IN_CLASS:
             distances.append(frechet(one, other))
     return float(np.mean(distances)) if distances else float("nan")
 
 
 def variety(
-    samples: Features, sample_labels: Labels | None, real: Features, real_labels: Labels | None
+    samples: Features, sample_classes: Classes | None, real: Features, real_classes: Classes | None
 ) -> float:
     """Return the spread of samples as a ratio to that of real pictures: 1 as theirs, 0 all the same.
 
     The spread is the root of the summed variances of the features, within each class where both
-    have labels (a mean over the classes of at least 2 rows each), over all otherwise.
+    have classes (a mean over the classes of at least 2 rows each), over all otherwise.
     """
-    if sample_labels is None or real_labels is None:
+    if sample_classes is None or real_classes is None:
         return _spread(samples) / max(_spread(real), 1e-12)
-    pairs = [(samples[sample_labels == i], real[real_labels == i]) for i in np.unique(real_labels)]
+    pairs = [(samples[sample_classes == i], real[real_classes == i]) for i in np.unique(real_classes)]
     pairs = [pair for pair in pairs if min(map(len, pair)) >= 2]
     if not pairs:
         return _spread(samples) / max(_spread(real), 1e-12)
@@ -126,7 +126,8 @@ def _spread(features: Features) -> float:
 def _check(first: Features, second: Features, least: int) -> None:
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise DataError(
-            f"features of shapes {first.shape} and {second.shape} were given; expected [n, d] and [m, d]"
+            f"features of shapes {first.shape} and {second.shape} were given; expected [n, d] and [m, d]; "
+            "give features of one network"
         )
     if min(len(first), len(second)) < least:
         raise DataError(

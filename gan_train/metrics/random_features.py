@@ -1,7 +1,7 @@
-"""Convolutions with random weights as features; it has seen no picture.
+"""Convolutions with random weights as features.
 
 For pictures that no trained network knows. Random filters tell textures and strokes apart (Ulyanov
-et al. 2018 and Naeem et al. 2020 use untrained networks so); what the pictures mean they do not see.
+et al. 2018 and Naeem et al. 2020 use untrained networks so); they do not see what the pictures mean.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_train import seeding
-from gan_train.metrics.network import FeatureNetwork, smaller
+from gan_train.metrics.network import FeatureNetwork, shrink
 
 NAME: Final = "random-convolutions"
 SIDE: Final = 32
 _WIDTH: Final = 32
 _LAYERS: Final = 3
 _VERSION: Final = 1
-# Brings the features of digits and clothes to a variance of about 1: figures with digits to read.
+# Brings the features of digits and clothes to a variance of about 1: scores with digits to read.
 _SCALE: Final = 10.0
 
 
@@ -54,8 +54,8 @@ def load(channels: int, device: torch.device) -> FeatureNetwork:
     network = RandomConvolutions(channels).to(device)
 
     def look(batch: Tensor) -> tuple[Tensor, None]:
-        levels = smaller(batch.to(device).permute(0, 3, 1, 2).float(), SIDE)
-        return network(levels / 127.5 - 1), None
+        values = shrink(batch.to(device).permute(0, 3, 1, 2).float(), SIDE)
+        return network(values / 127.5 - 1), None
 
     return FeatureNetwork(
         NAME, f"{NAME}/{_VERSION}", f"as they are, sides over {SIDE} averaged by area to {SIDE}", look

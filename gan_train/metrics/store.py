@@ -1,4 +1,4 @@
-"""Tensors kept on disk between runs, under a key; it does not know what they mean."""
+"""Tensors kept on disk between runs, under a key."""
 
 from __future__ import annotations
 

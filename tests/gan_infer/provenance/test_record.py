@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gan_infer import DataError, Generator, OptionError
+from gan_infer.apps import verification
 from gan_infer.outputs.image import encode, save
 from gan_infer.provenance.record import DIGITAL_SOURCE_TYPE, KEYWORD, Provenance, attach, embed, packet, read
-from gan_infer.provenance.xmp import insert
+from gan_infer.provenance.xmp import extract, insert
 
 SHA = "0123456789abcdef" * 4
+DIGITS_SHA256 = "972f2a1fde40408c956da73c75cba877d019a2d98c63daef59b43fbc99c1463e"
 NAMES = st.text(max_size=20)
 WEIGHTS = st.floats(0, 1, allow_nan=False)
 LABELS = st.one_of(NAMES, st.dictionaries(NAMES, WEIGHTS, max_size=4))
@@ -160,6 +163,50 @@ def written(folder: Path, text: str) -> Path:
     body = encode(np.zeros((3, 4, 3), np.uint8), "PNG")
     path.write_bytes(insert(body, b"<x/>", KEYWORD, text.encode()))
     return path
+
+
+# What the SDK wrote, kept as files: pictures of the digits of before stay what they are.
+
+FILES = Path(__file__).parent / "files"
+KEPT = {
+    "four.gif": ("picture", (7,), ("4",)),
+    "four.jpg": ("picture", (7,), ("4",)),
+    "four.png": ("picture", (7,), ("4",)),
+    "four.webp": ("picture", (7,), ("4",)),
+    "grid.jpg": ("sheet", (0, 1, 2, 3), ("3",) * 4),
+    "mix.webp": ("picture", (3,), ({"4": 0.699999988079071, "9": 0.30000001192092896},)),
+    "signed.png": ("picture", (7,), ("4",)),
+    "walk.gif": ("walk", (0, 5), ("3", "3")),
+    "walk.png": ("walk", (0, 5), ("3", "3")),
+    "walk.webp": ("walk", (0, 5), ("3", "3")),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_kept_file_says_what_it_said_and_verifies(name: str, digits: Generator) -> None:
+    record = read(FILES / name)
+    assert record is not None
+    assert (record.kind, record.seeds, record.labels) == KEPT[name]
+    assert (record.model, record.model_sha256) == ("digits", DIGITS_SHA256)
+    assert verification.verify(FILES / name, digits).result == verification.SAME
+
+
+@pytest.mark.parametrize("kind", ["gif", "jpg", "png", "webp"])
+def test_the_texts_of_a_kept_file_are_written_byte_for_byte(
+    kind: str, digits: Generator, tmp_path: Path
+) -> None:
+    path, kept = tmp_path / f"four.{kind}", FILES / f"four.{kind}"
+    record = read(kept)
+    assert record is not None
+    save(digits.sample(1, label="4", seed=7)[0], path, record)
+    found = [extract(io.BytesIO(each.read_bytes()), KEYWORD) for each in (path, kept)]
+    assert found[0] == found[1]
+    assert found[0].xmp is not None
+
+
+@pytest.fixture(scope="module")
+def digits() -> Generator:
+    return Generator.load("digits", device="cpu")
 
 
 # What the SDK writes.

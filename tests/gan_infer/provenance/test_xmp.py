@@ -1,20 +1,22 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
+from PIL.PngImagePlugin import PngInfo
 
 from gan_infer.provenance.xmp import MAX_BYTES, MAX_JPEG_BYTES, NoRoomError, extract, insert
 
 KEYWORD = "about"
 TEXT = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=400)
 # Name -> what Pillow is told to write it.
-STILL = {
+STILL: dict[str, dict[str, Any]] = {
     "png": {},
     "gif": {},
     "webp": {"lossless": True},
@@ -24,7 +26,7 @@ STILL = {
 MOVING = ("png", "gif", "webp")
 
 
-def picture(kind: str, mode: str = "RGB", frames: int = 1) -> bytes:
+def picture(kind: str, mode: str = "RGB", frames: int = 1, **more: Any) -> bytes:
     generator = np.random.default_rng(frames)
     channels = {"L": 1, "RGB": 3, "RGBA": 4}[mode]
     shown = [
@@ -32,7 +34,7 @@ def picture(kind: str, mode: str = "RGB", frames: int = 1) -> bytes:
         for _ in range(frames)
     ]
     file = io.BytesIO()
-    options = dict(STILL[kind])
+    options = STILL[kind] | more
     if frames > 1:
         options |= {"save_all": True, "append_images": shown[1:], "duration": 40, "loop": 0}
     shown[0].save(file, kind.split("-", maxsplit=1)[0], **options)
@@ -62,6 +64,25 @@ def test_texts_come_back_and_pixels_stay(kind: str, mode: str, frames: int, xmp:
     assert found.text == (text.encode() if kind == "png" else None)
     assert extract(io.BytesIO(body), KEYWORD) == (None, None)
     assert pixels(full) == pixels(body)
+
+
+PILLOW_WRITES = [case for case in CASES if case[0] != "gif"]
+
+
+@pytest.mark.parametrize(("kind", "mode", "frames"), PILLOW_WRITES)
+@settings(max_examples=10)
+@given(xmp=TEXT.filter(bool), text=TEXT)
+def test_the_bytes_are_those_that_pillow_writes(
+    kind: str, mode: str, frames: int, xmp: str, text: str
+) -> None:
+    options: dict[str, Any] = {"xmp": xmp.encode()}
+    if kind == "png":
+        options = {"pnginfo": PngInfo()}
+        options["pnginfo"].add_text(KEYWORD, text)
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp)
+    assert insert(picture(kind, mode, frames), xmp.encode(), KEYWORD, text.encode()) == picture(
+        kind, mode, frames, **options
+    )
 
 
 @pytest.mark.parametrize("kind", STILL)

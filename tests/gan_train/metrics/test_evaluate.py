@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
 from gan_infer import Generator
 from gan_infer.errors import DataError, GanError, OptionError
 from gan_train import data
-from gan_train.commands.evaluate import evaluate, labels_of, matched
+from gan_train.commands.evaluate import evaluate, match
 from gan_train.config.options import Config, DataOptions, replace
 from gan_train.data import PictureSet
 from gan_train.metrics import classifier
+from gan_train.metrics.evaluator import Evaluator
+from gan_train.networks import Condition
 from gan_train.runs import checkpoint, trained
 
 
@@ -98,17 +101,21 @@ def test_a_run_is_scored_on_its_own_data(tmp_path: Path, monkeypatch: pytest.Mon
     )
     asked: list[tuple[Path, str]] = []
 
+    class Network(torch.nn.Module):
+        def forward(self, latent: torch.Tensor, condition: Condition) -> torch.Tensor:
+            assert condition.label is not None
+            drawn = generator(latent.numpy(), condition.label.numpy())
+            return torch.from_numpy(drawn).permute(0, 3, 1, 2) / 127.5 - 1
+
     @dataclasses.dataclass
     class Stub:
         options: Config
         class_names: tuple[str, ...]
-
-        def pictures(self, latent: np.ndarray, label: np.ndarray | None = None) -> np.ndarray:
-            return generator(latent, label)
+        generator: torch.nn.Module
 
     def load(folder: Path, which: str, say: object) -> Stub:
         asked.append((folder, which))
-        return Stub(options, generator.class_names)
+        return Stub(options, generator.class_names, Network())
 
     monkeypatch.setattr(trained, "load", load)
     monkeypatch.chdir(tmp_path)
@@ -127,29 +134,37 @@ def test_a_run_is_scored_on_its_own_data(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_classes_are_matched_by_name_then_by_order_or_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    pictures, conditional = matched(labelled(("a", "b", "c")), ("c", "a", "b"))
+    pictures, conditional = match(labelled(("a", "b", "c")), ("c", "a", "b"))
     assert conditional
     assert pictures.class_names == ("c", "a", "b")
     assert pictures.labels is not None
     assert pictures.labels[:3].tolist() == [1, 2, 0]
     assert capsys.readouterr().err == ""
-    pictures, conditional = matched(labelled(("a", "b")), ("x", "y"))
+    pictures, conditional = match(labelled(("a", "b")), ("x", "y"))
     assert conditional
     assert pictures.labels is not None
     assert pictures.labels[:2].tolist() == [0, 1]
     assert "taken in their order" in capsys.readouterr().err
-    pictures, conditional = matched(labelled(("a", "b")), ("x", "y", "z"))
+    pictures, conditional = match(labelled(("a", "b")), ("x", "y", "z"))
     assert not conditional
     assert pictures.labels is None
     assert "has 2 classes and the model 3; taken without labels" in capsys.readouterr().err
-    assert matched(labelled(("a", "b")), ())[1] is False
+    assert match(labelled(("a", "b")), ())[1] is False
 
 
-def test_a_model_that_needs_labels_gets_equal_numbers() -> None:
-    drawn = labels_of(("a", "b", "c"), 9, None)
-    assert drawn is not None
-    assert np.bincount(drawn).tolist() == [3, 3, 3]
-    assert labels_of((), 9, None) is None
+def test_a_model_whose_classes_the_data_has_not_draws_equal_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.RandomState(0).randint(0, 256, (60, 28, 28, 1)).astype(np.uint8)
+    some = PictureSet("some", images, np.arange(60) % 2, ("a", "b"))
+    monkeypatch.setattr(data, "load", lambda *_: some)
+    result = run("--model", "digits", "--data", "some", "--samples", 100, "--network", "pixels", "--json")
+    assert "taken without labels" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["protocol"]["labels"] == "none of the data's"
+    generator = Generator.load("digits", device="cpu")
+    drawn = generator(generator.latents(range(100)), np.arange(100) % 10)
+    plain = dataclasses.replace(some, labels=None, class_names=())
+    values = Evaluator.prepare(plain, "pixels", 100, full=True).score_pictures(drawn).values
+    assert found["values"] == pytest.approx(values)
 
 
 @pytest.mark.parametrize(

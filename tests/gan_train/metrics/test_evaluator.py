@@ -17,6 +17,7 @@ from gan_train.config.options import DataOptions
 from gan_train.data import PictureSet
 from gan_train.metrics import classifier, scores, split
 from gan_train.metrics.evaluator import Evaluator
+from gan_train.metrics.measure import Comparison, Measure, Metric
 
 
 def discs(count: int, seed: int = 0) -> PictureSet:
@@ -36,10 +37,12 @@ REAL = discs(600)
 FRESH = discs(400, seed=1)
 
 
-@pytest.fixture
-def evaluator(monkeypatch: pytest.MonkeyPatch) -> Evaluator:
-    monkeypatch.setattr(classifier, "_IMAGES", 3000)
-    return Evaluator.prepare(REAL, "auto", 200, full=True)
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANFORGE_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setattr(classifier, "_IMAGES", 3000)
+        return Evaluator.prepare(REAL, "auto", 200, full=True)
 
 
 def noisy(images: np.ndarray, sigma: float) -> np.ndarray:
@@ -56,7 +59,7 @@ def test_fresh_real_pictures_score_as_the_baseline(evaluator: Evaluator) -> None
     assert got.values["label_accuracy"] > 0.95
     assert got.values["memorised"] < 0.06
     assert got.values["memorised_pixels"] < 0.06
-    assert set(got.values) == set(scores.MEANINGS)
+    assert set(got.values) == set(scores.MEASURES)
     assert json.loads(json.dumps(got.protocol)) == got.protocol
 
 
@@ -119,7 +122,7 @@ def test_pictures_without_labels_are_judged_too() -> None:
     assert values["frechet"] < worse["frechet"]
     assert "label_accuracy" not in values
     assert said == [
-        "judging by features of random-convolutions: small grey pictures without labels; "
+        "judging by features of random-convolutions: small grey pictures without classes; "
         "no trained network knows their kind"
     ]
 
@@ -147,6 +150,50 @@ def test_costly_features_of_the_data_are_kept(monkeypatch: pytest.MonkeyPatch) -
     assert found[0] == found[1]
     Evaluator(REAL, watched, "another hash", 50, 0, False)
     assert sum(looked) == 2 * 480 + 2 * 400
+
+
+def test_a_metric_of_the_table_is_taken_where_the_data_has_its_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bare = dataclasses.replace(REAL, labels=None, class_names=())
+
+    def compute(compared: Comparison) -> dict[str, float]:
+        return {"brightness": float(compared.samples.features.mean())}
+
+    brightness = Measure("brightness", "mean brightness", ".1f", aim="as real", chart="Brightness")
+    metric = Metric(
+        (brightness,),
+        compute,
+        protocol=lambda samples, reference, full: f"of {samples}",
+        protocol_name="mean",
+    )
+    monkeypatch.setitem(scores.METRICS, "brightness", metric)
+    monkeypatch.setitem(scores.METRICS, "loudness", dataclasses.replace(metric, needs=frozenset({"audio"})))
+    monkeypatch.setitem(scores.MEASURES, "brightness", brightness)
+    found = Evaluator.prepare(bare, "pixels", 50).score(lambda count, _: FRESH.images[:count])
+    assert found.values["brightness"] == pytest.approx(FRESH.images[:50].mean() / 255, rel=1e-5)
+    assert found.describe()[-1] == "mean        of 50"
+    assert [line.split() for line in scores.table({"ours": {"brightness": 0.25}})[1:]] == [
+        ["mean", "brightness", "0.2", "as", "real"]
+    ]
+    only = dataclasses.replace(metric, needs=frozenset({"audio"}))
+    monkeypatch.setitem(scores.METRICS, "brightness", only)
+    found = Evaluator.prepare(bare, "pixels", 50).score(lambda count, _: FRESH.images[:count])
+    assert "brightness" not in found.values
+
+
+def test_every_measure_has_a_title_and_a_chart_shares_its_limits() -> None:
+    for name, measure in scores.MEASURES.items():
+        assert name == measure.name
+        assert measure.title
+        assert format(0.5, measure.form)
+        together = [other for other in scores.MEASURES.values() if other.chart == measure.chart]
+        if measure.chart:
+            assert {other.limits for other in together} == {measure.limits}
+            assert len({other.curve for other in together}) == len(together)
+    assert scores.MEASURES["frechet"].better == "lower"
+    assert scores.MEASURES["recall"].better == "higher"
+    assert scores.MEASURES["frechet"].short(12.34567) == "Frechet distance 12.35"
 
 
 def test_samples_of_another_size_are_refused(evaluator: Evaluator) -> None:

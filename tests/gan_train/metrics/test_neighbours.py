@@ -65,19 +65,19 @@ def test_the_nearest_are_those_of_plain_search(seed: int, queries: int, others: 
 def test_copies_are_told_from_fresh_pictures() -> None:
     random = np.random.RandomState(0)
     held, rest, fresh = (random.rand(n, 6).astype(np.float32) for n in (500, 2000, 3000))
-    assert neighbours.copied(rest[:300], held, rest) == 1
-    assert neighbours.copied(held[:300], held, rest) == 1
-    assert neighbours.copied(fresh, held, rest) == pytest.approx(0.01, abs=0.01)
+    assert neighbours.share_of_copies(rest[:300], held, rest) == 1
+    assert neighbours.share_of_copies(held[:300], held, rest) == 1
+    assert neighbours.share_of_copies(fresh, held, rest) == pytest.approx(0.01, abs=0.01)
     half = np.concatenate([rest[:300], fresh[:300]])
-    assert neighbours.copied(half, held, rest) == pytest.approx(0.5, abs=0.02)
+    assert neighbours.share_of_copies(half, held, rest) == pytest.approx(0.5, abs=0.02)
 
 
 def test_data_that_holds_doubles_still_tells_copies() -> None:
     random = np.random.RandomState(0)
     rest, fresh = random.rand(1000, 6), random.rand(500, 6)
     held = np.concatenate([rest[:50], random.rand(200, 6)])
-    assert neighbours.copied(rest[500:], held, rest) == 1
-    assert neighbours.copied(fresh, held, rest) < 0.01
+    assert neighbours.share_of_copies(rest[500:], held, rest) == 1
+    assert neighbours.share_of_copies(fresh, held, rest) < 0.01
 
 
 def test_too_few_pictures_for_neighbours_are_refused() -> None:

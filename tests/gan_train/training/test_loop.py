@@ -230,7 +230,7 @@ def test_a_run_that_goes_on_is_measured_by_the_network_that_it_began_with(
     options = settled(plain, **{"evaluation.samples": 30})
     write(options, tmp_path / checkpoint.CONFIG)
     assert loop.train(options, plain, tmp_path, Watcher(stop_after=13)) is False
-    monkeypatch.setattr(feature_networks, "suited", lambda pictures, device: ("pixels", "another machine"))
+    monkeypatch.setattr(feature_networks, "suggest", lambda pictures, device: ("pixels", "another machine"))
     assert loop.train(options, plain, tmp_path, Watcher()) is True
     lines = html.read_log(tmp_path / checkpoint.METRICS)
     assert [line["protocol"]["network"] for line in lines] == ["random-convolutions"] * 3
