@@ -6,10 +6,11 @@ import dataclasses
 
 from gan_infer.errors import DataError
 from gan_train.config.options import DataOptions
-from gan_train.data import decode_all, source
-from gan_train.data.index import Progress
+from gan_train.data.decoding import decode_all
+from gan_train.data.listing import Progress
 from gan_train.data.pictures import PictureSet
-from gan_train.data.source import BUILT_IN
+from gan_train.data.sources import open_source
+from gan_train.data.sources.open_source import BUILT_IN
 
 __all__ = ["BUILT_IN", "PictureSet", "load"]
 
@@ -34,7 +35,7 @@ def load(options: DataOptions, progress: Progress = _silent) -> PictureSet:
     Raises:
         DataError: nothing there, or it cannot be used; names the file.
     """
-    with source.opened(options) as listing:
+    with open_source.opened(options) as listing:
         pictures = decode_all.pictures(listing, options, progress)
     if not options.class_names:
         return pictures

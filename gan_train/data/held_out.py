@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gan_infer.errors import DataError
 from gan_train.config.options import DataOptions
-from gan_train.data import archive, idx, layout, splits, unused
+from gan_train.data.layout import folders, splits
+from gan_train.data.sources import archive, idx, unused
 
 
 def beside(options: DataOptions) -> DataOptions | None:
@@ -75,7 +76,7 @@ def _zipped(path: Path, options: DataOptions) -> Iterator[Path]:
         files = archive.read(opened, place, options.zip_encoding)
     taken = archive.within(files, inside)
     try:
-        found = layout.of([member.name for member in taken.members], taken.folders)
+        found = folders.of([member.name for member in taken.members], taken.folders)
     except DataError:  # splits, but none to train on
         return
     parts = found.base.rstrip("/").split("/")

@@ -10,9 +10,10 @@ from typing import Final
 from gan_infer.decoding import ranges
 from gan_infer.errors import DataError
 from gan_train.config.options import DataOptions
-from gan_train.data import decode_all, source
-from gan_train.data.index import Listing, Progress, shown
+from gan_train.data.decoding import decode_all
+from gan_train.data.listing import Listing, Progress, shown
 from gan_train.data.pictures import concerns
+from gan_train.data.sources import open_source
 
 _ANY_RANGE: Final = ranges.Ranges(ranges.Range(0, 1), ranges.Range(0, 1))
 
@@ -74,7 +75,7 @@ def check(options: DataOptions, progress: Progress = lambda done, total: None) -
         progress: called with (pictures done, pictures in all).
     """
     try:
-        with source.opened(options) as listing:
+        with open_source.opened(options) as listing:
             return _report(listing, options, progress)
     except DataError as error:
         return Report(source=shown(options.source), verdict=f"refused: {shown(str(error))}")

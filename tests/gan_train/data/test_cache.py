@@ -17,7 +17,8 @@ from PIL import Image
 from gan_infer.errors import DataError, OptionError
 from gan_train import data
 from gan_train.config.options import DataOptions
-from gan_train.data import cache, decode_all
+from gan_train.data import cache
+from gan_train.data.decoding import decode_all
 from gan_train.data.pictures import PictureSet
 
 

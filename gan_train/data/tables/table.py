@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
 from gan_train.data import encodings
-from gan_train.data.index import shown
+from gan_train.data.listing import shown
 
 ENDINGS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 # A tree of JSON takes ten times its size in memory; the other forms are read row by row.

@@ -19,8 +19,9 @@ from PIL import Image
 
 from gan_infer.decoding import image as decode
 from gan_infer.errors import DataError
-from gan_train.data import encodings, unused
-from gan_train.data.index import Files, Member, examples, is_picture, order, shown, stamp, unread
+from gan_train.data import encodings
+from gan_train.data.listing import Files, Member, examples, is_picture, order, shown, stamp, unread
+from gan_train.data.sources import unused
 
 MAX_MEMBER_BYTES: Final = 512 * 1024**2
 MAX_RATIO: Final = 200

@@ -16,9 +16,11 @@ import numpy.typing as npt
 
 from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
-from gan_train.data import cache, splits, tensors
-from gan_train.data.index import examples, shown
-from gan_train.data.tensors import EXPECTED
+from gan_train.data import cache
+from gan_train.data.layout import splits
+from gan_train.data.listing import examples, shown
+from gan_train.data.sources import arrays
+from gan_train.data.sources.arrays import EXPECTED
 
 IMAGE_KEYS: Final = ("images", "x", "x_train", "arr_0")
 LABEL_KEYS: Final = ("labels", "y", "y_train", "arr_1")
@@ -78,18 +80,18 @@ def read(archive: zipfile.ZipFile, place: Path, key: str = "") -> Arrays:
     """
     known = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     if key and key not in known:
-        arrays = examples(sorted(known))
-        raise DataError(f"{place} holds no folder {shown(key)}; its folders are: none, its arrays: {arrays}")
+        held = examples(sorted(known))
+        raise DataError(f"{place} holds no folder {shown(key)}; its folders are: none, its arrays: {held}")
     try:
         image_key, notes = (key, []) if key else _image_key(archive, known, place)
-        images, told = tensors.pictures(_array(archive, known[image_key], place), image_key)
+        images, told = arrays.pictures(_array(archive, known[image_key], place), image_key)
         notes += told
         label_key = _label_key(archive, known, image_key, len(images), notes)
         if label_key is None:
             return Arrays(images, None, (), tuple(notes))
         values = _small(archive, known[label_key])
         names = next((_small(archive, known[each]) for each in NAME_KEYS if each in known), None)
-        labels, class_names = tensors.classes(values, len(images), label_key, names, notes)
+        labels, class_names = arrays.classes(values, len(images), label_key, names, notes)
         return Arrays(images, labels, class_names, tuple(notes))
     except DataError as error:
         raise DataError(f"{place}: {error}") from None
@@ -153,7 +155,7 @@ def _holds_labels(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) -
     if not shape or shape[0] != count or len(shape) > 2 or info.file_size > _MAX_LABEL_BYTES:
         return False
     try:
-        labels, names = tensors.classes(_small(archive, info), count, "labels", None, [])
+        labels, names = arrays.classes(_small(archive, info), count, "labels", None, [])
     except DataError:
         return False
     return 2 * len(names) <= len(labels)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gan_infer.errors import DataError
-from gan_train.data.index import encode, shown
+from gan_train.data.listing import encode, shown
 
 EXPECTED: Final = "expected `images` uint8 [n, height, width] or [n, height, width, channels]"
 

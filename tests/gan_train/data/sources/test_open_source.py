@@ -280,9 +280,9 @@ def test_cifar_10_as_a_zip_file() -> None:
     packed = Path(root) / "cifar10-jpeg.zip"
     if not packed.is_file():
         pytest.skip("CIFAR-10 is not at hand")
-    from gan_train.data import source
+    from gan_train.data.sources import open_source
 
-    with source.opened(DataOptions(source=str(packed))) as listing:
+    with open_source.opened(DataOptions(source=str(packed))) as listing:
         assert len(listing.names) == 50_000
         assert listing.labels is not None
         assert np.bincount(listing.labels).tolist() == [5000] * 10

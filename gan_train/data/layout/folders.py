@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from gan_infer.errors import DataError
-from gan_train.data import splits
-from gan_train.data.index import examples, shown
+from gan_train.data.layout import splits
+from gan_train.data.listing import examples, shown
 
 _AS_CLASSES: Final = "--split none takes these folders as classes"
 

@@ -19,9 +19,9 @@ from PIL import Image
 from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
 from gan_train.config.options import DataOptions
-from gan_train.data import archive, encodings, folder, idx, labels, layout, npz, tables, unused
-from gan_train.data.finder import Finder
-from gan_train.data.index import (
+from gan_train.data import encodings
+from gan_train.data.layout import folders
+from gan_train.data.listing import (
     SUFFIXES,
     Files,
     Listing,
@@ -32,6 +32,10 @@ from gan_train.data.index import (
     shown,
     stamp,
 )
+from gan_train.data.sources import archive, folder, idx, npz, unused
+from gan_train.data.tables import labels
+from gan_train.data.tables.finder import Finder
+from gan_train.data.tables.table import ENDINGS, SAMPLE, Table
 
 BUILT_IN: Final = "digits"
 
@@ -51,7 +55,7 @@ def opened(options: DataOptions) -> Iterator[Listing]:
     """
     path = Path(options.source)
     if options.source == BUILT_IN:
-        built_in = Path(__file__).parent / BUILT_IN / "images-idx3-ubyte.gz"
+        built_in = Path(__file__).parent.parent / BUILT_IN / "images-idx3-ubyte.gz"
         listing = _of_idx(built_in, *(idx.pair(built_in) or (built_in, None)), options)
         yield dataclasses.replace(
             listing, kind=BUILT_IN, name=BUILT_IN, licence="CC BY-SA 3.0 (MNIST)", notes=()
@@ -168,7 +172,7 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
     good = [member.name for member in files.members if member.name not in files.bad]
     if not files.members:
         raise DataError(_nothing(files))
-    found = layout.of(good, files.folders, _place(files), options.split == "auto")
+    found = folders.of(good, files.folders, _place(files), options.split == "auto")
     names = [good[place] for place in found.chosen]
     given, table, notes = _labels(files, found, names, options)
     used: dict[str, str | None] = (
@@ -230,7 +234,7 @@ def _encoding(options: DataOptions) -> str:
 
 
 def _labels(
-    files: Files, found: layout.Layout, names: Sequence[str], options: DataOptions
+    files: Files, found: folders.Layout, names: Sequence[str], options: DataOptions
 ) -> tuple[Sequence[str] | None, str, list[str]]:
     """Return a label a name ("" for none) or None where there are no classes, the table's name, and notes."""
     name, stream, notes = _table(files, found, options)
@@ -248,7 +252,7 @@ def _labels(
     known = [member.name for member in files.members]
     try:
         with stream as opened_table:
-            table = tables.Table(opened_table, name)
+            table = Table(opened_table, name)
             finder = Finder(known, name, _root(files), found.base)
             return _by_table(table, finder, names, options, notes)
     except labels.OtherTableError as error:
@@ -258,7 +262,7 @@ def _labels(
 
 
 def _by_table(
-    table: tables.Table,
+    table: Table,
     finder: Finder,
     names: Sequence[str],
     options: DataOptions,
@@ -284,7 +288,7 @@ def _root(files: Files) -> str:
 
 
 def _table(
-    files: Files, found: layout.Layout, options: DataOptions
+    files: Files, found: folders.Layout, options: DataOptions
 ) -> tuple[str, AbstractContextManager[BinaryIO] | None, list[str]]:
     """Find the table of labels: its name in the source (or on disk), its content or None, and notes."""
     others = set(files.others)
@@ -318,20 +322,20 @@ def _above(base: str) -> list[str]:
     return above
 
 
-def _tables_beside(files: Files, found: layout.Layout, used: str, known: Sequence[str]) -> list[str]:
+def _tables_beside(files: Files, found: folders.Layout, used: str, known: Sequence[str]) -> list[str]:
     """Say which files beside the pictures look like tables of their labels, and are not used."""
     above = _above(found.base)
     near = [name for name in files.others if name[: name.rfind("/") + 1] in above and name != used]
     notes = []
-    for name in [name for name in near if name.lower().endswith(tables.ENDINGS)][:_MOST_TABLES]:
+    for name in [name for name in near if name.lower().endswith(ENDINGS)][:_MOST_TABLES]:
         if name.rpartition("/")[2] in labels.FOUND_BY_NAME:
             continue
         finder = Finder(known, name, _root(files), found.base)
         knows = functools.cache(lambda file, finder=finder: finder(file) is not None)
         with contextlib.suppress(DataError), files.stream(name) as stream:
-            table = tables.Table(stream, name)
+            table = Table(stream, name)
             rows, _ = labels.pairs(table, labels.Columns(), knows, asked_for=True)
-            some = list(itertools.islice(rows, tables.SAMPLE))
+            some = list(itertools.islice(rows, SAMPLE))
             if some and 2 * sum(knows(file) for file, _ in some) >= len(some):
                 short = name.removeprefix(found.base)
                 notes.append(

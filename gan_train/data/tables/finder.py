@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from gan_train.data import splits
-from gan_train.data.index import SUFFIXES
+from gan_train.data.layout import splits
+from gan_train.data.listing import SUFFIXES
 
 # How much a name had to be loosened, from not at all.
 _SAME, _CASE, _ENDING, _NUMBER = range(4)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
-from gan_train.data import index
+from gan_train.data import listing
 
 _MAX_BYTES: Final = 4 * 1024**3
 
@@ -40,7 +40,7 @@ def pair_in(folder: Path) -> tuple[Path, Path | None] | None:
 
 def _is_named_so(path: Path) -> bool:
     stem = path.name.removesuffix(".gz")
-    return ("idx3" in stem or "idx4" in stem) and not stem.lower().endswith(index.SUFFIXES)
+    return ("idx3" in stem or "idx4" in stem) and not stem.lower().endswith(listing.SUFFIXES)
 
 
 def read(path: Path) -> npt.NDArray[np.uint8]:

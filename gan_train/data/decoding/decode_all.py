@@ -26,7 +26,7 @@ from gan_infer.decoding.ranges import Levels, Ranges
 from gan_infer.errors import DataError, OptionError
 from gan_train.config.options import MAX_SIDE, MIN_SIDE, DataOptions
 from gan_train.data import cache
-from gan_train.data.index import Listing, Progress, examples, shown
+from gan_train.data.listing import Listing, Progress, examples, shown
 from gan_train.data.pictures import PictureSet, digest
 
 Pixels = npt.NDArray[np.uint8]

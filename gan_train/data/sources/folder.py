@@ -15,8 +15,8 @@ from PIL import Image
 
 from gan_infer.decoding.image import opened, plain
 from gan_infer.errors import DataError
-from gan_train.data import unused
-from gan_train.data.index import Files, Member, examples, is_picture, order, stamp, unread
+from gan_train.data.listing import Files, Member, examples, is_picture, order, stamp, unread
+from gan_train.data.sources import unused
 
 
 def read(root: Path, follow_links: bool = False) -> Files:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from gan_train.data.index import examples, shown
+from gan_train.data.listing import examples, shown
 
 TRAIN: Final = "train"
 HELD_OUT: Final = "held out"

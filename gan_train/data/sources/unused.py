@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from gan_train.data.index import shown
+from gan_train.data.listing import shown
 
 # In lower case; whatever begins with a dot is left out as well (.git, .Trash-1000, .@__thumb, ._1.png).
 _FOLDERS: Final = frozenset(

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from gan_infer.errors import DataError
-from gan_train.data.finder import Finder, Found
-from gan_train.data.index import examples, shown
-from gan_train.data.tables import EXPECTED, Table, cell
+from gan_train.data.listing import examples, shown
+from gan_train.data.tables.finder import Finder, Found
+from gan_train.data.tables.table import EXPECTED, Table, cell
 
 # Found where they lie, without being named: Hugging Face's image folders, and StyleGAN's data sets.
 FOUND_BY_NAME: Final = ("metadata.csv", "metadata.jsonl", "dataset.json")
