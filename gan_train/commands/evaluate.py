@@ -121,7 +121,7 @@ def matched(pictures: PictureSet, class_names: tuple[str, ...]) -> tuple[Picture
     """Return the pictures with their classes in the model's order, and whether their labels can be drawn."""
     from gan_train.data import matching
 
-    return matching.matched(pictures, class_names, console.say)
+    return matching.match_classes(pictures, class_names, console.say)
 
 
 def labels_of(class_names: tuple[str, ...], count: int, labels: Labels | None) -> Labels | None:

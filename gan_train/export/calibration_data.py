@@ -158,7 +158,7 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
             f"judges {list(shape.values())}"
         )
     pictures, seen = _unseen(pictures, options, say)
-    pictures, labelled = matching.matched(pictures, model.class_names, say)
+    pictures, labelled = matching.match_classes(pictures, model.class_names, say)
     if judged_classes(model) and not labelled:
         raise DataError(
             f"{chosen.source} has no classes like the run's ({', '.join(judged_classes(model)[:10])}); "

@@ -1,295 +1,152 @@
-"""From a listing to one array: looks at every picture, decodes it in threads, and keeps the result.
-
-Written once for all kinds of source. It knows neither folders nor labels' files.
-"""
+"""Decodes all pictures of a listing, or takes them from the cache, and makes the data set."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import itertools
-import os
-import threading
-import warnings
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, TypeVar
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from gan_infer.decoding import image as decode
 from gan_infer.decoding import ranges
-from gan_infer.decoding.ranges import Levels, Ranges
 from gan_infer.errors import DataError, OptionError
-from gan_train.config.options import MAX_SIDE, MIN_SIDE, DataOptions
+from gan_train.config.options import DataOptions
 from gan_train.data import cache
-from gan_train.data.listing import Listing, Progress, examples, shown
-from gan_train.data.pictures import PictureSet, digest
+from gan_train.data.columns import IMAGE, Column, by_name
+from gan_train.data.data_set import DataSet
+from gan_train.data.decoding import notes
+from gan_train.data.decoding.findings import Findings
+from gan_train.data.decoding.survey import Plan, look_at, make_plan
+from gan_train.data.decoding.threads import run_in_order
+from gan_train.data.kinds import kind_of
+from gan_train.data.listing import Listing, Progress
 
 Pixels = npt.NDArray[np.uint8]
-Shape = tuple[int, int, int]
-Result = TypeVar("Result")
-
-_DEFAULT_SIDE: Final = 64
-_MOST_THREADS: Final = 16
-_WHAT_TO_DO: Final = "mend or remove them, or leave them out with --on-bad skip"
-_GREY_LEVELS: Final = 2  # between the channels of a grey JPEG, say
-_TASK: Final = 16  # pictures handed to a thread at once: small ones take less time than the handing
+Row = Mapping[str, Pixels]
+Made = TypeVar("Made", bound=DataSet)
 
 
 @dataclasses.dataclass(frozen=True)
-class Survey:
-    """What the headers of a listing's pictures say together.
+class _Decoded:
+    """The columns of pictures, and what is to be said of them."""
 
-    Attributes:
-        sizes: how many there are of each (height, width), as shown.
-        modes: how many of each of Pillow's pixel formats.
-        formats: how many of each file format.
-        colour: how many may have colour.
-        transparent: how many have an alpha channel or a transparent colour.
-        bad: from a picture's number to what is wrong with it.
-        deep: the numbers of those with more than 8 bits a channel.
-        moving: how many are animations or have several pages.
-    """
-
-    sizes: Counter[tuple[int, int]]
-    modes: Counter[str]
-    formats: Counter[str]
-    colour: int
-    transparent: int
+    arrays: Mapping[str, npt.NDArray[np.generic]]
     bad: Mapping[int, str]
-    deep: tuple[int, ...] = ()
-    moving: int = 0
+    notes: tuple[str, ...]
+    value_range: str = ""
 
 
-@dataclasses.dataclass
-class Findings:
-    """What decoding brings to light: filled while `rows` are drawn.
-
-    Attributes:
-        bad: from a picture's number to what is wrong with it.
-        digests, numbers: of the usable pictures.
-        remarks: from what is to be said of some pictures to their numbers.
-        grey: all have three channels and no colour.
-        flat: how many are of one colour all over.
-    """
-
-    bad: dict[int, str] = dataclasses.field(default_factory=dict)
-    digests: list[int] = dataclasses.field(default_factory=list)
-    numbers: list[int] = dataclasses.field(default_factory=list)
-    remarks: dict[str, list[int]] = dataclasses.field(default_factory=dict)
-    grey: bool = True
-    flat: int = 0
-
-    def note(self, number: int, row: Pixels) -> None:
-        """Take down what a usable picture looks like."""
-        self.digests.append(digest(row))
-        self.numbers.append(number)
-        self.grey = self.grey and row.shape[2] == 3 and _is_grey(row)
-        self.flat += bool((row[-1, -1] == row[0, 0]).all() and (row == row[0, 0]).all())
-
-    def duplicates(self) -> list[list[int]]:
-        """Return the numbers of pictures that are equal as prepared, in groups."""
-        return _groups(np.array(self.digests, np.uint64), np.array(self.numbers, np.int64))
-
-
-def pictures(listing: Listing, options: DataOptions, progress: Progress) -> PictureSet:
+def load_set(listing: Listing, options: DataOptions, progress: Progress, made: type[Made]) -> Made:
     """Decode a listing, from the cache where nothing has changed since.
+
+    Args:
+        made: the class of the set to return.
 
     Raises:
         DataError: nothing usable; bad pictures and `on_bad` is "refuse"; no room.
     """
-    stored = as_stored(listing, options)
-    if stored is not None:
-        # The source's own arrays stay as they are: there is nothing to decode and nothing to keep.
-        findings = Findings()
-        deque(_noted(enumerate(stored), findings), maxlen=0)
-        bad: Mapping[int, str] = {}
-        images, value_range = stored, ""
-        notes = tuple(notes_on(listing, options, survey(listing), stored.shape[1:], None, findings))
-    else:
-        images, bad, notes, value_range = _decoded(listing, options, progress)
-    labels, class_names, dropped = usable_classes(listing, bad)
-    skipped = [_summary(listing, bad)] if bad else []
-    return PictureSet(
+    stored = find_stored(listing, options)
+    decoded = _decode(listing, options, progress) if stored is None else _take(listing, options, stored)
+    given, dropped = select_usable(listing, decoded.bad)
+    pictures = [Column(name, IMAGE, values) for name, values in decoded.arrays.items()]
+    skipped = [notes.list_bad(listing, decoded.bad)] if decoded.bad else []
+    channels = next((values.shape[3] for values in decoded.arrays.values()), 0)
+    return made(
         name=listing.name,
-        images=images,
-        labels=labels,
-        class_names=class_names,
+        columns=by_name(*pictures, *given.values()),
         licence=listing.licence,
-        preparation=preparation(listing, options, images.shape[3], value_range),
-        warnings=(*listing.notes, *skipped, *dropped, *notes, *listing.remarks),
-        value_range=value_range,
-    ).checked()
+        preparation=describe_preparation(listing, options, channels, decoded.value_range),
+        warnings=(*listing.notes, *skipped, *dropped, *decoded.notes, *listing.remarks),
+        value_range=decoded.value_range,
+    ).check()
 
 
-def survey(listing: Listing) -> Survey:
-    """Look at the header of every picture; an array's are all alike."""
-    found = Survey(Counter(), Counter(), Counter(), 0, 0, dict(listing.bad))
-    bad = dict(listing.bad)
-    colour = transparent = moving = 0
-    deep: list[int] = []
-    alike = len(listing.names) if listing.array is not None else 1
-    numbers = range(len(listing.names))[:: max(1, alike)]
+def draw_rows(plan: Plan, findings: Findings, progress: Progress) -> Iterator[Row]:
+    """Return the pictures of the usable examples in order, by column, each uint8 of its column's shape.
 
-    def look(number: int) -> decode.Look:
-        with listing.open(number) as image:
-            return decode.look(image)
-
-    for number, result in _each(look, listing, numbers):
-        if isinstance(result, str):
-            bad[number] = result
-            continue
-        found.sizes[result.height, result.width] += alike
-        found.modes[result.mode] += alike
-        found.formats[result.format] += alike
-        colour += result.colour * alike
-        transparent += result.transparent * alike
-        moving += result.moving
-        deep += [number] if result.deep else []
-    return dataclasses.replace(
-        found, colour=colour, transparent=transparent, bad=bad, deep=tuple(deep), moving=moving
-    )
-
-
-def settle_ranges(listing: Listing, options: DataOptions, found: Survey) -> Ranges | None:
-    """Return which values of deep pictures are black and white: as asked, else by all of them together.
-
-    Returns:
-        None where no picture is deep.
-
-    Raises:
-        DataError: their values are in no usual range; says what to give.
+    What cannot be used goes to `findings`.
     """
-    if not found.deep:
-        return None
-    if (asked := ranges.parse(options.value_range)) is not None:
-        return asked
+    listing, fit = plan.listing, plan.options.fit
 
-    def measure(number: int) -> Levels | None:
-        with listing.open(number) as image:
-            return decode.levels(image)
+    def prepare(number: int) -> tuple[Row, dict[str, list[str]]]:
+        row: dict[str, Pixels] = {}
+        remarks: dict[str, list[str]] = {}
+        for name, files in listing.pictures.items():
+            remarks[name] = []
+            with _name_column(listing, name), files.open(number) as image:
+                row[name] = decode.prepare(image, plan.shapes[name], fit, plan.ranges, remarks[name])
+        return row, remarks
 
-    known: dict[str, Levels] = {}
-    for number, result in _each(measure, listing, found.deep):
-        if isinstance(result, Levels):  # what is bad is met when pictures are decoded
-            known[shown(listing.names[number])] = result
+    total = len(listing.names)
+    for number, result in run_in_order(prepare, listing, range(total)):
+        if isinstance(result, str):
+            findings.bad[number] = result
+        else:
+            for name, said in result[1].items():
+                for remark in said:
+                    findings.remarks.setdefault((name, remark), []).append(number)
+            findings.note(number, result[0])
+            yield result[0]
+        progress(number + 1, total)
+
+
+@contextlib.contextmanager
+def _name_column(listing: Listing, name: str) -> Iterator[None]:
+    """Name the column in errors, where there are several columns of pictures."""
     try:
-        return ranges.settle(known) if known else None
+        yield
     except DataError as error:
-        raise DataError(f"{listing.place} {error}") from None
+        raise DataError(f"has a {name} that {error}") if len(listing.pictures) > 1 else error from None
 
 
-def shape_of(options: DataOptions, found: Survey) -> Shape:
-    """Return (height, width, channels): as asked, else the pictures' own where they agree, else 64x64."""
-    height, width, channels = options.height, options.width, options.channels
-    if height is None or width is None:
-        height = width = _DEFAULT_SIDE
-        if len(found.sizes) == 1:
-            (own,) = found.sizes
-            if min(own) >= MIN_SIDE and max(own) <= MAX_SIDE:
-                height, width = own
-    return height, width, channels or (3 if found.colour else 1)
+def select_usable(listing: Listing, bad: Mapping[int, str]) -> tuple[dict[str, Column], list[str]]:
+    """Return the given columns of the examples that are not bad, and notes on what they lost."""
+    keep = np.ones(len(listing.names), bool)
+    keep[list(bad)] = False
+    columns, lost = [], []
+    for column in listing.given.values():
+        selected, said = kind_of(column).drop_unused(column.only(keep))
+        columns.append(selected)
+        lost += said
+    return by_name(*columns), lost
 
 
-def as_stored(listing: Listing, options: DataOptions) -> Pixels | None:
-    """Return a source's own array where it has the shape that is asked for."""
-    if listing.array is None or not len(listing.array):
-        return listing.array
-    fits = listing.array.shape[1:] == shape_of(options, survey(listing))
-    return listing.array if fits else None
+def find_stored(listing: Listing, options: DataOptions) -> Mapping[str, Pixels] | None:
+    """Return a source's own arrays where they have the shapes that are asked for, else None."""
+    arrays = {name: files.array for name, files in listing.pictures.items() if files.array is not None}
+    if len(arrays) < len(listing.pictures):
+        return None
+    if not len(listing.names):
+        return arrays
+    shapes = look_at(listing, options).shapes
+    return arrays if all(values.shape[1:] == shapes[name] for name, values in arrays.items()) else None
 
 
-def preparation(listing: Listing, options: DataOptions, channels: int, value_range: str) -> str:
-    """Say what is done to the pictures."""
-    if as_stored(listing, options) is not None:
+def describe_preparation(listing: Listing, options: DataOptions, channels: int, value_range: str) -> str:
+    """Return what is done to the pictures, in a sentence."""
+    if find_stored(listing, options) is not None:
         return "as stored"
     return decode.preparation(channels, options.fit, value_range)
 
 
-def rows(
-    listing: Listing,
-    shape: Shape,
-    fit: str,
-    chosen: Ranges | None,
-    findings: Findings,
-    progress: Progress,
-) -> Iterator[Pixels]:
-    """Return the usable pictures in order, each uint8 of `shape`; what cannot be used goes to `findings`."""
-
-    def prepare(number: int) -> tuple[Pixels, list[str]]:
-        remarks: list[str] = []
-        with listing.open(number) as image:
-            return decode.prepare(image, shape, fit, chosen, remarks), remarks
-
-    def good() -> Iterator[tuple[int, Pixels]]:
-        total = len(listing.names)
-        for number, result in _each(prepare, listing, range(total)):
-            if isinstance(result, str):
-                findings.bad[number] = result
-            else:
-                for remark in result[1]:
-                    findings.remarks.setdefault(remark, []).append(number)
-                yield number, result[0]
-            progress(number + 1, total)
-
-    return _noted(good(), findings)
-
-
-def refusal(listing: Listing, bad: Mapping[int, str], options: DataOptions) -> str:
-    """Return the reason why the pictures are refused because of bad ones, or ""."""
-    if not bad or options.on_bad == "skip":
-        return ""
-    return f"{_summary(listing, bad)}; {_WHAT_TO_DO} (gan-train data check lists them all)"
-
-
-def refusal_in_short(listing: Listing, bad: Mapping[int, str], options: DataOptions) -> str:
-    """Return the same without the names, for a report that lists them."""
-    return f"{_count(listing, bad)}; {_WHAT_TO_DO}" if refusal(listing, bad, options) else ""
-
-
-def usable_classes(
-    listing: Listing, bad: Mapping[int, str]
-) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...], list[str]]:
-    """Return the labels of the pictures that are not bad, the names of classes that have any, and notes."""
-    if listing.labels is None:
-        return None, (), []
-    keep = np.ones(len(listing.labels), bool)
-    keep[list(bad)] = False
-    labels = listing.labels[keep]
-    there, labels = np.unique(labels, return_inverse=True)
-    names = tuple(listing.class_names[number] for number in there)
-    lost = [name for name in listing.class_names if name not in set(names)]
-    notes = [f"classes without a usable picture are left out: {examples(lost)}"] if lost else []
-    return labels.reshape(-1).astype(np.int64), names, notes
-
-
-def duplicates_note(listing: Listing, groups: list[list[int]]) -> list[str]:
-    """Say how many pictures repeat others."""
-    if not groups:
-        return []
-    extra = sum(len(group) - 1 for group in groups)
-    named = examples([" = ".join(listing.names[number] for number in group[:3]) for group in groups], 3)
-    return [f"{extra:,} pictures repeat others, as prepared ({named}); all are kept"]
-
-
-def size_on_disk(listing: Listing, shape: Shape) -> tuple[bool, str]:
-    """Return whether the prepared pictures are kept on disk alone, and give a note, "" for none.
+def check_room(plan: Plan) -> tuple[bool, str]:
+    """Return whether the prepared pictures are kept on disk alone, and a note, "" for none.
 
     Raises:
         DataError: they fit neither there nor in memory.
     """
-    size = len(listing.names) * shape[0] * shape[1] * shape[2]
+    size = len(plan.listing.names) * plan.row_bytes
     if size <= cache.IN_MEMORY_BYTES:
         return False, ""
     reason = cache.room_for(size)
-    return not reason, _held_in_memory(size, reason) if reason else ""
+    return not reason, _note_memory(size, reason) if reason else ""
 
 
-def _held_in_memory(size: int, reason: str) -> str:
+def _note_memory(size: int, reason: str) -> str:
     """Return a note that pictures that should lie on disk are held in memory, where there is enough."""
     if size > cache.memory_bytes() / 2:
         raise DataError(
@@ -299,186 +156,84 @@ def _held_in_memory(size: int, reason: str) -> str:
     return f"the {size / 1e9:,.1f} GB of prepared pictures are held in memory, for want of a disk: {reason}"
 
 
-def _decoded(
-    listing: Listing, options: DataOptions, progress: Progress
-) -> tuple[Pixels, Mapping[int, str], tuple[str, ...], str]:
-    """Return images, what was bad, notes and the range of values, from the cache or by decoding."""
-    asked = (options.height, options.width, options.channels)
-    asked_range = str(ranges.parse(options.value_range) or ranges.AUTO)
-    known = (listing.place, listing.fingerprint, options.fit, asked, len(listing.names), asked_range)
-    kept = cache.load(*known)
-    if kept is not None and not refusal(listing, kept[0].bad, options):
-        return kept[1], kept[0].bad, kept[0].notes, kept[0].value_range
-    found = survey(listing)
-    shape = shape_of(options, found)
-    chosen = settle_ranges(listing, options, found)
-    value_range = str(chosen or "")
-    findings = Findings()
+def _take(listing: Listing, options: DataOptions, stored: Mapping[str, Pixels]) -> _Decoded:
+    """Take a source's own arrays as they are: there is nothing to decode and nothing to keep."""
+    plan, findings = look_at(listing, options), Findings()
+    for number in range(len(listing.names) if stored else 0):
+        findings.note(number, {name: values[number] for name, values in stored.items()})
+    return _Decoded(stored, {} if stored else listing.bad, tuple(notes.find_notes(plan, findings)))
 
-    def record() -> cache.Record:
-        if reason := refusal(listing, findings.bad, options):
-            raise DataError(reason)
-        told = tuple(notes_on(listing, options, found, shape, chosen, findings))
-        return cache.Record(
-            *(listing.fingerprint, options.fit, asked, shape, findings.bad, told, asked_range, value_range)
-        )
 
-    on_disk, note = size_on_disk(listing, shape)
+def _decode(listing: Listing, options: DataOptions, progress: Progress) -> _Decoded:
+    """Return the pictures from the cache, or decode them."""
+    request = cache.Request(
+        place=listing.place,
+        fingerprint=listing.fingerprint,
+        fit=options.fit,
+        asked=(options.height, options.width, options.channels),
+        asked_range=str(ranges.parse(options.value_range) or ranges.AUTO),
+        count=len(listing.names),
+        kinds=dict.fromkeys(listing.pictures, IMAGE),
+    )
+    kept = cache.load(request)
+    if kept is not None and not notes.explain_refusal(listing, kept[0].bad, options):
+        return _Decoded(kept[1], kept[0].bad, kept[0].notes, kept[0].value_range)
+    plan = make_plan(listing, options)
+    on_disk, note = check_room(plan)
     if on_disk:
-        drawn = rows(listing, shape, options.fit, chosen, findings, progress)
         try:
-            images = cache.write(listing.place, shape, drawn, record)
-            return images, findings.bad, record().notes, value_range
+            return _decode_to_disk(plan, request, progress)
         except (OSError, OptionError) as error:  # the disk filled up on the way
-            size = len(listing.names) * shape[0] * shape[1] * shape[2]
-            note = _held_in_memory(size, str(error))
-            findings = Findings()
-    images = np.empty((len(listing.names), *shape), np.uint8)
+            note = _note_memory(len(listing.names) * plan.row_bytes, str(error))
+    return _decode_to_memory(plan, request, progress, note)
+
+
+def _decode_to_disk(plan: Plan, request: cache.Request, progress: Progress) -> _Decoded:
+    findings = Findings()
+    rows = draw_rows(plan, findings, progress)
+    arrays = cache.write(request, plan.shapes, rows, lambda: _record(plan, request, findings))
+    return _Decoded(arrays, findings.bad, _record(plan, request, findings).notes, str(plan.ranges or ""))
+
+
+def _decode_to_memory(plan: Plan, request: cache.Request, progress: Progress, note: str) -> _Decoded:
+    """Decode into memory; where no `note` says why they are not on disk, keep them in the cache as well."""
+    findings = Findings()
+    arrays = {name: np.empty((request.count, *shape), np.uint8) for name, shape in plan.shapes.items()}
     count = 0
-    for count, row in enumerate(rows(listing, shape, options.fit, chosen, findings, progress), 1):
-        images[count - 1] = row
-    images = images[:count]
-    made = record()
+    for count, row in enumerate(draw_rows(plan, findings, progress), 1):
+        for name, picture in row.items():
+            arrays[name][count - 1] = picture
+    arrays = {name: values[:count] for name, values in arrays.items()}
+    record = _record(plan, request, findings)
     if not note:
         with contextlib.suppress(OSError, OptionError):
-            cache.write(listing.place, shape, (images,), record)
-    return images, made.bad, (*made.notes, note) if note else made.notes, value_range
+            cache.write(request, plan.shapes, (arrays,), lambda: record)
+    told = (*record.notes, note) if note else record.notes
+    return _Decoded(arrays, record.bad, told, record.value_range)
 
 
-def notes_on(
-    listing: Listing,
-    options: DataOptions,
-    found: Survey,
-    shape: tuple[int, ...],
-    chosen: Ranges | None,
-    findings: Findings,
-) -> list[str]:
-    """Return what a person should know of the pictures as they were prepared."""
-    return [
-        *transparency_note(options, found),
-        *duplicates_note(listing, findings.duplicates()),
-        *_range_note(options, found, chosen),
-        *_size_notes(options, found, shape),
-        *_kind_notes(options, found, findings),
-        *(
-            f"{len(numbers):,} pictures {remark} ({examples([listing.names[n] for n in numbers[:3]])})"
-            for remark, numbers in findings.remarks.items()
-        ),
-    ]
+def _record(plan: Plan, request: cache.Request, findings: Findings) -> cache.Record:
+    """Return what the cache notes of decoded pictures.
 
-
-def _range_note(options: DataOptions, found: Survey, chosen: Ranges | None) -> list[str]:
-    given = options.value_range != ranges.AUTO
-    if not found.deep:
-        return [
-            f"no picture has more than 8 bits; --value-range {options.value_range} changes nothing"
-        ] * given
-    if chosen is None:
-        return []
-    how = "as asked" if given else "by all of them together; --value-range LOW:HIGH says otherwise"
-    return [f"{len(found.deep):,} pictures have more than 8 bits: {decode.describe(str(chosen))} ({how})"]
-
-
-def _size_notes(options: DataOptions, found: Survey, shape: tuple[int, ...]) -> list[str]:
-    notes = []
-    if len(found.sizes) > 1 and options.height is None:
-        common = f"{shape[0]}x{shape[1]} (--size says otherwise)"
-        notes.append(f"pictures are of {len(found.sizes):,} sizes; all become {common}")
-    small = sum(
-        n for (height, width), n in found.sizes.items() if 2 * min(height / shape[0], width / shape[1]) <= 1
-    )
-    if small:
-        notes.append(
-            f"{small:,} pictures have half of {shape[0]}x{shape[1]} pixels a side or less, and are enlarged; "
-            "a smaller --size may suit them"
-        )
-    return notes
-
-
-def _kind_notes(options: DataOptions, found: Survey, findings: Findings) -> list[str]:
-    notes = []
-    if found.moving:
-        notes.append(f"{found.moving:,} pictures are animations or have several pages; the first is taken")
-    if findings.numbers and findings.grey and options.channels is None:
-        notes.append(
-            "all pictures are grey, though saved in colour; --channels 1 learns the same at less cost"
-        )
-    if findings.flat:
-        notes.append(f"{findings.flat:,} pictures are of one colour all over")
-    return notes
-
-
-def transparency_note(options: DataOptions, found: Survey) -> list[str]:
-    """Say that transparency is lost where nobody asked for that."""
-    if options.channels is not None or not found.transparent:
-        return []
-    return [
-        f"{found.transparent:,} pictures may be transparent; they are laid on white (--channels 4 keeps it)"
-    ]
-
-
-def _each(
-    work: Callable[[int], Result], listing: Listing, numbers: Iterable[int]
-) -> Iterator[tuple[int, Result | str]]:
-    """Do `work` in threads (decoding leaves Python's lock); give each result, or what is wrong, in order.
-
-    Only so many are under way at once, so that memory stays bounded however slow the taker is.
+    Raises:
+        DataError: some are bad and `on_bad` is "refuse".
     """
-    stopped = threading.Event()
-
-    def attempt(some: tuple[int, ...]) -> list[tuple[int, Result | str]]:
-        return [(number, one(number)) for number in some if not stopped.is_set()]
-
-    def one(number: int) -> Result | str:
-        if number in listing.bad:
-            return listing.bad[number]
-        try:
-            return work(number)
-        except DataError as error:
-            return str(error)
-
-    threads = min(_MOST_THREADS, os.cpu_count() or 1)
-    waiting: deque[Future[list[tuple[int, Result | str]]]] = deque()
-    Image.init()  # once, before threads do it at the same time
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-        warnings.filterwarnings("ignore", module="PIL")  # what matters in them is met as an error
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        rest = iter(numbers)
-        try:
-            while some := tuple(itertools.islice(rest, _TASK)):
-                waiting.append(pool.submit(attempt, some))
-                if len(waiting) > 2 * threads:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:  # whoever stops in between waits for the pictures in hand, and for no other
-            stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+    if reason := notes.explain_refusal(plan.listing, findings.bad, plan.options):
+        raise DataError(reason)
+    return cache.Record(
+        fingerprint=request.fingerprint,
+        fit=request.fit,
+        asked=request.asked,
+        shapes=plan.shapes,
+        bad=findings.bad,
+        notes=tuple(notes.find_notes(plan, findings)),
+        asked_range=request.asked_range,
+        value_range=str(plan.ranges or ""),
+    )
 
 
-def _noted(numbered: Iterable[tuple[int, Pixels]], findings: Findings) -> Iterator[Pixels]:
-    for number, row in numbered:
-        findings.note(number, row)
-        yield row
-
-
-def _is_grey(row: Pixels) -> bool:
-    wide = row.astype(np.int16)
-    return all(int(np.abs(wide[..., 0] - wide[..., other]).max()) <= _GREY_LEVELS for other in (1, 2))
-
-
-def _groups(digests: npt.NDArray[np.uint64], numbers: npt.NDArray[np.int64]) -> list[list[int]]:
-    order = np.argsort(digests, kind="stable")
-    ends = np.flatnonzero(np.diff(digests[order])) + 1
-    groups = [group.tolist() for group in np.split(numbers[order], ends) if len(group) > 1]
-    return sorted(groups)
-
-
-def _summary(listing: Listing, bad: Mapping[int, str]) -> str:
-    named = [f"{listing.place}/{shown(listing.names[number])} {bad[number]}" for number in sorted(bad)[:5]]
-    more = f"; and {len(bad) - 5:,} more" if len(bad) > 5 else ""
-    return f"{_count(listing, bad)}: {'; '.join(named)}{more}"
-
-
-def _count(listing: Listing, bad: Mapping[int, str]) -> str:
-    return f"{len(bad):,} of {len(listing.names):,} pictures cannot be used"
+def drain(plan: Plan, progress: Progress) -> Findings:
+    """Decode all pictures for what they show, and keep none."""
+    findings = Findings()
+    deque(draw_rows(plan, findings, progress), maxlen=0)
+    return findings

@@ -9,7 +9,7 @@ from typing import Final
 
 from gan_infer.errors import DataError
 from gan_train.data.layout import splits
-from gan_train.data.listing import examples, shown
+from gan_train.data.names import escape, list_names
 
 _AS_CLASSES: Final = "--split none takes these folders as classes"
 
@@ -69,8 +69,8 @@ def of(names: Sequence[str], folders: Sequence[str], place: str = "", find_split
         kept = tuple(at for at, (top, slash, _) in zip(chosen, tops, strict=True) if slash and top == take)
         what = "splits" if splits.part(take) else "folders"
         notes.append(
-            f"of the {what} {examples(sorted(found - {''}))} the {len(kept):,} pictures of "
-            f"{shown(base + take)} are taken, {len(chosen) - len(kept):,} left out; "
+            f"of the {what} {list_names(sorted(found - {''}))} the {len(kept):,} pictures of "
+            f"{escape(base + take)} are taken, {len(chosen) - len(kept):,} left out; "
             f"name another to train on that ({_AS_CLASSES})"
         )
         chosen, base = kept, f"{base}{take}/"
@@ -108,12 +108,12 @@ def _pick(found: set[str], base: str, place: str) -> str:
     seen = splits.of(found)
     seen = seen if seen.take or seen.why else splits.images_among(found)
     if seen.why:
-        above = "/".join(filter(None, (place, shown(base).rstrip("/"))))
+        above = "/".join(filter(None, (place, escape(base).rstrip("/"))))
         names = sorted(found - {""})
         known = {name: part.kind for name in names if (part := splits.part(name))}
         one = next((name for name in names if known.get(name) == splits.TRAIN), names[0])
         raise DataError(
-            f"{above} {seen.why}; name the one to train on, such as {above}/{shown(one)} ({_AS_CLASSES})"
+            f"{above} {seen.why}; name the one to train on, such as {above}/{escape(one)} ({_AS_CLASSES})"
         )
     return seen.take
 
@@ -145,8 +145,8 @@ def _splits_in_classes(
         return chosen, frozenset(), ""
     every, train = sorted(set().union(*inner.values())), sorted(set(taken.values()))
     told = (
-        f"of the splits in each class ({examples(every)}) the {len(kept):,} pictures of {examples(train)} "
-        f"are taken, {len(chosen) - len(kept):,} left out ({_AS_CLASSES})"
+        f"of the splits in each class ({list_names(every)}) the {len(kept):,} pictures of "
+        f"{list_names(train)} are taken, {len(chosen) - len(kept):,} left out ({_AS_CLASSES})"
     )
     return kept, left_out, told
 
@@ -163,8 +163,8 @@ def _pairs(names: Sequence[str]) -> str:
     if len({frozenset(each) for each in inside.values()}) > 1:
         return ""
     return (
-        f"the folders {examples(tops)} hold pictures of the same names, as pairs do; they are learnt as "
-        f"classes (name one of them, such as {shown(tops[0])}, to learn it alone)"
+        f"the folders {list_names(tops)} hold pictures of the same names, as pairs do; they are learnt as "
+        f"classes (name one of them, such as {escape(tops[0])}, to learn it alone)"
     )
 
 
@@ -172,10 +172,10 @@ def _oddities(classes: set[str], base: str, folders: Sequence[str]) -> list[str]
     notes = []
     beside = {name[len(base) :] for name in folders if name.startswith(base)}
     if empty := sorted(name for name in beside - classes if name and "/" not in name):
-        notes.append(f"folders without pictures are no classes: {examples(empty)}")
+        notes.append(f"folders without pictures are no classes: {list_names(empty)}")
     folded: dict[str, list[str]] = {}
     for name in sorted(classes):
         folded.setdefault(name.casefold(), []).append(name)
     if alike := [" and ".join(group) for group in folded.values() if len(group) > 1]:
-        notes.append(f"classes whose names differ only in case are kept apart: {examples(alike)}")
+        notes.append(f"classes whose names differ only in case are kept apart: {list_names(alike)}")
     return notes

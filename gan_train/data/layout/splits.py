@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from gan_train.data.listing import examples, shown
+from gan_train.data.names import escape, list_names
 
 TRAIN: Final = "train"
 HELD_OUT: Final = "held out"
@@ -125,12 +125,12 @@ def of(found: Iterable[str]) -> Splits:
     if len(trains) > 1:
         alike = {tuple(word for word in shape if word not in ("a", "b")) for shape in shapes}
         if (len(alike) == 1 or beside) and not unknown:
-            return Splits(why=f"holds several training splits ({examples(trains)})")
+            return Splits(why=f"holds several training splits ({list_names(trains)})")
         return Splits()
     if not beside and (unknown or not rest):
         return Splits()
     if unknown:
-        return Splits(why=f"holds the splits {examples([*trains, *beside])} beside {examples(unknown)}")
+        return Splits(why=f"holds the splits {list_names([*trains, *beside])} beside {list_names(unknown)}")
     return Splits(take=trains[0])
 
 
@@ -143,18 +143,18 @@ def _without_train(names: list[str], parts: dict[str, Part], held: list[str]) ->
     if len(names) < 2:
         return Splits()
     if held and all(name in parts for name in names):
-        return Splits(why=f"holds the splits {examples(names)}, and none to train on")
+        return Splits(why=f"holds the splits {list_names(names)}, and none to train on")
     if {"tr"} < {name.lower() for name in names} <= _SHORTEST:
         return Splits(take=next(name for name in names if name.lower() == "tr"))
     if all(_FOLD.fullmatch(name) for name in names):
-        return Splits(why=f"holds the folds {examples(names)}")
+        return Splits(why=f"holds the folds {list_names(names)}")
     plain = [name for name in held if not parts[name].shape]
     clear = [name for name in plain if _CLEAR.intersection(_words(name))]
     if "invalid" in map(str.lower, names):  # valid is its opposite
         clear = [name for name in clear if "valid" not in _words(name)]
     if clear:
-        others = examples([name for name in names if name not in clear])
-        return Splits(why=f"holds {examples(clear)}, as test pictures are named, beside {others}")
+        others = list_names([name for name in names if name not in clear])
+        return Splits(why=f"holds {list_names(clear)}, as test pictures are named, beside {others}")
     return Splits()
 
 
@@ -182,7 +182,7 @@ def images_among(found: Iterable[str]) -> Splits:
         return Splits(take=images[0])
     others = [name for name in words if name not in annotations]
     return Splits(
-        why=f"holds {examples(annotations)}, as masks and labels are named, beside {examples(others)}"
+        why=f"holds {list_names(annotations)}, as masks and labels are named, beside {list_names(others)}"
     )
 
 
@@ -201,6 +201,6 @@ def named_in_files(names: Iterable[str]) -> str:
     if not kinds[TRAIN] or not (held := kinds[HELD_OUT]):
         return ""
     return (
-        f"{len(held):,} files are named as of a test split ({shown(held[0])}), and are learnt all the same; "
+        f"{len(held):,} files are named as of a test split ({escape(held[0])}), and are learnt all the same; "
         "move them elsewhere to hold them out"
     )

@@ -20,7 +20,8 @@ from PIL import Image
 from gan_infer.decoding import image as decode
 from gan_infer.errors import DataError
 from gan_train.data import encodings
-from gan_train.data.listing import Files, Member, examples, is_picture, order, shown, stamp, unread
+from gan_train.data.listing import Files, Member, find_unread_format, is_picture, sort_key, stamp
+from gan_train.data.names import escape, list_names
 from gan_train.data.sources import unused
 
 MAX_MEMBER_BYTES: Final = 512 * 1024**2
@@ -92,11 +93,11 @@ def read(archive: zipfile.ZipFile, place: Path, encoding: str = "") -> Files:
         stamp=f"{status.st_size} {stamp(status)}",
         members=members,
         others=others,
-        folders=sorted(folders, key=order),
+        folders=sorted(folders, key=sort_key),
         bad=bad,
         open=lambda name: _opened(archive, known[name]),
         stream=lambda name: _stream(archive, known[name], f"{place}/{name}"),
-        left_behind=sorted(left_behind, key=order),
+        left_behind=sorted(left_behind, key=sort_key),
         notes=tuple(notes),
     )
 
@@ -112,12 +113,12 @@ def _sorted_out(
     members: list[Member] = []
     others: list[str] = []
     bad: dict[str, str] = {}
-    for name in sorted(known, key=order):
+    for name in sorted(known, key=sort_key):
         info = known[name]
         reason = _refused(info, name)
         beginning = functools.partial(_beginning, archive, info, bool(reason))
         if is_picture(name, beginning):
-            reason = reason or unread(name, beginning)
+            reason = reason or find_unread_format(name, beginning)
             members.append(Member(name, info.file_size, f"{info.CRC:08x}"))
             bad.update({name: reason} if reason else {})
         else:
@@ -163,7 +164,7 @@ def _names(infos: Sequence[zipfile.ZipInfo], encoding: str) -> tuple[list[str], 
         return tidy, []
     example = next(part for part in tidy[next(iter(unsaid))].split("/") if not part.isascii())
     how = "as asked for" if encoding else "give --zip-encoding if that is wrong"
-    return tidy, [f"names in the archive are read as {used} (such as {shown(example)}); {how}"]
+    return tidy, [f"names in the archive are read as {used} (such as {escape(example)}); {how}"]
 
 
 def _own_name(info: zipfile.ZipInfo) -> str | None:
@@ -192,8 +193,8 @@ def within(files: Files, inside: str) -> Files:
     composed = {unicodedata.normalize("NFC", name): name for name in files.folders}
     inside = inside if inside in files.folders else composed.get(unicodedata.normalize("NFC", inside), inside)
     if inside not in files.folders:
-        known = examples([name for name in files.folders if "/" not in name]) or "none"
-        raise DataError(f"{files.place} holds no folder {shown(inside)}; its folders are: {known}")
+        known = list_names([name for name in files.folders if "/" not in name]) or "none"
+        raise DataError(f"{files.place} holds no folder {escape(inside)}; its folders are: {known}")
     below = f"{inside}/"
     left_behind = [name for name in files.left_behind if name.startswith(below)]
     return dataclasses.replace(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gan_infer.errors import DataError
-from gan_train.data.listing import encode, shown
+from gan_train.data.names import escape, number_classes
 
 EXPECTED: Final = "expected `images` uint8 [n, height, width] or [n, height, width, channels]"
 
@@ -74,7 +74,7 @@ def classes(
         if int(found[0]) < 0 or int(found[-1]) >= len(names):
             raise DataError(f"`{key}` reaches from {told[0]} to {told[-1]}; {len(names)} class names")
         told = [_text(name) for name in names[found.astype(np.int64)].tolist()]
-    numbers, class_names = encode(told)
+    numbers, class_names = number_classes(told)
     return numbers[places.reshape(-1)], class_names
 
 
@@ -129,7 +129,7 @@ def _refuse(array: npt.NDArray[Any], key: str) -> DataError:
     elif array.ndim == 4 and shape[2] in (1, 3, 4):
         todo = f"; save numpy.moveaxis({key}, -1, 0)"
     return DataError(
-        f"`{shown(key)}` is {array.dtype} {list(shape)}; {EXPECTED}, channels being 1, 3 or 4{todo}"
+        f"`{escape(key)}` is {array.dtype} {list(shape)}; {EXPECTED}, channels being 1, 3 or 4{todo}"
     )
 
 

@@ -15,7 +15,8 @@ from PIL import Image
 
 from gan_infer.decoding.image import opened, plain
 from gan_infer.errors import DataError
-from gan_train.data.listing import Files, Member, examples, is_picture, order, stamp, unread
+from gan_train.data.listing import Files, Member, find_unread_format, is_picture, sort_key, stamp
+from gan_train.data.names import list_names
 from gan_train.data.sources import unused
 
 
@@ -46,21 +47,21 @@ def read(root: Path, follow_links: bool = False) -> Files:
             member, reason = _member(name, found)
             beginning = functools.partial(_beginning, found.path, bool(reason) or not member.size)
             if is_picture(name, beginning):
-                reason = reason or unread(name, beginning)
+                reason = reason or find_unread_format(name, beginning)
                 members.append(member)
                 bad.update({name: reason} if reason else {})
             else:
                 others.append(name)
     if "" in bad:
         raise DataError(f"{root} {bad['']}; give a folder that you may read")
-    members.sort(key=lambda member: order(member.name))
+    members.sort(key=lambda member: sort_key(member.name))
     return Files(
         kind="folder",
         place=root,
         stamp="",
         members=members,
-        others=sorted(others, key=order),
-        folders=sorted(folders, key=order),
+        others=sorted(others, key=sort_key),
+        folders=sorted(folders, key=sort_key),
         bad=bad,
         open=lambda name: _opened(root / name),
         stream=lambda name: opened_table(root / name),
@@ -112,13 +113,13 @@ class _Walk:
         notes = []
         if self._not_followed:
             notes.append(
-                f"links to folders outside of {self._root} are not followed: {examples(self._not_followed)} "
-                "(--follow-links follows them)"
+                f"links to folders outside of {self._root} are not followed: "
+                f"{list_names(self._not_followed)} (--follow-links follows them)"
             )
         if self._elsewhere:
             notes.append(
                 f"{len(self._elsewhere):,} files are links to files outside of {self._root}, "
-                f"and are read from there: {examples(self._elsewhere, 3)}"
+                f"and are read from there: {list_names(self._elsewhere, 3)}"
             )
         return notes
 

@@ -18,7 +18,7 @@ from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
 from gan_train.data import cache
 from gan_train.data.layout import splits
-from gan_train.data.listing import examples, shown
+from gan_train.data.names import escape, list_names
 from gan_train.data.sources import arrays
 from gan_train.data.sources.arrays import EXPECTED
 
@@ -80,8 +80,8 @@ def read(archive: zipfile.ZipFile, place: Path, key: str = "") -> Arrays:
     """
     known = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     if key and key not in known:
-        held = examples(sorted(known))
-        raise DataError(f"{place} holds no folder {shown(key)}; its folders are: none, its arrays: {held}")
+        held = list_names(sorted(known))
+        raise DataError(f"{place} holds no folder {escape(key)}; its folders are: none, its arrays: {held}")
     try:
         image_key, notes = (key, []) if key else _image_key(archive, known, place)
         images, told = arrays.pictures(_array(archive, known[image_key], place), image_key)
@@ -112,15 +112,16 @@ def _image_key(archive: zipfile.ZipFile, known: _Known, place: Path) -> tuple[st
     else:
         train = [name for name in like if (part := splits.part(name)) and part.kind == splits.TRAIN]
         if len(like) != 1 and len(train) != 1:
-            told = ", ".join(f"{shown(name)} {list(shapes.get(name, ()))}" for name in list(known)[:8])
-            example = f"; name one, such as {place}/{shown(like[0])}" if like else ""
+            told = ", ".join(f"{escape(name)} {list(shapes.get(name, ()))}" for name in list(known)[:8])
+            example = f"; name one, such as {place}/{escape(like[0])}" if like else ""
             raise DataError(f"holds {told}; {EXPECTED}{example}")
         chosen = train[0] if len(train) == 1 else like[0]
     others = [name for name in like if name != chosen]
-    notes = [] if chosen in IMAGE_KEYS else [f"pictures are read from the array {shown(chosen)}"]
+    notes = [] if chosen in IMAGE_KEYS else [f"pictures are read from the array {escape(chosen)}"]
     if others:
         notes.append(
-            f"the arrays {examples(others)} are left out; {place}/{shown(others[0])} names the first of them"
+            f"the arrays {list_names(others)} are left out; "
+            f"{place}/{escape(others[0])} names the first of them"
         )
     return chosen, notes
 
@@ -142,10 +143,10 @@ def _label_key(
         found = fits[0] if len(fits) == 1 else None
         if fits[1:]:
             notes.append(
-                f"the arrays {examples(fits)} may be labels, and are not used; call one of them labels"
+                f"the arrays {list_names(fits)} may be labels, and are not used; call one of them labels"
             )
     if found is not None:
-        notes.append(f"labels are read from the array {shown(found)}")
+        notes.append(f"labels are read from the array {escape(found)}")
     return found
 
 

@@ -20,18 +20,10 @@ from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
 from gan_train.config.options import DataOptions
 from gan_train.data import encodings
+from gan_train.data.columns import CLASS, IMAGE, Column, by_name
 from gan_train.data.layout import folders
-from gan_train.data.listing import (
-    SUFFIXES,
-    Files,
-    Listing,
-    class_name,
-    encode,
-    examples,
-    fingerprint,
-    shown,
-    stamp,
-)
+from gan_train.data.listing import SUFFIXES, Files, Listing, PictureFiles, fingerprint, stamp
+from gan_train.data.names import clean_class_name, escape, list_names, number_classes
 from gan_train.data.sources import archive, folder, idx, npz, unused
 from gan_train.data.tables import labels
 from gan_train.data.tables.finder import Finder
@@ -64,7 +56,7 @@ def opened(options: DataOptions) -> Iterator[Listing]:
     path, inside = archive.parted(path)
     kind = _kind(path, options.source)
     if inside and kind != "zip":
-        raise DataError(f"{path} is a file and has no folder {shown(inside)}; {_WANTED}")
+        raise DataError(f"{path} is a file and has no folder {escape(inside)}; {_WANTED}")
     if kind == "folder":
         pair = idx.pair_in(path)
         yield (
@@ -92,13 +84,13 @@ def _kind(path: Path, source: str) -> str:
         if source and path.is_dir():
             return "folder"
         if not source or not path.exists():
-            raise DataError(f"no data at {shown(source)!r}; {_WANTED}")
+            raise DataError(f"no data at {escape(source)!r}; {_WANTED}")
         if not path.is_file():
             raise DataError(f"{path} is neither a file nor a folder; {_WANTED}")
         with path.open("rb") as file:
             beginning = file.read(32)
     except (OSError, ValueError) as error:
-        raise DataError(f"{shown(source)} cannot be read: {plain(error)}; {_WANTED}") from None
+        raise DataError(f"{escape(source)} cannot be read: {plain(error)}; {_WANTED}") from None
     if idx.pair(path) or beginning[:4] in _IDX_BEGINNINGS:
         return "idx"
     named_so = path.suffix.lower() in (".zip", ".npz")
@@ -113,7 +105,7 @@ def _of_idx(place: Path, images: Path, table: Path | None, options: DataOptions)
     pixels, numbers = idx.read_pair(images, table)
     names: tuple[str, ...] = ()
     if numbers is not None:
-        numbers, names = encode([str(number) for number in numbers.tolist()])
+        numbers, names = number_classes([str(number) for number in numbers.tolist()])
     paths = (images, table) if table else (images,)
     return _of_arrays("idx", place, (pixels, numbers, names), options, images.resolve().parent.name, paths)
 
@@ -140,18 +132,16 @@ def _of_arrays(
         row = images[number]
         yield Image.fromarray(np.ascontiguousarray(row[:, :, 0] if row.shape[2] == 1 else row))
 
-    numbers, class_names, notes = _more_than_one(numbers, class_names)
+    given, notes = _make_classes(numbers, class_names)
     return Listing(
         kind=kind,
         place=place,
         name=name,
         names=_Rows(len(images)),
-        open=opened_row,
         fingerprint=digest.hexdigest()[:32],
-        labels=numbers,
-        class_names=class_names,
+        pictures={IMAGE: PictureFiles(opened_row, images)},
+        given=given,
         notes=(*told, *notes),
-        array=images,
     )
 
 
@@ -185,12 +175,12 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
         if used.get(member.name, "") != ""
         or (member.name in files.bad and (not split or found.holds(member.name)))
     ]
-    numbers, class_names = None, tuple[str, ...]()
+    columns: dict[str, Column] = {}
     if given is not None:
         # The unusable get some class or other: they are never learnt.
         filler = next(label for label in given if label)
-        numbers, class_names = encode([used.get(member.name) or filler for member in members])
-        numbers, class_names, more = _more_than_one(numbers, class_names)
+        numbered = number_classes([used.get(member.name) or filler for member in members])
+        columns, more = _make_classes(*numbered)
         notes += more
     others = tuple(name for name in files.others if name != table)
     return Listing(
@@ -198,11 +188,10 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
         place=files.place,
         name=_name(files),
         names=tuple(member.name for member in members),
-        open=lambda number: files.open(members[number].name),
         fingerprint=fingerprint(files, members),
+        pictures={IMAGE: PictureFiles(lambda number: files.open(members[number].name))},
+        given=columns,
         bad={at: files.bad[member.name] for at, member in enumerate(members) if member.name in files.bad},
-        labels=numbers,
-        class_names=class_names,
         notes=(*found.notes, *notes),
         passed_over=others,
         left_behind=tuple(files.left_behind),
@@ -220,7 +209,7 @@ def _place(files: Files) -> str:
 def _nothing(files: Files) -> str:
     """Say what a source without pictures holds in place of them."""
     told = [f"only {unused.kinds(files.others)}"] if files.others else []
-    told += [f"what systems leave behind ({examples(files.left_behind, 3)})"] if files.left_behind else []
+    told += [f"what systems leave behind ({list_names(files.left_behind, 3)})"] if files.left_behind else []
     todo = unused.advice(files.others)
     return (
         f"{_place(files)} holds no pictures{', ' if told else ''}{' and '.join(told)}"
@@ -272,12 +261,12 @@ def _by_table(
     rows, told = labels.pairs(table, columns, lambda file: finder(file) is not None, bool(options.labels))
     first = next(rows, None)
     if first is None and not table.columns:
-        return None, table.name, [*notes, f"{shown(table.name)} says that there are no classes"]
+        return None, table.name, [*notes, f"{escape(table.name)} says that there are no classes"]
     every = rows if first is None else itertools.chain([first], rows)
     given, note = labels.assign(every, table.name, names, finder)
     if not any(given):  # of no pictures at all
         return None, table.name, notes
-    read = "; ".join((f"classes are read from {shown(table.name)}", *table.notes, *told))
+    read = "; ".join((f"classes are read from {escape(table.name)}", *table.notes, *told))
     return given, table.name, [*notes, read, *([note] if note else [])]
 
 
@@ -295,7 +284,7 @@ def _table(
     above = _above(found.base)
     if not options.labels:
         inside = [base + name for base in above for name in labels.FOUND_BY_NAME if base + name in others]
-        notes = [f"{examples(inside[1:])} not used for labels, {inside[0]} is"] if inside[1:] else []
+        notes = [f"{list_names(inside[1:])} not used for labels, {inside[0]} is"] if inside[1:] else []
         return (inside[0], files.stream(inside[0]), notes) if inside else ("", None, [])
     for base in above:
         if base + options.labels in others:
@@ -308,7 +297,7 @@ def _table(
                 name = path.name
             return name, folder.opened_table(path), []
     raise DataError(
-        f"no table of labels {shown(options.labels)!r}, in {files.place} or beside it; "
+        f"no table of labels {escape(options.labels)!r}, in {files.place} or beside it; "
         "give a CSV or JSON file with a file name and a label a picture"
     )
 
@@ -339,8 +328,8 @@ def _tables_beside(files: Files, found: folders.Layout, used: str, known: Sequen
             if some and 2 * sum(knows(file) for file, _ in some) >= len(some):
                 short = name.removeprefix(found.base)
                 notes.append(
-                    f"{shown(name)} looks like a table of labels, and is not used; "
-                    f"--labels {shown(short)} learns by it"
+                    f"{escape(name)} looks like a table of labels, and is not used; "
+                    f"--labels {escape(short)} learns by it"
                 )
     return notes
 
@@ -352,20 +341,19 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _more_than_one(
+def _make_classes(
     numbers: npt.NDArray[np.int64] | None, class_names: tuple[str, ...]
-) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...], list[str]]:
-    """Leave classes out where there is but one: it tells nothing."""
-    if len(class_names) > 1 or numbers is None:
-        return numbers, class_names, []
-    return (
-        None,
-        (),
-        [f"all pictures are of one class, {class_names[0]!r}, so none is learnt"] if class_names else [],
-    )
+) -> tuple[dict[str, Column], list[str]]:
+    """Return the column of classes by its name, none where all are of one class, and notes."""
+    if numbers is None:
+        return {}, []
+    if len(class_names) > 1:
+        return by_name(Column(CLASS, CLASS, numbers, {"class_names": class_names})), []
+    told = [f"all pictures are of one class, {class_names[0]!r}, so none is learnt"] if class_names else []
+    return {}, told
 
 
 def _name(files: Files) -> str:
     name = files.place.resolve().name if files.kind == "folder" else files.place.stem
     name = files.inside.rpartition("/")[2] or name
-    return class_name(name) if name else "pictures"
+    return clean_class_name(name) if name else "pictures"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from gan_train.data.listing import shown
+from gan_train.data.names import escape
 
 # In lower case; whatever begins with a dot is left out as well (.git, .Trash-1000, .@__thumb, ._1.png).
 _FOLDERS: Final = frozenset(
@@ -159,6 +159,6 @@ def _group(name: str) -> str:
 
 def _counts(counts: Counter[str]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    told = [f"{count:,} {shown(name)}" for name, count in ordered[:_MOST_KINDS]]
+    told = [f"{count:,} {escape(name)}" for name, count in ordered[:_MOST_KINDS]]
     more = sum(count for _, count in ordered[_MOST_KINDS:])
     return ", ".join(told) + (f" and {more:,} more" if more else "")

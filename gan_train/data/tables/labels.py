@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from gan_infer.errors import DataError
-from gan_train.data.listing import examples, shown
+from gan_train.data.names import escape, list_names
 from gan_train.data.tables.finder import Finder, Found
 from gan_train.data.tables.table import EXPECTED, Table, cell
 
@@ -102,7 +102,7 @@ def pairs(
         DataError: it cannot be read as such; so may the iterator.
     """
     if not table.sample and (table.is_csv or not table.name.lower().endswith(".json")):
-        raise DataError(f"{shown(table.name)} is empty; {EXPECTED}")
+        raise DataError(f"{escape(table.name)} is empty; {EXPECTED}")
     if not table.columns:
         return ((str(row[0]), str(row[1])) for row in table.rows if not isinstance(row, Mapping)), ()
     chosen = _choose(table, columns, knows, asked_for)
@@ -118,7 +118,7 @@ def _cells(table: Table, chosen: _Choice) -> Iterator[tuple[str, str]]:
             yield cell(row, chosen.file, table.name), cell(row, chosen.label, table.name)
         except IndexError:
             raise DataError(
-                f"{shown(table.name)} has a row with too few columns (row {number} of its data)"
+                f"{escape(table.name)} has a row with too few columns (row {number} of its data)"
             ) from None
         except KeyError:
             raise _lacks(table.name, [str(key) for key in row]) from None
@@ -149,13 +149,13 @@ def _choose(table: Table, columns: Columns, knows: Knows, asked_for: bool) -> _C
     usual = file_named and label_named and _is_usual(table.columns[file], table.columns[label])
     if has_header and not usual:
         notes.append(
-            f"its columns {shown(table.columns[file])!r} and {shown(table.columns[label])!r} are taken"
+            f"its columns {escape(table.columns[file])!r} and {escape(table.columns[label])!r} are taken"
         )
     others = [at for at in rest if at != label and _tidy(table.columns[at]) in LABEL_COLUMNS]
     if has_header and others and not columns.label:
-        named = shown(table.columns[others[0]])
+        named = escape(table.columns[others[0]])
         notes.append(
-            f"of its columns {shown(table.columns[label])!r} is learnt (--column label={named} learns that)"
+            f"of its columns {escape(table.columns[label])!r} is learnt (--column label={named} learns that)"
         )
     if table.is_csv:
         return _Choice(file, label, has_header, tuple(notes))
@@ -190,7 +190,8 @@ def _named(table: Table, wanted: str, usual: Sequence[str], more: Sequence[str])
     if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(names):
         return int(wanted) - 1, False
     raise DataError(
-        f"{shown(table.name)} has no column {shown(wanted)!r}; its columns are {examples(table.columns, 20)}"
+        f"{escape(table.name)} has no column {escape(wanted)!r}; "
+        f"its columns are {list_names(table.columns, 20)}"
     )
 
 
@@ -200,7 +201,7 @@ def _tidy(name: str) -> str:
 
 def _lacks(name: str, columns: Sequence[str]) -> OtherTableError:
     return OtherTableError(
-        f"{shown(name)} has columns {examples(columns, 12)}; expected one of {', '.join(FILE_COLUMNS)} "
+        f"{escape(name)} has columns {list_names(columns, 12)}; expected one of {', '.join(FILE_COLUMNS)} "
         f"and one of {', '.join(LABEL_COLUMNS)}, or --column file=NAME --column label=NAME"
     )
 
@@ -267,9 +268,9 @@ class _Matches:
         return ", ".join(told)
 
     def _two_labels(self, one: _Given, other: _Given) -> str:
-        both = f"{shown(one.label)!r} and {shown(other.label)!r}"
-        by = f" (by {shown(one.file)} and {shown(other.file)})" if one.found.rank else ""
-        named = f"{shown(self._table)} gives {shown(one.found.name)} two labels"
+        both = f"{escape(one.label)!r} and {escape(other.label)!r}"
+        by = f" (by {escape(one.file)} and {escape(other.file)})" if one.found.rank else ""
+        named = f"{escape(self._table)} gives {escape(one.found.name)} two labels"
         return f"{named}, {both}{by}; expected one a picture"
 
 
@@ -297,23 +298,25 @@ def assign(
     without = [name for name, label in zip(names, given, strict=True) if not label]
     nothing = ", ".join(f"{count:,} {word or 'empty'}" for word, count in matches.nothing.most_common(4))
     if 2 * len(without) > len(names):
-        asked = f"; it names {examples(matches.missed, 3)}, not there" if matches.missing else ""
+        asked = f"; it names {list_names(matches.missed, 3)}, not there" if matches.missing else ""
         asked += f"; of its labels {nothing} are none" if nothing else ""
         raise DataError(
-            f"{shown(table)} labels only {len(names) - len(without):,} of {len(names):,} pictures, "
-            f"not {examples(without, 3)}{asked}; give the table of these pictures with --labels "
+            f"{escape(table)} labels only {len(names) - len(without):,} of {len(names):,} pictures, "
+            f"not {list_names(without, 3)}{asked}; give the table of these pictures with --labels "
             "(and its column of file names with --column file=NAME), or remove it"
         )
     notes = [matches.how()]
     if without:
         none = f"; of its labels {nothing}" if nothing else ""
-        notes.append(f"{len(without):,} pictures without a label are left out ({examples(without, 3)}{none})")
+        notes.append(
+            f"{len(without):,} pictures without a label are left out ({list_names(without, 3)}{none})"
+        )
     if matches.missing:
         count = matches.missing
-        notes.append(f"{count:,} files that it names are not there ({examples(matches.missed[:3], 3)})")
+        notes.append(f"{count:,} files that it names are not there ({list_names(matches.missed[:3], 3)})")
     given, told = _numbers_alike(given)
     notes = [note for note in (*notes, told, _no_classes([label for label in given if label])) if note]
-    return given, f"by {shown(table)}, {'; '.join(notes)}" if notes else ""
+    return given, f"by {escape(table)}, {'; '.join(notes)}" if notes else ""
 
 
 def _numbers_alike(given: list[str]) -> tuple[list[str], str]:

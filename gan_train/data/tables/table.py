@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
 from gan_train.data import encodings
-from gan_train.data.listing import shown
+from gan_train.data.names import escape
 
 ENDINGS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 # A tree of JSON takes ten times its size in memory; the other forms are read row by row.
@@ -67,13 +67,13 @@ class Table:
         beginning = stream.read(_SNIFFED_BYTES)
         for magic, what in _OTHERS.items():
             if beginning.startswith(magic):
-                raise DataError(f"{shown(self.name)} is {what}")
+                raise DataError(f"{escape(self.name)} is {what}")
         encoding = self._encoding(beginning)
         if self.name.lower().endswith(".json"):
             content = beginning + stream.read(MAX_JSON_BYTES + 1 - len(beginning))
             if len(content) > MAX_JSON_BYTES:
                 raise DataError(
-                    f"{shown(self.name)} is larger than the {MAX_JSON_BYTES:,} bytes that are read of JSON; "
+                    f"{escape(self.name)} is larger than the {MAX_JSON_BYTES:,} bytes that are read of JSON; "
                     "save it as JSON lines or CSV, which may be of any size"
                 )
             yield from _of_tree(json.loads(content.decode(encoding)), self.name)
@@ -96,7 +96,7 @@ class Table:
         for row in csv.reader(chain([first], lines), delimiter=delimiter):
             if len(row) > MAX_COLUMNS:
                 raise DataError(
-                    f"{shown(self.name)} has a row of {len(row):,} columns; at most {MAX_COLUMNS:,}"
+                    f"{escape(self.name)} has a row of {len(row):,} columns; at most {MAX_COLUMNS:,}"
                 )
             if any(row):
                 yield row
@@ -117,7 +117,7 @@ class Table:
             codecs.getincrementaldecoder("utf-8")().decode(beginning)
         except ValueError:
             found = encodings.guess(beginning.splitlines())
-            self.notes.append(f"{shown(self.name)} is not in UTF-8, and read as {found}")
+            self.notes.append(f"{escape(self.name)} is not in UTF-8, and read as {found}")
             return found
         return "utf-8"
 
@@ -128,10 +128,10 @@ class Table:
         except (ValueError, RecursionError, csv.Error) as error:
             reason = " ".join(str(error).split())[:200]
             raise DataError(
-                f"{shown(self.name)} cannot be read as a table of labels: {reason}; {EXPECTED}"
+                f"{escape(self.name)} cannot be read as a table of labels: {reason}; {EXPECTED}"
             ) from None
         except (OSError, EOFError, zlib.error, BadZipFile, NotImplementedError) as error:
-            raise DataError(f"{shown(self.name)} cannot be read: {plain(error)}") from None
+            raise DataError(f"{escape(self.name)} cannot be read: {plain(error)}") from None
 
 
 def _lines(beginning: bytes, stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _lines(beginning: bytes, stream: BinaryIO, encoding: str, name: str) -> Iter
         for number, line in enumerate(iter(lambda: reader.readline(MAX_LINE), ""), 1):
             if len(line) >= MAX_LINE:
                 raise DataError(
-                    f"{shown(name)} has a line (line {number:,}) of over {MAX_LINE:,} letters; {EXPECTED}"
+                    f"{escape(name)} has a line (line {number:,}) of over {MAX_LINE:,} letters; {EXPECTED}"
                 )
             yield line
     finally:
@@ -167,7 +167,7 @@ class _Joined(io.RawIOBase):
 
 def _of_tree(tree: object, name: str) -> Iterable[Row]:
     if isinstance(tree, dict) and {"images", "annotations"} <= set(tree):
-        raise DataError(f"{shown(name)} tells where things lie in pictures, as COCO's do; {EXPECTED}")
+        raise DataError(f"{escape(name)} tells where things lie in pictures, as COCO's do; {EXPECTED}")
     if isinstance(tree, dict) and "labels" in tree:
         tree = tree["labels"]
         if tree is None:  # how StyleGAN's tools say that there are no classes
@@ -178,16 +178,16 @@ def _of_tree(tree: object, name: str) -> Iterable[Row]:
         return ((file, _text(label, name)) for file, label in tree.items())
     if isinstance(tree, list):
         if not tree:
-            raise DataError(f"{shown(name)} is empty; {EXPECTED}")
+            raise DataError(f"{escape(name)} is empty; {EXPECTED}")
         if all(isinstance(row, list) and len(row) == 2 for row in tree):
             return ((_text(row[0], name), _text(row[1], name)) for row in tree)
         return (_object(row, name) for row in tree)
-    raise DataError(f"{shown(name)} holds no table of labels; {EXPECTED}")
+    raise DataError(f"{escape(name)} holds no table of labels; {EXPECTED}")
 
 
 def _object(row: object, name: str) -> Mapping[str, Any]:
     if not isinstance(row, dict):
-        raise DataError(f"{shown(name)} holds {shown(repr(row)[:50])} in place of an object; {EXPECTED}")
+        raise DataError(f"{escape(name)} holds {escape(repr(row)[:50])} in place of an object; {EXPECTED}")
     return row
 
 
@@ -211,4 +211,4 @@ def _text(value: Any, name: str) -> str:
         value = int(value)
     if isinstance(value, (str, int, float)):
         return str(value).strip()
-    raise DataError(f"{shown(name)} has {shown(repr(value)[:50])} where a text or whole number is expected")
+    raise DataError(f"{escape(name)} has {escape(repr(value)[:50])} where a text or whole number is expected")
