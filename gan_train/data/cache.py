@@ -51,7 +51,7 @@ class Request:
         place: of the source on disk.
         fingerprint: of the source, see `listing.fingerprint`.
         fit: "crop" or "pad".
-        asked: the (height, width, channels) that were asked for, None where they were not.
+        asked: the (height, width, channels) of pictures that were asked for, None where they were not.
         count: the examples of the source, the bad ones among them.
         kinds: of the columns, by name.
         asked_range: of values, as it was asked for, "auto" where it is to be settled.
@@ -96,7 +96,11 @@ class Record:
         return (
             same_range
             and (self.fingerprint, self.fit) == (request.fingerprint, request.fit)
-            and all(self._has_sides(request.asked, shape) for shape in self.shapes.values())
+            and all(
+                self._has_sides(request.asked, shape)
+                for name, shape in self.shapes.items()
+                if request.kinds[name] == IMAGE
+            )
         )
 
     def _has_sides(self, asked: Asked, shape: Sides) -> bool:
