@@ -37,7 +37,7 @@ def load(options: DataOptions, progress: Progress = _silent) -> PictureSet:
     Raises:
         DataError: nothing there, or it cannot be used; names the file.
     """
-    with open_source.opened(options) as listing:
+    with open_source.open_source(options) as listing:
         pictures = decode_all.load_set(listing, options, progress, PictureSet)
     if not options.class_names:
         return pictures

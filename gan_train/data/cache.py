@@ -118,7 +118,7 @@ def directory() -> Path:
 def load(request: Request) -> tuple[Record, Arrays] | None:
     """Return what is kept of a source, or None; what is damaged counts as none."""
     try:
-        tree = json.loads(_note(request.place).read_text(encoding="utf-8"))
+        tree = json.loads(_find_note(request.place).read_text(encoding="utf-8"))
         found = _read_columns(tree)
         if {name: column["kind"] for name, column in found.items()} != dict(request.kinds):
             return None
@@ -151,20 +151,22 @@ def write(
         OptionError: the directory cannot be written, or is full.
         Anything that `rows` and `describe` raise; nothing is kept then.
     """
-    stem = _stem(request.place)
+    stem = _make_stem(request.place)
     token = os.urandom(6).hex()
     alone = dict(request.kinds) == _IMAGES_ALONE
     paths = {
         name: directory() / (f"{stem}-{token}.npy" if alone else f"{stem}-{token}.{name}.npy")
         for name in request.kinds
     }
-    replaced = _arrays_of(request.place)
+    replaced = _list_arrays(request.place)
     with contextlib.ExitStack() as stack:
         opened = {
             name: stack.enter_context(stack.enter_context(files.replacing(path)).open("wb", buffering=2**20))
             for name, path in paths.items()
         }
-        _write_rows({name: _Writer(opened[name], shapes[name], kind) for name, kind in _kinds(request)}, rows)
+        _write_rows(
+            {name: _Writer(opened[name], shapes[name], kind) for name, kind in _list_kinds(request)}, rows
+        )
         record = describe()
     _write_note(request, record, paths)
     arrays = _read_arrays(paths, request.kinds)
@@ -172,7 +174,7 @@ def write(
     return arrays
 
 
-def _kinds(request: Request) -> list[tuple[str, Kind]]:
+def _list_kinds(request: Request) -> list[tuple[str, Kind]]:
     return [(name, find_kind(name, kind)) for name, kind in request.kinds.items()]
 
 
@@ -189,7 +191,7 @@ def _write_note(request: Request, record: Record, paths: Mapping[str, Path]) -> 
             for name, path in paths.items()
         }
         tree |= {"version": _OF_COLUMNS, "source": str(request.place), "columns": columns}
-    files.write(_note(request.place), json.dumps(tree).encode())
+    files.write(_find_note(request.place), json.dumps(tree).encode())
 
 
 def room_for(size: int) -> str:
@@ -282,10 +284,10 @@ def _read_record(tree: Any, columns: Mapping[str, Any]) -> Record:
     )
 
 
-def _arrays_of(place: Path) -> list[Path]:
+def _list_arrays(place: Path) -> list[Path]:
     """Return the arrays that the note on a source names."""
     try:
-        tree = json.loads(_note(place).read_text(encoding="utf-8"))
+        tree = json.loads(_find_note(place).read_text(encoding="utf-8"))
         columns = tree["columns"].values() if "columns" in tree else [tree]
         return [directory() / Path(column["array"]).name for column in columns]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -302,9 +304,9 @@ def _tidy(stem: str, kept: list[Path], replaced: list[Path]) -> None:
                 path.unlink()
 
 
-def _note(place: Path) -> Path:
-    return directory() / f"{_stem(place)}.json"
+def _find_note(place: Path) -> Path:
+    return directory() / f"{_make_stem(place)}.json"
 
 
-def _stem(place: Path) -> str:
+def _make_stem(place: Path) -> str:
     return hashlib.sha256(os.fsencode(place.resolve())).hexdigest()[:16]

@@ -82,7 +82,7 @@ def check(options: DataOptions, progress: Progress = lambda done, total: None) -
         progress: called with (pictures done, pictures in all).
     """
     try:
-        with open_source.opened(options) as listing:
+        with open_source.open_source(options) as listing:
             return _report(listing, options, progress)
     except DataError as error:
         return Report(source=escape(options.source), verdict=f"refused: {escape(str(error))}")

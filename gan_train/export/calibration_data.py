@@ -142,7 +142,7 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
     options = model.options.data
     kept = {"fit": options.fit, "value_range": options.value_range}
     shape = {"height": options.height, "width": options.width, "channels": options.channels}
-    beside = held_out.beside(options)
+    beside = held_out.find_beside(options)
     chosen = beside or options
     if calibrate:
         chosen = DataOptions(source=calibrate, on_bad="skip", **kept, **shape)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ from gan_train.data.names import list_names
 from gan_train.data.sources import unused
 
 
-def read(root: Path, follow_links: bool = False) -> Files:
+def list_files(root: Path, follow_links: bool = False) -> Files:
     """List the files of a folder and all below it, without what systems leave behind.
 
     Links to files are followed, and links to folders inside of this one; no folder is listed twice,
@@ -44,8 +44,8 @@ def read(root: Path, follow_links: bool = False) -> Files:
         elif name.endswith("/"):
             folders.append(name.removesuffix("/"))
         else:
-            member, reason = _member(name, found)
-            beginning = functools.partial(_beginning, found.path, bool(reason) or not member.size)
+            member, reason = _make_member(name, found)
+            beginning = functools.partial(_read_beginning, found.path, bool(reason) or not member.size)
             if is_picture(name, beginning):
                 reason = reason or find_unread_format(name, beginning)
                 members.append(member)
@@ -63,8 +63,8 @@ def read(root: Path, follow_links: bool = False) -> Files:
         others=sorted(others, key=sort_key),
         folders=sorted(folders, key=sort_key),
         bad=bad,
-        open=lambda name: _opened(root / name),
-        stream=lambda name: opened_table(root / name),
+        open=lambda name: _open_picture(root / name),
+        stream=lambda name: open_table(root / name),
         left_behind=walk.left_behind,
         notes=tuple(walk.notes()),
     )
@@ -93,7 +93,7 @@ class _Walk:
                     continue
                 seen.add((status.st_dev, status.st_ino))
                 with os.scandir(self._root / folder) as found:
-                    entries = sorted(found, key=_name)
+                    entries = sorted(found, key=_get_name)
             except OSError as error:
                 yield folder, error
                 continue
@@ -138,7 +138,7 @@ class _Walk:
         return target == self._within or target.startswith(self._within.rstrip(os.sep) + os.sep)
 
 
-def _name(entry: os.DirEntry[str]) -> str:
+def _get_name(entry: os.DirEntry[str]) -> str:
     return entry.name
 
 
@@ -149,7 +149,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _member(name: str, entry: os.DirEntry[str]) -> tuple[Member, str]:
+def _make_member(name: str, entry: os.DirEntry[str]) -> tuple[Member, str]:
     """Return a file and, where it cannot be used whatever it holds, the reason."""
     try:
         status = entry.stat()
@@ -159,7 +159,7 @@ def _member(name: str, entry: os.DirEntry[str]) -> tuple[Member, str]:
     return Member(name, status.st_size, stamp(status)), "" if regular else "is no regular file"
 
 
-def _beginning(path: str, refused: bool) -> bytes:
+def _read_beginning(path: str, refused: bool) -> bytes:
     if refused:
         return b""
     try:
@@ -170,7 +170,7 @@ def _beginning(path: str, refused: bool) -> bytes:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _open_picture(path: Path) -> Iterator[Image.Image]:
     try:
         file = path.open("rb")
     except OSError as error:
@@ -180,7 +180,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 @contextlib.contextmanager
-def opened_table(path: Path) -> Iterator[BinaryIO]:
+def open_table(path: Path) -> Iterator[BinaryIO]:
     """Open a file to read its bytes one after the other.
 
     Raises:

@@ -39,7 +39,7 @@ _IDX_BEGINNINGS: Final = (b"\0\0\x08\3", b"\0\0\x08\4")
 
 
 @contextlib.contextmanager
-def opened(options: DataOptions) -> Iterator[Listing]:
+def open_source(options: DataOptions) -> Iterator[Listing]:
     """Return the listing of a source; its pictures can be opened inside the block.
 
     Raises:
@@ -48,37 +48,40 @@ def opened(options: DataOptions) -> Iterator[Listing]:
     path = Path(options.source)
     if options.source == BUILT_IN:
         built_in = Path(__file__).parent.parent / BUILT_IN / "images-idx3-ubyte.gz"
-        listing = _of_idx(built_in, *(idx.pair(built_in) or (built_in, None)), options)
+        listing = _list_idx(built_in, *(idx.find_pair(built_in) or (built_in, None)), options)
         yield dataclasses.replace(
             listing, kind=BUILT_IN, name=BUILT_IN, licence="CC BY-SA 3.0 (MNIST)", notes=()
         )
         return
-    path, inside = archive.parted(path)
-    kind = _kind(path, options.source)
+    path, inside = archive.split_path(path)
+    kind = _find_kind(path, options.source)
     if inside and kind != "zip":
         raise DataError(f"{path} is a file and has no folder {escape(inside)}; {_WANTED}")
     if kind == "folder":
-        pair = idx.pair_in(path)
+        pair = idx.find_pair_in(path)
         yield (
-            _of_idx(path, *pair, options)
+            _list_idx(path, *pair, options)
             if pair
-            else _of_files(folder.read(path, options.follow_links), options)
+            else _list_files(folder.list_files(path, options.follow_links), options)
         )
     elif kind == "idx":
-        yield _of_idx(path, *(idx.pair(path) or (path, None)), options)
+        yield _list_idx(path, *(idx.find_pair(path) or (path, None)), options)
     else:
-        with archive.opened(path) as opened_archive:
+        with archive.open_archive(path) as opened_archive:
             if npz.holds_arrays(opened_archive):
                 found = npz.read(opened_archive, path, inside)
                 arrays = (found.images, found.labels, found.class_names)
-                yield _of_arrays("npz", path, arrays, options, path.stem, (path,), found.notes)
+                yield _list_arrays("npz", path, arrays, options, path.stem, (path,), found.notes)
             else:
-                yield _of_files(
-                    archive.within(archive.read(opened_archive, path, _encoding(options)), inside), options
+                yield _list_files(
+                    archive.select_folder(
+                        archive.list_files(opened_archive, path, _check_encoding(options)), inside
+                    ),
+                    options,
                 )
 
 
-def _kind(path: Path, source: str) -> str:
+def _find_kind(path: Path, source: str) -> str:
     """Tell "folder", "idx" or "zip", by what a file holds rather than by its name."""
     try:
         if source and path.is_dir():
@@ -91,26 +94,26 @@ def _kind(path: Path, source: str) -> str:
             beginning = file.read(32)
     except (OSError, ValueError) as error:
         raise DataError(f"{escape(source)} cannot be read: {plain(error)}; {_WANTED}") from None
-    if idx.pair(path) or beginning[:4] in _IDX_BEGINNINGS:
+    if idx.find_pair(path) or beginning[:4] in _IDX_BEGINNINGS:
         return "idx"
     named_so = path.suffix.lower() in (".zip", ".npz")
-    if beginning[:2] == b"PK" or (named_so and not unused.advice_on("", beginning)):
+    if beginning[:2] == b"PK" or (named_so and not unused.find_advice_on("", beginning)):
         return "zip"
     what = "a single picture" if path.name.lower().endswith(SUFFIXES) else "a file of no kind that is read"
-    todo = unused.advice_on(path.name, beginning)
+    todo = unused.find_advice_on(path.name, beginning)
     raise DataError(f"{path} is {what}; {todo or _WANTED}")
 
 
-def _of_idx(place: Path, images: Path, table: Path | None, options: DataOptions) -> Listing:
+def _list_idx(place: Path, images: Path, table: Path | None, options: DataOptions) -> Listing:
     pixels, numbers = idx.read_pair(images, table)
     names: tuple[str, ...] = ()
     if numbers is not None:
         numbers, names = number_classes([str(number) for number in numbers.tolist()])
     paths = (images, table) if table else (images,)
-    return _of_arrays("idx", place, (pixels, numbers, names), options, images.resolve().parent.name, paths)
+    return _list_arrays("idx", place, (pixels, numbers, names), options, images.resolve().parent.name, paths)
 
 
-def _of_arrays(
+def _list_arrays(
     kind: str,
     place: Path,
     arrays: _Arrays,
@@ -128,7 +131,7 @@ def _of_arrays(
         digest.update(f"{path.absolute()!r} {status.st_size} {stamp(status)}".encode())
 
     @contextlib.contextmanager
-    def opened_row(number: int) -> Iterator[Image.Image]:
+    def open_row(number: int) -> Iterator[Image.Image]:
         row = images[number]
         yield Image.fromarray(np.ascontiguousarray(row[:, :, 0] if row.shape[2] == 1 else row))
 
@@ -139,7 +142,7 @@ def _of_arrays(
         name=name,
         names=_Rows(len(images)),
         fingerprint=digest.hexdigest()[:32],
-        pictures={IMAGE: PictureFiles(opened_row, images)},
+        pictures={IMAGE: PictureFiles(open_row, images)},
         given=given,
         notes=(*told, *notes),
     )
@@ -158,13 +161,13 @@ class _Rows(Sequence[str]):
         return f"picture {range(self._count)[number]}"
 
 
-def _of_files(files: Files, options: DataOptions) -> Listing:
+def _list_files(files: Files, options: DataOptions) -> Listing:
     good = [member.name for member in files.members if member.name not in files.bad]
     if not files.members:
-        raise DataError(_nothing(files))
-    found = folders.of(good, files.folders, _place(files), options.split == "auto")
+        raise DataError(_explain_nothing(files))
+    found = folders.read_layout(good, files.folders, _name_place(files), options.split == "auto")
     names = [good[place] for place in found.chosen]
-    given, table, notes = _labels(files, found, names, options)
+    given, table, notes = _find_labels(files, found, names, options)
     used: dict[str, str | None] = (
         dict.fromkeys(names) if given is None else dict(zip(names, given, strict=True))
     )
@@ -186,7 +189,7 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
     return Listing(
         kind=files.kind,
         place=files.place,
-        name=_name(files),
+        name=_name_set(files),
         names=tuple(member.name for member in members),
         fingerprint=fingerprint(files, members),
         pictures={IMAGE: PictureFiles(lambda number: files.open(members[number].name))},
@@ -196,69 +199,71 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
         passed_over=others,
         left_behind=tuple(files.left_behind),
         remarks=(
-            *(*files.notes, *_tables_beside(files, found, table, good)),
-            *unused.notes(others, files.left_behind),
+            *(*files.notes, *_note_tables_beside(files, found, table, good)),
+            *unused.make_notes(others, files.left_behind),
         ),
     )
 
 
-def _place(files: Files) -> str:
+def _name_place(files: Files) -> str:
     return "/".join(filter(None, (str(files.place), files.inside)))
 
 
-def _nothing(files: Files) -> str:
+def _explain_nothing(files: Files) -> str:
     """Say what a source without pictures holds in place of them."""
-    told = [f"only {unused.kinds(files.others)}"] if files.others else []
+    told = [f"only {unused.count_kinds(files.others)}"] if files.others else []
     told += [f"what systems leave behind ({list_names(files.left_behind, 3)})"] if files.left_behind else []
-    todo = unused.advice(files.others)
+    todo = unused.find_advice(files.others)
     return (
-        f"{_place(files)} holds no pictures{', ' if told else ''}{' and '.join(told)}"
+        f"{_name_place(files)} holds no pictures{', ' if told else ''}{' and '.join(told)}"
         f"{''.join(f'; {note}' for note in files.notes)}; expected files such as .png or .jpg, "
         f"in it or in a subfolder a class{f'; {todo}' if todo else ''}"
     )
 
 
-def _encoding(options: DataOptions) -> str:
+def _check_encoding(options: DataOptions) -> str:
     return encodings.check(options.zip_encoding) if options.zip_encoding else ""
 
 
-def _labels(
+def _find_labels(
     files: Files, found: folders.Layout, names: Sequence[str], options: DataOptions
 ) -> tuple[Sequence[str] | None, str, list[str]]:
     """Return a label a name ("" for none) or None where there are no classes, the table's name, and notes."""
-    name, stream, notes = _table(files, found, options)
+    name, stream, notes = _find_table(files, found, options)
     if stream is None and found.beside:
         raise DataError(
-            f"{_place(files)} holds {found.beside:,} pictures beside subfolders with pictures; "
+            f"{_name_place(files)} holds {found.beside:,} pictures beside subfolders with pictures; "
             "move them into a subfolder (its name is the class), or all into one folder"
         )
     if stream is None:
         if options.file_column or options.label_column:
             raise DataError(
-                f"--column names a column, and {_place(files)} has no table; name it with --labels"
+                f"--column names a column, and {_name_place(files)} has no table; name it with --labels"
             )
         return found.classes, "", notes
     known = [member.name for member in files.members]
     try:
         with stream as opened_table:
             table = Table(opened_table, name)
-            finder = Finder(known, name, _root(files), found.base)
-            return _by_table(table, finder, names, options, notes)
+            finder = Finder(known, name, _find_root(files), found.base)
+            return _read_labels(table, finder, names, options, notes)
     except labels.OtherTableError as error:
         if options.labels or options.file_column or options.label_column or found.beside:
             raise
         return found.classes, "", [*notes, f"not used for labels: {error}"]
 
 
-def _by_table(
+def _read_labels(
     table: Table,
     finder: Finder,
     names: Sequence[str],
     options: DataOptions,
     notes: list[str],
 ) -> tuple[Sequence[str] | None, str, list[str]]:
-    columns = labels.Columns(options.file_column, options.label_column)
-    rows, told = labels.pairs(table, columns, lambda file: finder(file) is not None, bool(options.labels))
+    columns = labels.TableColumns(options.file_column, options.label_column)
+    rows, told = labels.read_pairs(
+        table, columns, lambda file: finder(file) is not None, bool(options.labels)
+    )
     first = next(rows, None)
     if first is None and not table.columns:
         return None, table.name, [*notes, f"{escape(table.name)} says that there are no classes"]
@@ -270,18 +275,18 @@ def _by_table(
     return given, table.name, [*notes, read, *([note] if note else [])]
 
 
-def _root(files: Files) -> str:
+def _find_root(files: Files) -> str:
     """Return the path that a table may put before its names."""
     place = files.place.resolve()
     return (place if files.kind == "folder" else place.with_suffix("")).as_posix()
 
 
-def _table(
+def _find_table(
     files: Files, found: folders.Layout, options: DataOptions
 ) -> tuple[str, AbstractContextManager[BinaryIO] | None, list[str]]:
     """Find the table of labels: its name in the source (or on disk), its content or None, and notes."""
     others = set(files.others)
-    above = _above(found.base)
+    above = _list_above(found.base)
     if not options.labels:
         inside = [base + name for base in above for name in labels.FOUND_BY_NAME if base + name in others]
         notes = [f"{list_names(inside[1:])} not used for labels, {inside[0]} is"] if inside[1:] else []
@@ -295,14 +300,14 @@ def _table(
                 name = path.resolve().relative_to(files.place.resolve()).as_posix()
             except ValueError:
                 name = path.name
-            return name, folder.opened_table(path), []
+            return name, folder.open_table(path), []
     raise DataError(
         f"no table of labels {escape(options.labels)!r}, in {files.place} or beside it; "
         "give a CSV or JSON file with a file name and a label a picture"
     )
 
 
-def _above(base: str) -> list[str]:
+def _list_above(base: str) -> list[str]:
     """Return a folder, ending in "/", and those above it, the last of them ""."""
     above = [base]
     while above[-1]:
@@ -311,19 +316,19 @@ def _above(base: str) -> list[str]:
     return above
 
 
-def _tables_beside(files: Files, found: folders.Layout, used: str, known: Sequence[str]) -> list[str]:
+def _note_tables_beside(files: Files, found: folders.Layout, used: str, known: Sequence[str]) -> list[str]:
     """Say which files beside the pictures look like tables of their labels, and are not used."""
-    above = _above(found.base)
+    above = _list_above(found.base)
     near = [name for name in files.others if name[: name.rfind("/") + 1] in above and name != used]
     notes = []
     for name in [name for name in near if name.lower().endswith(ENDINGS)][:_MOST_TABLES]:
         if name.rpartition("/")[2] in labels.FOUND_BY_NAME:
             continue
-        finder = Finder(known, name, _root(files), found.base)
+        finder = Finder(known, name, _find_root(files), found.base)
         knows = functools.cache(lambda file, finder=finder: finder(file) is not None)
         with contextlib.suppress(DataError), files.stream(name) as stream:
             table = Table(stream, name)
-            rows, _ = labels.pairs(table, labels.Columns(), knows, asked_for=True)
+            rows, _ = labels.read_pairs(table, labels.TableColumns(), knows, asked_for=True)
             some = list(itertools.islice(rows, SAMPLE))
             if some and 2 * sum(knows(file) for file, _ in some) >= len(some):
                 short = name.removeprefix(found.base)
@@ -353,7 +358,7 @@ def _make_classes(
     return {}, told
 
 
-def _name(files: Files) -> str:
+def _name_set(files: Files) -> str:
     name = files.place.resolve().name if files.kind == "folder" else files.place.stem
     name = files.inside.rpartition("/")[2] or name
     return clean_class_name(name) if name else "pictures"

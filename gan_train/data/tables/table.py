@@ -56,7 +56,7 @@ class Table:
         self.notes: list[str] = []
         self.columns: tuple[str, ...] = ()
         self.is_csv = not name.lower().endswith((".json", ".jsonl", ".ndjson"))
-        self.rows = self._guarded(self._read(stream))
+        self.rows = self._guard(self._read(stream))
         first = list(islice(self.rows, SAMPLE))
         self.sample = first
         self.rows = chain(first, self.rows)
@@ -68,7 +68,7 @@ class Table:
         for magic, what in _OTHERS.items():
             if beginning.startswith(magic):
                 raise DataError(f"{escape(self.name)} is {what}")
-        encoding = self._encoding(beginning)
+        encoding = self._find_encoding(beginning)
         if self.name.lower().endswith(".json"):
             content = beginning + stream.read(MAX_JSON_BYTES + 1 - len(beginning))
             if len(content) > MAX_JSON_BYTES:
@@ -76,15 +76,15 @@ class Table:
                     f"{escape(self.name)} is larger than the {MAX_JSON_BYTES:,} bytes that are read of JSON; "
                     "save it as JSON lines or CSV, which may be of any size"
                 )
-            yield from _of_tree(json.loads(content.decode(encoding)), self.name)
+            yield from _read_tree(json.loads(content.decode(encoding)), self.name)
             return
-        lines = _lines(beginning, stream, encoding, self.name)
+        lines = _read_lines(beginning, stream, encoding, self.name)
         if self.is_csv:
-            yield from self._csv(lines)
+            yield from self._read_csv(lines)
         else:
-            yield from (_object(json.loads(line), self.name) for line in lines if line.strip())
+            yield from (_check_object(json.loads(line), self.name) for line in lines if line.strip())
 
-    def _csv(self, lines: Iterator[str]) -> Iterator[list[str]]:
+    def _read_csv(self, lines: Iterator[str]) -> Iterator[list[str]]:
         first = next((line for line in lines if line.strip()), "")
         if first.lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's note to itself
             first = next(lines, "")
@@ -101,7 +101,7 @@ class Table:
             if any(row):
                 yield row
 
-    def _encoding(self, beginning: bytes) -> str:
+    def _find_encoding(self, beginning: bytes) -> str:
         for mark, encoding in (
             (codecs.BOM_UTF8, "utf-8-sig"),
             (codecs.BOM_UTF16_LE, "utf-16"),
@@ -121,7 +121,7 @@ class Table:
             return found
         return "utf-8"
 
-    def _guarded(self, rows: Iterator[Row]) -> Iterator[Row]:
+    def _guard(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Return the rows, and errors of a damaged file as our own."""
         try:
             yield from rows
@@ -134,7 +134,7 @@ class Table:
             raise DataError(f"{escape(self.name)} cannot be read: {plain(error)}") from None
 
 
-def _lines(beginning: bytes, stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:
+def _read_lines(beginning: bytes, stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:
     """Return the lines of a text, each of a bounded length, however long the text is."""
     reader = io.TextIOWrapper(io.BufferedReader(_Joined(beginning, stream)), encoding, newline="")
     try:
@@ -165,7 +165,7 @@ class _Joined(io.RawIOBase):
         return len(part)
 
 
-def _of_tree(tree: object, name: str) -> Iterable[Row]:
+def _read_tree(tree: object, name: str) -> Iterable[Row]:
     if isinstance(tree, dict) and {"images", "annotations"} <= set(tree):
         raise DataError(f"{escape(name)} tells where things lie in pictures, as COCO's do; {EXPECTED}")
     if isinstance(tree, dict) and "labels" in tree:
@@ -173,19 +173,19 @@ def _of_tree(tree: object, name: str) -> Iterable[Row]:
         if tree is None:  # how StyleGAN's tools say that there are no classes
             return []
         if isinstance(tree, list) and all(isinstance(row, list) and len(row) == 2 for row in tree):
-            return ((_text(row[0], name), _text(row[1], name)) for row in tree)
+            return ((_to_text(row[0], name), _to_text(row[1], name)) for row in tree)
     if isinstance(tree, dict):
-        return ((file, _text(label, name)) for file, label in tree.items())
+        return ((file, _to_text(label, name)) for file, label in tree.items())
     if isinstance(tree, list):
         if not tree:
             raise DataError(f"{escape(name)} is empty; {EXPECTED}")
         if all(isinstance(row, list) and len(row) == 2 for row in tree):
-            return ((_text(row[0], name), _text(row[1], name)) for row in tree)
-        return (_object(row, name) for row in tree)
+            return ((_to_text(row[0], name), _to_text(row[1], name)) for row in tree)
+        return (_check_object(row, name) for row in tree)
     raise DataError(f"{escape(name)} holds no table of labels; {EXPECTED}")
 
 
-def _object(row: object, name: str) -> Mapping[str, Any]:
+def _check_object(row: object, name: str) -> Mapping[str, Any]:
     if not isinstance(row, dict):
         raise DataError(f"{escape(name)} holds {escape(repr(row)[:50])} in place of an object; {EXPECTED}")
     return row
@@ -198,11 +198,11 @@ def cell(row: Row, at: int | str, name: str) -> str:
         DataError: it holds a list or an object.
     """
     if isinstance(row, Mapping):
-        return _text(row[str(at)], name)
+        return _to_text(row[str(at)], name)
     return row[int(at)].strip()
 
 
-def _text(value: Any, name: str) -> str:
+def _to_text(value: Any, name: str) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):

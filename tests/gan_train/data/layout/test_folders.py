@@ -465,7 +465,7 @@ def test_the_rows_of_a_table_are_not_held_in_memory() -> None:
     known = [f"{index}.png" for index in range(10)]
     tracemalloc.start()
     endless = Table(io.BufferedReader(Endless(20_000)), "t.csv")
-    rows, _ = labels.pairs(endless, labels.Columns(), lambda file: False, asked_for=True)
+    rows, _ = labels.read_pairs(endless, labels.TableColumns(), lambda file: False, asked_for=True)
     with pytest.raises(DataError, match="labels only 0 of 10"):
         labels.assign(rows, "t.csv", known, known)
     peak = tracemalloc.get_traced_memory()[1]
@@ -523,7 +523,7 @@ def test_of_splits_the_one_to_train_on_is_learnt(
         f"the 24 pictures of {train.split('/', maxsplit=1)[0] if 'seg' in train else train} are taken",
         "left out",
     )
-    held = held_out.beside(DataOptions(source=str(source)))
+    held = held_out.find_beside(DataOptions(source=str(source)))
     first = next((each for each in others if "test" in each.lower() or "val" in each.lower()), None)
     if first and "images" not in train:
         assert held is not None

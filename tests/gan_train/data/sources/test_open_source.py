@@ -282,7 +282,7 @@ def test_cifar_10_as_a_zip_file() -> None:
         pytest.skip("CIFAR-10 is not at hand")
     from gan_train.data.sources import open_source
 
-    with open_source.opened(DataOptions(source=str(packed))) as listing:
+    with open_source.open_source(DataOptions(source=str(packed))) as listing:
         assert len(listing.names) == 50_000
         classes = listing.given["class"]
         assert np.bincount(classes.values).tolist() == [5000] * 10
