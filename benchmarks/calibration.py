@@ -95,7 +95,7 @@ def references(run: Path, calibrate: str) -> tuple[Reference, Reference | None]:
     held = refer(model, judging, *pictures_for(model, calibrate, console.say))
     if held.seen:
         return held, None
-    seen, _ = matching.matched(data.load(model.options.data), model.class_names, console.say)
+    seen, _ = matching.match_classes(data.load(model.options.data), model.class_names, console.say)
     return held, refer(model, judging, seen, "the training pictures", True)
 
 

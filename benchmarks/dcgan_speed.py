@@ -107,7 +107,7 @@ def our_step(
         "machine.steps": arguments.steps,
         "machine.threads": arguments.threads,
     }
-    pictures = PictureSet("noise", images)
+    pictures = PictureSet.from_arrays("noise", images)
     options = training.settled("dcgan", changes, pictures)
     step, _ = training.steps(options, pictures)
     return step, options.machine

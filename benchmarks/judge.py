@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from benchmarks import lines
 from gan_infer import Generator, console, files
 from gan_infer.errors import DataError, OptionError
-from gan_train.data import idx
+from gan_train.data.sources import idx
 
 SAMPLES: Final = 10_000
 _SIDE: Final = 28

@@ -49,7 +49,7 @@ def stack(images: Pixels, count: int, seed: int) -> PictureSet:
     """Return triples of pictures [n, 28, 28] as a PictureSet of [count, 28, 28, 3] without labels."""
     chance = np.random.default_rng(seed)
     triples = images[chance.integers(len(images), size=(_CHANNELS, count))]
-    return PictureSet("stacked digits", np.ascontiguousarray(np.moveaxis(triples, 0, -1)))
+    return PictureSet.from_arrays("stacked digits", np.ascontiguousarray(np.moveaxis(triples, 0, -1)))
 
 
 def modes(judged: judge.Judge, pictures: Pixels) -> Labels:

@@ -25,7 +25,6 @@ from gan_train.config import presets
 from gan_train.config.options import leaves, replace, write
 from gan_train.config.settled import Settled, read
 from gan_train.data import PictureSet
-from gan_train.data.batches import columns_of
 from gan_train.planning import budget
 from gan_train.planning.device import set_up
 from gan_train.reports.status import Status
@@ -118,7 +117,7 @@ def steps(options: Settled, pictures: PictureSet) -> tuple[Callable[[], object],
     device = torch.device(options.machine.device)
     set_up(options)
     torch.manual_seed(seeding.derive(options.seed, "weights"))
-    task = tasks.make(options, columns_of(pictures))
+    task = tasks.make(options, pictures.columns)
     players = task.make_players(device)
     phases = execution.prepare(players, task.phases(players), options.machine.steps)
     batches, size, turns = task.batches(device), options.optimizer.batch_size, task.batches_per_step

@@ -192,7 +192,7 @@ class TestPeers:
 
 class TestPresets:
     def test_every_published_form_is_one_that_settles(self) -> None:
-        pictures = PictureSet(
+        pictures = PictureSet.from_arrays(
             "noise", np.zeros((20, 28, 28, 1), np.uint8), np.arange(20) % 10, tuple("0123456789")
         )
         for subject in presets.subjects("ours,published"):
@@ -311,7 +311,7 @@ class TestBudget:
         )
         kept, pictures = (
             lines.Lines(tmp_path / "lines.jsonl"),
-            PictureSet("noise", np.zeros((9, 8, 8, 1), np.uint8)),
+            PictureSet.from_arrays("noise", np.zeros((9, 8, 8, 1), np.uint8)),
         )
         sizes = [tuple(budget.size(each).values()) for each in budget.asked(arguments, kept, 1.0, pictures)]
         assert sizes == [(2, 4), (2, 8), (4, 4), (4, 8), (all_budget.WIDTHS[0], all_budget.SMALL_BATCH)]
@@ -389,7 +389,7 @@ class TestDcganSpeed:
     def test_both_have_the_same_networks(self) -> None:
         from gan_train.planning.flops import count
 
-        pictures = PictureSet("noise", dcgan_speed.noise_pictures(16))
+        pictures = PictureSet.from_arrays("noise", dcgan_speed.noise_pictures(16))
         changes = {
             "network.width": 64,
             "network.latent_dim": 100,
@@ -448,7 +448,7 @@ class TestTraining:
     def test_a_run_goes_on_where_the_same_one_stopped(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        pictures = PictureSet("noise", np.zeros((20, 16, 16, 1), np.uint8))
+        pictures = PictureSet.from_arrays("noise", np.zeros((20, 16, 16, 1), np.uint8))
         small = {"network.width": 2, "optimizer.batch_size": 8, "machine.precision": "fp32"}
         options = training.settled("resnet", {**small, "budget.images": 16}, pictures)
         watcher, notes = training.Watcher("a"), list[str]()

@@ -123,7 +123,7 @@ def match(pictures: PictureSet, class_names: tuple[str, ...]) -> tuple[PictureSe
     """Return the pictures with their classes in the model's order, and whether those can be drawn."""
     from gan_train.data import matching
 
-    return matching.matched(pictures, class_names, console.say)
+    return matching.match_classes(pictures, class_names, console.say)
 
 
 def _open_model(source: str) -> Candidate:

@@ -206,7 +206,6 @@ def _settled(
 ) -> tuple[Any, Settled]:
     """Load the pictures, and give them with every open choice closed."""
     from gan_train import data, distributed, tasks
-    from gan_train.data.batches import columns_of
     from gan_train.planning import budget, device
 
     first = _filled(wanted, stored) if stored else wanted
@@ -221,7 +220,7 @@ def _settled(
             "give --set data.sha256= to train on them all the same"
         )
     if wishes.task_by_data and stored is None:
-        wanted = options.replace(wanted, {"task": tasks.find_suited(columns_of(pictures))})
+        wanted = options.replace(wanted, {"task": tasks.find_suited(pictures.columns)})
     elif wishes.task_by_data and stored is not None:
         wanted = options.replace(wanted, {"task": stored.task})
     if stored is None:
@@ -235,7 +234,6 @@ def _settled(
 
 def _train(settled: Settled, pictures: Any, run: Path, wishes: Wishes) -> int:
     from gan_train import distributed, tasks
-    from gan_train.data.batches import columns_of
     from gan_train.reports.live import Screen
     from gan_train.reports.status import Quiet
     from gan_train.reports.trackers import TRACKERS, Several
@@ -250,7 +248,7 @@ def _train(settled: Settled, pictures: Any, run: Path, wishes: Wishes) -> int:
     if distributed.rank() > 0:
         return 0 if loop.train(settled, pictures, run, Quiet()) else 130
     newest = checkpoint.names(run)[-1:] or ["0"]
-    figures = tasks.make(settled, columns_of(pictures)).figures
+    figures = tasks.make(settled, pictures.columns).figures
     with contextlib.ExitStack() as stack:
         trackers = [TRACKERS[name](run, settled, int(newest[0]), figures) for name in wishes.trackers]
         for tracker in trackers:

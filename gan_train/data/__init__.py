@@ -6,12 +6,15 @@ import dataclasses
 
 from gan_infer.errors import DataError
 from gan_train.config.options import DataOptions
-from gan_train.data import decode_all, source
-from gan_train.data.index import Progress
+from gan_train.data.columns import CLASS, Column
+from gan_train.data.data_set import DataSet
+from gan_train.data.decoding import decode_all
+from gan_train.data.listing import Progress
 from gan_train.data.pictures import PictureSet
-from gan_train.data.source import BUILT_IN
+from gan_train.data.sources import open_source
+from gan_train.data.sources.open_source import BUILT_IN
 
-__all__ = ["BUILT_IN", "PictureSet", "load"]
+__all__ = ["BUILT_IN", "Column", "DataSet", "PictureSet", "load"]
 
 
 def _silent(done: int, total: int) -> None:
@@ -34,14 +37,24 @@ def load(options: DataOptions, progress: Progress = _silent) -> PictureSet:
     Raises:
         DataError: nothing there, or it cannot be used; names the file.
     """
-    with source.opened(options) as listing:
-        pictures = decode_all.pictures(listing, options, progress)
+    with open_source.open_source(options) as listing:
+        pictures = decode_all.load_set(listing, options, progress, PictureSet)
     if not options.class_names:
         return pictures
+    return _rename_classes(pictures, options)
+
+
+def _rename_classes(pictures: PictureSet, options: DataOptions) -> PictureSet:
+    """Return the pictures with the names that the options give to their classes.
+
+    Raises:
+        DataError: there are not as many, two are the same, or one is empty.
+    """
     names = tuple(name.strip() for name in options.class_names.split(","))
     if len(names) != len(pictures.class_names) or len(set(names)) != len(names) or "" in names:
         raise DataError(
             f"data.class_names gives {len(names)} names ({', '.join(names)}) for the "
             f"{len(pictures.class_names)} classes of {options.source}; give each class a name of its own"
         )
-    return dataclasses.replace(pictures, class_names=names)
+    column = pictures.columns[CLASS]
+    return pictures.with_columns(dataclasses.replace(column, facts={**column.facts, "class_names": names}))

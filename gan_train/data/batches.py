@@ -18,7 +18,6 @@ from torch import Tensor
 
 from gan_train import distributed, seeding
 from gan_train.data.columns import CLASS, IMAGE, Column
-from gan_train.data.pictures import PictureSet
 from gan_train.networks import Condition, of_class
 from gan_train.objectives import augment
 
@@ -184,18 +183,6 @@ class PictureBatches:
         if self._draw.distribution == "uniform":
             return torch.rand(shape, generator=chance) * 2 - 1
         return torch.randn(shape, generator=chance)
-
-
-def columns_of(pictures: PictureSet) -> Mapping[str, Column]:
-    """Return the columns of a data set: the pictures, and their classes where there are any."""
-    named: Mapping[str, Column] | None = getattr(pictures, "columns", None)
-    if named is not None:
-        return named
-    columns = {IMAGE: Column(IMAGE, IMAGE, pictures.images)}
-    if pictures.labels is not None:
-        facts = {"class_names": pictures.class_names}
-        columns[CLASS] = Column(CLASS, CLASS, pictures.labels, facts)
-    return columns
 
 
 def _resident(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor | None:

@@ -1,7 +1,7 @@
-"""Decoded pictures kept on disk between runs: one array a source and a note beside it, used while fresh.
+"""Keeps decoded columns on disk between runs: an array for each column, and a note beside them.
 
-The array is written row by row, so that it may be larger than memory, and read as a view of the
-file. The note is written last and names its array: without it, or with another, there is no cache.
+Arrays are written row by row, so that they may be larger than memory, and read as views of their
+files. The note is written last and names them: without it, or with another, there is no cache.
 """
 
 from __future__ import annotations
@@ -23,53 +23,90 @@ import numpy.typing as npt
 from gan_infer import files
 from gan_infer.decoding import ranges
 from gan_infer.errors import DataError, OptionError
+from gan_train.data.columns import IMAGE
+from gan_train.data.kinds import Kind, find_kind
 
 # Up to here arrays are read into memory whole.
 IN_MEMORY_BYTES: Final = 1024**3
 
-_VERSION: Final = 3
+# Notes on a column "image" alone are written as they always were, so that all versions find them.
+_OF_IMAGES: Final = 3
+_OF_COLUMNS: Final = 4
+_IMAGES_ALONE: Final = {"image": IMAGE}
 _DAY_S: Final = 86_400
 _SPARE: Final = 1.02
 
-Pixels = npt.NDArray[np.uint8]
-Shape = tuple[int, int, int]
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+# The sides of one value of a column.
+Sides = tuple[int, ...]
 Asked = tuple[int | None, int | None, int | None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Record:
-    """What the note says of an array of pictures.
+class Request:
+    """What is wanted of the cache.
 
     Attributes:
+        place: of the source on disk.
         fingerprint: of the source, see `listing.fingerprint`.
         fit: "crop" or "pad".
-        asked: the (height, width, channels) that were asked for; None was filled in.
-        shape: those of the array.
-        asked_range: of values, as it was asked for, "auto" where it was settled.
-        value_range: the one that was taken, "" where no picture is deep.
-        bad: from the number of a picture that is not in the array to the reason.
+        asked: the (height, width, channels) of pictures that were asked for, None where they were not.
+        count: the examples of the source, the bad ones among them.
+        kinds: of the columns, by name.
+        asked_range: of values, as it was asked for, "auto" where it is to be settled.
+    """
+
+    place: Path
+    fingerprint: str
+    fit: str
+    asked: Asked
+    count: int
+    kinds: Mapping[str, str]
+    asked_range: str = ranges.AUTO
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """What the note says of the arrays.
+
+    Attributes:
+        fingerprint, fit, asked, asked_range: of the request that they were written for.
+        shapes: of one value of each column, by the column's name.
+        bad: from the number of an example that is not in the arrays to the reason.
         notes: what was found while decoding.
+        value_range: the one that was taken, "" where no picture is deep.
     """
 
     fingerprint: str
     fit: str
     asked: Asked
-    shape: Shape
+    shapes: Mapping[str, Sides]
     bad: Mapping[int, str]
     notes: tuple[str, ...]
     asked_range: str = ranges.AUTO
     value_range: str = ""
 
-    def answers(self, fingerprint: str, fit: str, asked: Asked, asked_range: str = ranges.AUTO) -> bool:
+    def answers(self, request: Request) -> bool:
         """Return whether decoding what is asked for would give this again."""
-        same_range = asked_range in (self.asked_range, *([self.value_range] if self.value_range else []))
+        same_range = request.asked_range in (
+            self.asked_range,
+            *([self.value_range] if self.value_range else []),
+        )
         return (
             same_range
-            and (self.fingerprint, self.fit) == (fingerprint, fit)
+            and (self.fingerprint, self.fit) == (request.fingerprint, request.fit)
             and all(
-                (before is None) if now is None else (now == side)
-                for now, before, side in zip(asked, self.asked, self.shape, strict=True)
+                self._has_sides(request.asked, shape)
+                for name, shape in self.shapes.items()
+                if request.kinds[name] == IMAGE
             )
+        )
+
+    def _has_sides(self, asked: Asked, shape: Sides) -> bool:
+        return all(
+            (before is None) if now is None else (now == side)
+            for now, before, side in zip(asked, self.asked, shape, strict=True)
         )
 
 
@@ -78,43 +115,83 @@ def directory() -> Path:
     return files.home() / "pictures"
 
 
-def load(
-    place: Path, fingerprint: str, fit: str, asked: Asked, count: int, asked_range: str = ranges.AUTO
-) -> tuple[Record, Pixels] | None:
-    """Return what is kept of a source of `count` pictures, or None; what is damaged counts as none."""
+def load(request: Request) -> tuple[Record, Arrays] | None:
+    """Return what is kept of a source, or None; what is damaged counts as none."""
     try:
-        tree = json.loads(_note(place).read_text(encoding="utf-8"))
-        record = _record(tree)
-        if not record.answers(fingerprint, fit, asked, asked_range):
+        tree = json.loads(_find_note(request.place).read_text(encoding="utf-8"))
+        found = _read_columns(tree)
+        if {name: column["kind"] for name, column in found.items()} != dict(request.kinds):
             return None
-        images = _mapped(directory() / Path(tree["array"]).name)
-        if images.shape != (count - len(record.bad), *record.shape):
+        record = _read_record(tree, found)
+        if not record.answers(request):
             return None
-        return record, images
+        arrays = _read_arrays(
+            {name: directory() / Path(column["array"]).name for name, column in found.items()}, request.kinds
+        )
+        rows = request.count - len(record.bad)
+        if any(values.shape != (rows, *record.shapes[name]) for name, values in arrays.items()):
+            return None
+        return record, arrays
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
         return None
 
 
-def write(place: Path, shape: Shape, rows: Iterable[Pixels], describe: Callable[[], Record]) -> Pixels:
-    """Keep rows, each uint8 of `shape` or several of it, and give them back as a view of the file.
+def write(
+    request: Request,
+    shapes: Mapping[str, Sides],
+    rows: Iterable[Mapping[str, Array]],
+    describe: Callable[[], Record],
+) -> Arrays:
+    """Keep rows, and return them as views of their files, by column.
 
-    What was kept of the same source is replaced. `describe` is called after the last row.
+    Each row has a value of each column, or several of them. What was kept of the same source is
+    replaced. `describe` is called after the last row.
 
     Raises:
         OptionError: the directory cannot be written, or is full.
         Anything that `rows` and `describe` raise; nothing is kept then.
     """
-    stem = _stem(place)
-    array = directory() / f"{stem}-{os.urandom(6).hex()}.npy"
-    old = _array_of(place)
-    with files.replacing(array) as part, part.open("wb", buffering=2**20) as file:
-        _write_rows(file, shape, rows)
+    stem = _make_stem(request.place)
+    token = os.urandom(6).hex()
+    alone = dict(request.kinds) == _IMAGES_ALONE
+    paths = {
+        name: directory() / (f"{stem}-{token}.npy" if alone else f"{stem}-{token}.{name}.npy")
+        for name in request.kinds
+    }
+    replaced = _list_arrays(request.place)
+    with contextlib.ExitStack() as stack:
+        opened = {
+            name: stack.enter_context(stack.enter_context(files.replacing(path)).open("wb", buffering=2**20))
+            for name, path in paths.items()
+        }
+        _write_rows(
+            {name: _Writer(opened[name], shapes[name], kind) for name, kind in _list_kinds(request)}, rows
+        )
         record = describe()
-    tree = {**dataclasses.asdict(record), "version": _VERSION, "source": str(place), "array": array.name}
-    files.write(_note(place), json.dumps(tree).encode())
-    images = _mapped(array)
-    _tidy(stem, array, old)
-    return images
+    _write_note(request, record, paths)
+    arrays = _read_arrays(paths, request.kinds)
+    _tidy(stem, list(paths.values()), replaced)
+    return arrays
+
+
+def _list_kinds(request: Request) -> list[tuple[str, Kind]]:
+    return [(name, find_kind(name, kind)) for name, kind in request.kinds.items()]
+
+
+def _write_note(request: Request, record: Record, paths: Mapping[str, Path]) -> None:
+    tree = dataclasses.asdict(record)
+    shapes = tree.pop("shapes")
+    if dict(request.kinds) == _IMAGES_ALONE:
+        keys = ("fingerprint", "fit", "asked")
+        tree = {**{key: tree.pop(key) for key in keys}, "shape": shapes["image"], **tree}
+        tree |= {"version": _OF_IMAGES, "source": str(request.place), "array": paths["image"].name}
+    else:
+        columns = {
+            name: {"kind": request.kinds[name], "shape": shapes[name], "array": path.name}
+            for name, path in paths.items()
+        }
+        tree |= {"version": _OF_COLUMNS, "source": str(request.place), "columns": columns}
+    files.write(_find_note(request.place), json.dumps(tree).encode())
 
 
 def room_for(size: int) -> str:
@@ -135,40 +212,71 @@ def memory_bytes() -> float:
         return float("inf")
 
 
-def _write_rows(file: BinaryIO, shape: Shape, rows: Iterable[Pixels]) -> None:
-    """Write a .npy file whose number of rows is known at its end: its header leaves room for that."""
-    count = 0
-    _write_header(file, (0, *shape))
-    begin = file.tell()
+class _Writer:
+    """Writes a .npy file whose number of rows is known at its end: its header leaves room for that."""
+
+    def __init__(self, file: BinaryIO, shape: Sides, kind: Kind) -> None:
+        self._file = file
+        self._shape = shape
+        self._dtype = np.dtype(kind.dtype)
+        self._count = 0
+        self._write_header()
+        self._begin = file.tell()
+
+    def add(self, values: Array) -> None:
+        """Write one value, or several of them."""
+        self._count += 1 if values.ndim == len(self._shape) else len(values)
+        self._file.write(np.ascontiguousarray(values, self._dtype).data)
+
+    def finish(self) -> None:
+        """Write the header again, now with the number of rows."""
+        self._file.seek(0)
+        self._write_header()
+        if self._file.tell() != self._begin:
+            raise DataError(f"the header of {self._count:,} examples does not fit; this is an error of ours")
+
+    def _write_header(self) -> None:
+        shape = (self._count, *self._shape)
+        header = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+
+def _write_rows(writers: Mapping[str, _Writer], rows: Iterable[Mapping[str, Array]]) -> None:
     for row in rows:
-        count += 1 if row.ndim == 3 else len(row)
-        file.write(np.ascontiguousarray(row).data)
-    file.seek(0)
-    _write_header(file, (count, *shape))
-    if file.tell() != begin:
-        raise DataError(f"the header of {count:,} pictures does not fit; this is an error of ours")
+        for name, writer in writers.items():
+            writer.add(row[name])
+    for writer in writers.values():
+        writer.finish()
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+def _read_arrays(paths: Mapping[str, Path], kinds: Mapping[str, str]) -> Arrays:
+    """Return the arrays, as views of their files where they are large together."""
+    large = sum(path.stat().st_size for path in paths.values()) > IN_MEMORY_BYTES
+    arrays: Arrays = {}
+    for name, path in paths.items():
+        values: Array = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
+        kind = find_kind(name, kinds[name])
+        if values.dtype != np.dtype(kind.dtype) or values.ndim != 1 + kind.sides:
+            raise ValueError("an array of another kind")
+        arrays[name] = values
+    return arrays
 
 
-def _mapped(path: Path) -> Pixels:
-    size = path.stat().st_size
-    array: Pixels = np.load(path, mmap_mode="r" if size > IN_MEMORY_BYTES else None, allow_pickle=False)
-    if array.dtype != np.uint8 or array.ndim != 4:
-        raise ValueError("no array of pictures")
-    return array
-
-
-def _record(tree: Any) -> Record:
-    if tree["version"] != _VERSION:
+def _read_columns(tree: Any) -> dict[str, Any]:
+    """Return from each column's name to its kind, shape and array, as a note has them."""
+    if tree["version"] == _OF_IMAGES:
+        return {"image": {"kind": IMAGE, "shape": tree["shape"], "array": tree["array"]}}
+    if tree["version"] != _OF_COLUMNS:
         raise ValueError("of another version")
+    return dict(tree["columns"])
+
+
+def _read_record(tree: Any, columns: Mapping[str, Any]) -> Record:
     return Record(
         fingerprint=tree["fingerprint"],
         fit=tree["fit"],
         asked=tuple(tree["asked"]),
-        shape=tuple(tree["shape"]),
+        shapes={name: tuple(column["shape"]) for name, column in columns.items()},
         bad={int(number): str(reason) for number, reason in tree["bad"].items()},
         notes=tuple(map(str, tree["notes"])),
         asked_range=str(tree["asked_range"]),
@@ -176,25 +284,29 @@ def _record(tree: Any) -> Record:
     )
 
 
-def _array_of(place: Path) -> Path | None:
+def _list_arrays(place: Path) -> list[Path]:
+    """Return the arrays that the note on a source names."""
     try:
-        return directory() / Path(json.loads(_note(place).read_text(encoding="utf-8"))["array"]).name
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        tree = json.loads(_find_note(place).read_text(encoding="utf-8"))
+        columns = tree["columns"].values() if "columns" in tree else [tree]
+        return [directory() / Path(column["array"]).name for column in columns]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
-def _tidy(stem: str, kept: Path, replaced: Path | None) -> None:
-    """Remove the array that was replaced, and what runs that were killed have left of the same source."""
+def _tidy(stem: str, kept: list[Path], replaced: list[Path]) -> None:
+    """Remove the arrays that were replaced, and what runs that were killed have left of the same source."""
     left = [*directory().glob(f".{stem}-*.part*"), *directory().glob(f"{stem}-*.npy")]
     for path in left:
         with contextlib.suppress(OSError):
-            if path == replaced or (path != kept and time.time() - path.stat().st_mtime > _DAY_S):
+            old = time.time() - path.stat().st_mtime > _DAY_S
+            if path in replaced or (path not in kept and old):
                 path.unlink()
 
 
-def _note(place: Path) -> Path:
-    return directory() / f"{_stem(place)}.json"
+def _find_note(place: Path) -> Path:
+    return directory() / f"{_make_stem(place)}.json"
 
 
-def _stem(place: Path) -> str:
+def _make_stem(place: Path) -> str:
     return hashlib.sha256(os.fsencode(place.resolve())).hexdigest()[:16]

@@ -101,17 +101,17 @@ def guess(names: Iterable[bytes]) -> str:
     parts = sorted({part for name in names for part in name.split(b"/") if not part.isascii()})
     if not parts:
         return UTF_8
-    if _decoded(parts, UTF_8) is not None:
+    if _decode(parts, UTF_8) is not None:
         return UTF_8
     best, encoding = 0.0, FALLBACK
     for candidate, judge in _CANDIDATES:
-        texts = _decoded(parts, candidate)
+        texts = _decode(parts, candidate)
         if texts is not None and (found := _score(texts, judge)) > best:
             best, encoding = found, candidate
     return encoding
 
 
-def _decoded(parts: Sequence[bytes], encoding: str) -> list[str] | None:
+def _decode(parts: Sequence[bytes], encoding: str) -> list[str] | None:
     try:
         return [part.decode(encoding) for part in parts]
     except ValueError:
@@ -124,7 +124,7 @@ def _score(texts: Sequence[str], judge: _Judge) -> float:
     return sum(values) / max(1, len(values))
 
 
-def _by_rows(frequent: frozenset[str], encoding: str, low: int, high: int) -> _Judge:
+def _judge_by_rows(frequent: frozenset[str], encoding: str, low: int, high: int) -> _Judge:
     """Judge by a list of frequent characters, and by the rows of a code page that hold the usual ones."""
 
     def judge(text: str, at: int) -> float:
@@ -140,17 +140,17 @@ def _by_rows(frequent: frozenset[str], encoding: str, low: int, high: int) -> _J
     return judge
 
 
-def _japanese(text: str, at: int) -> float:
+def _judge_japanese(text: str, at: int) -> float:
     letter = text[at]
     if "\u3041" <= letter <= "\u3096" or "\u30a1" <= letter <= "\u30fc":
-        return 0.5 if _is_plain_letter(_around(text, at)) else 1.0
+        return 0.5 if _is_plain_letter(_get_neighbours(text, at)) else 1.0
     return _KANJI(text, at)
 
 
-_KANJI: Final = _by_rows(_JAPANESE, "cp932", 0x88, 0x97)
+_KANJI: Final = _judge_by_rows(_JAPANESE, "cp932", 0x88, 0x97)
 
 
-def _latin(text: str, at: int) -> float:
+def _judge_latin(text: str, at: int) -> float:
     letter = text[at]
     if unicodedata.category(letter) in ("Pf", "Pd"):  # an apostrophe, a dash
         return 0.5
@@ -167,16 +167,16 @@ def _latin(text: str, at: int) -> float:
     return usual if _is_plain_letter(before + after) else 0.6
 
 
-def _russian(text: str, at: int) -> float:
+def _judge_russian(text: str, at: int) -> float:
     letter = text[at]
-    if letter.lower() not in _RUSSIAN or _is_plain_letter(_around(text, at)):
+    if letter.lower() not in _RUSSIAN or _is_plain_letter(_get_neighbours(text, at)):
         return 0.0
     if letter.isupper() and text[max(0, at - 1) : at].islower():
         return 0.0
     return 1.0 if letter.lower() in _FREQUENT_RUSSIAN else 0.5
 
 
-def _around(text: str, at: int) -> str:
+def _get_neighbours(text: str, at: int) -> str:
     return text[max(0, at - 1) : at] + text[at + 1 : at + 2]
 
 
@@ -186,15 +186,15 @@ def _is_plain_letter(letters: str) -> bool:
 
 # Of those that score alike the first is taken.
 _CANDIDATES: Final[tuple[tuple[str, _Judge], ...]] = (
-    ("cp932", _japanese),
-    ("cp1252", _latin),
-    ("cp437", _latin),
-    ("cp850", _latin),
-    ("gbk", _by_rows(_CHINESE, "gbk", 0xB0, 0xD7)),
-    ("big5", _by_rows(_TRADITIONAL, "big5", 0xA4, 0xC6)),
-    ("cp949", _by_rows(_KOREAN, "cp949", 0xB0, 0xC8)),
-    ("cp866", _russian),
-    ("cp1251", _russian),
-    ("cp1250", _latin),
-    ("cp852", _latin),
+    ("cp932", _judge_japanese),
+    ("cp1252", _judge_latin),
+    ("cp437", _judge_latin),
+    ("cp850", _judge_latin),
+    ("gbk", _judge_by_rows(_CHINESE, "gbk", 0xB0, 0xD7)),
+    ("big5", _judge_by_rows(_TRADITIONAL, "big5", 0xA4, 0xC6)),
+    ("cp949", _judge_by_rows(_KOREAN, "cp949", 0xB0, 0xC8)),
+    ("cp866", _judge_russian),
+    ("cp1251", _judge_russian),
+    ("cp1250", _judge_latin),
+    ("cp852", _judge_latin),
 )

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
 from gan_infer.decoding import ranges
 from gan_infer.errors import DataError
 from gan_train.config.options import DataOptions
-from gan_train.data import decode_all, source
-from gan_train.data.index import Listing, Progress, shown
-from gan_train.data.pictures import concerns
+from gan_train.data.columns import CLASS, Column
+from gan_train.data.data_set import find_concerns
+from gan_train.data.decoding import decode_all
+from gan_train.data.decoding.notes import explain_refusal_in_short, find_notes
+from gan_train.data.decoding.survey import Plan, look_at, settle_ranges
+from gan_train.data.kinds import count_classes, kind_of
+from gan_train.data.listing import Listing, Progress
+from gan_train.data.names import escape
+from gan_train.data.sources import open_source
 
 _ANY_RANGE: Final = ranges.Ranges(ranges.Range(0, 1), ranges.Range(0, 1))
 
@@ -41,6 +47,7 @@ class Report:
         size_bytes: of the prepared pictures.
         accepted: whether training would take the source.
         verdict: that in words; where it is refused, why.
+        columns: from the name of a column to what it holds, in words.
     """
 
     source: str
@@ -64,6 +71,7 @@ class Report:
     size_bytes: int = 0
     accepted: bool = False
     verdict: str = ""
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 def check(options: DataOptions, progress: Progress = lambda done, total: None) -> Report:
@@ -74,70 +82,82 @@ def check(options: DataOptions, progress: Progress = lambda done, total: None) -
         progress: called with (pictures done, pictures in all).
     """
     try:
-        with source.opened(options) as listing:
+        with open_source.open_source(options) as listing:
             return _report(listing, options, progress)
     except DataError as error:
-        return Report(source=shown(options.source), verdict=f"refused: {shown(str(error))}")
+        return Report(source=escape(options.source), verdict=f"refused: {escape(str(error))}")
 
 
 def _report(listing: Listing, options: DataOptions, progress: Progress) -> Report:
-    found = decode_all.survey(listing)
-    shape = decode_all.shape_of(options, found)
-    findings = decode_all.Findings()
-    chosen, refused = _range(listing, options, found)
+    plan, refused = _make_plan(listing, options)
     # Without a range there is no picture to show, but all else can still be looked at.
-    used = chosen or (_ANY_RANGE if refused else None)
-    deque(decode_all.rows(listing, shape, options.fit, used, findings, progress), maxlen=0)
+    findings = decode_all.drain(dataclasses.replace(plan, ranges=_ANY_RANGE) if refused else plan, progress)
     bad, groups = findings.bad, findings.duplicates()
     usable = len(listing.names) - len(bad)
-    labels, class_names, dropped = decode_all.usable_classes(listing, bad)
-    counts = {} if labels is None else dict.fromkeys(class_names, 0)
-    for number in [] if labels is None else labels.tolist():
-        counts[class_names[number]] += 1
-    notes = [
-        *listing.notes,
-        *dropped,
-        *decode_all.notes_on(listing, options, found, shape, chosen, findings),
-    ]
-    refused = refused or decode_all.refusal_in_short(listing, bad, options)
+    given, dropped = decode_all.select_usable(listing, bad)
+    notes = [*listing.notes, *dropped, *find_notes(plan, findings)]
+    refused = refused or explain_refusal_in_short(listing, bad, options)
     try:
-        if decode_all.as_stored(listing, options) is None:
-            notes += filter(None, [decode_all.size_on_disk(listing, shape)[1]])
-        notes += concerns(listing.name, usable, labels, class_names)
+        if decode_all.find_stored(listing, options) is None:
+            notes += filter(None, [decode_all.check_room(plan)[1]])
+        notes += find_concerns(listing.name, usable, given)
         notes += listing.remarks
     except DataError as error:
         refused = refused or str(error)
-    names = [shown(name) for name in listing.names] if bad or groups else []
+    names = [escape(name) for name in listing.names] if bad or groups else []
+    height, width, channels = next(iter(plan.shapes.values()), (0, 0, 0))
+    value_range = str(plan.ranges or "")
     return Report(
-        source=shown(options.source),
+        source=escape(options.source),
         kind=listing.kind,
         pictures=len(listing.names),
         usable=usable,
-        classes=counts,
-        sizes={f"{height}x{width}": count for (height, width), count in found.sizes.most_common()},
-        modes=dict(found.modes.most_common()),
-        formats=dict(found.formats.most_common()),
-        bad={names[number]: shown(bad[number]) for number in sorted(bad)},
+        classes=next((count_classes(each) for each in given.values() if each.kind == CLASS), {}),
+        **_count_headers(plan),
+        bad={names[number]: escape(bad[number]) for number in sorted(bad)},
         duplicates=tuple(tuple(names[number] for number in group) for group in groups),
-        passed_over=tuple(map(shown, listing.passed_over)),
-        left_behind=tuple(map(shown, listing.left_behind)),
-        notes=tuple(map(shown, notes)),
-        height=shape[0],
-        width=shape[1],
-        channels=shape[2],
-        preparation=decode_all.preparation(listing, options, shape[2], str(chosen or "")),
-        value_range=str(chosen or ""),
-        size_bytes=usable * shape[0] * shape[1] * shape[2],
+        passed_over=tuple(map(escape, listing.passed_over)),
+        left_behind=tuple(map(escape, listing.left_behind)),
+        notes=tuple(map(escape, notes)),
+        height=height,
+        width=width,
+        channels=channels,
+        preparation=decode_all.describe_preparation(listing, options, channels, value_range),
+        value_range=value_range,
+        size_bytes=usable * plan.row_bytes,
         accepted=not refused,
-        verdict=f"refused: {shown(refused)}" if refused else "accepted",
+        verdict=f"refused: {escape(refused)}" if refused else "accepted",
+        columns=_describe_columns(plan, usable, given),
     )
 
 
-def _range(
-    listing: Listing, options: DataOptions, found: decode_all.Survey
-) -> tuple[ranges.Ranges | None, str]:
-    """Return the range of deep pictures, and the reason why there is none, "" where there need be none."""
+def _count_headers(plan: Plan) -> dict[str, dict[str, int]]:
+    """Return how many pictures there are of each size, mode and format, the most frequent first."""
+    sizes, modes, formats = Counter[tuple[int, int]](), Counter[str](), Counter[str]()
+    for found in plan.surveys.values():
+        sizes += found.sizes
+        modes += found.modes
+        formats += found.formats
+    return {
+        "sizes": {f"{height}x{width}": count for (height, width), count in sizes.most_common()},
+        "modes": dict(modes.most_common()),
+        "formats": dict(formats.most_common()),
+    }
+
+
+def _describe_columns(plan: Plan, usable: int, given: Mapping[str, Column]) -> dict[str, str]:
+    """Return what each column holds, by its name."""
+    pictures = {
+        name: f"{usable:,} of {height}x{width}x{channels}"
+        for name, (height, width, channels) in plan.shapes.items()
+    }
+    return pictures | {name: kind_of(column).describe(column) for name, column in given.items()}
+
+
+def _make_plan(listing: Listing, options: DataOptions) -> tuple[Plan, str]:
+    """Return how the pictures are to be prepared, and why their range cannot be settled, "" where it can."""
+    plan = look_at(listing, options)
     try:
-        return decode_all.settle_ranges(listing, options, found), ""
+        return dataclasses.replace(plan, ranges=settle_ranges(plan)), ""
     except DataError as error:
-        return None, str(error)
+        return plan, str(error)

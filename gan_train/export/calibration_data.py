@@ -142,7 +142,7 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
     options = model.options.data
     kept = {"fit": options.fit, "value_range": options.value_range}
     shape = {"height": options.height, "width": options.width, "channels": options.channels}
-    beside = held_out.beside(options)
+    beside = held_out.find_beside(options)
     chosen = beside or options
     if calibrate:
         chosen = DataOptions(source=calibrate, on_bad="skip", **kept, **shape)  # type: ignore[arg-type]
@@ -158,7 +158,7 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
             f"judges {list(shape.values())}"
         )
     pictures, seen = _unseen(pictures, options, say)
-    pictures, labelled = matching.matched(pictures, model.class_names, say)
+    pictures, labelled = matching.match_classes(pictures, model.class_names, say)
     if judged_classes(model) and not labelled:
         raise DataError(
             f"{chosen.source} has no classes like the run's ({', '.join(judged_classes(model)[:10])}); "

@@ -16,7 +16,7 @@ from gan_train.config import settled
 from gan_train.config.options import Config
 from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
-from gan_train.data.batches import Batch, columns_of
+from gan_train.data.batches import Batch
 from gan_train.planning import processor
 from gan_train.tasks.base import Controls, Phase
 
@@ -87,7 +87,7 @@ def seconds_per_step(
     """
     fastest = float("inf")
     with torch.random.fork_rng(devices=[]):
-        task = tasks.make(config, columns_of(pictures))
+        task = tasks.make(config, pictures.columns)
         phases = task.phases(task.make_players(device))
         batches = task.batches(device)
         begin = time.perf_counter()

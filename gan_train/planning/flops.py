@@ -15,7 +15,6 @@ from gan_infer.conditions.spec import Free, Input
 from gan_train import distributed, tasks
 from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
-from gan_train.data.batches import columns_of
 from gan_train.planning.device import take_step
 from gan_train.tasks.base import Deployment, Players, Task
 
@@ -39,7 +38,7 @@ def count(config: Settled, pictures: PictureSet) -> Cost:
     """
     device = torch.device(config.machine.device)
     with torch.random.fork_rng(devices=[]):
-        players = tasks.make(config, columns_of(pictures)).make_players(device)
+        players = tasks.make(config, pictures.columns).make_players(device)
     batch_size = config.optimizer.batch_size
     # Operations grow by the same with each picture: two small batches tell those of one that may be too
     # large for this machine.
@@ -58,7 +57,7 @@ def _count_operations(
 ) -> tuple[float, float]:
     """Count those of drawing a batch of this size, and of one step on it."""
     smaller = dataclasses.replace(config.optimizer, batch_size=batch_size)
-    task = tasks.make(dataclasses.replace(config, optimizer=smaller), columns_of(pictures))
+    task = tasks.make(dataclasses.replace(config, optimizer=smaller), pictures.columns)
     device = torch.device(config.machine.device)
     batch, phases = task.batches(device).at(0), task.phases(players)
     with _Counter() as drawing, torch.no_grad():

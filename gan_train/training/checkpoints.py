@@ -9,7 +9,6 @@ from typing import Any
 
 from gan_infer.errors import OptionError
 from gan_train.data import PictureSet
-from gan_train.data.batches import columns_of
 from gan_train.data.columns import CLASS
 from gan_train.metrics.scores import LEADING
 from gan_train.runs import checkpoint
@@ -178,7 +177,7 @@ def describe_best(history: Sequence[Mapping[str, Any]]) -> str:
 
 def describe_data(data: PictureSet) -> dict[str, Any]:
     """Return what export writes about the data into the model file."""
-    column = columns_of(data).get(CLASS)
+    column = data.columns.get(CLASS)
     return {
         "name": data.name,
         "pictures": len(data),

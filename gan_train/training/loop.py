@@ -18,7 +18,6 @@ from gan_train import distributed, interruption, seeding, tasks
 from gan_train.config.options import OptimizerOptions
 from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
-from gan_train.data.batches import columns_of
 from gan_train.networks import ema
 from gan_train.reports.status import Watcher
 from gan_train.tasks.base import Controls, Players
@@ -110,7 +109,7 @@ def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) ->
 def _make_players(config: Settled, pictures: PictureSet) -> tuple[tasks.Task, Players]:
     """Make a run's task and fresh players, from the seed."""
     torch.use_deterministic_algorithms(config.machine.deterministic)
-    task = tasks.make(config, columns_of(pictures))
+    task = tasks.make(config, pictures.columns)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeding.derive(config.seed, "weights"))
         return task, task.make_players(torch.device(config.machine.device))

@@ -86,7 +86,7 @@ def test_a_report_that_is_stopped_is_made_up_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str, at: int
 ) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 1), dtype=np.uint8)
-    pictures = PictureSet("noise", images)
+    pictures = PictureSet.from_arrays("noise", images)
     measured = {"evaluation.samples": 20, "evaluation.network": "pixels", "network.width": 1}
     options = settled(pictures, preset, **measured)
     for name in ("whole", "parts"):

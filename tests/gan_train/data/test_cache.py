@@ -17,7 +17,8 @@ from PIL import Image
 from gan_infer.errors import DataError, OptionError
 from gan_train import data
 from gan_train.config.options import DataOptions
-from gan_train.data import cache, decode_all
+from gan_train.data import cache
+from gan_train.data.decoding import decode_all
 from gan_train.data.pictures import PictureSet
 
 
@@ -241,7 +242,7 @@ def test_a_large_set_is_prepared_in_bounded_memory(tmp_path: Path) -> None:
 
 def test_the_hash_of_a_large_set_copies_little() -> None:
     images = np.zeros((1000, 256, 256, 1), np.uint8)  # 65 MB
-    pictures = PictureSet("x", images)
+    pictures = PictureSet.from_arrays("x", images)
     tracemalloc.start()
     pictures.sha256()
     peak = tracemalloc.get_traced_memory()[1]
@@ -251,7 +252,7 @@ def test_the_hash_of_a_large_set_copies_little() -> None:
 
 def test_the_hash_does_not_depend_on_how_pictures_lie() -> None:
     images = np.random.default_rng(0).integers(0, 256, (500, 200, 200, 1), dtype=np.uint8)  # several parts
-    first = PictureSet("x", images).sha256()
-    assert PictureSet("x", np.asfortranarray(images)).sha256() == first
+    first = PictureSet.from_arrays("x", images).sha256()
+    assert PictureSet.from_arrays("x", np.asfortranarray(images)).sha256() == first
     images[-1, -1, -1] ^= 1
-    assert PictureSet("x", images).sha256() != first
+    assert PictureSet.from_arrays("x", images).sha256() != first

@@ -186,7 +186,7 @@ def test_pictures_that_training_saw_are_left_out_of_a_calibration(
 
 def test_the_split_that_was_held_out_is_found(tmp_path: Path) -> None:
     def beside(source: Path) -> str | None:
-        found = held_out.beside(DataOptions(source=str(source), sha256="x", labels="y.csv"))
+        found = held_out.find_beside(DataOptions(source=str(source), sha256="x", labels="y.csv"))
         assert found is None or (found.sha256, found.labels) == ("", "")
         return None if found is None else str(Path(found.source).relative_to(tmp_path))
 
@@ -207,7 +207,7 @@ def test_the_split_that_was_held_out_is_found(tmp_path: Path) -> None:
     assert beside(tmp_path / "set.zip") == "set.zip/set/Val"
     assert beside(tmp_path / "set.zip" / "set" / "train") == "set.zip/set/Val"
     assert beside(tmp_path / "set.zip" / "set" / "Val") is None
-    assert held_out.beside(DataOptions()) is None
+    assert held_out.find_beside(DataOptions()) is None
 
 
 def test_a_critic_of_a_broken_run_is_refused() -> None:

@@ -157,7 +157,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a short run."""
     folder = tmp_path_factory.mktemp("runs") / "small"
     images = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), dtype=np.uint8)
-    pictures = PictureSet("noise", images, np.arange(20) % 2, ("ham", "eggs"), "CC0", "as stored")
+    pictures = PictureSet.from_arrays("noise", images, np.arange(20) % 2, ("ham", "eggs"), "CC0", "as stored")
     changes = {
         "data.source": "/home/somebody/secret/noise",
         "network.width": 2,

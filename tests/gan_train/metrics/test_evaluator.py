@@ -30,7 +30,7 @@ def discs(count: int, seed: int = 0) -> PictureSet:
     far = np.hypot(rows[None] - centre[:, :1, None], columns[None] - centre[:, 1:, None])
     images = 230 / (1 + np.exp(2 * (far - size[:, None, None]))) + random.normal(0, 4, far.shape)
     names = ("north-west", "north-east", "south-west", "south-east")
-    return PictureSet("discs", images.clip(0, 255).astype(np.uint8)[..., None], labels, names)
+    return PictureSet.from_arrays("discs", images.clip(0, 255).astype(np.uint8)[..., None], labels, names)
 
 
 REAL = discs(600)
@@ -114,7 +114,7 @@ def test_scores_repeat_themselves_and_leave_random_state_alone(monkeypatch: pyte
 
 
 def test_pictures_without_labels_are_judged_too() -> None:
-    bare = dataclasses.replace(REAL, labels=None, class_names=())
+    bare = REAL.without("class")
     said: list[str] = []
     evaluator = Evaluator.prepare(bare, "auto", 120, say=said.append)
     values = evaluator.score_pictures(FRESH.images[:120]).values
@@ -129,7 +129,7 @@ def test_pictures_without_labels_are_judged_too() -> None:
 
 @pytest.mark.parametrize("count", [10, 12, 40])
 def test_very_few_pictures_give_the_scores_that_can_be_had(count: int) -> None:
-    tiny = PictureSet("tiny", REAL.images[:count])
+    tiny = PictureSet.from_arrays("tiny", REAL.images[:count])
     values = Evaluator.prepare(tiny, "pixels", 50, full=True).score_pictures(FRESH.images[:50]).values
     assert "frechet" in values
     assert all(math.isfinite(value) for value in values.values())

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import safetensors.torch
 import torch
 
 from gan_infer.errors import OptionError
-from gan_train.data import PictureSet
+from gan_train.data import Column, PictureSet
 from gan_train.metrics import (
     classifier,
     efficientnet,
@@ -37,7 +36,7 @@ def stripes(count: int = 300, side: int = 16, channels: int = 1, classes: int = 
     wave = 128 + 100 * np.sin(2 * np.pi * place * (labels[:, None] + 1) / side)
     images = wave[:, None, :, None] + random.normal(0, 10, (count, side, side, channels))
     names = tuple(f"width {index}" for index in range(classes))
-    return PictureSet("stripes", images.clip(0, 255).astype(np.uint8), labels, names)
+    return PictureSet.from_arrays("stripes", images.clip(0, 255).astype(np.uint8), labels, names)
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +190,7 @@ def test_pictures_on_disk_that_may_not_be_written_are_learnt_and_looked_at(
     monkeypatch.setattr(classifier, "_IMAGES", 200)
     pictures = stripes(100)
     np.save(tmp_path / "images.npy", pictures.images)
-    on_disk = dataclasses.replace(pictures, images=np.load(tmp_path / "images.npy", mmap_mode="r"))
+    on_disk = pictures.with_columns(Column("image", "image", np.load(tmp_path / "images.npy", mmap_mode="r")))
     network = classifier.as_network(
         classifier.train(on_disk, classes_of(on_disk), "hash", lambda text: None), CPU
     )
@@ -245,7 +244,7 @@ def test_the_store_forgets_what_was_longest_unused(monkeypatch: pytest.MonkeyPat
 
 def test_auto_takes_what_suits_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     grey, colour = stripes(20), stripes(20, channels=3)
-    bare = PictureSet("bare", grey.images)
+    bare = PictureSet.from_arrays("bare", grey.images)
     monkeypatch.setattr(efficientnet, "is_installed", lambda: True)
     monkeypatch.setattr(inception, "find", lambda: Path("weights"))
     assert feature_networks.suggest(grey, CPU)[0] == classifier.NAME

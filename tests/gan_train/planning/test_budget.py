@@ -16,7 +16,7 @@ from gan_train.planning import budget, device, flops, processor, speeds
 @pytest.fixture
 def pictures() -> PictureSet:
     images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 1), dtype=np.uint8)
-    return PictureSet("noise", images, np.arange(40) % 2, ("a", "b"))
+    return PictureSet.from_arrays("noise", images, np.arange(40) % 2, ("a", "b"))
 
 
 def wanted(**changes: object) -> Config:

@@ -40,7 +40,7 @@ PLAIN: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def pictures() -> PictureSet:
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), dtype=np.uint8)
-    return PictureSet("noise", images)
+    return PictureSet.from_arrays("noise", images)
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from gan_train.config import presets
 from gan_train.config.options import Config, OptimizerOptions, replace, write
 from gan_train.config.settled import Settled, read
 from gan_train.data import batches
-from gan_train.data.batches import Batches, columns_of
-from gan_train.data.columns import CLASS
+from gan_train.data.batches import Batches
+from gan_train.data.columns import CLASS, Column
 from gan_train.data.pictures import PictureSet
 from gan_train.metrics import feature_networks
 from gan_train.objectives import augment
@@ -74,7 +74,7 @@ class Watcher:
 @pytest.fixture(scope="module")
 def pictures() -> PictureSet:
     images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 1), dtype=np.uint8)
-    return PictureSet("noise", images, np.arange(40) % 3, ("a", "b", "c"))
+    return PictureSet.from_arrays("noise", images, np.arange(40) % 3, ("a", "b", "c"))
 
 
 def settled(pictures: PictureSet, preset: str = "resnet", **changes: Any) -> Settled:
@@ -184,7 +184,7 @@ def timeless(run: Path) -> dict[str, Any]:
 
 
 def test_what_is_measured_is_kept_and_best_is_by_it(pictures: PictureSet, tmp_path: Path) -> None:
-    plain = dataclasses.replace(pictures, labels=None, class_names=())
+    plain = pictures.without("class")
     measured = {"evaluation.samples": 30, "evaluation.network": "random-convolutions"}
     options = settled(plain, **measured, **{"optimizer.learning_rate": 0.02})
     watcher = run_whole(options, plain, tmp_path / "whole")
@@ -215,7 +215,7 @@ def test_what_is_measured_is_kept_and_best_is_by_it(pictures: PictureSet, tmp_pa
 def test_real_pictures_are_measured_beside_samples_where_there_are_as_many(
     pictures: PictureSet, tmp_path: Path
 ) -> None:
-    plain = dataclasses.replace(pictures, labels=None, class_names=())
+    plain = pictures.without("class")
     run_whole(settled(plain, **{"evaluation.samples": 8, "evaluation.network": "pixels"}), plain, tmp_path)
     lines = html.read_log(tmp_path / checkpoint.METRICS)
     assert lines[0]["baseline"] == lines[-1]["baseline"]
@@ -226,7 +226,7 @@ def test_real_pictures_are_measured_beside_samples_where_there_are_as_many(
 def test_a_run_that_goes_on_is_measured_by_the_network_that_it_began_with(
     pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = dataclasses.replace(pictures, labels=None, class_names=())
+    plain = pictures.without("class")
     options = settled(plain, **{"evaluation.samples": 30})
     write(options, tmp_path / checkpoint.CONFIG)
     assert loop.train(options, plain, tmp_path, Watcher(stop_after=13)) is False
@@ -589,7 +589,7 @@ def batches_of(pictures: PictureSet, options: Settled) -> Batches:
 
 
 def task_of(pictures: PictureSet, options: Settled) -> Task:
-    return tasks.make(options, columns_of(pictures))
+    return tasks.make(options, pictures.columns)
 
 
 def test_batches_show_every_picture_once_an_epoch_in_a_new_order(pictures: PictureSet) -> None:
@@ -634,7 +634,9 @@ def test_flips_mirror_about_half_of_the_pictures_where_asked(pictures: PictureSe
 
 def test_pictures_on_disk_give_the_same_batches_as_in_memory(pictures: PictureSet, tmp_path: Path) -> None:
     np.save(tmp_path / "pictures.npy", pictures.images)
-    mapped = dataclasses.replace(pictures, images=np.load(tmp_path / "pictures.npy", mmap_mode="r"))
+    mapped = pictures.with_columns(
+        Column("image", "image", np.load(tmp_path / "pictures.npy", mmap_mode="r"))
+    )
     options = settled(pictures)
     for seen in (0, 8, 36, 400):
         one = batches_of(pictures, options).at(seen)

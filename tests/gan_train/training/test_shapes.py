@@ -53,7 +53,7 @@ def test_any_shape_trains_exports_and_passes_parity(
     count = max(20, classes)
     images = np.random.default_rng(0).integers(0, 256, (count, height, width, channels), dtype=np.uint8)
     names = tuple(f"class {index}" for index in range(classes))
-    pictures = PictureSet("noise", images, np.arange(count) % classes if classes else None, names)
+    pictures = PictureSet.from_arrays("noise", images, np.arange(count) % classes if classes else None, names)
     steps = presets.make(preset, {}).optimizer.discriminator_steps
     changes = {
         "network.width": 4,

@@ -16,9 +16,11 @@ import numpy.typing as npt
 
 from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
-from gan_train.data import cache, splits, tensors
-from gan_train.data.index import examples, shown
-from gan_train.data.tensors import EXPECTED
+from gan_train.data import cache
+from gan_train.data.layout import splits
+from gan_train.data.names import escape, list_names
+from gan_train.data.sources import arrays
+from gan_train.data.sources.arrays import EXPECTED
 
 IMAGE_KEYS: Final = ("images", "x", "x_train", "arr_0")
 LABEL_KEYS: Final = ("labels", "y", "y_train", "arr_1")
@@ -78,18 +80,18 @@ def read(archive: zipfile.ZipFile, place: Path, key: str = "") -> Arrays:
     """
     known = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     if key and key not in known:
-        arrays = examples(sorted(known))
-        raise DataError(f"{place} holds no folder {shown(key)}; its folders are: none, its arrays: {arrays}")
+        held = list_names(sorted(known))
+        raise DataError(f"{place} holds no folder {escape(key)}; its folders are: none, its arrays: {held}")
     try:
-        image_key, notes = (key, []) if key else _image_key(archive, known, place)
-        images, told = tensors.pictures(_array(archive, known[image_key], place), image_key)
+        image_key, notes = (key, []) if key else _choose_images(archive, known, place)
+        images, told = arrays.to_pictures(_read_array(archive, known[image_key], place), image_key)
         notes += told
-        label_key = _label_key(archive, known, image_key, len(images), notes)
+        label_key = _choose_labels(archive, known, image_key, len(images), notes)
         if label_key is None:
             return Arrays(images, None, (), tuple(notes))
-        values = _small(archive, known[label_key])
-        names = next((_small(archive, known[each]) for each in NAME_KEYS if each in known), None)
-        labels, class_names = tensors.classes(values, len(images), label_key, names, notes)
+        values = _read_small(archive, known[label_key])
+        names = next((_read_small(archive, known[each]) for each in NAME_KEYS if each in known), None)
+        labels, class_names = arrays.to_classes(values, len(images), label_key, names, notes)
         return Arrays(images, labels, class_names, tuple(notes))
     except DataError as error:
         raise DataError(f"{place}: {error}") from None
@@ -98,32 +100,33 @@ def read(archive: zipfile.ZipFile, place: Path, key: str = "") -> Arrays:
         raise DataError(f"{place} is damaged: {plain(error)}; save it again with numpy.savez") from None
 
 
-def _image_key(archive: zipfile.ZipFile, known: _Known, place: Path) -> tuple[str, list[str]]:
+def _choose_images(archive: zipfile.ZipFile, known: _Known, place: Path) -> tuple[str, list[str]]:
     """Choose the array of pictures: by its usual names, else the one that has a shape of pictures."""
     lower = {name.lower(): name for name in reversed(list(known))}
     usual = [name for name in IMAGE_KEYS if name in known]
     usual += [lower[name] for name in _MORE_IMAGE_KEYS if name in lower and lower[name] not in usual]
-    shapes = {name: shape for name, info in known.items() if (shape := _shape(archive, info))}
+    shapes = {name: shape for name, info in known.items() if (shape := _read_shape(archive, info))}
     like = [name for name, shape in shapes.items() if len(shape) in (3, 4)]
     if usual:
         chosen = usual[0]
     else:
-        train = [name for name in like if (part := splits.part(name)) and part.kind == splits.TRAIN]
+        train = [name for name in like if (part := splits.find_part(name)) and part.kind == splits.TRAIN]
         if len(like) != 1 and len(train) != 1:
-            told = ", ".join(f"{shown(name)} {list(shapes.get(name, ()))}" for name in list(known)[:8])
-            example = f"; name one, such as {place}/{shown(like[0])}" if like else ""
+            told = ", ".join(f"{escape(name)} {list(shapes.get(name, ()))}" for name in list(known)[:8])
+            example = f"; name one, such as {place}/{escape(like[0])}" if like else ""
             raise DataError(f"holds {told}; {EXPECTED}{example}")
         chosen = train[0] if len(train) == 1 else like[0]
     others = [name for name in like if name != chosen]
-    notes = [] if chosen in IMAGE_KEYS else [f"pictures are read from the array {shown(chosen)}"]
+    notes = [] if chosen in IMAGE_KEYS else [f"pictures are read from the array {escape(chosen)}"]
     if others:
         notes.append(
-            f"the arrays {examples(others)} are left out; {place}/{shown(others[0])} names the first of them"
+            f"the arrays {list_names(others)} are left out; "
+            f"{place}/{escape(others[0])} names the first of them"
         )
     return chosen, notes
 
 
-def _label_key(
+def _choose_labels(
     archive: zipfile.ZipFile, known: _Known, image_key: str, count: int, notes: list[str]
 ) -> str | None:
     """Choose the array of labels: by its usual names, else the one with a label a picture."""
@@ -140,45 +143,45 @@ def _label_key(
         found = fits[0] if len(fits) == 1 else None
         if fits[1:]:
             notes.append(
-                f"the arrays {examples(fits)} may be labels, and are not used; call one of them labels"
+                f"the arrays {list_names(fits)} may be labels, and are not used; call one of them labels"
             )
     if found is not None:
-        notes.append(f"labels are read from the array {shown(found)}")
+        notes.append(f"labels are read from the array {escape(found)}")
     return found
 
 
 def _holds_labels(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) -> bool:
     """Return whether an array of any name holds a class a picture."""
-    shape = _shape(archive, info)
+    shape = _read_shape(archive, info)
     if not shape or shape[0] != count or len(shape) > 2 or info.file_size > _MAX_LABEL_BYTES:
         return False
     try:
-        labels, names = tensors.classes(_small(archive, info), count, "labels", None, [])
+        labels, names = arrays.to_classes(_read_small(archive, info), count, "labels", None, [])
     except DataError:
         return False
     return 2 * len(names) <= len(labels)
 
 
-def _shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
+def _read_shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
     """Return an array's shape, () where it cannot be read."""
     try:
         with archive.open(info) as stream:
-            return _header(stream, info.filename)[0]
+            return _read_header(stream, info.filename)[0]
     except Exception:
         return ()
 
 
-def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> npt.NDArray[Any]:
+def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> npt.NDArray[Any]:
     """Read an array whose header and size in the archive agree; a large one stays on disk if it can."""
     with archive.open(info) as stream:
-        shape, fortran, dtype = _header(stream, info.filename)
+        shape, fortran, dtype = _read_header(stream, info.filename)
         start = stream.tell()
         size = math.prod(shape) * dtype.itemsize
         if info.file_size - start != size:
             raise DataError(f"{info.filename} is cut short: {info.file_size - start:,} of {size:,} bytes")
         plainly_stored = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1
         if size > IN_MEMORY_BYTES and plainly_stored:
-            at = _offset(place, info) + start
+            at = _find_offset(place, info) + start
             layout: Literal["F", "C"] = "F" if fortran else "C"
             return np.memmap(place, dtype, "r", offset=at, shape=shape, order=layout)
         most = max(IN_MEMORY_BYTES, int(min(MAX_PACKED_BYTES, cache.memory_bytes() / 2)))
@@ -198,7 +201,7 @@ def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) -> npt.
     return array.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
-def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _read_header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = np.lib.format.read_magic(stream)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -214,7 +217,7 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
     return shape, fortran, dtype
 
 
-def _offset(place: Path, info: zipfile.ZipInfo) -> int:
+def _find_offset(place: Path, info: zipfile.ZipInfo) -> int:
     """Return where a member's bytes begin: after its own header, a name and an extra field."""
     with place.open("rb") as file:
         file.seek(info.header_offset)
@@ -228,11 +231,11 @@ def _offset(place: Path, info: zipfile.ZipInfo) -> int:
     return offset
 
 
-def _small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.NDArray[np.generic]:
+def _read_small(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.NDArray[np.generic]:
     if info.file_size > _MAX_LABEL_BYTES:
         raise DataError(f"{info.filename} is too large for labels")
     content = io.BytesIO(archive.read(info))
-    _header(content, info.filename)
+    _read_header(content, info.filename)
     content.seek(0)
     array: npt.NDArray[np.generic] = np.lib.format.read_array(content, allow_pickle=False)
     return array

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final
 
-from gan_train.data.index import shown
+from gan_train.data.names import escape
 
 # In lower case; whatever begins with a dot is left out as well (.git, .Trash-1000, .@__thumb, ._1.png).
 _FOLDERS: Final = frozenset(
@@ -92,7 +92,7 @@ def is_left_behind(name: str, folder: bool) -> bool:
     )
 
 
-def notes(others: Sequence[str], left_behind: Sequence[str]) -> list[str]:
+def make_notes(others: Sequence[str], left_behind: Sequence[str]) -> list[str]:
     """Say what was passed over, by kind: files that are no pictures, and what systems leave behind.
 
     Args:
@@ -102,40 +102,42 @@ def notes(others: Sequence[str], left_behind: Sequence[str]) -> list[str]:
     said = []
     if others:
         what = f"{len(others):,} file{'s' * (len(others) != 1)} that {'are' if len(others) > 1 else 'is'}"
-        said.append(f"passed over {what} not read as pictures: {kinds(others)}{_pictures_among(others)}")
+        said.append(
+            f"passed over {what} not read as pictures: {count_kinds(others)}{_advise_on_pictures(others)}"
+        )
     if left_behind:
-        names = Counter(_group(name) for name in left_behind)
-        said.append(f"passed over what systems leave behind: {_counts(names)}")
+        names = Counter(_name_group(name) for name in left_behind)
+        said.append(f"passed over what systems leave behind: {_format_counts(names)}")
     return said
 
 
-def kinds(names: Sequence[str]) -> str:
+def count_kinds(names: Sequence[str]) -> str:
     """Return how many files there are of each kind, as "60 .tga, 3 .dcm"."""
-    return _counts(Counter(map(_kind, names)))
+    return _format_counts(Counter(map(_find_kind, names)))
 
 
-def advice(names: Sequence[str]) -> str:
+def find_advice(names: Sequence[str]) -> str:
     """Say what to do to learn what files of the most frequent kind hold, "" where there is nothing to say."""
-    for kind, _ in Counter(map(_kind, names)).most_common():
+    for kind, _ in Counter(map(_find_kind, names)).most_common():
         for endings, what in _ADVICE:
             if kind in endings.split():
                 return what
     return ""
 
 
-def advice_on(name: str, beginning: bytes) -> str:
+def find_advice_on(name: str, beginning: bytes) -> str:
     """Say what to do about a file that is of no kind that is read, "" where there is nothing to say."""
     found = next((ending for magic, ending in _BEGINNINGS if beginning.startswith(magic)), "")
-    return advice([f"x{found}"] if found else [name])
+    return find_advice([f"x{found}"] if found else [name])
 
 
-def _pictures_among(names: Sequence[str]) -> str:
-    found = {_kind(name) for name in names}
+def _advise_on_pictures(names: Sequence[str]) -> str:
+    found = {_find_kind(name) for name in names}
     told = [what for endings, what in _ADVICE if what in _TOLD_ALWAYS and found.intersection(endings.split())]
     return f" ({'; '.join(told)})" if told else ""
 
 
-def _kind(name: str) -> str:
+def _find_kind(name: str) -> str:
     last = PurePosixPath(name).name
     if last.startswith("data_batch_") or last == "test_batch":  # CIFAR's, as they are handed out
         return ".pickle"
@@ -143,7 +145,7 @@ def _kind(name: str) -> str:
     return suffix if suffix and len(suffix) < 10 else "without an ending"
 
 
-def _group(name: str) -> str:
+def _name_group(name: str) -> str:
     """Return under what name a left-over file or folder is counted."""
     last = PurePosixPath(name).name
     lower = last.lower()
@@ -157,8 +159,8 @@ def _group(name: str) -> str:
     return f"*{ending}" if ending and not name.endswith("/") else last
 
 
-def _counts(counts: Counter[str]) -> str:
+def _format_counts(counts: Counter[str]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    told = [f"{count:,} {shown(name)}" for name, count in ordered[:_MOST_KINDS]]
+    told = [f"{count:,} {escape(name)}" for name, count in ordered[:_MOST_KINDS]]
     more = sum(count for _, count in ordered[_MOST_KINDS:])
     return ", ".join(told) + (f" and {more:,} more" if more else "")

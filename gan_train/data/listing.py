@@ -1,24 +1,20 @@
-"""What every kind of source comes down to: pictures by name, each opened on its own, with a class or none.
-
-It reads no files and decodes nothing.
-"""
+"""A source as a list of examples: the files behind them, and the columns that need no decoding."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import os
-import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO, Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from gan_train.data.columns import Column
 
 # Called with (pictures done, pictures in all).
 Progress = Callable[[int, int], None]
@@ -40,8 +36,6 @@ _UNREAD: Final = (
     (4, b"jP  \r\n", "JPEG 2000"),
     (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
 )
-# Plain enough to be meant as one; longer ones are identifiers.
-_NUMBER: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 _BEGINNINGS: Final = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*")
 
 
@@ -88,43 +82,52 @@ class Files:
 
 
 @dataclasses.dataclass(frozen=True)
+class PictureFiles:
+    """A column of pictures that are still to be decoded.
+
+    Attributes:
+        open: from an example's number to its picture, opened; raises DataError whose message is
+            what is wrong, to be read after the example's name ("is empty").
+        array: uint8 [n, height, width, channels] where the source holds pixels ready to use.
+    """
+
+    open: Callable[[int], AbstractContextManager[Image.Image]]
+    array: npt.NDArray[np.uint8] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Listing:
-    """The pictures of a source that are to be used, and their classes.
+    """The examples of a source that are to be used, by columns.
 
     Attributes:
         kind: "digits", "folder", "zip", "npz" or "idx".
         place: of the source on disk.
         name: of the data, for people.
-        names: one a picture.
-        open: from a picture's number to the picture, opened; raises DataError whose message is
-            what is wrong, to be read after the picture's name ("is empty").
+        names: one for each example.
         fingerprint: of names, sizes and times: equal for an untouched source.
-        bad: from the number of a picture known to be unusable to the reason.
-        labels: int64 [n], or None.
-        class_names: in the order of the labels.
-        notes: what a person should know of the choice that was made.
-        passed_over: files of the source that are no pictures.
+        pictures: by the column's name, the pictures that are to be decoded.
+        given: by the column's name, the columns that need no decoding, such as classes.
+        bad: from the number of an example known to be unusable to the reason.
+        notes: what a person should know of how the examples were chosen.
+        passed_over: files of the source that are not pictures.
         left_behind: files and folders that systems leave behind, see `Files`.
         remarks: what a person should know of the files that are not learnt.
         licence: of the data, "" where it is not known.
-        array: uint8 [n, h, w, c] where the source holds pixels ready to use.
     """
 
     kind: str
     place: Path
     name: str
     names: Sequence[str]
-    open: Callable[[int], AbstractContextManager[Image.Image]]
     fingerprint: str
+    pictures: Mapping[str, PictureFiles] = dataclasses.field(default_factory=dict)
+    given: Mapping[str, Column] = dataclasses.field(default_factory=dict)
     bad: Mapping[int, str] = dataclasses.field(default_factory=dict)
-    labels: npt.NDArray[np.int64] | None = None
-    class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
     left_behind: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     licence: str = ""
-    array: npt.NDArray[np.uint8] | None = None
 
 
 def is_picture(name: str, beginning: Callable[[], bytes]) -> bool:
@@ -135,7 +138,7 @@ def is_picture(name: str, beginning: Callable[[], bytes]) -> bool:
     return first.startswith(_BEGINNINGS) or (first[:4] == b"RIFF" and first[8:12] == b"WEBP")
 
 
-def unread(name: str, beginning: Callable[[], bytes]) -> str:
+def find_unread_format(name: str, beginning: Callable[[], bytes]) -> str:
     """Return why a picture of a known kind cannot be read, "" where its ending and bytes do not say so."""
     if not name.lower().endswith(UNREAD):
         return ""
@@ -144,39 +147,10 @@ def unread(name: str, beginning: Callable[[], bytes]) -> str:
     return f"is no picture of a known format, but {kind}; convert it to PNG or JPEG" if kind else ""
 
 
-def order(name: str) -> tuple[tuple[bool, str], ...]:
+def sort_key(name: str) -> tuple[tuple[bool, str], ...]:
     """Return the key that sorts the files of a folder before those of its subfolders, each by name."""
     *folders, file = name.split("/")
     return (*((True, folder) for folder in folders), (False, file))
-
-
-def shown(name: str) -> str:
-    """Return a file's name as text that can be printed on one line, whatever bytes it was made of."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()
-        for letter in name
-    )
-
-
-def class_name(label: str) -> str:
-    """Return a class's name: printable, composed (NFC: systems differ in how they store é), not empty."""
-    return shown(unicodedata.normalize("NFC", label).strip()) or repr(label)
-
-
-def examples(names: Sequence[str], most: int = 5) -> str:
-    """Return the first names and the number of the others, as a text."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(map(shown, names[:most])) + more
-
-
-def encode(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Return one number a label, and the names of the numbers: sorted as numbers where all are such."""
-    names = [class_name(label) for label in labels]
-    known = set(names)
-    numeric = all(_NUMBER.fullmatch(name) for name in known)
-    ordered = sorted(known, key=(lambda name: (Decimal(name), name)) if numeric else (lambda name: (0, name)))
-    numbers = {name: number for number, name in enumerate(ordered)}
-    return np.array([numbers[name] for name in names], np.int64), tuple(ordered)
 
 
 def fingerprint(files: Files, members: Sequence[Member]) -> str:

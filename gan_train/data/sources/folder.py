@@ -15,11 +15,12 @@ from PIL import Image
 
 from gan_infer.decoding.image import opened, plain
 from gan_infer.errors import DataError
-from gan_train.data import unused
-from gan_train.data.index import Files, Member, examples, is_picture, order, stamp, unread
+from gan_train.data.listing import Files, Member, find_unread_format, is_picture, sort_key, stamp
+from gan_train.data.names import list_names
+from gan_train.data.sources import unused
 
 
-def read(root: Path, follow_links: bool = False) -> Files:
+def list_files(root: Path, follow_links: bool = False) -> Files:
     """List the files of a folder and all below it, without what systems leave behind.
 
     Links to files are followed, and links to folders inside of this one; no folder is listed twice,
@@ -43,27 +44,27 @@ def read(root: Path, follow_links: bool = False) -> Files:
         elif name.endswith("/"):
             folders.append(name.removesuffix("/"))
         else:
-            member, reason = _member(name, found)
-            beginning = functools.partial(_beginning, found.path, bool(reason) or not member.size)
+            member, reason = _make_member(name, found)
+            beginning = functools.partial(_read_beginning, found.path, bool(reason) or not member.size)
             if is_picture(name, beginning):
-                reason = reason or unread(name, beginning)
+                reason = reason or find_unread_format(name, beginning)
                 members.append(member)
                 bad.update({name: reason} if reason else {})
             else:
                 others.append(name)
     if "" in bad:
         raise DataError(f"{root} {bad['']}; give a folder that you may read")
-    members.sort(key=lambda member: order(member.name))
+    members.sort(key=lambda member: sort_key(member.name))
     return Files(
         kind="folder",
         place=root,
         stamp="",
         members=members,
-        others=sorted(others, key=order),
-        folders=sorted(folders, key=order),
+        others=sorted(others, key=sort_key),
+        folders=sorted(folders, key=sort_key),
         bad=bad,
-        open=lambda name: _opened(root / name),
-        stream=lambda name: opened_table(root / name),
+        open=lambda name: _open_picture(root / name),
+        stream=lambda name: open_table(root / name),
         left_behind=walk.left_behind,
         notes=tuple(walk.notes()),
     )
@@ -92,7 +93,7 @@ class _Walk:
                     continue
                 seen.add((status.st_dev, status.st_ino))
                 with os.scandir(self._root / folder) as found:
-                    entries = sorted(found, key=_name)
+                    entries = sorted(found, key=_get_name)
             except OSError as error:
                 yield folder, error
                 continue
@@ -112,13 +113,13 @@ class _Walk:
         notes = []
         if self._not_followed:
             notes.append(
-                f"links to folders outside of {self._root} are not followed: {examples(self._not_followed)} "
-                "(--follow-links follows them)"
+                f"links to folders outside of {self._root} are not followed: "
+                f"{list_names(self._not_followed)} (--follow-links follows them)"
             )
         if self._elsewhere:
             notes.append(
                 f"{len(self._elsewhere):,} files are links to files outside of {self._root}, "
-                f"and are read from there: {examples(self._elsewhere, 3)}"
+                f"and are read from there: {list_names(self._elsewhere, 3)}"
             )
         return notes
 
@@ -137,7 +138,7 @@ class _Walk:
         return target == self._within or target.startswith(self._within.rstrip(os.sep) + os.sep)
 
 
-def _name(entry: os.DirEntry[str]) -> str:
+def _get_name(entry: os.DirEntry[str]) -> str:
     return entry.name
 
 
@@ -148,7 +149,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _member(name: str, entry: os.DirEntry[str]) -> tuple[Member, str]:
+def _make_member(name: str, entry: os.DirEntry[str]) -> tuple[Member, str]:
     """Return a file and, where it cannot be used whatever it holds, the reason."""
     try:
         status = entry.stat()
@@ -158,7 +159,7 @@ def _member(name: str, entry: os.DirEntry[str]) -> tuple[Member, str]:
     return Member(name, status.st_size, stamp(status)), "" if regular else "is no regular file"
 
 
-def _beginning(path: str, refused: bool) -> bytes:
+def _read_beginning(path: str, refused: bool) -> bytes:
     if refused:
         return b""
     try:
@@ -169,7 +170,7 @@ def _beginning(path: str, refused: bool) -> bytes:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _open_picture(path: Path) -> Iterator[Image.Image]:
     try:
         file = path.open("rb")
     except OSError as error:
@@ -179,7 +180,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 @contextlib.contextmanager
-def opened_table(path: Path) -> Iterator[BinaryIO]:
+def open_table(path: Path) -> Iterator[BinaryIO]:
     """Open a file to read its bytes one after the other.
 
     Raises:

@@ -266,13 +266,13 @@ def test_damaged_zip_files_are_refused_by_name(photos: Path, tmp_path: Path) -> 
 def test_the_hash_sees_pixels_labels_and_names() -> None:
     images = np.zeros((10, 16, 16, 1), np.uint8)
     labels = np.zeros(10, np.int64)
-    base = PictureSet("x", images, labels, ("a", "b"))
-    other_pixels = PictureSet("x", images + np.uint8(1), labels, ("a", "b"))
-    other_labels = PictureSet("x", images, labels + 1, ("a", "b"))
-    other_names = PictureSet("x", images, labels, ("a", "c"))
+    base = PictureSet.from_arrays("x", images, labels, ("a", "b"))
+    other_pixels = PictureSet.from_arrays("x", images + np.uint8(1), labels, ("a", "b"))
+    other_labels = PictureSet.from_arrays("x", images, labels + 1, ("a", "b"))
+    other_names = PictureSet.from_arrays("x", images, labels, ("a", "c"))
     hashes = {each.sha256() for each in (base, other_pixels, other_labels, other_names)}
     assert len(hashes) == 4
-    assert PictureSet("y", images, labels, ("a", "b")).sha256() == base.sha256()
+    assert PictureSet.from_arrays("y", images, labels, ("a", "b")).sha256() == base.sha256()
 
 
 def test_cifar_10_as_a_zip_file() -> None:
@@ -280,12 +280,12 @@ def test_cifar_10_as_a_zip_file() -> None:
     packed = Path(root) / "cifar10-jpeg.zip"
     if not packed.is_file():
         pytest.skip("CIFAR-10 is not at hand")
-    from gan_train.data import source
+    from gan_train.data.sources import open_source
 
-    with source.opened(DataOptions(source=str(packed))) as listing:
+    with open_source.open_source(DataOptions(source=str(packed))) as listing:
         assert len(listing.names) == 50_000
-        assert listing.labels is not None
-        assert np.bincount(listing.labels).tolist() == [5000] * 10
-        assert listing.class_names[:3] == ("airplane", "automobile", "bird")
-        with listing.open(49_999) as image:
+        classes = listing.given["class"]
+        assert np.bincount(classes.values).tolist() == [5000] * 10
+        assert classes.facts["class_names"][:3] == ("airplane", "automobile", "bird")
+        with listing.pictures["image"].open(49_999) as image:
             assert image.size == (32, 32)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from gan_infer.errors import DataError
-from gan_train.data.finder import Finder, Found
-from gan_train.data.index import examples, shown
-from gan_train.data.tables import EXPECTED, Table, cell
+from gan_train.data.names import escape, list_names
+from gan_train.data.tables.finder import Finder, Found
+from gan_train.data.tables.table import EXPECTED, Table, cell
 
 # Found where they lie, without being named: Hugging Face's image folders, and StyleGAN's data sets.
 FOUND_BY_NAME: Final = ("metadata.csv", "metadata.jsonl", "dataset.json")
@@ -62,7 +62,7 @@ class OtherTableError(DataError):
 
 
 @dataclasses.dataclass(frozen=True)
-class Columns:
+class TableColumns:
     """The columns that were asked for, by name or by number from 1; "" to find them."""
 
     file: str = ""
@@ -78,12 +78,14 @@ class _Choice:
 
 
 def parse(content: bytes, name: str) -> Pairs:
-    """Read a table of (file name, label) from its content; see `pairs`."""
-    return list(pairs(Table(io.BytesIO(content), name), Columns(), lambda file: False, asked_for=False)[0])
+    """Read a table of (file name, label) from its content; see `read_pairs`."""
+    return list(
+        read_pairs(Table(io.BytesIO(content), name), TableColumns(), lambda file: False, asked_for=False)[0]
+    )
 
 
-def pairs(
-    table: Table, columns: Columns, knows: Knows, asked_for: bool
+def read_pairs(
+    table: Table, columns: TableColumns, knows: Knows, asked_for: bool
 ) -> tuple[Iterator[tuple[str, str]], tuple[str, ...]]:
     """Return the (file name, label) of each row, "" for no label, and notes on the columns.
 
@@ -102,14 +104,14 @@ def pairs(
         DataError: it cannot be read as such; so may the iterator.
     """
     if not table.sample and (table.is_csv or not table.name.lower().endswith(".json")):
-        raise DataError(f"{shown(table.name)} is empty; {EXPECTED}")
+        raise DataError(f"{escape(table.name)} is empty; {EXPECTED}")
     if not table.columns:
         return ((str(row[0]), str(row[1])) for row in table.rows if not isinstance(row, Mapping)), ()
     chosen = _choose(table, columns, knows, asked_for)
-    return _cells(table, chosen), chosen.notes
+    return _read_cells(table, chosen), chosen.notes
 
 
-def _cells(table: Table, chosen: _Choice) -> Iterator[tuple[str, str]]:
+def _read_cells(table: Table, chosen: _Choice) -> Iterator[tuple[str, str]]:
     rows = iter(table.rows)
     if chosen.has_header:
         next(rows)
@@ -118,18 +120,18 @@ def _cells(table: Table, chosen: _Choice) -> Iterator[tuple[str, str]]:
             yield cell(row, chosen.file, table.name), cell(row, chosen.label, table.name)
         except IndexError:
             raise DataError(
-                f"{shown(table.name)} has a row with too few columns (row {number} of its data)"
+                f"{escape(table.name)} has a row with too few columns (row {number} of its data)"
             ) from None
         except KeyError:
-            raise _lacks(table.name, [str(key) for key in row]) from None
+            raise _make_error(table.name, [str(key) for key in row]) from None
 
 
-def _choose(table: Table, columns: Columns, knows: Knows, asked_for: bool) -> _Choice:
+def _choose(table: Table, columns: TableColumns, knows: Knows, asked_for: bool) -> _Choice:
     """Settle which columns hold the file and the label."""
-    hits = [sum(map(knows, _column(table, at))) for at in range(len(table.columns))]
+    hits = [sum(map(knows, _sample_column(table, at))) for at in range(len(table.columns))]
     more = asked_for or bool(columns.file or columns.label)
-    file, file_named = _named(table, columns.file, FILE_COLUMNS, MORE_FILE_COLUMNS if more else ())
-    label, label_named = _named(table, columns.label, LABEL_COLUMNS, MORE_LABEL_COLUMNS if more else ())
+    file, file_named = _find_column(table, columns.file, FILE_COLUMNS, MORE_FILE_COLUMNS if more else ())
+    label, label_named = _find_column(table, columns.label, LABEL_COLUMNS, MORE_LABEL_COLUMNS if more else ())
     notes = []
     if not columns.file and any(hits) and (file is None or not hits[file]):
         better = [at for at, count in enumerate(hits) if count == max(hits) and at != label]
@@ -141,7 +143,7 @@ def _choose(table: Table, columns: Columns, knows: Knows, asked_for: bool) -> _C
     if label is None and file is not None and len(rest) == 1 and (asked_for or not file_named):
         label = rest[0]
     if file is None or label is None or file == label:
-        raise _lacks(table.name, table.columns)
+        raise _make_error(table.name, table.columns)
     first = table.sample[0]
     has_header = table.is_csv and (
         file_named or label_named or (any(hits) and not knows(cell(first, file, table.name)))
@@ -149,13 +151,13 @@ def _choose(table: Table, columns: Columns, knows: Knows, asked_for: bool) -> _C
     usual = file_named and label_named and _is_usual(table.columns[file], table.columns[label])
     if has_header and not usual:
         notes.append(
-            f"its columns {shown(table.columns[file])!r} and {shown(table.columns[label])!r} are taken"
+            f"its columns {escape(table.columns[file])!r} and {escape(table.columns[label])!r} are taken"
         )
     others = [at for at in rest if at != label and _tidy(table.columns[at]) in LABEL_COLUMNS]
     if has_header and others and not columns.label:
-        named = shown(table.columns[others[0]])
+        named = escape(table.columns[others[0]])
         notes.append(
-            f"of its columns {shown(table.columns[label])!r} is learnt (--column label={named} learns that)"
+            f"of its columns {escape(table.columns[label])!r} is learnt (--column label={named} learns that)"
         )
     if table.is_csv:
         return _Choice(file, label, has_header, tuple(notes))
@@ -166,7 +168,7 @@ def _is_usual(file: str, label: str) -> bool:
     return _tidy(file) in FILE_COLUMNS and _tidy(label) in LABEL_COLUMNS
 
 
-def _column(table: Table, at: int) -> Iterator[str]:
+def _sample_column(table: Table, at: int) -> Iterator[str]:
     """Return what a column holds in the first rows, as far as it is text."""
     for row in table.sample:
         value = row.get(table.columns[at]) if isinstance(row, Mapping) else (row[at] if at < len(row) else "")
@@ -174,7 +176,9 @@ def _column(table: Table, at: int) -> Iterator[str]:
             yield str(value)
 
 
-def _named(table: Table, wanted: str, usual: Sequence[str], more: Sequence[str]) -> tuple[int | None, bool]:
+def _find_column(
+    table: Table, wanted: str, usual: Sequence[str], more: Sequence[str]
+) -> tuple[int | None, bool]:
     """Return the place of a column, None for none, and whether its name says so.
 
     Raises:
@@ -190,7 +194,8 @@ def _named(table: Table, wanted: str, usual: Sequence[str], more: Sequence[str])
     if wanted.isascii() and wanted.isdigit() and 1 <= int(wanted) <= len(names):
         return int(wanted) - 1, False
     raise DataError(
-        f"{shown(table.name)} has no column {shown(wanted)!r}; its columns are {examples(table.columns, 20)}"
+        f"{escape(table.name)} has no column {escape(wanted)!r}; "
+        f"its columns are {list_names(table.columns, 20)}"
     )
 
 
@@ -198,9 +203,9 @@ def _tidy(name: str) -> str:
     return re.sub(r"[\s\-.]+", "_", name.strip().strip("\"'").lower())
 
 
-def _lacks(name: str, columns: Sequence[str]) -> OtherTableError:
+def _make_error(name: str, columns: Sequence[str]) -> OtherTableError:
     return OtherTableError(
-        f"{shown(name)} has columns {examples(columns, 12)}; expected one of {', '.join(FILE_COLUMNS)} "
+        f"{escape(name)} has columns {list_names(columns, 12)}; expected one of {', '.join(FILE_COLUMNS)} "
         f"and one of {', '.join(LABEL_COLUMNS)}, or --column file=NAME --column label=NAME"
     )
 
@@ -239,7 +244,7 @@ class _Matches:
         if before is None or found.rank < before.found.rank:
             taken[found.name] = new
         elif before.label != label and found.rank == before.found.rank:
-            raise DataError(self._two_labels(before, new))
+            raise DataError(self._explain_two_labels(before, new))
         elif before.label != label:
             self.miss(file)
 
@@ -266,10 +271,10 @@ class _Matches:
         told += [f"{more:,} in other ways"] if more else []
         return ", ".join(told)
 
-    def _two_labels(self, one: _Given, other: _Given) -> str:
-        both = f"{shown(one.label)!r} and {shown(other.label)!r}"
-        by = f" (by {shown(one.file)} and {shown(other.file)})" if one.found.rank else ""
-        named = f"{shown(self._table)} gives {shown(one.found.name)} two labels"
+    def _explain_two_labels(self, one: _Given, other: _Given) -> str:
+        both = f"{escape(one.label)!r} and {escape(other.label)!r}"
+        by = f" (by {escape(one.file)} and {escape(other.file)})" if one.found.rank else ""
+        named = f"{escape(self._table)} gives {escape(one.found.name)} two labels"
         return f"{named}, {both}{by}; expected one a picture"
 
 
@@ -297,26 +302,28 @@ def assign(
     without = [name for name, label in zip(names, given, strict=True) if not label]
     nothing = ", ".join(f"{count:,} {word or 'empty'}" for word, count in matches.nothing.most_common(4))
     if 2 * len(without) > len(names):
-        asked = f"; it names {examples(matches.missed, 3)}, not there" if matches.missing else ""
+        asked = f"; it names {list_names(matches.missed, 3)}, not there" if matches.missing else ""
         asked += f"; of its labels {nothing} are none" if nothing else ""
         raise DataError(
-            f"{shown(table)} labels only {len(names) - len(without):,} of {len(names):,} pictures, "
-            f"not {examples(without, 3)}{asked}; give the table of these pictures with --labels "
+            f"{escape(table)} labels only {len(names) - len(without):,} of {len(names):,} pictures, "
+            f"not {list_names(without, 3)}{asked}; give the table of these pictures with --labels "
             "(and its column of file names with --column file=NAME), or remove it"
         )
     notes = [matches.how()]
     if without:
         none = f"; of its labels {nothing}" if nothing else ""
-        notes.append(f"{len(without):,} pictures without a label are left out ({examples(without, 3)}{none})")
+        notes.append(
+            f"{len(without):,} pictures without a label are left out ({list_names(without, 3)}{none})"
+        )
     if matches.missing:
         count = matches.missing
-        notes.append(f"{count:,} files that it names are not there ({examples(matches.missed[:3], 3)})")
-    given, told = _numbers_alike(given)
-    notes = [note for note in (*notes, told, _no_classes([label for label in given if label])) if note]
-    return given, f"by {shown(table)}, {'; '.join(notes)}" if notes else ""
+        notes.append(f"{count:,} files that it names are not there ({list_names(matches.missed[:3], 3)})")
+    given, told = _unify_numbers(given)
+    notes = [note for note in (*notes, told, _note_no_classes([label for label in given if label])) if note]
+    return given, f"by {escape(table)}, {'; '.join(notes)}" if notes else ""
 
 
-def _numbers_alike(given: list[str]) -> tuple[list[str], str]:
+def _unify_numbers(given: list[str]) -> tuple[list[str], str]:
     """Write 1.0 as 1 where all labels are numbers: they are one class."""
     known = {label for label in given if label}
     changed = {label: found[1] for label in known if (found := _WHOLE_AS_FRACTION.fullmatch(label))}
@@ -328,7 +335,7 @@ def _numbers_alike(given: list[str]) -> tuple[list[str], str]:
     ], f"labels such as {first} are read as {changed[first]}"
 
 
-def _no_classes(given: Sequence[str]) -> str:
+def _note_no_classes(given: Sequence[str]) -> str:
     """Say that labels look like something else than classes; "" where they do not."""
     known = set(given)
     numeric = all(map(_NUMBER.fullmatch, known))

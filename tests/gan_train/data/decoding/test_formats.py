@@ -179,7 +179,7 @@ def test_a_run_keeps_its_range_and_gives_it_to_pictures_that_were_held_out(tmp_p
     wanted = replace(Config(), {"data.source": str(tmp_path / "train"), "budget.images": 100})
     settled = budget.settle(wanted, load(tmp_path / "train"))
     assert settled.data.value_range == "0:4095"
-    beside = held_out.beside(settled.data)
+    beside = held_out.find_beside(settled.data)
     assert beside is not None
     assert data.load(beside).value_range == "0:4095"
     assert load(tmp_path / "test").value_range == "0:1023"

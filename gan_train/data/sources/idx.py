@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
-from gan_train.data import index
+from gan_train.data import listing
 
 _MAX_BYTES: Final = 4 * 1024**3
 
 
-def pair(path: Path) -> tuple[Path, Path | None] | None:
+def find_pair(path: Path) -> tuple[Path, Path | None] | None:
     """Return (images, labels or None) for a path that names an IDX image file, or None."""
     if not path.is_file() or not _is_named_so(path):
         return None
@@ -31,16 +31,16 @@ def pair(path: Path) -> tuple[Path, Path | None] | None:
     return path, None
 
 
-def pair_in(folder: Path) -> tuple[Path, Path | None] | None:
+def find_pair_in(folder: Path) -> tuple[Path, Path | None] | None:
     """Return the training pair of a folder that holds IDX files, or None."""
     found = sorted(path for path in folder.glob("*idx[34]*") if path.is_file() and _is_named_so(path))
     chosen = [path for path in found if "train" in path.name] or found
-    return pair(chosen[0]) if chosen else None
+    return find_pair(chosen[0]) if chosen else None
 
 
 def _is_named_so(path: Path) -> bool:
     stem = path.name.removesuffix(".gz")
-    return ("idx3" in stem or "idx4" in stem) and not stem.lower().endswith(index.SUFFIXES)
+    return ("idx3" in stem or "idx4" in stem) and not stem.lower().endswith(listing.SUFFIXES)
 
 
 def read(path: Path) -> npt.NDArray[np.uint8]:
@@ -56,12 +56,12 @@ def read(path: Path) -> npt.NDArray[np.uint8]:
         with path.open("rb") as file:
             zipped = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if zipped else path.open("rb") as file:
-            return _array(file, path)
+            return _read_array(file, path)
     except (OSError, EOFError, zlib.error, MemoryError) as error:
         raise DataError(f"{path} cannot be read: {plain(error)}; fetch it again") from None
 
 
-def _array(file: BinaryIO | gzip.GzipFile, path: Path) -> npt.NDArray[np.uint8]:
+def _read_array(file: BinaryIO | gzip.GzipFile, path: Path) -> npt.NDArray[np.uint8]:
     begin = file.read(4)
     if len(begin) < 4 or begin[:3] != b"\x00\x00\x08" or not 1 <= begin[3] <= 4:
         raise DataError(f"{path} is no IDX file of bytes; expected it to begin with 00 00 08")

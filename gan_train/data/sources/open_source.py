@@ -19,19 +19,15 @@ from PIL import Image
 from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
 from gan_train.config.options import DataOptions
-from gan_train.data import archive, encodings, folder, idx, labels, layout, npz, tables, unused
-from gan_train.data.finder import Finder
-from gan_train.data.index import (
-    SUFFIXES,
-    Files,
-    Listing,
-    class_name,
-    encode,
-    examples,
-    fingerprint,
-    shown,
-    stamp,
-)
+from gan_train.data import encodings
+from gan_train.data.columns import CLASS, IMAGE, Column, by_name
+from gan_train.data.layout import folders
+from gan_train.data.listing import SUFFIXES, Files, Listing, PictureFiles, fingerprint, stamp
+from gan_train.data.names import clean_class_name, escape, list_names, number_classes
+from gan_train.data.sources import archive, folder, idx, npz, unused
+from gan_train.data.tables import labels
+from gan_train.data.tables.finder import Finder
+from gan_train.data.tables.table import ENDINGS, SAMPLE, Table
 
 BUILT_IN: Final = "digits"
 
@@ -43,7 +39,7 @@ _IDX_BEGINNINGS: Final = (b"\0\0\x08\3", b"\0\0\x08\4")
 
 
 @contextlib.contextmanager
-def opened(options: DataOptions) -> Iterator[Listing]:
+def open_source(options: DataOptions) -> Iterator[Listing]:
     """Return the listing of a source; its pictures can be opened inside the block.
 
     Raises:
@@ -51,70 +47,73 @@ def opened(options: DataOptions) -> Iterator[Listing]:
     """
     path = Path(options.source)
     if options.source == BUILT_IN:
-        built_in = Path(__file__).parent / BUILT_IN / "images-idx3-ubyte.gz"
-        listing = _of_idx(built_in, *(idx.pair(built_in) or (built_in, None)), options)
+        built_in = Path(__file__).parent.parent / BUILT_IN / "images-idx3-ubyte.gz"
+        listing = _list_idx(built_in, *(idx.find_pair(built_in) or (built_in, None)), options)
         yield dataclasses.replace(
             listing, kind=BUILT_IN, name=BUILT_IN, licence="CC BY-SA 3.0 (MNIST)", notes=()
         )
         return
-    path, inside = archive.parted(path)
-    kind = _kind(path, options.source)
+    path, inside = archive.split_path(path)
+    kind = _find_kind(path, options.source)
     if inside and kind != "zip":
-        raise DataError(f"{path} is a file and has no folder {shown(inside)}; {_WANTED}")
+        raise DataError(f"{path} is a file and has no folder {escape(inside)}; {_WANTED}")
     if kind == "folder":
-        pair = idx.pair_in(path)
+        pair = idx.find_pair_in(path)
         yield (
-            _of_idx(path, *pair, options)
+            _list_idx(path, *pair, options)
             if pair
-            else _of_files(folder.read(path, options.follow_links), options)
+            else _list_files(folder.list_files(path, options.follow_links), options)
         )
     elif kind == "idx":
-        yield _of_idx(path, *(idx.pair(path) or (path, None)), options)
+        yield _list_idx(path, *(idx.find_pair(path) or (path, None)), options)
     else:
-        with archive.opened(path) as opened_archive:
+        with archive.open_archive(path) as opened_archive:
             if npz.holds_arrays(opened_archive):
                 found = npz.read(opened_archive, path, inside)
                 arrays = (found.images, found.labels, found.class_names)
-                yield _of_arrays("npz", path, arrays, options, path.stem, (path,), found.notes)
+                yield _list_arrays("npz", path, arrays, options, path.stem, (path,), found.notes)
             else:
-                yield _of_files(
-                    archive.within(archive.read(opened_archive, path, _encoding(options)), inside), options
+                yield _list_files(
+                    archive.select_folder(
+                        archive.list_files(opened_archive, path, _check_encoding(options)), inside
+                    ),
+                    options,
                 )
 
 
-def _kind(path: Path, source: str) -> str:
+def _find_kind(path: Path, source: str) -> str:
     """Tell "folder", "idx" or "zip", by what a file holds rather than by its name."""
     try:
         if source and path.is_dir():
             return "folder"
         if not source or not path.exists():
-            raise DataError(f"no data at {shown(source)!r}; {_WANTED}")
+            raise DataError(f"no data at {escape(source)!r}; {_WANTED}")
         if not path.is_file():
             raise DataError(f"{path} is neither a file nor a folder; {_WANTED}")
         with path.open("rb") as file:
             beginning = file.read(32)
     except (OSError, ValueError) as error:
-        raise DataError(f"{shown(source)} cannot be read: {plain(error)}; {_WANTED}") from None
-    if idx.pair(path) or beginning[:4] in _IDX_BEGINNINGS:
+        raise DataError(f"{escape(source)} cannot be read: {plain(error)}; {_WANTED}") from None
+    if idx.find_pair(path) or beginning[:4] in _IDX_BEGINNINGS:
         return "idx"
     named_so = path.suffix.lower() in (".zip", ".npz")
-    if beginning[:2] == b"PK" or (named_so and not unused.advice_on("", beginning)):
+    if beginning[:2] == b"PK" or (named_so and not unused.find_advice_on("", beginning)):
         return "zip"
     what = "a single picture" if path.name.lower().endswith(SUFFIXES) else "a file of no kind that is read"
-    todo = unused.advice_on(path.name, beginning)
+    todo = unused.find_advice_on(path.name, beginning)
     raise DataError(f"{path} is {what}; {todo or _WANTED}")
 
 
-def _of_idx(place: Path, images: Path, table: Path | None, options: DataOptions) -> Listing:
+def _list_idx(place: Path, images: Path, table: Path | None, options: DataOptions) -> Listing:
     pixels, numbers = idx.read_pair(images, table)
     names: tuple[str, ...] = ()
     if numbers is not None:
-        numbers, names = encode([str(number) for number in numbers.tolist()])
+        numbers, names = number_classes([str(number) for number in numbers.tolist()])
     paths = (images, table) if table else (images,)
-    return _of_arrays("idx", place, (pixels, numbers, names), options, images.resolve().parent.name, paths)
+    return _list_arrays("idx", place, (pixels, numbers, names), options, images.resolve().parent.name, paths)
 
 
-def _of_arrays(
+def _list_arrays(
     kind: str,
     place: Path,
     arrays: _Arrays,
@@ -132,22 +131,20 @@ def _of_arrays(
         digest.update(f"{path.absolute()!r} {status.st_size} {stamp(status)}".encode())
 
     @contextlib.contextmanager
-    def opened_row(number: int) -> Iterator[Image.Image]:
+    def open_row(number: int) -> Iterator[Image.Image]:
         row = images[number]
         yield Image.fromarray(np.ascontiguousarray(row[:, :, 0] if row.shape[2] == 1 else row))
 
-    numbers, class_names, notes = _more_than_one(numbers, class_names)
+    given, notes = _make_classes(numbers, class_names)
     return Listing(
         kind=kind,
         place=place,
         name=name,
         names=_Rows(len(images)),
-        open=opened_row,
         fingerprint=digest.hexdigest()[:32],
-        labels=numbers,
-        class_names=class_names,
+        pictures={IMAGE: PictureFiles(open_row, images)},
+        given=given,
         notes=(*told, *notes),
-        array=images,
     )
 
 
@@ -164,13 +161,13 @@ class _Rows(Sequence[str]):
         return f"picture {range(self._count)[number]}"
 
 
-def _of_files(files: Files, options: DataOptions) -> Listing:
+def _list_files(files: Files, options: DataOptions) -> Listing:
     good = [member.name for member in files.members if member.name not in files.bad]
     if not files.members:
-        raise DataError(_nothing(files))
-    found = layout.of(good, files.folders, _place(files), options.split == "auto")
+        raise DataError(_explain_nothing(files))
+    found = folders.read_layout(good, files.folders, _name_place(files), options.split == "auto")
     names = [good[place] for place in found.chosen]
-    given, table, notes = _labels(files, found, names, options)
+    given, table, notes = _find_labels(files, found, names, options)
     used: dict[str, str | None] = (
         dict.fromkeys(names) if given is None else dict(zip(names, given, strict=True))
     )
@@ -181,117 +178,118 @@ def _of_files(files: Files, options: DataOptions) -> Listing:
         if used.get(member.name, "") != ""
         or (member.name in files.bad and (not split or found.holds(member.name)))
     ]
-    numbers, class_names = None, tuple[str, ...]()
+    columns: dict[str, Column] = {}
     if given is not None:
         # The unusable get some class or other: they are never learnt.
         filler = next(label for label in given if label)
-        numbers, class_names = encode([used.get(member.name) or filler for member in members])
-        numbers, class_names, more = _more_than_one(numbers, class_names)
+        numbered = number_classes([used.get(member.name) or filler for member in members])
+        columns, more = _make_classes(*numbered)
         notes += more
     others = tuple(name for name in files.others if name != table)
     return Listing(
         kind=files.kind,
         place=files.place,
-        name=_name(files),
+        name=_name_set(files),
         names=tuple(member.name for member in members),
-        open=lambda number: files.open(members[number].name),
         fingerprint=fingerprint(files, members),
+        pictures={IMAGE: PictureFiles(lambda number: files.open(members[number].name))},
+        given=columns,
         bad={at: files.bad[member.name] for at, member in enumerate(members) if member.name in files.bad},
-        labels=numbers,
-        class_names=class_names,
         notes=(*found.notes, *notes),
         passed_over=others,
         left_behind=tuple(files.left_behind),
         remarks=(
-            *(*files.notes, *_tables_beside(files, found, table, good)),
-            *unused.notes(others, files.left_behind),
+            *(*files.notes, *_note_tables_beside(files, found, table, good)),
+            *unused.make_notes(others, files.left_behind),
         ),
     )
 
 
-def _place(files: Files) -> str:
+def _name_place(files: Files) -> str:
     return "/".join(filter(None, (str(files.place), files.inside)))
 
 
-def _nothing(files: Files) -> str:
+def _explain_nothing(files: Files) -> str:
     """Say what a source without pictures holds in place of them."""
-    told = [f"only {unused.kinds(files.others)}"] if files.others else []
-    told += [f"what systems leave behind ({examples(files.left_behind, 3)})"] if files.left_behind else []
-    todo = unused.advice(files.others)
+    told = [f"only {unused.count_kinds(files.others)}"] if files.others else []
+    told += [f"what systems leave behind ({list_names(files.left_behind, 3)})"] if files.left_behind else []
+    todo = unused.find_advice(files.others)
     return (
-        f"{_place(files)} holds no pictures{', ' if told else ''}{' and '.join(told)}"
+        f"{_name_place(files)} holds no pictures{', ' if told else ''}{' and '.join(told)}"
         f"{''.join(f'; {note}' for note in files.notes)}; expected files such as .png or .jpg, "
         f"in it or in a subfolder a class{f'; {todo}' if todo else ''}"
     )
 
 
-def _encoding(options: DataOptions) -> str:
+def _check_encoding(options: DataOptions) -> str:
     return encodings.check(options.zip_encoding) if options.zip_encoding else ""
 
 
-def _labels(
-    files: Files, found: layout.Layout, names: Sequence[str], options: DataOptions
+def _find_labels(
+    files: Files, found: folders.Layout, names: Sequence[str], options: DataOptions
 ) -> tuple[Sequence[str] | None, str, list[str]]:
     """Return a label a name ("" for none) or None where there are no classes, the table's name, and notes."""
-    name, stream, notes = _table(files, found, options)
+    name, stream, notes = _find_table(files, found, options)
     if stream is None and found.beside:
         raise DataError(
-            f"{_place(files)} holds {found.beside:,} pictures beside subfolders with pictures; "
+            f"{_name_place(files)} holds {found.beside:,} pictures beside subfolders with pictures; "
             "move them into a subfolder (its name is the class), or all into one folder"
         )
     if stream is None:
         if options.file_column or options.label_column:
             raise DataError(
-                f"--column names a column, and {_place(files)} has no table; name it with --labels"
+                f"--column names a column, and {_name_place(files)} has no table; name it with --labels"
             )
         return found.classes, "", notes
     known = [member.name for member in files.members]
     try:
         with stream as opened_table:
-            table = tables.Table(opened_table, name)
-            finder = Finder(known, name, _root(files), found.base)
-            return _by_table(table, finder, names, options, notes)
+            table = Table(opened_table, name)
+            finder = Finder(known, name, _find_root(files), found.base)
+            return _read_labels(table, finder, names, options, notes)
     except labels.OtherTableError as error:
         if options.labels or options.file_column or options.label_column or found.beside:
             raise
         return found.classes, "", [*notes, f"not used for labels: {error}"]
 
 
-def _by_table(
-    table: tables.Table,
+def _read_labels(
+    table: Table,
     finder: Finder,
     names: Sequence[str],
     options: DataOptions,
     notes: list[str],
 ) -> tuple[Sequence[str] | None, str, list[str]]:
-    columns = labels.Columns(options.file_column, options.label_column)
-    rows, told = labels.pairs(table, columns, lambda file: finder(file) is not None, bool(options.labels))
+    columns = labels.TableColumns(options.file_column, options.label_column)
+    rows, told = labels.read_pairs(
+        table, columns, lambda file: finder(file) is not None, bool(options.labels)
+    )
     first = next(rows, None)
     if first is None and not table.columns:
-        return None, table.name, [*notes, f"{shown(table.name)} says that there are no classes"]
+        return None, table.name, [*notes, f"{escape(table.name)} says that there are no classes"]
     every = rows if first is None else itertools.chain([first], rows)
     given, note = labels.assign(every, table.name, names, finder)
     if not any(given):  # of no pictures at all
         return None, table.name, notes
-    read = "; ".join((f"classes are read from {shown(table.name)}", *table.notes, *told))
+    read = "; ".join((f"classes are read from {escape(table.name)}", *table.notes, *told))
     return given, table.name, [*notes, read, *([note] if note else [])]
 
 
-def _root(files: Files) -> str:
+def _find_root(files: Files) -> str:
     """Return the path that a table may put before its names."""
     place = files.place.resolve()
     return (place if files.kind == "folder" else place.with_suffix("")).as_posix()
 
 
-def _table(
-    files: Files, found: layout.Layout, options: DataOptions
+def _find_table(
+    files: Files, found: folders.Layout, options: DataOptions
 ) -> tuple[str, AbstractContextManager[BinaryIO] | None, list[str]]:
     """Find the table of labels: its name in the source (or on disk), its content or None, and notes."""
     others = set(files.others)
-    above = _above(found.base)
+    above = _list_above(found.base)
     if not options.labels:
         inside = [base + name for base in above for name in labels.FOUND_BY_NAME if base + name in others]
-        notes = [f"{examples(inside[1:])} not used for labels, {inside[0]} is"] if inside[1:] else []
+        notes = [f"{list_names(inside[1:])} not used for labels, {inside[0]} is"] if inside[1:] else []
         return (inside[0], files.stream(inside[0]), notes) if inside else ("", None, [])
     for base in above:
         if base + options.labels in others:
@@ -302,14 +300,14 @@ def _table(
                 name = path.resolve().relative_to(files.place.resolve()).as_posix()
             except ValueError:
                 name = path.name
-            return name, folder.opened_table(path), []
+            return name, folder.open_table(path), []
     raise DataError(
-        f"no table of labels {shown(options.labels)!r}, in {files.place} or beside it; "
+        f"no table of labels {escape(options.labels)!r}, in {files.place} or beside it; "
         "give a CSV or JSON file with a file name and a label a picture"
     )
 
 
-def _above(base: str) -> list[str]:
+def _list_above(base: str) -> list[str]:
     """Return a folder, ending in "/", and those above it, the last of them ""."""
     above = [base]
     while above[-1]:
@@ -318,25 +316,25 @@ def _above(base: str) -> list[str]:
     return above
 
 
-def _tables_beside(files: Files, found: layout.Layout, used: str, known: Sequence[str]) -> list[str]:
+def _note_tables_beside(files: Files, found: folders.Layout, used: str, known: Sequence[str]) -> list[str]:
     """Say which files beside the pictures look like tables of their labels, and are not used."""
-    above = _above(found.base)
+    above = _list_above(found.base)
     near = [name for name in files.others if name[: name.rfind("/") + 1] in above and name != used]
     notes = []
-    for name in [name for name in near if name.lower().endswith(tables.ENDINGS)][:_MOST_TABLES]:
+    for name in [name for name in near if name.lower().endswith(ENDINGS)][:_MOST_TABLES]:
         if name.rpartition("/")[2] in labels.FOUND_BY_NAME:
             continue
-        finder = Finder(known, name, _root(files), found.base)
+        finder = Finder(known, name, _find_root(files), found.base)
         knows = functools.cache(lambda file, finder=finder: finder(file) is not None)
         with contextlib.suppress(DataError), files.stream(name) as stream:
-            table = tables.Table(stream, name)
-            rows, _ = labels.pairs(table, labels.Columns(), knows, asked_for=True)
-            some = list(itertools.islice(rows, tables.SAMPLE))
+            table = Table(stream, name)
+            rows, _ = labels.read_pairs(table, labels.TableColumns(), knows, asked_for=True)
+            some = list(itertools.islice(rows, SAMPLE))
             if some and 2 * sum(knows(file) for file, _ in some) >= len(some):
                 short = name.removeprefix(found.base)
                 notes.append(
-                    f"{shown(name)} looks like a table of labels, and is not used; "
-                    f"--labels {shown(short)} learns by it"
+                    f"{escape(name)} looks like a table of labels, and is not used; "
+                    f"--labels {escape(short)} learns by it"
                 )
     return notes
 
@@ -348,20 +346,19 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _more_than_one(
+def _make_classes(
     numbers: npt.NDArray[np.int64] | None, class_names: tuple[str, ...]
-) -> tuple[npt.NDArray[np.int64] | None, tuple[str, ...], list[str]]:
-    """Leave classes out where there is but one: it tells nothing."""
-    if len(class_names) > 1 or numbers is None:
-        return numbers, class_names, []
-    return (
-        None,
-        (),
-        [f"all pictures are of one class, {class_names[0]!r}, so none is learnt"] if class_names else [],
-    )
+) -> tuple[dict[str, Column], list[str]]:
+    """Return the column of classes by its name, none where all are of one class, and notes."""
+    if numbers is None:
+        return {}, []
+    if len(class_names) > 1:
+        return by_name(Column(CLASS, CLASS, numbers, {"class_names": class_names})), []
+    told = [f"all pictures are of one class, {class_names[0]!r}, so none is learnt"] if class_names else []
+    return {}, told
 
 
-def _name(files: Files) -> str:
+def _name_set(files: Files) -> str:
     name = files.place.resolve().name if files.kind == "folder" else files.place.stem
     name = files.inside.rpartition("/")[2] or name
-    return class_name(name) if name else "pictures"
+    return clean_class_name(name) if name else "pictures"

@@ -19,8 +19,10 @@ from PIL import Image
 
 from gan_infer.decoding import image as decode
 from gan_infer.errors import DataError
-from gan_train.data import encodings, unused
-from gan_train.data.index import Files, Member, examples, is_picture, order, shown, stamp, unread
+from gan_train.data import encodings
+from gan_train.data.listing import Files, Member, find_unread_format, is_picture, sort_key, stamp
+from gan_train.data.names import escape, list_names
+from gan_train.data.sources import unused
 
 MAX_MEMBER_BYTES: Final = 512 * 1024**2
 MAX_RATIO: Final = 200
@@ -32,7 +34,7 @@ _UNICODE_PATH: Final = 0x7075
 _reading = threading.Lock()  # an archive counts its open members, and not for several threads
 
 
-def parted(path: Path) -> tuple[Path, str]:
+def split_path(path: Path) -> tuple[Path, str]:
     """Return the file that a path like photos.zip/test leads into, and the folder in it, "" for none."""
     for place in path.parents:
         with contextlib.suppress(OSError, ValueError):  # of a name that no file can have
@@ -42,7 +44,7 @@ def parted(path: Path) -> tuple[Path, str]:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open an archive.
 
     Raises:
@@ -57,7 +59,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         yield archive
 
 
-def read(archive: zipfile.ZipFile, place: Path, encoding: str = "") -> Files:
+def list_files(archive: zipfile.ZipFile, place: Path, encoding: str = "") -> Files:
     """List the files of an open archive, without what systems leave behind.
 
     Of several members of one name the last counts, as it does where an archive is unpacked.
@@ -65,14 +67,14 @@ def read(archive: zipfile.ZipFile, place: Path, encoding: str = "") -> Files:
     Args:
         encoding: of names that do not say it themselves, "" to find it out.
     """
-    names, notes = _names(archive.infolist(), encoding)
+    names, notes = _decode_names(archive.infolist(), encoding)
     known: dict[str, zipfile.ZipInfo] = {}
     folders: dict[str, None] = {}
     left_behind: dict[str, None] = {}
     repeated = 0
     for info, whole in zip(archive.infolist(), names, strict=True):
         *parents, last = (part for part in whole.split("/") if part != ".")
-        if (left := _left_behind(parents, last)) is not None:
+        if (left := _find_left_behind(parents, last)) is not None:
             left_behind[left] = None
             continue
         for depth in range(1, len(parents) + 1):
@@ -84,23 +86,23 @@ def read(archive: zipfile.ZipFile, place: Path, encoding: str = "") -> Files:
     if repeated:
         notes.append(f"{repeated:,} names are there more than once in the archive; the last of each counts")
     status = place.stat()
-    members, others, bad = _sorted_out(archive, known)
+    members, others, bad = _sort_members(archive, known)
     return Files(
         kind="zip",
         place=place,
         stamp=f"{status.st_size} {stamp(status)}",
         members=members,
         others=others,
-        folders=sorted(folders, key=order),
+        folders=sorted(folders, key=sort_key),
         bad=bad,
-        open=lambda name: _opened(archive, known[name]),
-        stream=lambda name: _stream(archive, known[name], f"{place}/{name}"),
-        left_behind=sorted(left_behind, key=order),
+        open=lambda name: _open_member(archive, known[name]),
+        stream=lambda name: _stream_member(archive, known[name], f"{place}/{name}"),
+        left_behind=sorted(left_behind, key=sort_key),
         notes=tuple(notes),
     )
 
 
-def _sorted_out(
+def _sort_members(
     archive: zipfile.ZipFile, known: dict[str, zipfile.ZipInfo]
 ) -> tuple[list[Member], list[str], dict[str, str]]:
     """Return the pictures, the names of other files, and why a picture cannot be used.
@@ -111,12 +113,12 @@ def _sorted_out(
     members: list[Member] = []
     others: list[str] = []
     bad: dict[str, str] = {}
-    for name in sorted(known, key=order):
+    for name in sorted(known, key=sort_key):
         info = known[name]
-        reason = _refused(info, name)
-        beginning = functools.partial(_beginning, archive, info, bool(reason))
+        reason = _find_refusal(info, name)
+        beginning = functools.partial(_read_beginning, archive, info, bool(reason))
         if is_picture(name, beginning):
-            reason = reason or unread(name, beginning)
+            reason = reason or find_unread_format(name, beginning)
             members.append(Member(name, info.file_size, f"{info.CRC:08x}"))
             bad.update({name: reason} if reason else {})
         else:
@@ -126,7 +128,7 @@ def _sorted_out(
     return members, others, bad
 
 
-def _left_behind(parents: list[str], last: str) -> str | None:
+def _find_left_behind(parents: list[str], last: str) -> str | None:
     """Return the topmost folder (ending in "/") or file that a system left behind in a path, or None."""
     for depth, folder in enumerate(parents):
         if folder != ".." and unused.is_left_behind(folder, folder=True):
@@ -134,13 +136,13 @@ def _left_behind(parents: list[str], last: str) -> str | None:
     return "/".join((*parents, last)) if last and unused.is_left_behind(last, folder=False) else None
 
 
-def _names(infos: Sequence[zipfile.ZipInfo], encoding: str) -> tuple[list[str], list[str]]:
+def _decode_names(infos: Sequence[zipfile.ZipInfo], encoding: str) -> tuple[list[str], list[str]]:
     """Return the name of each member, "/" between folders, and notes on how they were read.
 
     A name says by a flag or an extra field that it is UTF-8. Others are read as UTF-8 where all of them
     are such (macOS), else in the code page that suits all of them together.
     """
-    names = [_own_name(info) for info in infos]
+    names = [_read_own_name(info) for info in infos]
     unsaid = {
         at: infos[at].orig_filename.encode("cp437")
         for at, name in enumerate(names)
@@ -162,10 +164,10 @@ def _names(infos: Sequence[zipfile.ZipInfo], encoding: str) -> tuple[list[str], 
         return tidy, []
     example = next(part for part in tidy[next(iter(unsaid))].split("/") if not part.isascii())
     how = "as asked for" if encoding else "give --zip-encoding if that is wrong"
-    return tidy, [f"names in the archive are read as {used} (such as {shown(example)}); {how}"]
+    return tidy, [f"names in the archive are read as {used} (such as {escape(example)}); {how}"]
 
 
-def _own_name(info: zipfile.ZipInfo) -> str | None:
+def _read_own_name(info: zipfile.ZipInfo) -> str | None:
     """Return a name that says itself how it is written, or None."""
     extra = info.extra
     while len(extra) >= 4:
@@ -180,7 +182,7 @@ def _own_name(info: zipfile.ZipInfo) -> str | None:
     return info.orig_filename if info.flag_bits & _UTF_8 else None
 
 
-def within(files: Files, inside: str) -> Files:
+def select_folder(files: Files, inside: str) -> Files:
     """Return what lies in one folder of an archive, names as they were; all of it for "".
 
     Raises:
@@ -191,8 +193,8 @@ def within(files: Files, inside: str) -> Files:
     composed = {unicodedata.normalize("NFC", name): name for name in files.folders}
     inside = inside if inside in files.folders else composed.get(unicodedata.normalize("NFC", inside), inside)
     if inside not in files.folders:
-        known = examples([name for name in files.folders if "/" not in name]) or "none"
-        raise DataError(f"{files.place} holds no folder {shown(inside)}; its folders are: {known}")
+        known = list_names([name for name in files.folders if "/" not in name]) or "none"
+        raise DataError(f"{files.place} holds no folder {escape(inside)}; its folders are: {known}")
     below = f"{inside}/"
     left_behind = [name for name in files.left_behind if name.startswith(below)]
     return dataclasses.replace(
@@ -206,7 +208,7 @@ def within(files: Files, inside: str) -> Files:
     )
 
 
-def _refused(info: zipfile.ZipInfo, name: str) -> str:
+def _find_refusal(info: zipfile.ZipInfo, name: str) -> str:
     """Return the reason why a member is not to be read, or nothing."""
     if name.startswith("/") or ".." in name.split("/") or PureWindowsPath(name).drive:
         return "has a name that leads out of the archive"
@@ -219,7 +221,7 @@ def _refused(info: zipfile.ZipInfo, name: str) -> str:
     return ""
 
 
-def _beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo, refused: bool) -> bytes:
+def _read_beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo, refused: bool) -> bytes:
     if refused:
         return b""
     try:
@@ -230,13 +232,13 @@ def _beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo, refused: bool) -
 
 
 @contextlib.contextmanager
-def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[Image.Image]:
-    content = _content(archive, info)
+def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[Image.Image]:
+    content = _unpack(archive, info)
     with decode.opened(io.BytesIO(content), len(content)) as image:
         yield image
 
 
-def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     try:
         with _reading:
             return archive.read(info)  # no more than the size that was checked
@@ -245,9 +247,9 @@ def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
 
 
 @contextlib.contextmanager
-def _stream(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Iterator[BinaryIO]:
+def _stream_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Iterator[BinaryIO]:
     """Open a member to read its bytes one after the other."""
-    if reason := _refused(info, info.orig_filename):
+    if reason := _find_refusal(info, info.orig_filename):
         raise DataError(f"{name} {reason}")
     try:
         with _reading:

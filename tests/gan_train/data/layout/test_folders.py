@@ -23,8 +23,10 @@ from gan_infer.errors import DataError, GanError
 from gan_train import data
 from gan_train.cli import main
 from gan_train.config.options import Config, DataOptions, from_tree
-from gan_train.data import encodings, held_out, labels, tables
+from gan_train.data import encodings, held_out
 from gan_train.data.pictures import PictureSet
+from gan_train.data.tables import labels
+from gan_train.data.tables.table import Table
 from tests.conftest import CommandLine
 
 CLASSES = ("apple", "bird", "cat")
@@ -462,8 +464,8 @@ class Endless(io.RawIOBase):
 def test_the_rows_of_a_table_are_not_held_in_memory() -> None:
     known = [f"{index}.png" for index in range(10)]
     tracemalloc.start()
-    table = tables.Table(io.BufferedReader(Endless(20_000)), "t.csv")
-    rows, _ = labels.pairs(table, labels.Columns(), lambda file: False, asked_for=True)
+    endless = Table(io.BufferedReader(Endless(20_000)), "t.csv")
+    rows, _ = labels.read_pairs(endless, labels.TableColumns(), lambda file: False, asked_for=True)
     with pytest.raises(DataError, match="labels only 0 of 10"):
         labels.assign(rows, "t.csv", known, known)
     peak = tracemalloc.get_traced_memory()[1]
@@ -521,7 +523,7 @@ def test_of_splits_the_one_to_train_on_is_learnt(
         f"the 24 pictures of {train.split('/', maxsplit=1)[0] if 'seg' in train else train} are taken",
         "left out",
     )
-    held = held_out.beside(DataOptions(source=str(source)))
+    held = held_out.find_beside(DataOptions(source=str(source)))
     first = next((each for each in others if "test" in each.lower() or "val" in each.lower()), None)
     if first and "images" not in train:
         assert held is not None

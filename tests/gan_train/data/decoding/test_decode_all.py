@@ -316,14 +316,14 @@ def test_files_and_folders_without_permission(photos: Path, not_root: None) -> N
 
 
 def test_a_file_that_vanishes_after_the_listing(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = data.source.folder.read
+    real = data.open_source.folder.list_files
 
     def read_and_lose(root: Path, follow_links: bool) -> object:
         files = real(root, follow_links)
         (root / "cats" / "05.png").unlink(missing_ok=True)
         return files
 
-    monkeypatch.setattr(data.source.folder, "read", read_and_lose)
+    monkeypatch.setattr(data.open_source.folder, "list_files", read_and_lose)
     with pytest.raises(DataError, match=r"05.png cannot be opened: No such file"):
         load(photos)
 

@@ -15,7 +15,7 @@ from zipfile import BadZipFile
 from gan_infer.decoding.image import plain
 from gan_infer.errors import DataError
 from gan_train.data import encodings
-from gan_train.data.index import shown
+from gan_train.data.names import escape
 
 ENDINGS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 # A tree of JSON takes ten times its size in memory; the other forms are read row by row.
@@ -56,7 +56,7 @@ class Table:
         self.notes: list[str] = []
         self.columns: tuple[str, ...] = ()
         self.is_csv = not name.lower().endswith((".json", ".jsonl", ".ndjson"))
-        self.rows = self._guarded(self._read(stream))
+        self.rows = self._guard(self._read(stream))
         first = list(islice(self.rows, SAMPLE))
         self.sample = first
         self.rows = chain(first, self.rows)
@@ -67,24 +67,24 @@ class Table:
         beginning = stream.read(_SNIFFED_BYTES)
         for magic, what in _OTHERS.items():
             if beginning.startswith(magic):
-                raise DataError(f"{shown(self.name)} is {what}")
-        encoding = self._encoding(beginning)
+                raise DataError(f"{escape(self.name)} is {what}")
+        encoding = self._find_encoding(beginning)
         if self.name.lower().endswith(".json"):
             content = beginning + stream.read(MAX_JSON_BYTES + 1 - len(beginning))
             if len(content) > MAX_JSON_BYTES:
                 raise DataError(
-                    f"{shown(self.name)} is larger than the {MAX_JSON_BYTES:,} bytes that are read of JSON; "
+                    f"{escape(self.name)} is larger than the {MAX_JSON_BYTES:,} bytes that are read of JSON; "
                     "save it as JSON lines or CSV, which may be of any size"
                 )
-            yield from _of_tree(json.loads(content.decode(encoding)), self.name)
+            yield from _read_tree(json.loads(content.decode(encoding)), self.name)
             return
-        lines = _lines(beginning, stream, encoding, self.name)
+        lines = _read_lines(beginning, stream, encoding, self.name)
         if self.is_csv:
-            yield from self._csv(lines)
+            yield from self._read_csv(lines)
         else:
-            yield from (_object(json.loads(line), self.name) for line in lines if line.strip())
+            yield from (_check_object(json.loads(line), self.name) for line in lines if line.strip())
 
-    def _csv(self, lines: Iterator[str]) -> Iterator[list[str]]:
+    def _read_csv(self, lines: Iterator[str]) -> Iterator[list[str]]:
         first = next((line for line in lines if line.strip()), "")
         if first.lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's note to itself
             first = next(lines, "")
@@ -96,12 +96,12 @@ class Table:
         for row in csv.reader(chain([first], lines), delimiter=delimiter):
             if len(row) > MAX_COLUMNS:
                 raise DataError(
-                    f"{shown(self.name)} has a row of {len(row):,} columns; at most {MAX_COLUMNS:,}"
+                    f"{escape(self.name)} has a row of {len(row):,} columns; at most {MAX_COLUMNS:,}"
                 )
             if any(row):
                 yield row
 
-    def _encoding(self, beginning: bytes) -> str:
+    def _find_encoding(self, beginning: bytes) -> str:
         for mark, encoding in (
             (codecs.BOM_UTF8, "utf-8-sig"),
             (codecs.BOM_UTF16_LE, "utf-16"),
@@ -117,31 +117,31 @@ class Table:
             codecs.getincrementaldecoder("utf-8")().decode(beginning)
         except ValueError:
             found = encodings.guess(beginning.splitlines())
-            self.notes.append(f"{shown(self.name)} is not in UTF-8, and read as {found}")
+            self.notes.append(f"{escape(self.name)} is not in UTF-8, and read as {found}")
             return found
         return "utf-8"
 
-    def _guarded(self, rows: Iterator[Row]) -> Iterator[Row]:
+    def _guard(self, rows: Iterator[Row]) -> Iterator[Row]:
         """Return the rows, and errors of a damaged file as our own."""
         try:
             yield from rows
         except (ValueError, RecursionError, csv.Error) as error:
             reason = " ".join(str(error).split())[:200]
             raise DataError(
-                f"{shown(self.name)} cannot be read as a table of labels: {reason}; {EXPECTED}"
+                f"{escape(self.name)} cannot be read as a table of labels: {reason}; {EXPECTED}"
             ) from None
         except (OSError, EOFError, zlib.error, BadZipFile, NotImplementedError) as error:
-            raise DataError(f"{shown(self.name)} cannot be read: {plain(error)}") from None
+            raise DataError(f"{escape(self.name)} cannot be read: {plain(error)}") from None
 
 
-def _lines(beginning: bytes, stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:
+def _read_lines(beginning: bytes, stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:
     """Return the lines of a text, each of a bounded length, however long the text is."""
     reader = io.TextIOWrapper(io.BufferedReader(_Joined(beginning, stream)), encoding, newline="")
     try:
         for number, line in enumerate(iter(lambda: reader.readline(MAX_LINE), ""), 1):
             if len(line) >= MAX_LINE:
                 raise DataError(
-                    f"{shown(name)} has a line (line {number:,}) of over {MAX_LINE:,} letters; {EXPECTED}"
+                    f"{escape(name)} has a line (line {number:,}) of over {MAX_LINE:,} letters; {EXPECTED}"
                 )
             yield line
     finally:
@@ -165,29 +165,29 @@ class _Joined(io.RawIOBase):
         return len(part)
 
 
-def _of_tree(tree: object, name: str) -> Iterable[Row]:
+def _read_tree(tree: object, name: str) -> Iterable[Row]:
     if isinstance(tree, dict) and {"images", "annotations"} <= set(tree):
-        raise DataError(f"{shown(name)} tells where things lie in pictures, as COCO's do; {EXPECTED}")
+        raise DataError(f"{escape(name)} tells where things lie in pictures, as COCO's do; {EXPECTED}")
     if isinstance(tree, dict) and "labels" in tree:
         tree = tree["labels"]
         if tree is None:  # how StyleGAN's tools say that there are no classes
             return []
         if isinstance(tree, list) and all(isinstance(row, list) and len(row) == 2 for row in tree):
-            return ((_text(row[0], name), _text(row[1], name)) for row in tree)
+            return ((_to_text(row[0], name), _to_text(row[1], name)) for row in tree)
     if isinstance(tree, dict):
-        return ((file, _text(label, name)) for file, label in tree.items())
+        return ((file, _to_text(label, name)) for file, label in tree.items())
     if isinstance(tree, list):
         if not tree:
-            raise DataError(f"{shown(name)} is empty; {EXPECTED}")
+            raise DataError(f"{escape(name)} is empty; {EXPECTED}")
         if all(isinstance(row, list) and len(row) == 2 for row in tree):
-            return ((_text(row[0], name), _text(row[1], name)) for row in tree)
-        return (_object(row, name) for row in tree)
-    raise DataError(f"{shown(name)} holds no table of labels; {EXPECTED}")
+            return ((_to_text(row[0], name), _to_text(row[1], name)) for row in tree)
+        return (_check_object(row, name) for row in tree)
+    raise DataError(f"{escape(name)} holds no table of labels; {EXPECTED}")
 
 
-def _object(row: object, name: str) -> Mapping[str, Any]:
+def _check_object(row: object, name: str) -> Mapping[str, Any]:
     if not isinstance(row, dict):
-        raise DataError(f"{shown(name)} holds {shown(repr(row)[:50])} in place of an object; {EXPECTED}")
+        raise DataError(f"{escape(name)} holds {escape(repr(row)[:50])} in place of an object; {EXPECTED}")
     return row
 
 
@@ -198,11 +198,11 @@ def cell(row: Row, at: int | str, name: str) -> str:
         DataError: it holds a list or an object.
     """
     if isinstance(row, Mapping):
-        return _text(row[str(at)], name)
+        return _to_text(row[str(at)], name)
     return row[int(at)].strip()
 
 
-def _text(value: Any, name: str) -> str:
+def _to_text(value: Any, name: str) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -211,4 +211,4 @@ def _text(value: Any, name: str) -> str:
         value = int(value)
     if isinstance(value, (str, int, float)):
         return str(value).strip()
-    raise DataError(f"{shown(name)} has {shown(repr(value)[:50])} where a text or whole number is expected")
+    raise DataError(f"{escape(name)} has {escape(repr(value)[:50])} where a text or whole number is expected")

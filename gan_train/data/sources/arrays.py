@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gan_infer.errors import DataError
-from gan_train.data.index import encode, shown
+from gan_train.data.names import escape, number_classes
 
 EXPECTED: Final = "expected `images` uint8 [n, height, width] or [n, height, width, channels]"
 
@@ -25,26 +25,26 @@ _LOOKED_AT: Final = 1000
 _LEAST_SIDE: Final = 8
 
 
-def pictures(array: npt.NDArray[Any], key: str) -> tuple[Pixels, list[str]]:
+def to_pictures(array: npt.NDArray[Any], key: str) -> tuple[Pixels, list[str]]:
     """Return an array as uint8 [n, height, width, channels], and notes on what was done to it.
 
     Raises:
         DataError: its shape, type or range is none of pictures, or it is not clear which it is.
     """
-    shaped, notes = _shaped(array, key)
+    shaped, notes = _arrange(array, key)
     if not math.prod(shaped.shape[1:]):
-        raise _refuse(shaped, key)
+        raise _make_error(shaped, key)
     if shaped.dtype == np.uint8:
         if len(shaped) and int(shaped[:_LOOKED_AT].max()) <= 1:
             notes.append(f"`{key}` holds 0 and 1 alone, which is nearly black; save it as bool if 1 is white")
         return shaped, notes
     if shaped.dtype.kind not in "fiub":
-        raise _refuse(array, key)
-    scale, offset, told = _range(shaped, key)
-    return _scaled(shaped, scale, offset), [*notes, told]
+        raise _make_error(array, key)
+    scale, offset, told = _find_range(shaped, key)
+    return _scale(shaped, scale, offset), [*notes, told]
 
 
-def classes(
+def to_classes(
     values: npt.NDArray[Any], count: int, key: str, names: npt.NDArray[Any] | None, notes: list[str]
 ) -> tuple[Labels, tuple[str, ...]]:
     """Return int64 [n] and the names of the classes, of numbers, texts or one-hot rows.
@@ -65,16 +65,16 @@ def classes(
     whole = kind in "iub" or (kind == "f" and _is_whole(values))
     if values.shape != (count,) or not (whole or kind in "US"):
         raise DataError(
-            f"`{key}` is {values.dtype} {list(values.shape)} for {count} pictures{_strange(values)}; "
+            f"`{key}` is {values.dtype} {list(values.shape)} for {count} pictures{_name_fraction(values)}; "
             "expected one whole number or text a picture"
         )
     found, places = np.unique(values, return_inverse=True)
-    told = [_text(value) if kind in "US" else str(int(value)) for value in found.tolist()]
+    told = [_to_text(value) if kind in "US" else str(int(value)) for value in found.tolist()]
     if whole and names is not None and names.ndim == 1 and names.dtype.kind in "US" and count:
         if int(found[0]) < 0 or int(found[-1]) >= len(names):
             raise DataError(f"`{key}` reaches from {told[0]} to {told[-1]}; {len(names)} class names")
-        told = [_text(name) for name in names[found.astype(np.int64)].tolist()]
-    numbers, class_names = encode(told)
+        told = [_to_text(name) for name in names[found.astype(np.int64)].tolist()]
+    numbers, class_names = number_classes(told)
     return numbers[places.reshape(-1)], class_names
 
 
@@ -84,14 +84,14 @@ def _is_whole(values: npt.NDArray[Any]) -> bool:
     return bool(np.isfinite(exact).all() and (np.abs(exact) < 2**53).all() and (exact == exact.round()).all())
 
 
-def _strange(values: npt.NDArray[Any]) -> str:
+def _name_fraction(values: npt.NDArray[Any]) -> str:
     """Return the first float that is no whole number, for a message; "" of other values."""
     if values.dtype.kind != "f":
         return ""
     return next((f" with {value:g} among them" for value in values.reshape(-1) if not _is_whole(value)), "")
 
 
-def _text(value: str | bytes) -> str:
+def _to_text(value: str | bytes) -> str:
     return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
 
 
@@ -101,7 +101,7 @@ def _is_one_hot(values: npt.NDArray[Any]) -> bool:
     return bool((((values == 0) | (values == 1)).all()) and (values.sum(1) == 1).all())
 
 
-def _shaped(array: npt.NDArray[Any], key: str) -> tuple[npt.NDArray[Any], list[str]]:
+def _arrange(array: npt.NDArray[Any], key: str) -> tuple[npt.NDArray[Any], list[str]]:
     """Return an array as [n, height, width, channels], a view where it can be."""
     shape = array.shape
     if array.ndim == 3:
@@ -115,10 +115,10 @@ def _shaped(array: npt.NDArray[Any], key: str) -> tuple[npt.NDArray[Any], list[s
         return array, []
     if array.ndim == 4 and shape[1] in (1, 3, 4):
         return np.moveaxis(array, 1, 3), [f"`{key}` {list(shape)} is read as [n, channels, height, width]"]
-    raise _refuse(array, key)
+    raise _make_error(array, key)
 
 
-def _refuse(array: npt.NDArray[Any], key: str) -> DataError:
+def _make_error(array: npt.NDArray[Any], key: str) -> DataError:
     shape = array.shape
     todo = ""
     if array.ndim == 2 and shape[1] % 3 == 0 and (side := math.isqrt(shape[1] // 3)) ** 2 * 3 == shape[1] > 3:
@@ -129,15 +129,15 @@ def _refuse(array: npt.NDArray[Any], key: str) -> DataError:
     elif array.ndim == 4 and shape[2] in (1, 3, 4):
         todo = f"; save numpy.moveaxis({key}, -1, 0)"
     return DataError(
-        f"`{shown(key)}` is {array.dtype} {list(shape)}; {EXPECTED}, channels being 1, 3 or 4{todo}"
+        f"`{escape(key)}` is {array.dtype} {list(shape)}; {EXPECTED}, channels being 1, 3 or 4{todo}"
     )
 
 
-def _range(array: npt.NDArray[Any], key: str) -> tuple[float, float, str]:
+def _find_range(array: npt.NDArray[Any], key: str) -> tuple[float, float, str]:
     """Return (scale, offset) that bring values to 0 to 255, and what range was taken."""
     if array.dtype.kind == "b":
         return _WHITE, 0, f"`{key}` is of true and false, read as white and black"
-    low, high = _extent(array)
+    low, high = _find_extent(array)
     told = f"`{key}` is {array.dtype} from {low:g} to {high:g}"
     whole = array.dtype.kind in "iu"
     about = 0.0 if whole else _ABOUT
@@ -153,25 +153,25 @@ def _range(array: npt.NDArray[Any], key: str) -> tuple[float, float, str]:
     )
 
 
-def _extent(array: npt.NDArray[Any]) -> tuple[float, float]:
+def _find_extent(array: npt.NDArray[Any]) -> tuple[float, float]:
     low, high = math.inf, -math.inf
-    for part in _parts(array):
+    for part in _split_rows(array):
         low, high = min(low, float(part.min())), max(high, float(part.max()))
         if not (math.isfinite(float(part.min())) and math.isfinite(float(part.max()))):
             raise DataError("pictures hold values that are not finite; leave these pictures out")
     return low, high
 
 
-def _scaled(array: npt.NDArray[Any], scale: float, offset: float) -> Pixels:
+def _scale(array: npt.NDArray[Any], scale: float, offset: float) -> Pixels:
     made = np.empty(array.shape, np.uint8)
     at = 0
-    for part in _parts(array):
+    for part in _split_rows(array):
         levels = part.astype(np.float64) * scale + offset
         made[at : at + len(part)] = np.clip(np.rint(levels), 0, _WHITE)
         at += len(part)
     return made
 
 
-def _parts(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+def _split_rows(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
     step = max(1, _STEP_BYTES // max(1, 8 * math.prod(array.shape[1:])))
     return [array[start : start + step] for start in range(0, len(array), step)]

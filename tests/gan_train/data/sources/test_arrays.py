@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from gan_infer.errors import DataError
 from gan_train import data
 from gan_train.config.options import DataOptions
-from gan_train.data import cache, idx, npz
+from gan_train.data import cache
 from gan_train.data.pictures import PictureSet
+from gan_train.data.sources import idx, npz
 
 NOISE = np.random.default_rng(0).integers(0, 256, (30, 20, 24), dtype=np.uint8)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from gan_train.data.index import examples, shown
+from gan_train.data.names import escape, list_names
 
 TRAIN: Final = "train"
 HELD_OUT: Final = "held out"
@@ -87,9 +87,9 @@ class Splits:
     why: str = ""
 
 
-def part(name: str) -> Part | None:
+def find_part(name: str) -> Part | None:
     """Return the part of a data set that a folder's name stands for, or None."""
-    tokens = _words(name)
+    tokens = _split_words(name)
     if len(tokens) == 2 and tokens[0] in _IMAGES | _ANNOTATIONS and tokens[1] in _SHORT:
         return Part(ANNOTATIONS if tokens[0] in _ANNOTATIONS else _SHORT[tokens[1]], ())
     kinds = {_WORDS[token] for token in tokens if token in _WORDS}
@@ -104,18 +104,18 @@ def part(name: str) -> Part | None:
     return Part(kinds.pop(), tuple(token for token in others if token not in _FILLERS))
 
 
-def _words(name: str) -> list[str]:
+def _split_words(name: str) -> list[str]:
     return [token.lower() for token in _TOKEN.findall(name)]
 
 
-def of(found: Iterable[str]) -> Splits:
+def decide(found: Iterable[str]) -> Splits:
     """Decide what folders with pictures, "" for the pictures beside them, are as splits."""
     names = sorted(set(found) - {""})
-    parts = {name: known for name in names if (known := part(name)) is not None}
+    parts = {name: known for name in names if (known := find_part(name)) is not None}
     trains = [name for name in parts if parts[name].kind == TRAIN]
     held = [name for name in parts if parts[name].kind == HELD_OUT]
     if not trains:
-        return _without_train(names, parts, held)
+        return _decide_without_train(names, parts, held)
     shapes = {parts[name].shape for name in trains}
     beside = [name for name in held if parts[name].shape in shapes]
     rest = [name for name in parts if parts[name].kind in (REST, ANNOTATIONS)]
@@ -125,12 +125,12 @@ def of(found: Iterable[str]) -> Splits:
     if len(trains) > 1:
         alike = {tuple(word for word in shape if word not in ("a", "b")) for shape in shapes}
         if (len(alike) == 1 or beside) and not unknown:
-            return Splits(why=f"holds several training splits ({examples(trains)})")
+            return Splits(why=f"holds several training splits ({list_names(trains)})")
         return Splits()
     if not beside and (unknown or not rest):
         return Splits()
     if unknown:
-        return Splits(why=f"holds the splits {examples([*trains, *beside])} beside {examples(unknown)}")
+        return Splits(why=f"holds the splits {list_names([*trains, *beside])} beside {list_names(unknown)}")
     return Splits(take=trains[0])
 
 
@@ -139,39 +139,39 @@ def _narrows(known: Part | None, train: Part) -> bool:
     return known is not None and known.kind == HELD_OUT and set(train.shape) <= set(known.shape)
 
 
-def _without_train(names: list[str], parts: dict[str, Part], held: list[str]) -> Splits:
+def _decide_without_train(names: list[str], parts: dict[str, Part], held: list[str]) -> Splits:
     if len(names) < 2:
         return Splits()
     if held and all(name in parts for name in names):
-        return Splits(why=f"holds the splits {examples(names)}, and none to train on")
+        return Splits(why=f"holds the splits {list_names(names)}, and none to train on")
     if {"tr"} < {name.lower() for name in names} <= _SHORTEST:
         return Splits(take=next(name for name in names if name.lower() == "tr"))
     if all(_FOLD.fullmatch(name) for name in names):
-        return Splits(why=f"holds the folds {examples(names)}")
+        return Splits(why=f"holds the folds {list_names(names)}")
     plain = [name for name in held if not parts[name].shape]
-    clear = [name for name in plain if _CLEAR.intersection(_words(name))]
+    clear = [name for name in plain if _CLEAR.intersection(_split_words(name))]
     if "invalid" in map(str.lower, names):  # valid is its opposite
-        clear = [name for name in clear if "valid" not in _words(name)]
+        clear = [name for name in clear if "valid" not in _split_words(name)]
     if clear:
-        others = examples([name for name in names if name not in clear])
-        return Splits(why=f"holds {examples(clear)}, as test pictures are named, beside {others}")
+        others = list_names([name for name in names if name not in clear])
+        return Splits(why=f"holds {list_names(clear)}, as test pictures are named, beside {others}")
     return Splits()
 
 
-def held_out(names: Iterable[str], train: str) -> list[str]:
+def find_held_out(names: Iterable[str], train: str) -> list[str]:
     """Return the folders beside a training split that hold its pictures for tests."""
     names = list(names)
     if train.lower() == "tr":
         return [name for name in names if name.lower() in _SHORTEST - {"tr"}]
-    own = part(train)
+    own = find_part(train)
     if own is None or own.kind != TRAIN:
         return []
     wanted = Part(HELD_OUT, own.shape)
-    found = [name for name in names if part(name) == wanted]
-    return sorted(found or [name for name in names if _narrows(part(name), own)], key=str.lower)
+    found = [name for name in names if find_part(name) == wanted]
+    return sorted(found or [name for name in names if _narrows(find_part(name), own)], key=str.lower)
 
 
-def images_among(found: Iterable[str]) -> Splits:
+def find_images(found: Iterable[str]) -> Splits:
     """Decide what folders with pictures are as pictures and their masks or labels."""
     words = {name: "".join(_TOKEN.findall(name)).lower() for name in sorted(set(found) - {""})}
     images = [name for name, word in words.items() if word in _IMAGES]
@@ -182,7 +182,7 @@ def images_among(found: Iterable[str]) -> Splits:
         return Splits(take=images[0])
     others = [name for name in words if name not in annotations]
     return Splits(
-        why=f"holds {examples(annotations)}, as masks and labels are named, beside {examples(others)}"
+        why=f"holds {list_names(annotations)}, as masks and labels are named, beside {list_names(others)}"
     )
 
 
@@ -192,7 +192,7 @@ def are_pair_names(names: Iterable[str]) -> bool:
     return any(pair <= lower for pair in _PAIRS)
 
 
-def named_in_files(names: Iterable[str]) -> str:
+def note_names_of_files(names: Iterable[str]) -> str:
     """Say how many files are named as of a test split, beside files named as of training; "" for none."""
     kinds: dict[str, list[str]] = {TRAIN: [], HELD_OUT: []}
     for name in names:
@@ -201,6 +201,6 @@ def named_in_files(names: Iterable[str]) -> str:
     if not kinds[TRAIN] or not (held := kinds[HELD_OUT]):
         return ""
     return (
-        f"{len(held):,} files are named as of a test split ({shown(held[0])}), and are learnt all the same; "
+        f"{len(held):,} files are named as of a test split ({escape(held[0])}), and are learnt all the same; "
         "move them elsewhere to hold them out"
     )

@@ -16,8 +16,8 @@ from PIL import Image
 from gan_infer.errors import DataError
 from gan_train import data
 from gan_train.config.options import DataOptions
-from gan_train.data import labels
 from gan_train.data.pictures import PictureSet
+from gan_train.data.tables import labels
 
 PAIRS = [("a.png", "cat"), ("b.png", "dog")]
 

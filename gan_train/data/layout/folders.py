@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from gan_infer.errors import DataError
-from gan_train.data import splits
-from gan_train.data.index import examples, shown
+from gan_train.data.layout import splits
+from gan_train.data.names import escape, list_names
 
 _AS_CLASSES: Final = "--split none takes these folders as classes"
 
@@ -40,10 +40,12 @@ class Layout:
 
     def holds(self, name: str) -> bool:
         """Return whether a file lies where the chosen pictures do."""
-        return name.startswith(self.base) and _second(name, self.base) not in self.left_out
+        return name.startswith(self.base) and _get_two_folders(name, self.base) not in self.left_out
 
 
-def of(names: Sequence[str], folders: Sequence[str], place: str = "", find_splits: bool = True) -> Layout:
+def read_layout(
+    names: Sequence[str], folders: Sequence[str], place: str = "", find_splits: bool = True
+) -> Layout:
     """Find the folder that holds the pictures, by itself or in one subfolder a class.
 
     Folders that only hold one other are gone through. Where there is a train folder beside those of
@@ -67,34 +69,34 @@ def of(names: Sequence[str], folders: Sequence[str], place: str = "", find_split
         if not take:
             break
         kept = tuple(at for at, (top, slash, _) in zip(chosen, tops, strict=True) if slash and top == take)
-        what = "splits" if splits.part(take) else "folders"
+        what = "splits" if splits.find_part(take) else "folders"
         notes.append(
-            f"of the {what} {examples(sorted(found - {''}))} the {len(kept):,} pictures of "
-            f"{shown(base + take)} are taken, {len(chosen) - len(kept):,} left out; "
+            f"of the {what} {list_names(sorted(found - {''}))} the {len(kept):,} pictures of "
+            f"{escape(base + take)} are taken, {len(chosen) - len(kept):,} left out; "
             f"name another to train on that ({_AS_CLASSES})"
         )
         chosen, base = kept, f"{base}{take}/"
-    if find_splits and (told := splits.named_in_files(names[at] for at in chosen)):
+    if find_splits and (told := splits.note_names_of_files(names[at] for at in chosen)):
         notes.append(told)
     if found <= {""}:
         return Layout(chosen, base, None, tuple(notes))
     left_out: frozenset[str] = frozenset()
     if find_splits:
-        chosen, left_out, told = _splits_in_classes(names, chosen, base)
+        chosen, left_out, told = _choose_in_classes(names, chosen, base)
         notes += [told] if told else []
-    classes = tuple(_top(names[at], base) for at in chosen)
-    notes += _oddities(set(classes) - {""}, base, folders)
-    if find_splits and (told := _pairs([names[at][len(base) :] for at in chosen])):
+    classes = tuple(_get_first_folder(names[at], base) for at in chosen)
+    notes += _note_oddities(set(classes) - {""}, base, folders)
+    if find_splits and (told := _note_pairs([names[at][len(base) :] for at in chosen])):
         notes.append(told)
     return Layout(chosen, base, classes, tuple(notes), left_out)
 
 
-def _top(name: str, base: str) -> str:
+def _get_first_folder(name: str, base: str) -> str:
     top, slash, _ = name[len(base) :].partition("/")
     return top if slash else ""
 
 
-def _second(name: str, base: str) -> str:
+def _get_two_folders(name: str, base: str) -> str:
     """Return the first two folders below `base` that a file lies in."""
     return "/".join(name[len(base) :].split("/")[:-1][:2])
 
@@ -105,20 +107,20 @@ def _pick(found: set[str], base: str, place: str) -> str:
     Raises:
         DataError: none of them can be told to be.
     """
-    seen = splits.of(found)
-    seen = seen if seen.take or seen.why else splits.images_among(found)
+    seen = splits.decide(found)
+    seen = seen if seen.take or seen.why else splits.find_images(found)
     if seen.why:
-        above = "/".join(filter(None, (place, shown(base).rstrip("/"))))
+        above = "/".join(filter(None, (place, escape(base).rstrip("/"))))
         names = sorted(found - {""})
-        known = {name: part.kind for name in names if (part := splits.part(name))}
+        known = {name: part.kind for name in names if (part := splits.find_part(name))}
         one = next((name for name in names if known.get(name) == splits.TRAIN), names[0])
         raise DataError(
-            f"{above} {seen.why}; name the one to train on, such as {above}/{shown(one)} ({_AS_CLASSES})"
+            f"{above} {seen.why}; name the one to train on, such as {above}/{escape(one)} ({_AS_CLASSES})"
         )
     return seen.take
 
 
-def _splits_in_classes(
+def _choose_in_classes(
     names: Sequence[str], chosen: tuple[int, ...], base: str
 ) -> tuple[tuple[int, ...], frozenset[str], str]:
     """Leave out the test pictures of classes that each have their own splits (cats/train, cats/test)."""
@@ -133,25 +135,25 @@ def _splits_in_classes(
         if "" in found:
             return chosen, frozenset(), ""
         lone = next(iter(found)) if len(found) == 1 else ""
-        known = splits.part(lone) if lone else None
-        taken[name] = lone if known and known.kind == splits.TRAIN else splits.of(found).take
+        known = splits.find_part(lone) if lone else None
+        taken[name] = lone if known and known.kind == splits.TRAIN else splits.decide(found).take
         if not taken[name]:
             return chosen, frozenset(), ""
     left_out = frozenset(
         f"{name}/{other}" for name, found in inner.items() for other in found - {taken[name]}
     )
-    kept = tuple(at for at in chosen if _second(names[at], base) not in left_out)
+    kept = tuple(at for at in chosen if _get_two_folders(names[at], base) not in left_out)
     if len(kept) == len(chosen):
         return chosen, frozenset(), ""
     every, train = sorted(set().union(*inner.values())), sorted(set(taken.values()))
     told = (
-        f"of the splits in each class ({examples(every)}) the {len(kept):,} pictures of {examples(train)} "
-        f"are taken, {len(chosen) - len(kept):,} left out ({_AS_CLASSES})"
+        f"of the splits in each class ({list_names(every)}) the {len(kept):,} pictures of "
+        f"{list_names(train)} are taken, {len(chosen) - len(kept):,} left out ({_AS_CLASSES})"
     )
     return kept, left_out, told
 
 
-def _pairs(names: Sequence[str]) -> str:
+def _note_pairs(names: Sequence[str]) -> str:
     """Say that classes look like the two sides of pairs: folders with the same names in each."""
     inside: dict[str, list[str]] = defaultdict(list)
     for name in names:
@@ -163,19 +165,19 @@ def _pairs(names: Sequence[str]) -> str:
     if len({frozenset(each) for each in inside.values()}) > 1:
         return ""
     return (
-        f"the folders {examples(tops)} hold pictures of the same names, as pairs do; they are learnt as "
-        f"classes (name one of them, such as {shown(tops[0])}, to learn it alone)"
+        f"the folders {list_names(tops)} hold pictures of the same names, as pairs do; they are learnt as "
+        f"classes (name one of them, such as {escape(tops[0])}, to learn it alone)"
     )
 
 
-def _oddities(classes: set[str], base: str, folders: Sequence[str]) -> list[str]:
+def _note_oddities(classes: set[str], base: str, folders: Sequence[str]) -> list[str]:
     notes = []
     beside = {name[len(base) :] for name in folders if name.startswith(base)}
     if empty := sorted(name for name in beside - classes if name and "/" not in name):
-        notes.append(f"folders without pictures are no classes: {examples(empty)}")
+        notes.append(f"folders without pictures are no classes: {list_names(empty)}")
     folded: dict[str, list[str]] = {}
     for name in sorted(classes):
         folded.setdefault(name.casefold(), []).append(name)
     if alike := [" and ".join(group) for group in folded.values() if len(group) > 1]:
-        notes.append(f"classes whose names differ only in case are kept apart: {examples(alike)}")
+        notes.append(f"classes whose names differ only in case are kept apart: {list_names(alike)}")
     return notes

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from gan_train.data import splits
-from gan_train.data.index import SUFFIXES
+from gan_train.data.layout import splits
+from gan_train.data.listing import SUFFIXES
 
 # How much a name had to be loosened, from not at all.
 _SAME, _CASE, _ENDING, _NUMBER = range(4)
@@ -60,39 +60,39 @@ class Finder:
     def __init__(self, known: Sequence[str], table: str, root: str = "", base: str = "") -> None:
         self._known = known
         self._base = base
-        self._exact = {_composed(name): name for name in known}
-        self._folder = _composed(table).rpartition("/")[0]
+        self._exact = {_compose(name): name for name in known}
+        self._folder = _compose(table).rpartition("/")[0]
         by_last: Mapping[str, list[str]] = defaultdict(list)
         for name in known:
-            by_last[_composed(name).rpartition("/")[2]].append(name)
+            by_last[_compose(name).rpartition("/")[2]].append(name)
         self._last = {last: names[0] for last, names in by_last.items() if len(names) == 1}
-        self._root = _composed(root).split("/")[-1].casefold()
+        self._root = _compose(root).split("/")[-1].casefold()
         self._splits = {
-            kind for name in (*root.split("/"), *_shared_folders(known)) if (kind := _split(name))
+            kind for name in (*root.split("/"), *_find_shared_folders(known)) if (kind := _find_split(name))
         }
         self._whole: dict[str, list[str]] = {}
         self._ends: dict[str, list[str]] = {}
 
     def __call__(self, file: str) -> Found | None:
         """Return the picture that a name means, or None for none, or for more than one."""
-        tidy = _tidied(file)
+        tidy = _tidy(file)
         below = f"{self._folder}/{tidy}" if self._folder else tidy
         # A name without a folder alone: with one, it may well mean a picture that is not there.
-        based = _composed(self._base) + tidy
+        based = _compose(self._base) + tidy
         exact = self._exact.get(below) or self._exact.get(tidy) or self._exact.get(based)
         if exact := exact or self._last.get(tidy):
             return Found(exact, 0)
         self._index()
         found = None
-        if _loose(tidy.rpartition("/")[2]) in self._ends:  # of what was loosened, the last part stays
+        if _loosen(tidy.rpartition("/")[2]) in self._ends:  # of what was loosened, the last part stays
             found = (
-                (self._loosely(below) if self._folder else None)
-                or self._loosely(tidy)
-                or (self._loosely(based) if self._base else None)
-                or self._ending_in(tidy)
-                or self._without_folders(tidy)
+                (self._find_loosely(below) if self._folder else None)
+                or self._find_loosely(tidy)
+                or (self._find_loosely(based) if self._base else None)
+                or self._find_by_ending(tidy)
+                or self._find_without_folders(tidy)
             )
-        if found is None and "%" in tidy and (plain := _composed(unquote(tidy))) != tidy:
+        if found is None and "%" in tidy and (plain := _compose(unquote(tidy))) != tidy:
             return self(plain)
         return found
 
@@ -100,28 +100,30 @@ class Finder:
         if self._whole or not self._known:
             return
         for name in self._known:
-            key = _loose(_composed(name))
+            key = _loosen(_compose(name))
             self._whole.setdefault(key, []).append(name)
             self._ends.setdefault(key.rpartition("/")[2], []).append(name)
 
-    def _loosely(self, path: str) -> Found | None:
+    def _find_loosely(self, path: str) -> Found | None:
         """Find a picture whose whole name is this one but for case, ending or zeros."""
-        return _closest(path, [(name, _composed(name)) for name in self._whole.get(_loose(path), ())], 1, "")
+        return _find_closest(
+            path, [(name, _compose(name)) for name in self._whole.get(_loosen(path), ())], 1, ""
+        )
 
-    def _ending_in(self, path: str) -> Found | None:
+    def _find_by_ending(self, path: str) -> Found | None:
         """Find the one picture whose name ends in this one."""
-        near = self._ends.get(_loose(path.rpartition("/")[2]), [])
+        near = self._ends.get(_loosen(path.rpartition("/")[2]), [])
         if self._base and len(near) > 1:
             near = [name for name in near if name.startswith(self._base)]
         if len(near) > (1 if "/" not in path else _MOST_ALIKE):
             return None
         depth = path.count("/") + 1
-        ends = [(name, "/".join(_composed(name).split("/")[-depth:])) for name in near]
-        return _closest(path, ends, 2, "in the folder that holds it")
+        ends = [(name, "/".join(_compose(name).split("/")[-depth:])) for name in near]
+        return _find_closest(path, ends, 2, "in the folder that holds it")
 
-    def _without_folders(self, path: str) -> Found | None:
+    def _find_without_folders(self, path: str) -> Found | None:
         """Find a picture by what is left of a path when its first folders are taken off."""
-        loose = _loose(path)
+        loose = _loosen(path)
         at, loosely_at = path.find("/") + 1, loose.find("/") + 1
         while at:
             names = self._whole.get(loose[loosely_at:], ())
@@ -130,18 +132,20 @@ class Finder:
                 continue
             rest, taken = path[at:], path[: at - 1].split("/")
             own = taken[-1].casefold() == self._root
-            other = {kind for part in taken if (kind := _split(part))} - self._splits if not own else set()
-            how = f"without {_shortened('/'.join(taken))}/"
-            found = _closest(rest, [(name, _composed(name)) for name in names], 3 if own else 4, how)
+            other = (
+                {kind for part in taken if (kind := _find_split(part))} - self._splits if not own else set()
+            )
+            how = f"without {_shorten('/'.join(taken))}/"
+            found = _find_closest(rest, [(name, _compose(name)) for name in names], 3 if own else 4, how)
             return found and dataclasses.replace(found, split=min(other, default=""))
         return None
 
 
-def _closest(path: str, names: Sequence[tuple[str, str]], form: int, how: str) -> Found | None:
+def _find_closest(path: str, names: Sequence[tuple[str, str]], form: int, how: str) -> Found | None:
     """Return of names (own, as to be compared) the one that is closest to a path, or None for two alike."""
     levels: dict[int, list[str]] = defaultdict(list)
     for name, compared in names:
-        if (level := _level(path, compared)) is not None:
+        if (level := _compare(path, compared)) is not None:
             levels[level].append(name)
     if not levels or len(levels[best := min(levels)]) > 1:
         return None
@@ -149,36 +153,36 @@ def _closest(path: str, names: Sequence[tuple[str, str]], form: int, how: str) -
     return Found(levels[best][0], 4 * form + best, sys.intern(told))
 
 
-def _level(path: str, name: str) -> int | None:
+def _compare(path: str, name: str) -> int | None:
     if path == name:
         return _SAME
     path, name = path.casefold(), name.casefold()
     if path == name:
         return _CASE
-    path, name = _without_ending(path), _without_ending(name)
+    path, name = _drop_ending(path), _drop_ending(name)
     if path == name:
         return _ENDING
-    return _NUMBER if _plain_number(path) == _plain_number(name) else None
+    return _NUMBER if _drop_zeros(path) == _drop_zeros(name) else None
 
 
-def _loose(path: str) -> str:
-    return _plain_number(_without_ending(path.casefold()))
+def _loosen(path: str) -> str:
+    return _drop_zeros(_drop_ending(path.casefold()))
 
 
-def _without_ending(path: str) -> str:
+def _drop_ending(path: str) -> str:
     stem, dot, ending = path.rpartition(".")
     return stem if dot and f".{ending}" in _ENDINGS else path
 
 
-def _plain_number(path: str) -> str:
+def _drop_zeros(path: str) -> str:
     folder, slash, last = path.rpartition("/")
     number = _WHOLE.fullmatch(last)
     return f"{folder}{slash}{number[1]}" if number else path
 
 
-def _tidied(file: str) -> str:
+def _tidy(file: str) -> str:
     """Return a path as of a system with slashes, without what says nothing."""
-    file = _composed(file).strip()
+    file = _compose(file).strip()
     if _PLAIN.fullmatch(file):
         return file
     file = file.strip("\"'").strip().replace("\\", "/")
@@ -191,21 +195,21 @@ def _tidied(file: str) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _split(folder: str) -> str:
-    known = splits.part(folder)
+def _find_split(folder: str) -> str:
+    known = splits.find_part(folder)
     return known.kind if known and not known.shape else ""
 
 
-def _shared_folders(names: Sequence[str]) -> list[str]:
+def _find_shared_folders(names: Sequence[str]) -> list[str]:
     """Return the folders that all names have in common."""
     if not names:
         return []
     return posixpath.commonprefix([name.split("/")[:-1] for name in (min(names), max(names))])  # type: ignore[return-value]
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 40 else f"...{text[-37:]}"
 
 
-def _composed(name: str) -> str:
+def _compose(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)

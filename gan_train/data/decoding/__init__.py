@@ -1,0 +1,1 @@
+"""Decodes the pictures of a source."""

@@ -1,0 +1,1 @@
+"""Reads tables of labels, and finds the picture that each row means."""
