@@ -253,7 +253,7 @@ def test_what_it_deploys_is_what_its_lists_say(recordings: Any, tmp_path: Path) 
 def test_its_cost_is_told_by_the_names_of_its_networks(recordings: Any) -> None:
     cost = flops.count(config(), recordings)
     assert cost.parameters == {
-        **{voice: LATENTS * SAMPLES + SAMPLES for voice in VOICES},
+        **dict.fromkeys(VOICES, LATENTS * SAMPLES + SAMPLES),
         **{f"{voice}_judge": SAMPLES + 1 for voice in VOICES},
     }
     assert cost.drawing_flops == 2 * LATENTS * SAMPLES
