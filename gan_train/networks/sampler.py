@@ -60,3 +60,14 @@ class Sampler:
             given: their classes, int64 [n]; None lets each seed choose.
         """
         return pixels.draw(self.generator, self.latents(seeds), self.labels(seeds, given))
+
+    def draw_latents(
+        self, latents: npt.NDArray[np.float32], given: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Return the pictures of latents [n, latent_dim], uint8 [n, height, width, channels].
+
+        Args:
+            given: their classes, int64 [n]; None for a generator without classes.
+        """
+        chosen = None if given is None else torch.from_numpy(given).to(self.device)
+        return pixels.draw(self.generator, torch.from_numpy(latents).to(self.device), chosen)

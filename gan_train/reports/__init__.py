@@ -1,1 +1,1 @@
-"""How a run is shown: the live panel, the sample sheet, the report."""
+"""Shows a run: the live panel, sheets and walks, the report, trackers."""

@@ -1,4 +1,4 @@
-"""Pictures made small enough to lie inside a page, as data URIs; it knows nothing of what they show."""
+"""Pictures made small enough to lie inside a page, as data URIs."""
 
 from __future__ import annotations
 
@@ -44,25 +44,25 @@ def picture(path: Path, factor: int = 1) -> Embedded:
     Args:
         factor: how often each pixel of the file is repeated both ways; the page can do that itself.
     """
-    told = path.stat()
-    return _picture(path, told.st_mtime_ns, told.st_size, factor)
+    state = path.stat()
+    return _picture(path, state.st_mtime_ns, state.st_size, factor)
 
 
 def film(path: Path, factor: int = 1) -> Embedded:
     """Return the frames of a moving picture, one below the other, so that the page can stop at each."""
     with Image.open(path) as image:
         size = image.size
-        frames = [_opaque(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
-    width, height = _bounded(_unrepeated(size, factor), len(frames))
+        frames = [_drop_alpha(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
+    width, height = _fit_bounds(_undo_repeat(size, factor), len(frames))
     way = Image.Resampling.NEAREST if size[0] % width == 0 else Image.Resampling.BOX
     mode = "RGBA" if any(frame.mode == "RGBA" for frame in frames) else "RGB"
     strip = Image.new(mode, (width, height * len(frames)))
     for index, frame in enumerate(frames):
         strip.paste(frame.resize((width, height), way), (0, index * height))
-    return Embedded(_encoded(strip), size, len(frames))
+    return Embedded(_encode(strip), size, len(frames))
 
 
-def sparse(items: Sequence[Item], most: int) -> list[Item]:
+def thin(items: Sequence[Item], most: int) -> list[Item]:
     """Return every 1st, 2nd, 4th, 8th ... item, at most `most` + 1 of them, the last among them.
 
     As a list grows, what is given stays the same but for what is dropped and the last.
@@ -78,30 +78,30 @@ def sparse(items: Sequence[Item], most: int) -> list[Item]:
 def _picture(path: Path, changed_ns: int, length: int, factor: int) -> Embedded:
     with Image.open(path) as image:
         size = image.size
-        own = _unrepeated(size, factor)
+        own = _undo_repeat(size, factor)
         small = image.resize(own, Image.Resampling.NEAREST) if own != size else image.copy()
-    bounded = _bounded(own, 1)
+    bounded = _fit_bounds(own, 1)
     if bounded != own:
         small = small.resize(bounded, Image.Resampling.BOX)
-    return Embedded(_encoded(small), size)
+    return Embedded(_encode(small), size)
 
 
-def _unrepeated(size: tuple[int, int], factor: int) -> tuple[int, int]:
+def _undo_repeat(size: tuple[int, int], factor: int) -> tuple[int, int]:
     width, height = size
     return (width // factor, height // factor) if width % factor == height % factor == 0 else size
 
 
-def _bounded(size: tuple[int, int], frames: int) -> tuple[int, int]:
+def _fit_bounds(size: tuple[int, int], frames: int) -> tuple[int, int]:
     scale = min(1.0, math.sqrt(_MOST_PIXELS / (size[0] * size[1] * frames)))
     return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
 
 
-def _opaque(image: Image.Image) -> Image.Image:
+def _drop_alpha(image: Image.Image) -> Image.Image:
     """Drop a transparency that hides nothing: Pillow reads every moving WebP with one."""
     return image.convert("RGB") if image.getchannel("A").getextrema() == (255, 255) else image
 
 
-def _encoded(image: Image.Image) -> str:
+def _encode(image: Image.Image) -> str:
     body = io.BytesIO()
     if image.width * image.height <= _LOSSLESS_PIXELS:
         image.save(body, "WEBP", lossless=True, method=2)

@@ -95,11 +95,12 @@ def format_panel(
     table.add_row("time left", format_duration(status.seconds_left), f"{status.progress:.0%} of the run")
     for figure in of_kind(figures, LOSS):
         table.add_row(f"{figure.title} loss", f"{_value(figure, status):.3f}")
-    for network, own in by_network(figures, SCORE).items():
+    groups = by_network(figures, SCORE)
+    for network, own in groups.items():
         for figure in own:
             value = _value(figure, status)
             bar = ProgressBar(total=1.0, completed=value, width=24, pulse=False)
-            table.add_row(f"{_spoken(network)}'s score of {figure.title}", f"{value:.2f}", bar)
+            table.add_row(f"score of {figure.title}{_by(network, groups)}", f"{value:.2f}", bar)
     for figure in of_kind(figures, SHARE):
         if 0 < _value(figure, status) < 1:
             table.add_row(figure.title, f"{_value(figure, status):.2f}")
@@ -124,8 +125,7 @@ def format_line(status: Status, figures: Sequence[Figure]) -> str:
     groups = by_network(figures, SCORE)
     for network, own in groups.items():
         scores = (f"{figure.title} {_value(figure, status):.2f}" for figure in own)
-        by = f" by {_spoken(network)}" if len(groups) > 1 else ""
-        parts.append(f"score{by}: {', '.join(scores)}")
+        parts.append(f"score{_by(network, groups)}: {', '.join(scores)}")
     return "  ".join([*parts, f"{format_duration(status.seconds_left)} left"])
 
 
@@ -140,5 +140,6 @@ def _value(figure: Figure, status: Status) -> float:
     return status.figures.get(figure.name, 0.0)
 
 
-def _spoken(name: str) -> str:
-    return name.replace("_", " ")
+def _by(network: str, groups: Mapping[str, object]) -> str:
+    """Name the network of a group of figures, where there are several."""
+    return f" by {network.replace('_', ' ')}" if len(groups) > 1 else ""

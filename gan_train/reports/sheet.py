@@ -1,17 +1,14 @@
-"""The sample sheet: the same seeds every time, a row a class, so that sheets can be compared."""
+"""The sample sheet: the same seeds every time, a row per class, so that sheets can be compared."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
-import torch
-from torch import nn
 
-from gan_infer.latent import seeds as latents
+from gan_infer.conditions.spec import IMAGE
 from gan_infer.outputs import image
-from gan_train.networks import pixels
+from gan_train.reports.views import VIEWS, Drawer, Indices, Pictures
 
 _COLUMNS: Final = 8
 _MOST_ROWS: Final = 16
@@ -19,22 +16,25 @@ _MOST_PIXELS: Final = 2**21
 _LONGEST_SIDE: Final = 256
 
 
-def draw(
-    generator: nn.Module,
-    latent_dim: int,
-    distribution: str,
-    classes: int,
-    device: torch.device,
-) -> npt.NDArray[np.uint8]:
-    """Return a sheet, uint8 [height, width, channels], of the pictures of seeds 0, 1, ...
+def draw(drawer: Drawer, kind: str = IMAGE) -> Pictures | None:
+    """Return a sheet of what a generator gives for seeds 0, 1, ...
 
     With classes, row r is class r and column c seed c, just as `gan-infer grid` lays them out;
     without, the seeds follow each other row by row. Of large pictures there are fewer, see `layout`.
+
+    Args:
+        kind: of the generator's output, see VIEWS.
+
+    Returns:
+        uint8 [height, width, channels]; None where outputs of the kind have no pictures.
     """
-    one = pixels.draw(generator, *_wanted(1, 1, latent_dim, distribution, classes, device))
-    height, width = one.shape[1:3]
+    view = VIEWS.get(kind)
+    if view is None:
+        return None
+    classes = drawer.classes
+    height, width = view(drawer.draw(*_wanted(1, 1, classes))).shape[1:3]
     rows, columns = layout(height, width, classes)
-    drawn = pixels.draw(generator, *_wanted(rows, columns, latent_dim, distribution, classes, device))
+    drawn = view(drawer.draw(*_wanted(rows, columns, classes)))
     return image.enlarge(image.tile(drawn, columns), factor(height, width))
 
 
@@ -63,12 +63,8 @@ def factor(height: int, width: int) -> int:
     return max(1, min(image.factor_for(height, width), _LONGEST_SIDE // max(height, width)))
 
 
-def _wanted(
-    rows: int, columns: int, latent_dim: int, distribution: str, classes: int, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _wanted(rows: int, columns: int, classes: int) -> tuple[Indices, Indices | None]:
+    """Return the seeds of a sheet and their classes."""
     if classes:
-        seeds = np.tile(np.arange(columns), rows)
-        labels = torch.arange(rows, device=device).repeat_interleave(columns)
-    else:
-        seeds, labels = np.arange(rows * columns), None
-    return torch.from_numpy(latents.latents(seeds, latent_dim, distribution)).to(device), labels
+        return np.tile(np.arange(columns), rows), np.repeat(np.arange(rows), columns)
+    return np.arange(rows * columns), None

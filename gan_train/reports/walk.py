@@ -1,4 +1,4 @@
-"""A walk through the latent space: the pictures on the way from seed to seed, and back to the first."""
+"""A walk through the latent space: what lies on the way from seed to seed, and back to the first."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import nn
 
-from gan_infer.latent import seeds
+from gan_infer.conditions.spec import IMAGE
+from gan_infer.latent import interpolation
 from gan_infer.outputs import image
-from gan_train.networks import pixels
 from gan_train.reports import sheet
+from gan_train.reports.views import VIEWS, Drawer, Pictures, Walker
 
 _SEEDS: Final = 4
 _STEPS: Final = 8
@@ -26,29 +25,36 @@ _LOSSLESS_BYTES: Final = 2**22
 _QUALITY: Final = 85
 
 
-def draw(
-    generator: nn.Module, latent_dim: int, distribution: str, classes: int, device: torch.device
-) -> npt.NDArray[np.uint8]:
-    """Return the frames of a closed walk, uint8 [frames, height, width, channels].
+def draw(drawer: Drawer, kind: str = IMAGE) -> Pictures | None:
+    """Return the frames of a closed walk.
 
     Each frame shows several pictures side by side: with classes, one of each of the first six, all at
     the same latent; without, three walks from other seeds. Of large pictures there are fewer.
+
+    Args:
+        kind: of the generator's output, see `views.VIEWS`.
+
+    Returns:
+        uint8 [frames, height, width, channels]; None where outputs of the kind have no pictures, or
+        the drawer cannot draw latents.
     """
-    one = torch.from_numpy(_path(latent_dim, distribution, 0)[:1]).to(device)
-    first_label = torch.zeros(1, dtype=torch.int64, device=device) if classes else None
-    height, width = pixels.draw(generator, one, first_label).shape[1:3]
-    count = walks(height, width, classes)
-    starts = [0] * count if classes else [index * _SEEDS for index in range(count)]
-    paths = [_path(latent_dim, distribution, start) for start in starts]
-    latent = torch.from_numpy(np.stack(paths, axis=1).reshape(-1, latent_dim))  # frame by frame
-    labels = torch.arange(len(latent), device=device) % count if classes else None
-    drawn = pixels.draw(generator, latent.to(device), labels)
+    view = VIEWS.get(kind)
+    if view is None or not isinstance(drawer, Walker):
+        return None
+    classes = drawer.classes
+    first = np.zeros(1, np.int64) if classes else None
+    height, width = view(drawer.draw_latents(_path(drawer, 0)[:1], first)).shape[1:3]
+    count = count_walks(height, width, classes)
+    paths = [_path(drawer, 0 if classes else index * _SEEDS) for index in range(count)]
+    latents = np.stack(paths, axis=1).reshape(-1, paths[0].shape[1])  # frame by frame
+    given = np.arange(len(latents)) % count if classes else None
+    drawn = view(drawer.draw_latents(latents, given))
     frames = drawn.reshape(-1, count, *drawn.shape[1:])
     factor = sheet.factor(height, width)
     return np.stack([image.enlarge(image.tile(frame, count), factor) for frame in frames])
 
 
-def walks(height: int, width: int, classes: int) -> int:
+def count_walks(height: int, width: int, classes: int) -> int:
     """Return how many walks are shown side by side, of pictures of a size."""
     room = _MOST_PIXELS // (height * width * sheet.factor(height, width) ** 2)
     return max(1, min(classes or 3, _MOST_WALKS, room))
@@ -72,20 +78,12 @@ def animation(frames: npt.NDArray[np.uint8]) -> bytes:
     return body.getvalue()
 
 
-def _path(latent_dim: int, distribution: str, start: int) -> npt.NDArray[np.float32]:
-    """Return float32 [seeds * steps, latent_dim] on great circles through seeds, or on straight lines.
+def _path(walker: Walker, start: int) -> npt.NDArray[np.float32]:
+    """Return float32 [seeds * steps, latent_dim] on arcs through seeds, or on straight lines.
 
     Latents of a normal distribution lie near a sphere, which a straight line would leave (White
     2016, "Sampling generative networks", section 2.1); uniform ones fill a cube.
     """
-    corners = seeds.latents(range(start, start + _SEEDS), latent_dim, distribution).astype(np.float64)
-    parts = []
-    for one, other in zip(corners, np.roll(corners, -1, axis=0), strict=True):
-        share = np.arange(_STEPS)[:, None] / _STEPS
-        cosine = one @ other / (np.linalg.norm(one) * np.linalg.norm(other))
-        angle = np.arccos(np.clip(cosine, -1, 1))
-        if distribution == "normal" and np.sin(angle) > 1e-6:
-            parts.append((np.sin((1 - share) * angle) * one + np.sin(share * angle) * other) / np.sin(angle))
-        else:
-            parts.append((1 - share) * one + share * other)
-    return np.concatenate(parts).astype(np.float32)
+    corners = walker.latents(range(start, start + _SEEDS)).cpu().numpy()
+    mode = "slerp" if walker.distribution == "normal" else "lerp"
+    return interpolation.loop(corners, _SEEDS * _STEPS, mode)

@@ -9,14 +9,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from gan_infer import files
 from gan_infer.outputs import image
 from gan_train.data import PictureSet
 from gan_train.metrics.evaluator import Draw, Evaluator, Scores
 from gan_train.metrics.feature_networks import AUTO
-from gan_train.networks.sampler import Sampler
 from gan_train.reports import sheet, walk
 from gan_train.runs import checkpoint
 from gan_train.runs.progress import Say
@@ -52,14 +50,10 @@ def look(task: Task, players: Players, evaluator: Evaluator | None) -> Look:
     measured = nearest = None
     if evaluator is not None and broken is None:
         measured = evaluator.score(_draw_with(drawer), drawer.classes > 0)
-    drawn = frames = None
-    if isinstance(drawer, Sampler):
-        asked = (drawer.latent_dim, drawer.distribution, drawer.classes, torch.device(drawer.device))
-        drawn = sheet.draw(drawer.generator, *asked)
-        frames = walk.animation(walk.draw(drawer.generator, *asked))
+    drawn, frames = sheet.draw(drawer, task.draws), walk.draw(drawer, task.draws)
     if evaluator is not None:
         nearest = evaluator.draw_nearest(_draw_with(drawer), _NEIGHBOURLY, drawer.classes > 0)
-    return Look(broken, measured, drawn, frames, nearest)
+    return Look(broken, measured, drawn, None if frames is None else walk.animation(frames), nearest)
 
 
 def _draw_with(drawer: Drawer) -> Draw:

@@ -1,21 +1,26 @@
-"""Line charts as SVG text: numbers in, a picture out; they know nothing of runs."""
+"""Line charts over images seen, as figures of a page."""
 
 from __future__ import annotations
 
 import dataclasses
-import html
 import math
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from gan_infer.text.escaping import plain
+from gan_infer.outputs import drawing
+from gan_infer.outputs.drawing import Dot, Element, Frame, Group, Rule, Stroke, Words
+from gan_train.reports import templates
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 # Units of the drawing are about pixels on a phone, so that its text can be read there.
-WIDTH: Final = 400
-HEIGHT: Final = 214
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 14, 14, 38
+_PAPER: Final = Frame(400, 214, left=50, right=14, top=14, bottom=38)
+_LEFT, _RIGHT = _PAPER.left, _PAPER.width - _PAPER.right
+_TOP, _BOTTOM = _PAPER.top, _PAPER.height - _PAPER.bottom
 _MOST_POINTS: Final = 400  # more than a screen can show of a curve
 _MOST_NUMBERED: Final = 9
+_COLOURS: Final = 6  # of page.css
 _WIDE: Final = math.log10(3)  # a logarithmic axis over a wider range ends at round numbers
 
 Point = tuple[float, float]
@@ -57,41 +62,28 @@ class Chart:
     logarithmic: bool = False
 
 
-def escape(text: str) -> str:
-    """Return a text as HTML that shows it and nothing else, in its order of writing."""
-    return html.escape(plain(text))
-
-
-def draw(chart: Chart) -> str:
+def draw(chart: Chart) -> Markup | str:
     """Return a figure with an SVG chart and its legend, "" where no line has two finite points.
 
     The page's script finds the places of points in the drawing, and their values by `data-scale`.
     """
-    whole = [dataclasses.replace(line, points=_finite(line.points)) for line in chart.lines]
+    whole = [dataclasses.replace(line, points=_keep_finite(line.points)) for line in chart.lines]
     whole = [line for line in whole if len(line.points) > 1]
     if not whole:
         return ""
     scale = _Scale(chart, whole)
-    body = [*_grid(scale), *_marks(scale, chart.marks)]
+    elements = [*_grid(scale), *_marks(scale, chart.marks)]
     for index, line in enumerate(whole):
-        if line.level is not None:
-            y = f"{scale.y(line.level):.1f}"
-            body.append(
-                f'<line class="level c{index}" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
-            )
-        places = " ".join(f"{scale.x(x):.1f},{scale.y(y):.2f}" for x, y in thinned(line.points, _MOST_POINTS))
-        body.append(f'<polyline class="line c{index}" points="{places}"/>')
-        body += [
-            f'<circle class="best c{index}" cx="{scale.x(x):.1f}" cy="{scale.y(y):.1f}" r="4.5"/>'
-            for x, y in line.points
-            if x == chart.best
-        ]
-    return (
-        f'<figure class="chart" data-scale="{scale.told()}">'
-        f"<figcaption><b>{escape(chart.title)}</b> {'log scale ' if chart.logarithmic else ''}"
-        f"{_legend(whole)}</figcaption>"
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" tabindex="0" aria-label="{_spoken(chart, whole)}">'
-        f"{''.join(body)}</svg></figure>"
+        elements += _curve(scale, line, f"c{index % _COLOURS}", chart.best)
+    return templates.render(
+        "chart.html.j2",
+        chart=chart,
+        lines=whole,
+        paper=_PAPER,
+        scale=scale.edges(),
+        elements=[templates.trust(drawing.svg_element(element)) for element in elements],
+        number=number,
+        colours=_COLOURS,
     )
 
 
@@ -133,7 +125,7 @@ def _step(span: float, most: int) -> float:
     return next(factor * power for factor in (1, 2, 5, 10, 20) if span / (factor * power) <= most)
 
 
-def thinned(points: Sequence[Point], most: int) -> list[Point]:
+def thin(points: Sequence[Point], most: int) -> list[Point]:
     """Return at most `most` points (4 or more) that look like all of them.
 
     They are both ends, and of each stretch between them the lowest and the highest.
@@ -154,8 +146,8 @@ class _Scale:
 
     def __init__(self, chart: Chart, lines: Sequence[Line]) -> None:
         self.logarithmic = chart.logarithmic
-        values = [self._bent(y) for line in lines for _, y in line.points]
-        values += [self._bent(line.level) for line in lines if line.level is not None]
+        values = [self._bend(y) for line in lines for _, y in line.points]
+        values += [self._bend(line.level) for line in lines if line.level is not None]
         low, high = chart.limits or (min(values), max(values))
         if not chart.limits and not chart.logarithmic and 0 < low < 0.5 * high:
             low = 0.0
@@ -166,22 +158,21 @@ class _Scale:
             self._heights = ticks_around(low, high)
             low, high = self._heights[0], self._heights[-1]
         if chart.logarithmic and high - low > _WIDE:
-            low, high = _rounded(low, math.floor), _rounded(high, math.ceil)
+            low, high = _round(low, math.floor), _round(high, math.ceil)
         self.low, self.high = low, high
         self.end = max(x for line in lines for x, _ in line.points) or 1.0
 
     def x(self, value: float) -> float:
-        return _LEFT + (WIDTH - _LEFT - _RIGHT) * value / self.end
+        return _PAPER.x(value / self.end)
 
     def y(self, value: float) -> float:
-        share = (self._bent(value) - self.low) / (self.high - self.low)
-        return HEIGHT - _BOTTOM - (HEIGHT - _TOP - _BOTTOM) * share
+        return _PAPER.y((self._bend(value) - self.low) / (self.high - self.low))
 
-    def told(self) -> str:
+    def edges(self) -> str:
         """Return what undoes x and y: where the paper's inside lies, and the values at its edges."""
-        edges = (_LEFT, WIDTH - _RIGHT, HEIGHT - _BOTTOM, _TOP)
+        places = (_LEFT, _RIGHT, _BOTTOM, _TOP)
         values = (f"{value:.7g}" for value in (self.end, self.low, self.high))
-        return " ".join((*map(str, edges), *values, str(int(self.logarithmic))))
+        return " ".join((*map(str, places), *values, str(int(self.logarithmic))))
 
     def heights(self) -> list[float]:
         """Return the values that a line of the grid stands at."""
@@ -195,65 +186,58 @@ class _Scale:
                 return inside[:: math.ceil(len(inside) / 6)]
         return ticks(10**self.low, 10**self.high)
 
-    def _bent(self, value: float) -> float:
+    def _bend(self, value: float) -> float:
         return math.log10(max(value, 1e-12)) if self.logarithmic else value
 
 
-def _rounded(power: float, way: Callable[[float], int]) -> float:
+def _round(power: float, way: Callable[[float], int]) -> float:
     """Return the logarithm of the nearest number of one digit, on the way, to 10**power."""
     whole = math.floor(power)
     digit: int = way(round(10 ** (power - whole), 9))
     return whole + math.log10(digit)
 
 
-def _grid(scale: _Scale) -> list[str]:
-    parts = []
+def _grid(scale: _Scale) -> list[Element]:
+    elements: list[Element] = []
     for value in scale.heights():
         y = scale.y(value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{number(value)}</text>')
+        elements.append(Rule(_LEFT, y, _RIGHT, y, name="grid"))
+        elements.append(Words(_LEFT - 6, y + 4, number(value), "end", "tick"))
     for value in ticks(0, scale.end, 4):
         x = scale.x(value)
-        anchor = "end" if x > WIDTH - 40 else "middle"
-        place = f"{min(x, WIDTH - 2) if anchor == 'end' else x:.1f}"
-        parts.append(f'<text x="{place}" y="{HEIGHT - 20}" text-anchor="{anchor}">{number(value)}</text>')
-    middle = (_LEFT + WIDTH - _RIGHT) / 2
-    parts.append(
-        f'<text class="axis" x="{middle:.0f}" y="{HEIGHT - 4}" text-anchor="middle">images seen</text>'
-    )
-    return parts
+        at_edge = x > _PAPER.width - 40
+        place = min(x, _PAPER.width - 2) if at_edge else x
+        elements.append(
+            Words(place, _PAPER.height - 20, number(value), "end" if at_edge else "middle", "tick")
+        )
+    elements.append(Words((_LEFT + _RIGHT) / 2, _PAPER.height - 4, "images seen", name="axis"))
+    return elements
 
 
-def _marks(scale: _Scale, marks: Sequence[Mark]) -> list[str]:
-    parts = []
+def _marks(scale: _Scale, marks: Sequence[Mark]) -> list[Element]:
+    elements: list[Element] = []
     for index, mark in enumerate(marks, 1):
         if not 0 <= mark.x <= scale.end:
             continue
-        x = f"{scale.x(mark.x):.1f}"
-        named = f'<text x="{x}" y="{_TOP - 4}" text-anchor="middle">{index}</text>'
-        parts.append(
-            f'<g class="mark"><title>{escape(mark.text)}</title>'
-            f'<line x1="{x}" x2="{x}" y1="{_TOP}" y2="{HEIGHT - _BOTTOM}"/>'
-            f"{named if len(marks) <= _MOST_NUMBERED else ''}</g>"
-        )
-    return parts
+        x = scale.x(mark.x)
+        inside: list[Rule | Words] = [Rule(x, _TOP, x, _BOTTOM, name="upright")]
+        if len(marks) <= _MOST_NUMBERED:
+            inside.append(Words(x, _TOP - 4, str(index), name="number"))
+        elements.append(Group(inside, mark.text, name="mark"))
+    return elements
 
 
-def _legend(lines: Sequence[Line]) -> str:
-    keys = (
-        f'<span class="key c{index}">{escape(line.name)} <output>{number(line.points[-1][1])}</output>'
-        f"{'' if line.level is None else f' (real {number(line.level)})'}</span>"
-        for index, line in enumerate(lines)
-    )
-    return " ".join(keys)
+def _curve(scale: _Scale, line: Line, colour: str, best: float | None) -> list[Element]:
+    """Draw a line with its level, and a ring where it is best."""
+    elements: list[Element] = []
+    if line.level is not None:
+        y = scale.y(line.level)
+        elements.append(Rule(_LEFT, y, _RIGHT, y, name=f"level {colour}"))
+    places = [(scale.x(x), scale.y(y)) for x, y in thin(line.points, _MOST_POINTS)]
+    elements.append(Stroke(places, name=f"line {colour}"))
+    rings = (Dot(scale.x(x), scale.y(y), 4.5, name=f"best {colour}") for x, y in line.points if x == best)
+    return [*elements, *rings]
 
 
-def _spoken(chart: Chart, lines: Sequence[Line]) -> str:
-    ends = ", ".join(
-        f"{line.name} from {number(line.points[0][1])} to {number(line.points[-1][1])}" for line in lines
-    )
-    return escape(f"{chart.title} over images seen: {ends}")
-
-
-def _finite(points: Sequence[Point]) -> list[Point]:
+def _keep_finite(points: Sequence[Point]) -> list[Point]:
     return [point for point in points if math.isfinite(point[0]) and math.isfinite(point[1])]

@@ -1,0 +1,61 @@
+"""What sheets and walks show of a generator's outputs: pictures of them, by the kind of output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from gan_infer.conditions.spec import IMAGE
+
+Pictures = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
+
+
+class Drawer(Protocol):
+    """Draws the outputs of seeds, as a model file gives them."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes it knows; 0 for none."""
+        ...
+
+    def draw(self, seeds: Any, given: Indices | None = None) -> npt.NDArray[Any]:
+        """Return the outputs of seeds, [n, ...].
+
+        Args:
+            given: their classes, int64 [n]; None lets each seed choose.
+        """
+        ...
+
+
+@runtime_checkable
+class Walker(Drawer, Protocol):
+    """Draws the outputs of latents as well, so that the way between two seeds can be walked."""
+
+    @property
+    def distribution(self) -> str:
+        """Of its latents: "normal" or "uniform"."""
+        ...
+
+    def latents(self, seeds: Any) -> torch.Tensor:
+        """Return the latents of seeds, float32 [n, latent_dim]."""
+        ...
+
+    def draw_latents(
+        self, latents: npt.NDArray[np.float32], given: Indices | None = None
+    ) -> npt.NDArray[Any]:
+        """Return the outputs of latents [n, latent_dim] and classes [n], [n, ...]."""
+        ...
+
+
+def show_images(images: npt.NDArray[Any]) -> Pictures:
+    """Return uint8 [n, height, width, channels] as it is."""
+    return images
+
+
+# The kind of an output -> its pictures, uint8 [n, height, width, channels]; any other kind has no sheet.
+VIEWS: Final[dict[str, Callable[[npt.NDArray[Any]], Pictures]]] = {IMAGE: show_images}
