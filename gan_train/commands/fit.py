@@ -1,4 +1,4 @@
-"""`gan-train fit`: from what a person asks for to a settled config and a run; PyTorch is imported late."""
+"""`gan-train fit`: from what a person asks for to a settled config and a run."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Wishes:
 @click.option("--flip", is_flag=True, default=None, help="Mirror half of the pictures; not for writing.")
 @click.option("--on-bad", type=click.Choice(["refuse", "skip"]), help="What to do about bad files.")
 @click.option("--width", type=int, help="Channels of the networks at full size.")
-@click.option("--batch-size", type=int, help="Images a step.")
+@click.option("--batch-size", type=int, help="Images per step.")
 @click.option("--learning-rate", type=float, help="Of Adam, at its highest.")
 @click.option("--seed", type=int, help="Of weights, order and latents.")
 @click.option("--device", help="auto, cpu, cuda or cuda:1.")
@@ -136,7 +136,7 @@ def fit(
     }
     changes = {place: value for place, value in named.items() if value is not None}
     changes.update(options.parse(text) for text in assignments)
-    wanted = _expanded(_wanted(preset, base, changes))
+    wanted = _expand(_collect(preset, base, changes))
     if data is None and base is None:
         raise OptionError("no DATA is given; give a folder of pictures, or digits")
     console.say("loading PyTorch")
@@ -144,7 +144,7 @@ def fit(
     return _fit(wanted, Wishes(out, dry_run, allowed, trackers, by_data))
 
 
-def _wanted(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -> options.Config:
+def _collect(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -> options.Config:
     """Return the options that were asked for, over those of the preset or of the file."""
     if base is None:
         if not {"budget.minutes", "budget.images"} & set(changes):
@@ -156,16 +156,15 @@ def _wanted(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -
     for one, other in (("budget.minutes", "budget.images"), ("budget.images", "budget.minutes")):
         if changes.get(one) is not None:
             changes.setdefault(other, None)
-    picked = {"data.labels", "data.label_column", "data.split"}
-    if {"data.source", "data.height", "data.channels", *picked} & set(changes):
+    if {*options.PATHS, *options.LAYOUT, "data.height", "data.channels"} & set(changes):
         changes.setdefault("data.sha256", "")
     return options.replace(options.read(base), changes)
 
 
-def _expanded(wanted: options.Config) -> options.Config:
+def _expand(wanted: options.Config) -> options.Config:
     """Return the options with "~" read in their paths too, which may stand in a file or behind --set."""
-    paths = {"data.source": wanted.data.source, "data.labels": wanted.data.labels}
-    return options.replace(wanted, {place: files.expand(path) for place, path in paths.items()})
+    places = dict(options.leaves(wanted))
+    return options.replace(wanted, {place: files.expand(places[place]) for place in options.PATHS})
 
 
 def _fit(wanted: options.Config, wishes: Wishes) -> int:
@@ -175,7 +174,7 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
 
     tasks.check_name(wanted.task)
     _check_outside(wishes.out or shared.RUNS, wanted.data.source)
-    run = wishes.out or shared.RUNS / _name(wanted.data.source)
+    run = wishes.out or shared.RUNS / _name_run(wanted.data.source)
     _check_allowed(wishes.allowed)
     if distributed.asked_for() > 1:
         if wanted.machine.device.startswith("cuda:"):
@@ -191,8 +190,8 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
         stack.enter_context(distributed.joined(on_cuda=wanted.machine.device.startswith("cuda")))
         if distributed.rank() == 0 and not wishes.dry_run:
             stack.enter_context(checkpoint.only_writer(run))
-        stored = distributed.share_object(_stored(run) if distributed.rank() == 0 else None)
-        pictures, settled = _settled(wanted, stored, run, wishes)
+        stored = distributed.share_object(_read_stored(run) if distributed.rank() == 0 else None)
+        pictures, settled = _load_and_settle(wanted, stored, run, wishes)
         if wishes.dry_run:
             _print_plan(settled, pictures)
             return 0
@@ -201,14 +200,14 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
         return _train(settled, pictures, run, wishes)
 
 
-def _settled(
+def _load_and_settle(
     wanted: options.Config, stored: Settled | None, run: Path, wishes: Wishes
 ) -> tuple[Any, Settled]:
-    """Load the pictures, and give them with every open choice closed."""
+    """Load the data, and return them with every open choice closed."""
     from gan_train import data, distributed, tasks
-    from gan_train.planning import budget, device
+    from gan_train.planning import budget, device, resume
 
-    first = _filled(wanted, stored) if stored else wanted
+    first = resume.fill(wanted, stored) if stored else wanted
     pictures = data.load(first.data, shared.decoding) if distributed.rank() == 0 else None
     distributed.share_object(None)  # the others find the cache that the first one made
     pictures = pictures or data.load(first.data, shared.decoding)
@@ -226,7 +225,7 @@ def _settled(
     if stored is None:
         settled = budget.settle(wanted, pictures, _say)
         return pictures, distributed.share_object(settled)
-    settled = _resumed(wanted, stored, pictures, run, wishes.allowed)
+    settled = resume.settle(wanted, stored, pictures, run, wishes.allowed, _say)
     device.pick_device(settled.machine.device)
     device.set_up(settled)
     return pictures, settled
@@ -292,7 +291,7 @@ def _print_plan(settled: Settled, pictures: Any) -> None:
         click.echo(f"images          about {settled.budget.minutes * 60 * speed:,.0f}")
 
 
-def _name(source: str) -> str:
+def _name_run(source: str) -> str:
     path = Path(source)
     return (path.resolve().name if path.is_dir() else path.name.split(".")[0]) or "run"
 
@@ -316,7 +315,7 @@ def _check_outside(run: Path, source: str) -> None:
         )
 
 
-def _stored(run: Path) -> Settled | None:
+def _read_stored(run: Path) -> Settled | None:
     from gan_train.runs import checkpoint
 
     if run.exists() and not run.is_dir():
@@ -341,85 +340,3 @@ def _check_allowed(allowed: tuple[str, ...]) -> None:
             near = difflib.get_close_matches(place, known, 1)
             hint = f"is {near[0]} meant?" if near else "give a name from config.json, like loss.r1_gamma"
             raise OptionError(f"--allow-changed {place} names no option; {hint}")
-
-
-def _filled(wanted: options.Config, stored: Settled) -> options.Config:
-    """Return the wanted options, with what was left to be settled taken from the run."""
-    from gan_train.planning import budget
-
-    before, now = dict(options.leaves(stored)), dict(options.leaves(wanted))
-    return options.replace(
-        wanted, {place: before[place] for place in budget.SETTLED if now[place] in (None, "auto")}
-    )
-
-
-def _resumed(
-    wanted: options.Config,
-    stored: Settled,
-    pictures: Any,
-    run: Path,
-    allowed: tuple[str, ...],
-) -> Settled:
-    """Return the options to go on with: those of the run, but for what may change on purpose.
-
-    What counts of the data is what was learnt, not the text that names it: equal pictures and labels may
-    be named in another way, or lie elsewhere.
-    """
-    filled = options.replace(_filled(wanted, stored), {"data.sha256": pictures.sha256()})
-    if filled.data.sha256 == stored.data.sha256:
-        filled = _named_as_before(filled, stored)
-    moved = {"data.source", "data.labels"} if filled.data.sha256 == stored.data.sha256 else set()
-    changed = [each for each in options.differences(stored, filled) if each[0] not in moved]
-    refused = [
-        f"{place}: {_other_pictures(run, pictures) if place == 'data.sha256' else f'{was!r} -> {now!r}'}"
-        for place, was, now in changed
-        if place not in allowed
-    ]
-    if refused:
-        raise OptionError(
-            f"run {run} was started with other options ({'; '.join(refused)}); "
-            "give the same ones to go on, another --out to start anew, "
-            "or --allow-changed OPTION to go on with it changed"
-        )
-    return settling.close(filled)
-
-
-def _named_as_before(filled: options.Config, stored: Settled) -> options.Config:
-    """Name the same pictures as the run does, where its name for them leads to the same place."""
-    before, now = stored.data, filled.data
-    filled = options.replace(filled, {"data.class_names": before.class_names})
-    if _same_place(before.source, now.source):
-        return options.replace(filled, {"data.source": before.source, "data.labels": before.labels})
-    _say(f"note: the pictures of {before.source} are those of {now.source} now, equal in all that is learnt")
-    return filled
-
-
-def _same_place(one: str, other: str) -> bool:
-    from gan_train import data
-
-    if data.BUILT_IN in (one, other):
-        return one == other
-    try:
-        return one == other or Path(one).resolve() == Path(other).resolve()
-    except (OSError, ValueError):
-        return False
-
-
-def _other_pictures(run: Path, pictures: Any) -> str:
-    """Say how the pictures differ from those that a run began with, as far as its checkpoints tell."""
-    from gan_train.runs import checkpoint
-
-    newest = checkpoint.names(run)[-1:]
-    before = checkpoint.facts(run, newest[0]).get("data", {}) if newest else {}
-    told = []
-    if before.get("pictures", len(pictures)) != len(pictures):
-        told.append(f"{before['pictures']:,} then and {len(pictures):,} now")
-    names = before.get("class_names", list(pictures.class_names))
-    if names != list(pictures.class_names):
-        more = sorted(set(pictures.class_names) - set(names))
-        less = sorted(set(names) - set(pictures.class_names))
-        told.append(
-            f"classes {', '.join([*(f'+{name}' for name in more), *(f'-{name}' for name in less)][:6])}"
-        )
-    how = "; ".join(told) or "as many; some pixels or labels, or their order, are not those of then"
-    return f"the pictures changed ({how})"

@@ -21,6 +21,9 @@ from gan_infer.errors import OptionError
 
 MIN_SIDE: Final = 8
 MAX_SIDE: Final = 256
+# Options that are paths, and those that say how what lies there is read.
+PATHS: Final = ("data.source", "data.labels")
+LAYOUT: Final = ("data.label_column", "data.split")
 
 
 def option(default: Any, low: float | None = None, high: float | None = None, one_of: Any = ()) -> Any:

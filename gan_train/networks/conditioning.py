@@ -1,16 +1,16 @@
 """How a condition enters a network, by its kind.
 
 A condition is what an output is made or judged under: named tensors, none for an unconditional model.
-Networks hold the modules below and never look inside a condition, so that a new kind (a picture, a
-text) or a new way in is added here alone.
+Networks hold the modules below and never look inside a condition, so that a new kind (a number, a
+text) is one line in `KINDS`, and a new way in of a kind is added here alone.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -37,88 +37,164 @@ def repeat(condition: Condition, times: int) -> Condition:
 
 
 @dataclasses.dataclass(frozen=True)
+class Given:
+    """One condition that a network takes.
+
+    Attributes:
+        name: of its tensor in a condition.
+        kind: see `KINDS`.
+        facts: what its kind needs to know.
+    """
+
+    name: str
+    kind: str
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
 class ConditionSpec:
     """Which conditions a network takes, and how.
 
     Attributes:
-        classes: the number of labels, 0 for none (then the rest has no meaning).
+        classes: the number of classes, 0 for none (then the next two have no meaning).
         generator: "one_hot" or "embedding" joined to the latent, or "batch_norm".
         discriminator: "concatenation", "projection" or "auxiliary".
+        others: conditions of other kinds.
     """
 
     classes: int = 0
     generator: str = "embedding"
     discriminator: str = "projection"
+    others: tuple[Given, ...] = ()
+
+    @property
+    def given(self) -> tuple[Given, ...]:
+        """All conditions, the class first."""
+        if not self.classes:
+            return self.others
+        ways = {"generator": self.generator, "discriminator": self.discriminator}
+        return (Given(CLASS, CLASS, {"classes": self.classes, **ways}), *self.others)
 
 
-class LatentInput(nn.Module):
-    """Joins a latent and its condition to one vector: latent, then the label's one-hot or embedding.
+class Way:
+    """One way into a network: modules that learn, and what they make of a condition's tensor.
 
-    Embeddings are normalised to `length`, so that the condition neither drowns the latent (whose
-    length is about sqrt(latent_dim)) nor fades during training.
+    Attributes:
+        modules: by the names that their tensors have in a checkpoint, below those of the network's part.
+        size: how many features, channels or the like it adds.
     """
 
-    def __init__(self, latent_dim: int, spec: ConditionSpec, length: float) -> None:
+    def __init__(self, modules: dict[str, nn.Module], size: int = 0) -> None:
+        self.modules, self.size = modules, size
+
+    def __call__(self, given: Tensor, *more: Tensor) -> Any:
+        """Return what enters for a condition's tensor [batch, ...]; see `WaysIn`."""
+        raise NotImplementedError
+
+
+def _no_way(*_: Any) -> Way | None:
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class WaysIn:
+    """The ways in of one kind of condition: each makes a Way, or None where it does not enter there.
+
+    Attributes:
+        latent: (Given, latent_dim, length) -> a way that gives [batch, size], joined to the latent.
+        norm: (Given, channels) -> a way that gives scale and shift, each [batch, channels].
+        picture: (Given, (height, width)) -> a way that gives planes [batch, size, height, width].
+        score: (Given, features) -> a way that gives, with the features [batch, features] besides, what
+            is added to the logits, [batch].
+    """
+
+    latent: Callable[[Given, int, float], Way | None] = _no_way
+    norm: Callable[[Given, int], Way | None] = _no_way
+    picture: Callable[[Given, tuple[int, int]], Way | None] = _no_way
+    score: Callable[[Given, int], Way | None] = _no_way
+
+
+class _Part(nn.Module):
+    """A part of a network that conditions enter; the modules of its ways are its own."""
+
+    def __init__(self) -> None:
         super().__init__()
-        self.classes = spec.classes if spec.generator == "one_hot" else 0
-        embedded = spec.classes > 0 and spec.generator == "embedding"
-        self.embedding = nn.Embedding(spec.classes, latent_dim) if embedded else None
-        self.length = length
-        self.features = latent_dim + self.classes + (latent_dim if embedded else 0)
+        self.ways: dict[str, Way] = {}
+
+    def add_way(self, name: str, way: Way | None) -> None:
+        """Add the way in of a condition, where it has one here."""
+        if way is None:
+            return
+        self.ways[name] = way
+        for child, module in way.modules.items():
+            self.add_module(child, module)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether any condition enters here."""
+        return bool(self.ways)
+
+    def enter(self, condition: Condition, *more: Tensor) -> Iterator[Any]:
+        """Return what each condition makes enter here."""
+        return (way(condition[name], *more) for name, way in self.ways.items())
+
+
+class LatentInput(_Part):
+    """Joins a latent and its conditions to one vector."""
+
+    def __init__(self, latent_dim: int, spec: ConditionSpec, length: float) -> None:
+        """Make the ways in.
+
+        Args:
+            length: of what is joined for a class by an embedding, so that the condition neither drowns
+                the latent (whose length is about sqrt(latent_dim)) nor fades during training.
+        """
+        super().__init__()
+        for given in spec.given:
+            self.add_way(given.name, KINDS[given.kind].latent(given, latent_dim, length))
+        self.features = latent_dim + sum(way.size for way in self.ways.values())
 
     def forward(self, latent: Tensor, condition: Condition) -> Tensor:
         """Return float [batch, self.features] of latent [batch, latent_dim]."""
-        if self.classes:
-            return torch.cat([latent, one_hot(condition, self.classes)], dim=1)
-        if self.embedding is not None:
-            # The whole table is normalised before the look-up: at export it folds to a constant.
-            table = F.normalize(self.embedding.weight, dim=1) * self.length
-            return torch.cat([latent, F.embedding(condition[CLASS], table)], dim=1)
-        return latent
+        return torch.cat([latent, *self.enter(condition)], dim=1) if self.ways else latent
 
 
-class ConditionalBatchNorm(nn.Module):
-    """Batch normalisation whose scale and shift are the label's own, where the spec says so.
+class ConditionalBatchNorm(_Part):
+    """Batch normalisation whose scale and shift are the condition's own, where the spec says so.
 
     Dumoulin et al. (ICLR 2017), equation 5; without such a spec, plain batch normalisation.
     """
 
     def __init__(self, channels: int, spec: ConditionSpec) -> None:
         super().__init__()
-        by_label = spec.classes > 0 and spec.generator == "batch_norm"
-        self.norm = BatchNorm(channels, affine=not by_label)
-        self.scale = nn.Embedding(spec.classes, channels) if by_label else None
-        self.shift = nn.Embedding(spec.classes, channels) if by_label else None
-        if self.scale is not None and self.shift is not None:
-            nn.init.ones_(self.scale.weight)
-            nn.init.zeros_(self.shift.weight)
+        ways = {given.name: KINDS[given.kind].norm(given, channels) for given in spec.given}
+        self.norm = BatchNorm(channels, affine=not any(ways.values()))
+        for name, way in ways.items():
+            self.add_way(name, way)
 
     def forward(self, x: Tensor, condition: Condition) -> Tensor:
         """Return [batch, channels, height, width], normalised."""
         normalised: Tensor = self.norm(x)
-        if self.scale is None or self.shift is None:
-            return normalised
-        scale, shift = self.scale(condition[CLASS]), self.shift(condition[CLASS])
-        result: Tensor = normalised * scale[:, :, None, None] + shift[:, :, None, None]
-        return result
+        for scale, shift in self.enter(condition):
+            normalised = normalised * scale[:, :, None, None] + shift[:, :, None, None]
+        return normalised
 
 
-class PictureInput(nn.Module):
-    """Joins pictures and their condition: with "concatenation", one more channel learnt per label."""
+class PictureInput(_Part):
+    """Joins pictures and their conditions, which come as more channels."""
 
     def __init__(self, size: tuple[int, int], channels: int, spec: ConditionSpec) -> None:
         super().__init__()
-        joined = spec.classes > 0 and spec.discriminator == "concatenation"
-        self.size = size
-        self.plane = nn.Embedding(spec.classes, size[0] * size[1]) if joined else None
-        self.channels = channels + joined
+        for given in spec.given:
+            self.add_way(given.name, KINDS[given.kind].picture(given, size))
+        self.channels = channels + sum(way.size for way in self.ways.values())
 
     def forward(self, pictures: Tensor, condition: Condition) -> Tensor:
         """Return [batch, self.channels, height, width] of pictures [batch, channels, height, width]."""
-        if self.plane is None:
+        if not self.ways:
             return pictures
-        plane = self.plane(condition[CLASS]).unflatten(1, (1, *self.size)).to(pictures.dtype)
-        return torch.cat([pictures, plane], dim=1)
+        planes = [plane.to(pictures.dtype) for plane in self.enter(condition)]
+        return torch.cat([pictures, *planes], dim=1)
 
 
 class Verdict(NamedTuple):
@@ -143,20 +219,19 @@ class Verdict(NamedTuple):
         return Verdict(*first), Verdict(*rest)  # type: ignore[arg-type]
 
 
-class Judgement(nn.Module):
-    """From features to the verdict: a linear term, with "projection" plus the label's own.
+class Judgement(_Part):
+    """From features to the verdict: a linear term, plus the conditions' own where the spec says so.
 
-    The projection discriminator of Miyato and Koyama (ICLR 2018), equation 3, with the inner
-    product divided by the square root of the number of features; the auxiliary classifier of
-    Odena et al. (ICML 2017).
+    The auxiliary classifier is that of Odena et al. (ICML 2017).
     """
 
     def __init__(self, features: int, spec: ConditionSpec) -> None:
         super().__init__()
-        kind = spec.discriminator if spec.classes else ""
         self.linear = nn.Linear(features, 1)
-        self.embedding = nn.Embedding(spec.classes, features) if kind == "projection" else None
-        self.classifier = nn.Linear(features, spec.classes) if kind == "auxiliary" else None
+        for given in spec.given:
+            self.add_way(given.name, KINDS[given.kind].score(given, features))
+        guesses = spec.classes > 0 and spec.discriminator == "auxiliary"
+        self.classifier = nn.Linear(features, spec.classes) if guesses else None
         self.scale = 1 / math.sqrt(features)
 
     def forward(self, features: Tensor, condition: Condition) -> Verdict:
@@ -168,12 +243,107 @@ class Judgement(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             features = features.float()
             logits = self.linear(features)[:, 0]
-            if self.embedding is not None:
-                logits = logits + (self.embedding(condition[CLASS]) * features).sum(dim=1) * self.scale
+            for term in self.enter(condition, features):
+                logits = logits + term * self.scale
             classes = None if self.classifier is None else self.classifier(features)
             return Verdict(logits, features, classes)
 
 
-def one_hot(condition: Condition, classes: int) -> Tensor:
+def one_hot(label: Tensor, classes: int) -> Tensor:
     """Return float32 [batch, classes] with a 1 at each label."""
-    return F.one_hot(condition[CLASS], classes).float()
+    return F.one_hot(label, classes).float()
+
+
+# The ways in of a class.
+
+
+class _OneHot(Way):
+    """A vector with a 1 at the class."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__({}, classes)
+
+    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
+        return one_hot(given, self.size)
+
+
+class _Embedding(Way):
+    """A learnt vector per class, normalised to a length."""
+
+    def __init__(self, classes: int, latent_dim: int, length: float) -> None:
+        self._table, self._length = nn.Embedding(classes, latent_dim), length
+        super().__init__({"embedding": self._table}, latent_dim)
+
+    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
+        # The whole table is normalised before the look-up: at export it folds to a constant.
+        table = F.normalize(self._table.weight, dim=1) * self._length
+        return F.embedding(given, table)
+
+
+class _ScaleAndShift(Way):
+    """A learnt scale and shift per class and channel."""
+
+    def __init__(self, classes: int, channels: int) -> None:
+        self._scale, self._shift = nn.Embedding(classes, channels), nn.Embedding(classes, channels)
+        nn.init.ones_(self._scale.weight)
+        nn.init.zeros_(self._shift.weight)
+        super().__init__({"scale": self._scale, "shift": self._shift}, channels)
+
+    def __call__(self, given: Tensor, *more: Tensor) -> tuple[Tensor, Tensor]:
+        return self._scale(given), self._shift(given)
+
+
+class _Plane(Way):
+    """One more channel, learnt per class."""
+
+    def __init__(self, classes: int, size: tuple[int, int]) -> None:
+        self._plane, self._sides = nn.Embedding(classes, size[0] * size[1]), size
+        super().__init__({"plane": self._plane}, 1)
+
+    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
+        plane: Tensor = self._plane(given).unflatten(1, (1, *self._sides))
+        return plane
+
+
+class _Projection(Way):
+    """The inner product of the features and a learnt vector per class.
+
+    The projection discriminator of Miyato and Koyama (ICLR 2018), equation 3; `Judgement` divides the
+    product by the square root of the number of features.
+    """
+
+    def __init__(self, classes: int, features: int) -> None:
+        self._table = nn.Embedding(classes, features)
+        super().__init__({"embedding": self._table}, features)
+
+    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
+        (features,) = more
+        product: Tensor = (self._table(given) * features).sum(dim=1)
+        return product
+
+
+def _class_to_latent(given: Given, latent_dim: int, length: float) -> Way | None:
+    classes, way = given.facts["classes"], given.facts["generator"]
+    if way == "one_hot":
+        return _OneHot(classes)
+    return _Embedding(classes, latent_dim, length) if way == "embedding" else None
+
+
+def _class_to_norm(given: Given, channels: int) -> Way | None:
+    by_class = given.facts["generator"] == "batch_norm"
+    return _ScaleAndShift(given.facts["classes"], channels) if by_class else None
+
+
+def _class_to_picture(given: Given, size: tuple[int, int]) -> Way | None:
+    joined = given.facts["discriminator"] == "concatenation"
+    return _Plane(given.facts["classes"], size) if joined else None
+
+
+def _class_to_score(given: Given, features: int) -> Way | None:
+    projected = given.facts["discriminator"] == "projection"
+    return _Projection(given.facts["classes"], features) if projected else None
+
+
+KINDS: Final[dict[str, WaysIn]] = {
+    CLASS: WaysIn(_class_to_latent, _class_to_norm, _class_to_picture, _class_to_score),
+}

@@ -42,7 +42,7 @@ class Generator(nn.Module):
         # The paper's `width` channels stand before the last layer, which maps them to colours.
         counts = channels_at(width, len(self.sizes) - 1)
         self.base = (counts[0], *self.sizes[0])
-        # The length of a one-hot label. A longer one, once normalised by batch, outweighs the
+        # The length of a one-hot class. A longer one, once normalised by batch, outweighs the
         # latent, and the generator learns to draw one picture a class.
         self.input = LatentInput(latent_dim, spec, length=1.0)
         self.linear = nn.Linear(
@@ -65,11 +65,11 @@ class Generator(nn.Module):
     def folded(self) -> Generator:
         """Return a copy whose normalisation lives in the weights before it, for inference alone.
 
-        Where scale and shift are the label's own, only the generator itself is given.
+        Where scale and shift are the class's own, only the generator itself is given.
         """
         other = copy.deepcopy(self).eval()
         norms = [norm for norm in other.norms if isinstance(norm, ConditionalBatchNorm)]
-        if any(norm.scale is not None for norm in norms):
+        if any(norm.is_conditional for norm in norms):
             return other
         first, *rest = (norm.norm for norm in norms)
         other.linear = _fold_linear(other.linear, first)

@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from gan_infer.conditions.labels import classes_of_seeds
-from gan_infer.conditions.spec import IMAGE
 from gan_infer.latent import seeds as latents
 from gan_train.networks import pixels
 from gan_train.networks.conditioning import Condition, of_class
@@ -29,7 +28,6 @@ class Sampler:
         classes: how many it knows, 0 for none.
         device: where it lies.
         truncation: what latents are scaled by.
-        kind: of what it draws.
     """
 
     generator: nn.Module
@@ -38,7 +36,6 @@ class Sampler:
     classes: int = 0
     device: torch.device | str = "cpu"
     truncation: float = 1.0
-    kind: str = IMAGE
 
     def latents(self, seeds: Seeds) -> torch.Tensor:
         """Return the latents of seeds on the device, float32 [n, latent_dim], scaled."""

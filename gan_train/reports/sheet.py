@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from gan_infer.conditions.spec import IMAGE
 from gan_infer.outputs import image
-from gan_train.reports.views import VIEWS, Indices, Pictures
-from gan_train.tasks.base import Drawer
+from gan_train.reports.views import VIEWS, Drawer, Indices, Pictures
 
 _COLUMNS: Final = 8
 _MOST_ROWS: Final = 16
@@ -16,16 +16,19 @@ _MOST_PIXELS: Final = 2**21
 _LONGEST_SIDE: Final = 256
 
 
-def draw(drawer: Drawer) -> Pictures | None:
+def draw(drawer: Drawer, kind: str = IMAGE) -> Pictures | None:
     """Return a sheet of what a generator gives for seeds 0, 1, ...
 
     With classes, row r is class r and column c seed c, just as `gan-infer grid` lays them out;
     without, the seeds follow each other row by row. Of large pictures there are fewer, see `layout`.
 
+    Args:
+        kind: of the generator's output, see VIEWS.
+
     Returns:
         uint8 [height, width, channels]; None where outputs of the kind have no pictures.
     """
-    view = VIEWS.get(drawer.kind)
+    view = VIEWS.get(kind)
     if view is None:
         return None
     classes = drawer.classes

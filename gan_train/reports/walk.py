@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from gan_infer.conditions.spec import IMAGE
 from gan_infer.latent import interpolation
 from gan_infer.outputs import image
 from gan_train.reports import sheet
-from gan_train.reports.views import VIEWS, Pictures, Walker
-from gan_train.tasks.base import Drawer
+from gan_train.reports.views import VIEWS, Drawer, Pictures, Walker
 
 _SEEDS: Final = 4
 _STEPS: Final = 8
@@ -25,17 +25,20 @@ _LOSSLESS_BYTES: Final = 2**22
 _QUALITY: Final = 85
 
 
-def draw(drawer: Drawer) -> Pictures | None:
+def draw(drawer: Drawer, kind: str = IMAGE) -> Pictures | None:
     """Return the frames of a closed walk.
 
     Each frame shows several pictures side by side: with classes, one of each of the first six, all at
     the same latent; without, three walks from other seeds. Of large pictures there are fewer.
 
+    Args:
+        kind: of the generator's output, see `views.VIEWS`.
+
     Returns:
         uint8 [frames, height, width, channels]; None where outputs of the kind have no pictures, or
         the drawer cannot draw latents.
     """
-    view = VIEWS.get(drawer.kind)
+    view = VIEWS.get(kind)
     if view is None or not isinstance(drawer, Walker):
         return None
     classes = drawer.classes

@@ -89,11 +89,6 @@ class Drawer(Protocol):
     """Draws what seeds name, the same in every report of a run."""
 
     @property
-    def kind(self) -> str:
-        """What is drawn: the kind of an output, "image"."""
-        ...
-
-    @property
     def classes(self) -> int:
         """How many classes can be given, 0 for none."""
         ...
@@ -116,6 +111,7 @@ class Task(Protocol):
         batches_per_step: batches of the data that one step takes.
         figures: what the phases of a step give, by name.
         deployed: which networks or averages `deploy` needs.
+        draws: the kind of output that `drawer` gives.
         scored: whether `gan_train.metrics` can score what `drawer` draws against the data.
         teaches_when_sure: see `adversarial.Loss`.
     """
@@ -125,6 +121,7 @@ class Task(Protocol):
     batches_per_step: int
     figures: tuple[Figure, ...]
     deployed: tuple[str, ...]
+    draws: str
     scored: bool
     teaches_when_sure: bool
 

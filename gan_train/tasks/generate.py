@@ -98,6 +98,7 @@ class Generate:
     takes: ClassVar[Mapping[str, str]] = {CLASS: CLASS}
     figures: tuple[Figure, ...] = FIGURES
     deployed: tuple[str, ...] = (AVERAGE,)
+    draws = IMAGE
     scored = True
 
     def __init__(self, config: Settled, columns: Mapping[str, Column]) -> None:

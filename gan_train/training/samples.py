@@ -50,11 +50,10 @@ def look(task: Task, players: Players, evaluator: Evaluator | None) -> Look:
     measured = nearest = None
     if evaluator is not None and broken is None:
         measured = evaluator.score(_draw_with(drawer), drawer.classes > 0)
-    drawn, frames = sheet.draw(drawer), walk.draw(drawer)
+    drawn, frames = sheet.draw(drawer, task.draws), walk.draw(drawer, task.draws)
     if evaluator is not None:
         nearest = evaluator.draw_nearest(_draw_with(drawer), _NEIGHBOURLY, drawer.classes > 0)
-    film = None if frames is None else walk.animation(frames)
-    return Look(broken, measured, drawn, film, nearest)
+    return Look(broken, measured, drawn, None if frames is None else walk.animation(frames), nearest)
 
 
 def _draw_with(drawer: Drawer) -> Draw:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import itertools
 
 import pytest
@@ -7,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gan_train.networks import FAMILIES, Condition, ConditionSpec, of_class, r3
-from gan_train.networks.conditioning import ConditionalBatchNorm, Judgement, LatentInput
+from gan_train.networks import FAMILIES, Condition, ConditionSpec, conditioning, of_class, r3
+from gan_train.networks.conditioning import ConditionalBatchNorm, Given, Judgement, LatentInput, Way, WaysIn
 from gan_train.networks.pixels import PixelGenerator
 from gan_train.networks.pyramid import channels_at, pyramid
 from tests.conftest import DCGAN, DCGAN_PLAIN, Kind, make_network
@@ -105,7 +106,8 @@ def test_the_condition_matters_to_both_networks() -> None:
     judgement = Judgement(4, ConditionSpec(3))
     same = torch.ones(3, 4)
     logits = judgement(same, of_class(torch.arange(3))).logits
-    expected = judgement.linear(same)[:, 0] + judgement.embedding.weight.sum(1) / 2  # type: ignore[union-attr]
+    table = judgement.get_parameter("embedding.weight")
+    expected = judgement.linear(same)[:, 0] + table.sum(1) / 2
     torch.testing.assert_close(logits, expected)
 
 
@@ -132,16 +134,56 @@ def test_every_way_of_a_condition_changes_what_comes_out() -> None:
 
 def test_conditional_batch_norm_scales_and_shifts_by_the_label() -> None:
     norm = ConditionalBatchNorm(2, ConditionSpec(3, "batch_norm"))
-    assert norm.scale is not None
-    assert norm.shift is not None
-    torch.nn.init.normal_(norm.scale.weight)
-    torch.nn.init.normal_(norm.shift.weight)
+    scale, shift = (norm.get_parameter(f"{name}.weight") for name in ("scale", "shift"))
+    torch.nn.init.normal_(scale)
+    torch.nn.init.normal_(shift)
     x, label = torch.randn(6, 2, 3, 3) * 4 + 1, torch.tensor([0, 1, 2, 2, 1, 0])
     plain = (x - x.mean((0, 2, 3), keepdim=True)) / (
         x.var((0, 2, 3), correction=0, keepdim=True) + 1e-5
     ).sqrt()
-    expected = plain * norm.scale.weight[label][:, :, None, None] + norm.shift.weight[label][:, :, None, None]
+    expected = plain * scale[label][:, :, None, None] + shift[label][:, :, None, None]
     torch.testing.assert_close(norm(x, of_class(label)), expected)
+
+
+class Years(Way):
+    """An age in years [batch], scaled to a column of features."""
+
+    def __init__(self, size: int) -> None:
+        self._weights = torch.nn.Linear(1, size, bias=False)
+        super().__init__({"years": self._weights}, size)
+
+    def __call__(self, given: torch.Tensor, *more: torch.Tensor) -> torch.Tensor:
+        spread: torch.Tensor = self._weights(given[:, None] / 100)
+        return (spread * more[0]).sum(1) if more else spread
+
+
+def test_a_kind_of_condition_that_the_packages_do_not_know_enters_every_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind = WaysIn(
+        latent=lambda given, latent_dim, length: Years(3), score=lambda given, features: Years(features)
+    )
+    monkeypatch.setitem(conditioning.KINDS, "number", kind)
+    spec = ConditionSpec(2, others=(Given("age", "number"),))
+    ages = [{**of_class(torch.tensor([0, 1])), "age": torch.tensor([age, 50.0])} for age in (20.0, 60.0)]
+    for name, family in FAMILIES.items():
+        torch.manual_seed(0)
+        generator = family.generator((16, 16), 1, 16, 4, spec).eval()
+        discriminator = family.discriminator((16, 16), 1, 16, spec).eval()
+        assert "input.years.weight" in generator.state_dict(), name
+        for parameter in [*generator.parameters(), *discriminator.parameters()]:
+            if parameter.dim() > 1:
+                torch.nn.init.normal_(parameter, std=0.2)
+        younger, older = (copy.deepcopy(generator)(torch.ones(2, 4), given) for given in ages)
+        assert not torch.equal(younger[0], older[0]), name
+        torch.testing.assert_close(younger[1], older[1])
+        judged = [discriminator(torch.ones(2, 1, 16, 16), given).logits for given in ages]
+        assert judged[0][0] != judged[1][0], name
+        average = copy.deepcopy(generator)
+        with torch.no_grad():
+            generator.get_parameter("input.years.weight").zero_()
+        assert average.get_parameter("input.years.weight").any()
+        assert torch.equal(average(torch.ones(2, 4), ages[1]), older), name
 
 
 def test_blocks_of_r3_begin_as_the_identity() -> None:

@@ -82,6 +82,7 @@ class Sounds:
         Figure("score", "real sounds", SCORE, "low_judge", of_real=True),
     )
     deployed: tuple[str, ...] = ("high_average",)
+    draws = "audio"
     scored = False
     teaches_when_sure = False
 
