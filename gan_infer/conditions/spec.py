@@ -6,7 +6,6 @@ A model file lists its inputs and outputs so (format 1.1); the file is checked a
 from __future__ import annotations
 
 import dataclasses
-import types
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -14,7 +13,6 @@ from typing import Any, Final
 LATENT: Final = "latent"
 CLASS: Final = "class"
 IMAGE: Final = "image"
-_NOTHING: Final[Mapping[str, Any]] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Spec:
     kind: str
     dtype: str
     shape: tuple[Side, ...] = ()
-    facts: Mapping[str, Any] = _NOTHING
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -217,7 +217,7 @@ def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> Generat
     label_mixing.add_label_weights(model, len(described.class_names))
     half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
     described = dataclasses.replace(described, precision="float16" if half else "float32")
-    contract.label(model, described)
+    contract.describe(model, described.to_json(), described.versions.get("ganforge", ""))
     contract.check(model)
     body = model.SerializeToString()
     safety.check(body, source)
@@ -225,7 +225,7 @@ def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> Generat
     described = dataclasses.replace(
         described, golden=contract.draw_golden(opened), directions=amend.unnamed(model, described)
     )
-    contract.label(model, described)
+    contract.describe(model, described.to_json(), described.versions.get("ganforge", ""))
     return opened
 
 

@@ -9,20 +9,35 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gan_infer.conditions.spec import CLASS, Input
 from gan_train.networks.normalization import BatchNorm
+
+# The tensors of a condition, in the order in which a network that is deployed takes them.
+NAMES: Final = ("label", "label_weights")
 
 
 @dataclasses.dataclass(frozen=True)
 class Condition:
-    """The condition of a batch: `label` int64 [batch], or None for an unconditional model."""
+    """The condition of a batch: `label` int64 [batch], or None for an unconditional model.
+
+    `label_weights` float32 [batch, classes] are for model files alone: a row that is not all zeros
+    stands for the weighted mean of the classes in the place of the label.
+    """
 
     label: Tensor | None = None
+    label_weights: Tensor | None = None
+
+    @staticmethod
+    def of(tensors: Mapping[str, Tensor]) -> Condition:
+        """Return the condition of tensors by name; of none, that of an unconditional model."""
+        return Condition(**tensors)
 
     def repeat(self, times: int) -> Condition:
         """Return the condition of the batch laid end to end so many times."""
@@ -42,6 +57,20 @@ class ConditionSpec:
     classes: int = 0
     generator: str = "embedding"
     discriminator: str = "projection"
+
+
+def class_inputs(class_names: Sequence[str], mixed: bool = False) -> tuple[Input, ...]:
+    """Return the inputs of a model file by which its classes are given; none without classes.
+
+    Args:
+        mixed: with the optional weights by which a picture is of several classes.
+    """
+    if not class_names:
+        return ()
+    label, weights = NAMES
+    chosen = Input(label, CLASS, "int64", (), {"class_names": list(class_names)})
+    mixing = Input(weights, CLASS, "float32", (len(class_names),), {"of": label}, optional=True)
+    return (chosen, mixing) if mixed else (chosen,)
 
 
 class LatentInput(nn.Module):
@@ -64,10 +93,9 @@ class LatentInput(nn.Module):
         if self.classes:
             return torch.cat([latent, one_hot(condition, self.classes)], dim=1)
         if self.embedding is not None:
-            assert condition.label is not None
             # The whole table is normalised before the look-up: at export it folds to a constant.
             table = F.normalize(self.embedding.weight, dim=1) * self.length
-            return torch.cat([latent, F.embedding(condition.label, table)], dim=1)
+            return torch.cat([latent, look_up(table, condition)], dim=1)
         return latent
 
 
@@ -92,7 +120,7 @@ class ConditionalBatchNorm(nn.Module):
         normalised: Tensor = self.norm(x)
         if self.scale is None or self.shift is None:
             return normalised
-        scale, shift = self.scale(condition.label), self.shift(condition.label)
+        scale, shift = look_up(self.scale.weight, condition), look_up(self.shift.weight, condition)
         result: Tensor = normalised * scale[:, :, None, None] + shift[:, :, None, None]
         return result
 
@@ -168,7 +196,29 @@ class Judgement(nn.Module):
             return Verdict(logits, features, classes)
 
 
+def look_up(table: Tensor, condition: Condition) -> Tensor:
+    """Return the rows [batch, features] of a table [classes, features] that the condition picks."""
+    assert condition.label is not None
+    rows = F.embedding(condition.label, table)
+    return rows if condition.label_weights is None else _mix(rows, table, condition.label_weights)
+
+
+def own_values(values: Tensor, condition: Condition) -> Tensor:
+    """Return each picture's own of values [classes], or the only value where there are no classes."""
+    return values if condition.label is None or len(values) == 1 else values[condition.label]
+
+
 def one_hot(condition: Condition, classes: int) -> Tensor:
     """Return float32 [batch, classes] with a 1 at each label."""
     assert condition.label is not None
-    return F.one_hot(condition.label, classes).float()
+    rows = F.one_hot(condition.label, classes).float()
+    return rows if condition.label_weights is None else _mix(rows, None, condition.label_weights)
+
+
+def _mix(rows: Tensor, table: Tensor | None, weights: Tensor) -> Tensor:
+    """Return the weighted means of a table's rows, but the given row where all its weights are 0.
+
+    A given row is picked and not computed, so that its picture stays the same to the bit.
+    """
+    mixed = weights if table is None else weights @ table
+    return torch.where(weights.amax(dim=1, keepdim=True).to(torch.bool), mixed, rows)
