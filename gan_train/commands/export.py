@@ -108,10 +108,7 @@ def export(
 
 def _tell(written: Exported, batches: tuple[int, ...]) -> None:
     metadata = written.metadata
-    label = ", label int64 [batch]" if metadata.conditional else ""
-    console.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
-    console.echo(f"inputs      latent float32 [batch, {metadata.latent_dim}]{label}")
-    console.echo(f"output      image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]")
+    _tell_file(written)
     _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
     console.echo(f"precision   {metadata.precision}")
     console.echo(f"truncation  {metadata.truncation:g} of every latent")
@@ -121,14 +118,18 @@ def _tell(written: Exported, batches: tuple[int, ...]) -> None:
     )
 
 
+def _tell_file(written: Exported | ExportedCritic) -> None:
+    from gan_train.export.graph import describe_array
+
+    console.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
+    needed = [describe_array(each) for each in written.inputs if not each.optional]
+    console.echo(f"inputs      {', '.join(needed)}")
+    console.echo(f"output      {', '.join(map(describe_array, written.outputs))}")
+
+
 def _tell_critic(written: ExportedCritic) -> None:
     metadata, told = written.metadata, written.metadata.calibration
-    label = ", label int64 [batch]" if metadata.conditional else ""
-    console.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
-    console.echo(
-        f"inputs      image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]{label}"
-    )
-    console.echo("output      realness float32 [batch]")
+    _tell_file(written)
     _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
     console.echo(f"difference  at most {written.difference:.2g} from PyTorch")
     seen = ", which training saw" if told["seen_in_training"] else ""

@@ -194,4 +194,3 @@ def judged_classes(model: Trained) -> tuple[str, ...]:
     """Return the classes where the judgement depends on them; an auxiliary classifier stands beside it."""
     entering = ("concatenation", "projection")
     return model.class_names if model.options.condition.discriminator in entering else ()
-

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
-from gan_infer.conditions.labels import classes_of_seeds
+from gan_infer.conditions import classes_of_seeds
+from gan_infer.conditions.spec import Input, Output
 from gan_infer.modelfile.golden import golden_picture
 from gan_infer.modelfile.metadata import CRITIC, CriticMetadata, GoldenScore
 from gan_infer.models.critic import Critic
@@ -25,7 +26,7 @@ from gan_train.export.calibration_data import calibrate as fit_calibration
 from gan_train.export.calibration_data import judged_classes, pictures_for, refer
 from gan_train.export.generator import TRUNCATION
 from gan_train.export.verification import VERIFIED_BATCHES
-from gan_train.networks.pixels import Deployed, PixelCritic, deploy_critic
+from gan_train.networks.pixels import Deployment, PixelCritic, deploy_critic
 from gan_train.runs import trained
 from gan_train.runs.progress import Say, silent
 
@@ -43,6 +44,8 @@ class ExportedCritic:
     size_bytes: int
     difference: float
     metadata: CriticMetadata
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
 
 
 def export(
@@ -115,7 +118,7 @@ def write(
     feeds = [_feed(deployed, samples)]
     written = writing.write(deployed, CRITIC, describe, to, feeds=feeds, opener=Critic, say=say)
     largest = written.differences["realness"].largest
-    return ExportedCritic(to, written.size_bytes, largest, written.metadata)
+    return ExportedCritic(to, written.size_bytes, largest, written.metadata, written.inputs, written.outputs)
 
 
 def verify(
@@ -134,11 +137,11 @@ def verify(
     return differences["realness"].largest
 
 
-def _deploy(critic: PixelCritic, metadata: CriticMetadata) -> Deployed:
+def _deploy(critic: PixelCritic, metadata: CriticMetadata) -> Deployment:
     return deploy_critic(critic, image_shape=metadata.image_shape, class_names=metadata.class_names)
 
 
-def _feed(deployed: Deployed, samples: Pictures) -> verification.Feed:
+def _feed(deployed: Deployment, samples: Pictures) -> verification.Feed:
     """Return samples with the conditions of their places."""
     (example,) = verification.example_feeds(deployed.inputs, len(samples))
     return {**example, "image": samples}

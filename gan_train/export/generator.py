@@ -11,6 +11,7 @@ from typing import Final
 import onnx
 from torch import nn
 
+from gan_infer.conditions.spec import Input, Output
 from gan_infer.modelfile.metadata import GENERATOR, Metadata
 from gan_infer.models.generator import Generator
 from gan_infer.runtime.session import Session
@@ -42,6 +43,8 @@ class Exported:
     difference: int
     differing: float
     metadata: Metadata
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
 
 
 def export(
@@ -99,7 +102,7 @@ def write(generator: nn.Module, metadata: Metadata, to: Path, say: Say = silent)
         session = Session(model.SerializeToString(), source="the exported graph", device="cpu")
         with contextlib.closing(Generator(session, metadata, "the exported graph")) as drawing:
             golden = contract.draw_golden(drawing)
-        return dataclasses.replace(metadata, golden=golden, directions=amend.unnamed(model, metadata))
+        return dataclasses.replace(metadata, golden=golden, directions=amend.find_unnamed(model, metadata))
 
     written = writing.write(
         _deploy(generator, metadata),
@@ -111,7 +114,15 @@ def write(generator: nn.Module, metadata: Metadata, to: Path, say: Say = silent)
         say=say,
     )
     difference = written.differences["image"]
-    return Exported(to, written.size_bytes, int(difference.largest), difference.share, written.metadata)
+    return Exported(
+        to,
+        written.size_bytes,
+        int(difference.largest),
+        difference.share,
+        written.metadata,
+        written.inputs,
+        written.outputs,
+    )
 
 
 def verify(
@@ -123,7 +134,7 @@ def verify(
         the largest difference in pixel values of 256, and the share of values that differ at all.
 
     Raises:
-        ModelError: a value is further off than the file's precision allows, or a picture depends on its batch.
+        ModelError: a value is further off than the file's precision allows, or depends on its batch.
     """
     metadata = opened.metadata
     body = Path(opened.source).read_bytes()
@@ -134,7 +145,7 @@ def verify(
     return int(differences["image"].largest), differences["image"].share
 
 
-def _deploy(generator: nn.Module, metadata: Metadata) -> pixels.Deployed:
+def _deploy(generator: nn.Module, metadata: Metadata) -> pixels.Deployment:
     return pixels.deploy_generator(
         generator,
         latent_dim=metadata.latent_dim,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from gan_infer.conditions.spec import Free, Input, Side, Spec
 from gan_infer.errors import ModelError
 from gan_train.graphs.contract import check, strip
-from gan_train.networks.pixels import Deployed, fold
+from gan_train.networks.pixels import Deployment, fold
 
 # Operators of 2022 are all that is needed, and let runtimes since then take the file.
 OPSET: Final = 18
@@ -28,7 +28,7 @@ BATCH: Final = "batch"
 BATCH_OR_1: Final = "batch_or_1"
 
 
-def to_onnx(deployed: Deployed, name: str) -> tuple[onnx.ModelProto, tuple[Input, ...]]:
+def to_onnx(deployed: Deployment, name: str) -> tuple[onnx.ModelProto, tuple[Input, ...]]:
     """Return the ONNX model of a network, named and shaped by its lists, and the inputs that it has.
 
     An optional input that the network does not use is left out.
@@ -61,7 +61,7 @@ class _Listed(nn.Module):
         return self.network(*tensors)
 
 
-def _trace(deployed: Deployed) -> onnx.ModelProto:
+def _trace(deployed: Deployment) -> onnx.ModelProto:
     batch = torch.export.Dim(BATCH)
     shapes = [{0: batch, **_free_sides(spec)} for spec in deployed.inputs]
     # The exporter talks on stdout and warns of its own internals; errors still get through.
@@ -69,7 +69,7 @@ def _trace(deployed: Deployed) -> onnx.ModelProto:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(
-            _Listed(fold(deployed.network)).eval(),
+            _Listed(fold(deployed.module)).eval(),
             ([_example(spec) for spec in deployed.inputs],),
             input_names=[spec.name for spec in deployed.inputs],
             output_names=[spec.name for spec in deployed.outputs],
@@ -81,6 +81,14 @@ def _trace(deployed: Deployed) -> onnx.ModelProto:
         )
     model: onnx.ModelProto = program.model_proto
     return model
+
+
+def describe_array(spec: Spec) -> str:
+    """Return an array as people read it: "image uint8 [batch, 28, 28, 1]"."""
+    sides = [
+        f"{side.low}-{side.high}" if isinstance(side, Free) else str(side) for side in (BATCH, *spec.shape)
+    ]
+    return f"{spec.name} {spec.dtype} [{', '.join(sides)}]"
 
 
 def example_side(side: Side) -> int:
@@ -111,7 +119,7 @@ def _side_name(spec: Spec, place: int) -> str:
     return f"{spec.name}_side_{place}"
 
 
-def _name_sides(graph: onnx.GraphProto, deployed: Deployed) -> None:
+def _name_sides(graph: onnx.GraphProto, deployed: Deployment) -> None:
     """Write the names, types and sides of the lists into the graph.
 
     Raises:

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from gan_infer.conditions.labels import classes_of_seeds
+from gan_infer.conditions import classes_of_seeds
 from gan_infer.conditions.spec import CLASS, LATENT, Free, Input, Output
 from gan_infer.errors import ModelError
 from gan_infer.latent import seeds
 from gan_train.export.graph import example_side
-from gan_train.networks.pixels import SCORE, Deployed
+from gan_train.networks.pixels import SCORE, Deployment
 
 Array = npt.NDArray[Any]
 Feed = dict[str, Array]
@@ -74,7 +74,7 @@ class Difference:
 
 
 def verify(
-    deployed: Deployed,
+    deployed: Deployment,
     run: Run,
     *,
     feeds: Iterable[Feed] | None = None,
@@ -137,7 +137,7 @@ def _example(spec: Input, count: int, place: Callable[[int, int], int]) -> Array
 
 
 @torch.no_grad()
-def _expect(deployed: Deployed, feed: Feed) -> list[Array]:
+def _expect(deployed: Deployment, feed: Feed) -> list[Array]:
     """Return what the network gives; optional inputs that are not fed are zeros, as in the file."""
     rows = len(next(iter(feed.values())))
     tensors = []
@@ -145,12 +145,12 @@ def _expect(deployed: Deployed, feed: Feed) -> list[Array]:
         sides = (rows, *map(example_side, spec.shape))
         array = feed[spec.name] if spec.name in feed else np.zeros(sides, spec.dtype)
         tensors.append(torch.from_numpy(np.ascontiguousarray(array)))
-    given = deployed.network(*tensors)
+    given = deployed.module(*tensors)
     return [each.numpy() for each in (given if isinstance(given, (tuple, list)) else (given,))]
 
 
 def _verify_feed(
-    deployed: Deployed,
+    deployed: Deployment,
     run: Run,
     feed: Feed,
     batches: Sequence[int],

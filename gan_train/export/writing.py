@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import onnx
 
 from gan_infer import __version__, files
+from gan_infer.conditions.spec import Input, Output
 from gan_infer.errors import ModelError
 from gan_infer.modelfile.metadata import CriticMetadata, Metadata
 from gan_infer.models.critic import Critic
@@ -22,7 +23,7 @@ from gan_train.config.settled import Settled
 from gan_train.export import float16, graph, lists
 from gan_train.export.verification import Difference, Feed, verify
 from gan_train.graphs import contract
-from gan_train.networks.pixels import Deployed
+from gan_train.networks.pixels import Deployment
 from gan_train.runs.progress import Say, silent
 from gan_train.runs.trained import Trained
 
@@ -35,12 +36,14 @@ class Written(Generic[Described]):
 
     path: Path
     size_bytes: int
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
     differences: dict[str, Difference]
     metadata: Described
 
 
 def write(
-    deployed: Deployed,
+    deployed: Deployment,
     kind: str,
     describe: Callable[[onnx.ModelProto], Described],
     to: Path,
@@ -66,7 +69,7 @@ def write(
     """
     with files.replacing(to) as part:
         model, inputs = graph.to_onnx(deployed, kind)
-        deployed = deployed._replace(inputs=inputs)
+        deployed = dataclasses.replace(deployed, inputs=inputs)
         if precision == "float16":
             float16.to_half(model)
         metadata = lists.with_lists(describe(model), inputs, deployed.outputs)
@@ -81,7 +84,7 @@ def write(
             differences = verify(deployed, session.run, feeds=feeds, precision=precision)
         if opener is not None:
             _make_known(part, to, opener, say)
-    return Written(to, len(body), differences, metadata)
+    return Written(to, len(body), inputs, deployed.outputs, differences, metadata)
 
 
 def facts_of(model: Trained, name: str, licence: str, intended_use: str) -> dict[str, Any]:

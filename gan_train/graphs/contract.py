@@ -1,4 +1,4 @@
-"""Holds an ONNX graph to the contract of model files, strips it, and writes into it what it says of itself."""
+"""Holds an ONNX graph to the contract of model files, strips it, and writes its metadata."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import onnx
 
-from gan_infer.conditions.labels import classes_of_seeds
+from gan_infer.conditions import classes_of_seeds
 from gan_infer.errors import ModelError
 from gan_infer.modelfile import golden
 from gan_infer.modelfile.metadata import KEY, Golden

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,16 +19,17 @@ SCORE: Final = "score"
 _DRAWN_AT_ONCE: Final = 64
 
 
-class Deployed(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Deployment:
     """What becomes a model file.
 
     Attributes:
-        network: on the CPU, in eval mode: takes the inputs in order, returns the outputs, or the one.
+        module: on the CPU, in eval mode: takes the inputs in order, returns the outputs, or the one.
         inputs: what it takes. Optional ones come last, and a row of zeros of each changes nothing.
         outputs: what it returns.
     """
 
-    network: nn.Module
+    module: nn.Module
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
 
@@ -114,7 +116,7 @@ def deploy_generator(
     image_shape: tuple[int, int, int],
     class_names: Sequence[str] = (),
     truncation: float = 1.0,
-) -> Deployed:
+) -> Deployment:
     """Return a generator as its model file has it.
 
     Args:
@@ -123,7 +125,7 @@ def deploy_generator(
         class_names: by index; none for an unconditional generator.
     """
     latent = Input("latent", LATENT, "float32", (latent_dim,), {"distribution": distribution})
-    return Deployed(
+    return Deployment(
         PixelGenerator(generator, truncation).eval(),
         (latent, *class_inputs(class_names, mixed=True)),
         (Output("image", IMAGE, "uint8", image_shape),),
@@ -132,10 +134,10 @@ def deploy_generator(
 
 def deploy_critic(
     critic: PixelCritic, *, image_shape: tuple[int, int, int], class_names: Sequence[str] = ()
-) -> Deployed:
+) -> Deployment:
     """Return a critic as its model file has it; arguments are those of `deploy_generator`."""
     image = Input("image", IMAGE, "uint8", image_shape)
-    return Deployed(
+    return Deployment(
         critic.eval(), (image, *class_inputs(class_names)), (Output("realness", SCORE, "float32"),)
     )
 

@@ -14,13 +14,13 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from gan_infer.errors import OptionError
-from gan_train.runs import checkpoint
 from gan_train.config import settled
-from gan_train.tasks import state
 from gan_train.config.settled import Settled
 from gan_train.networks import pixels
+from gan_train.runs import checkpoint
 from gan_train.runs.progress import Say, silent
 from gan_train.runs.sampler import Sampler
+from gan_train.tasks import state
 from gan_train.tasks.generate import Shape, make_discriminator, make_generator
 
 

@@ -14,7 +14,7 @@ import pytest
 from gan_infer import Generator, ModelError, OptionError
 from gan_infer.modelfile.metadata import KEY
 from gan_train import cli
-from gan_train.graphs import amend, label_mixing, sefa
+from gan_train.graphs import amend, mixing, sefa
 from gan_train.latent import directions
 from tests.conftest import (
     BY_NORM,
@@ -93,13 +93,13 @@ def test_a_file_without_mixing_gets_it_and_draws_the_same_bytes(model_file: Mode
         return result
 
     without = without_mixing(model)
-    assert label_mixing.NAME not in {item.name for item in without.graph.input}
+    assert mixing.NAME not in {item.name for item in without.graph.input}
     before = draw(without)
-    assert label_mixing.add_label_weights(without, kind.classes)
+    assert mixing.add_mixing(without, kind.classes)
     onnx.checker.check_model(without, full_check=True)
     assert draw(without) == before
     again = without.SerializeToString(deterministic=True)
-    assert label_mixing.add_label_weights(without, kind.classes)
+    assert mixing.add_mixing(without, kind.classes)
     assert without.SerializeToString(deterministic=True) == again
 
 
@@ -115,12 +115,12 @@ def test_a_graph_of_another_make_is_left_as_it_is(model_file: Models, harm: str)
         arange = next(item for item in model.graph.initializer if list(item.dims) == [classes])
         arange.CopyFrom(onnx.numpy_helper.from_array(np.arange(classes)[::-1].copy(), arange.name))
     before = model.SerializeToString(deterministic=True)
-    assert not label_mixing.add_label_weights(model, classes)
+    assert not mixing.add_mixing(model, classes)
     assert model.SerializeToString(deterministic=True) == before
 
 
 def test_an_unconditional_model_has_nothing_to_mix(model_file: Models) -> None:
-    assert not label_mixing.add_label_weights(onnx.load(model_file(UNCONDITIONAL)), 0)
+    assert not mixing.add_mixing(onnx.load(model_file(UNCONDITIONAL)), 0)
 
 
 # Amended files.
@@ -155,7 +155,7 @@ def test_a_file_that_would_draw_other_pictures_is_not_written(
         table.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32), table.name))
         return True
 
-    monkeypatch.setattr(label_mixing, "add_label_weights", harm)
+    monkeypatch.setattr(mixing, "add_mixing", harm)
     with pytest.raises(ModelError, match="nothing was written"):
         amend.amend(model_file(CONDITIONAL), tmp_path / "new" / "new.onnx")
     assert not list((tmp_path / "new").iterdir())
@@ -182,7 +182,7 @@ def test_a_unit_moves_a_linear_attribute_by_its_standard_deviation_within_a_clas
     assert np.linalg.norm(found.direction.vector) == pytest.approx(1, abs=1e-3)
     for index, vector in enumerate(found.direction.class_vectors):
         step = found.direction.scale * np.array(vector)
-        spread = measured.values["size"][measured.labels == index].std()
+        spread = measured.values["size"][measured.classes == index].std()
         assert step @ gradients[index] == pytest.approx(spread, rel=0.02)
         cosine = step @ gradients[index] / np.linalg.norm(step) / np.linalg.norm(gradients[index])
         assert cosine > 0.999
@@ -227,7 +227,7 @@ def test_pictures_are_measured_with_their_latents(conditional: Generator) -> Non
     measured = directions.measure(conditional, ["brightness"], 600, lambda done, total: seen.append(done))
     assert seen == [512, 600]
     assert measured.latents.shape == (600, 64)
-    pictures = conditional(measured.latents, measured.labels)
+    pictures = conditional(measured.latents, measured.classes)
     np.testing.assert_allclose(measured.values["brightness"], pictures.mean((1, 2, 3)) / 255, rtol=1e-4)
 
 
