@@ -1,6 +1,9 @@
 """From a critic's logits to probabilities, and how far those are from the truth; numbers in, numbers out.
 
-It knows no networks and no pictures. Everywhere `real` says which pictures are real, bool [n].
+The measures are not those of torchmetrics. Its area under the curve takes logits through a sigmoid first,
+where those beyond 36 become equal: for logits that spread by 60 it is 0.0006 off, by 300 0.002. Its
+expected error gives a realness of just 1 a bin of its own, which the curve in the file has not. Everywhere
+`real` says which pictures are real, bool [n].
 """
 
 from __future__ import annotations

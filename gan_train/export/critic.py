@@ -17,7 +17,7 @@ import onnx
 from gan_infer.conditions import classes_of_seeds
 from gan_infer.conditions.spec import Input, Output
 from gan_infer.modelfile.golden import golden_picture
-from gan_infer.modelfile.metadata import CRITIC, CriticMetadata, GoldenScore
+from gan_infer.modelfile.metadata import CriticMetadata, GoldenScore
 from gan_infer.models.critic import Critic
 from gan_infer.outputs import image
 from gan_infer.runtime.session import Session
@@ -109,14 +109,14 @@ def write(
         ModelError: the written graph is not the critic.
     """
 
-    def describe(model: onnx.ModelProto) -> CriticMetadata:
+    def add_golden(model: onnx.ModelProto, metadata: CriticMetadata) -> CriticMetadata:
         session = Session(model.SerializeToString(), source="the exported graph", device="cpu")
         with contextlib.closing(Critic(session, metadata, "the exported graph")) as judging:
             return dataclasses.replace(metadata, golden=_golden(judging, samples))
 
     deployed = _deploy(critic, metadata)
     feeds = [_feed(deployed, samples)]
-    written = writing.write(deployed, CRITIC, describe, to, feeds=feeds, opener=Critic, say=say)
+    written = writing.write(deployed, metadata, to, finish=add_golden, feeds=feeds, opener=Critic, say=say)
     largest = written.differences["realness"].largest
     return ExportedCritic(to, written.size_bytes, largest, written.metadata, written.inputs, written.outputs)
 

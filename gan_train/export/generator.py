@@ -12,7 +12,7 @@ import onnx
 from torch import nn
 
 from gan_infer.conditions.spec import Input, Output
-from gan_infer.modelfile.metadata import GENERATOR, Metadata
+from gan_infer.modelfile.metadata import Metadata
 from gan_infer.models.generator import Generator
 from gan_infer.runtime.session import Session
 from gan_train.export import verification, writing
@@ -97,18 +97,11 @@ def write(generator: nn.Module, metadata: Metadata, to: Path, say: Say = silent)
         OptionError: `to` cannot be written.
         ModelError: the written graph is not the generator.
     """
-
-    def describe(model: onnx.ModelProto) -> Metadata:
-        session = Session(model.SerializeToString(), source="the exported graph", device="cpu")
-        with contextlib.closing(Generator(session, metadata, "the exported graph")) as drawing:
-            golden = contract.draw_golden(drawing)
-        return dataclasses.replace(metadata, golden=golden, directions=amend.find_unnamed(model, metadata))
-
     written = writing.write(
         _deploy(generator, metadata),
-        GENERATOR,
-        describe,
+        metadata,
         to,
+        finish=_finish,
         precision=metadata.precision,
         opener=Generator,
         say=say,
@@ -143,6 +136,14 @@ def verify(
             _deploy(generator, metadata), session.run, batches=batches, precision=metadata.precision
         )
     return int(differences["image"].largest), differences["image"].share
+
+
+def _finish(model: onnx.ModelProto, metadata: Metadata) -> Metadata:
+    """Add golden pictures, and the strongest directions of the first layer."""
+    session = Session(model.SerializeToString(), source="the exported graph", device="cpu")
+    with contextlib.closing(Generator(session, metadata, "the exported graph")) as drawing:
+        golden = contract.draw_golden(drawing)
+    return dataclasses.replace(metadata, golden=golden, directions=amend.find_unnamed(model, metadata))
 
 
 def _deploy(generator: nn.Module, metadata: Metadata) -> pixels.Deployment:

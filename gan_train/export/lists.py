@@ -17,14 +17,20 @@ Described = TypeVar("Described", Metadata, CriticMetadata)
 def with_lists(metadata: Described, inputs: Sequence[Input], outputs: Sequence[Output]) -> Described:
     """Return metadata of the format that has the lists; with the lists, where it has fields for them."""
     changes: dict[str, Any] = {"format_version": FORMAT}
-    if "inputs" in {field.name for field in dataclasses.fields(metadata)}:
+    if _has_lists(metadata):
         changes.update(inputs=tuple(inputs), outputs=tuple(outputs))
     return dataclasses.replace(metadata, **changes)
 
 
 def to_json(metadata: Metadata | CriticMetadata, inputs: Sequence[Input], outputs: Sequence[Output]) -> str:
     """Return the text that stands in the file, with the lists."""
+    if _has_lists(metadata):
+        return metadata.to_json()
     data = json.loads(metadata.to_json())
     data["inputs"] = [dataclasses.asdict(each) for each in inputs]
     data["outputs"] = [dataclasses.asdict(each) for each in outputs]
     return json.dumps(data, ensure_ascii=False, sort_keys=True)
+
+
+def _has_lists(metadata: Metadata | CriticMetadata) -> bool:
+    return "inputs" in {field.name for field in dataclasses.fields(metadata)}

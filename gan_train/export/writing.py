@@ -44,10 +44,10 @@ class Written(Generic[Described]):
 
 def write(
     deployed: Deployment,
-    kind: str,
-    describe: Callable[[onnx.ModelProto], Described],
+    metadata: Described,
     to: Path,
     *,
+    finish: Callable[[onnx.ModelProto, Described], Described] | None = None,
     precision: str = "float32",
     feeds: Iterable[Feed] | None = None,
     opener: type[Generator | Critic] | None = None,
@@ -56,8 +56,8 @@ def write(
     """Write a network to a model file, which takes its name once it gives what PyTorch gives.
 
     Args:
-        kind: of the model, which names the graph.
-        describe: from the graph to what the file says of itself; the lists of inputs and outputs are added.
+        metadata: what the file says of itself; the lists of inputs and outputs are added.
+        finish: from the graph and the metadata to metadata with what only the graph can tell.
         precision: "float32", or "float16" for weights and arithmetic of half the size.
         feeds: what to compare on, see `verification.verify`.
         opener: loads files of this kind; None where the SDK has nothing that does.
@@ -68,11 +68,12 @@ def write(
         ModelError: the written graph is not the network.
     """
     with files.replacing(to) as part:
-        model, inputs = graph.to_onnx(deployed, kind)
+        model, inputs = graph.to_onnx(deployed, metadata.kind)
         deployed = dataclasses.replace(deployed, inputs=inputs)
         if precision == "float16":
             float16.to_half(model)
-        metadata = lists.with_lists(describe(model), inputs, deployed.outputs)
+        metadata = lists.with_lists(metadata, inputs, deployed.outputs)
+        metadata = finish(model, metadata) if finish else metadata
         text = lists.to_json(metadata, inputs, deployed.outputs)
         contract.describe(model, text, metadata.versions.get("ganforge", ""))
         contract.check(model)

@@ -60,8 +60,7 @@ SHRINKER = Deployment(
 )
 
 
-def describe(_: onnx.ModelProto) -> Metadata:
-    return Metadata("test", latent_dim=4, height=1, width=16, channels=1)
+METADATA = Metadata("test", latent_dim=4, height=1, width=16, channels=1, kind="speaker")
 
 
 def arrays(values: Any) -> list[tuple[str, int, list[int | str]]]:
@@ -76,13 +75,14 @@ def arrays(values: Any) -> list[tuple[str, int, list[int | str]]]:
 
 
 def test_a_network_of_two_inputs_and_a_sound_becomes_a_file_that_lists_them(tmp_path: Path) -> None:
-    written = writing.write(SPEAKER, "speaker", describe, tmp_path / "speaker.onnx")
+    written = writing.write(SPEAKER, METADATA, tmp_path / "speaker.onnx")
     model = onnx.load(tmp_path / "speaker.onnx")
     float32 = onnx.TensorProto.FLOAT
     assert arrays(model.graph.input) == [("latent", float32, ["batch", 4]), ("age", float32, ["batch"])]
     assert arrays(model.graph.output) == [("audio", float32, ["batch", 16])]
     told = json.loads({entry.key: entry.value for entry in model.metadata_props}[KEY])
     assert told["format_version"] == "1.1"
+    assert (told["kind"], model.graph.name) == ("speaker", "speaker")
     assert told["inputs"][1] == {
         "name": "age",
         "kind": "number",
@@ -97,7 +97,7 @@ def test_a_network_of_two_inputs_and_a_sound_becomes_a_file_that_lists_them(tmp_
 
 
 def test_a_source_of_any_size_goes_in_and_one_of_half_the_size_comes_out(tmp_path: Path) -> None:
-    written = writing.write(SHRINKER, "shrinker", describe, tmp_path / "half.onnx")
+    written = writing.write(SHRINKER, METADATA, tmp_path / "half.onnx")
     model = onnx.load(tmp_path / "half.onnx")
     (source, gain) = arrays(model.graph.input)
     assert source == ("source", onnx.TensorProto.UINT8, ["batch", "source_side_1", "source_side_2", 3])

@@ -103,6 +103,37 @@ def test_a_file_without_mixing_gets_it_and_draws_the_same_bytes(model_file: Mode
     assert without.SerializeToString(deterministic=True) == again
 
 
+@pytest.mark.parametrize("kind", [CONDITIONAL, RGBA, BY_NORM], ids=str)
+def test_an_export_mixes_as_a_file_that_got_it_later(model_file: Models, kind: Kind) -> None:
+    exported = onnx.load(model_file(kind))
+    amended = without_mixing(exported)
+    assert mixing.add_mixing(amended, kind.classes)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    rng = np.random.default_rng(1)
+    weights = rng.random((5, kind.classes)).astype(np.float32)
+    weights /= weights.sum(1, keepdims=True)
+    weights[2] = 0
+    feeds = {
+        "latent": rng.standard_normal((5, kind.latent_dim)).astype(np.float32),
+        "label": rng.integers(0, kind.classes, 5),
+    }
+    drawn = []
+    for graph in (exported, amended):
+        session = ort.InferenceSession(graph.SerializeToString(), options)
+        assert [(item.name, item.shape) for item in session.get_overridable_initializers()] == [
+            (mixing.NAME, ["batch_or_1", kind.classes])
+        ]
+        drawn.append(
+            [session.run(["image"], {**feeds, mixing.NAME: each})[0] for each in (weights, weights[:1])]
+        )
+    for left, right in zip(*drawn, strict=True):
+        assert np.array_equal(left, right)
+    plain = session.run(["image"], feeds)[0]
+    assert np.array_equal(plain[2], drawn[0][0][2])
+    assert not np.array_equal(plain, drawn[0][0])
+
+
 @pytest.mark.parametrize("harm", ["another use", "another table", "order"])
 def test_a_graph_of_another_make_is_left_as_it_is(model_file: Models, harm: str) -> None:
     model = without_mixing(onnx.load(model_file(RGBA if harm == "order" else CONDITIONAL)))
