@@ -140,26 +140,23 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
         DataError: they cannot be read, or are of another shape or other classes.
     """
     options = model.options.data
-    kept = {"fit": options.fit, "value_range": options.value_range}
-    shape = {"height": options.height, "width": options.width, "channels": options.channels}
+    shape = (options.height, options.width, options.channels)
     beside = held_out.beside(options)
-    chosen = beside or options
-    if calibrate:
-        chosen = DataOptions(source=calibrate, on_bad="skip", **kept, **shape)  # type: ignore[arg-type]
+    chosen = _options_for(calibrate, options) if calibrate else beside or options
     try:
         pictures = data.load(chosen)
     except DataError as error:
         if calibrate:
             raise
         raise DataError(f"{error}; to calibrate by other pictures, name them with --calibrate") from None
-    if pictures.images.shape[1:] != tuple(shape.values()):
+    if pictures.images.shape[1:] != shape:
         raise DataError(
             f"{chosen.source} gives pictures of {list(pictures.images.shape[1:])}; the discriminator "
-            f"judges {list(shape.values())}"
+            f"judges {list(shape)}"
         )
     pictures, seen = _unseen(pictures, options, say)
-    pictures, labelled = matching.matched(pictures, model.class_names, say)
-    if judged_classes(model) and not labelled:
+    pictures, known = matching.matched(pictures, model.class_names, say)
+    if judged_classes(model) and not known:
         raise DataError(
             f"{chosen.source} has no classes like the run's ({', '.join(judged_classes(model)[:10])}); "
             "calibrate by pictures in a subfolder a class"
@@ -168,6 +165,19 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
     if not calibrate and beside is not None and (held := Path(beside.source).name) != pictures.name:
         origin += f" ({held})"
     return pictures, origin, seen
+
+
+def _options_for(source: str, options: DataOptions) -> DataOptions:
+    """Return the options of other pictures that are prepared as the run's were."""
+    return DataOptions(
+        source=source,
+        on_bad="skip",
+        fit=options.fit,
+        value_range=options.value_range,
+        height=options.height,
+        width=options.width,
+        channels=options.channels,
+    )
 
 
 def _unseen(pictures: PictureSet, options: DataOptions, say: Say) -> tuple[PictureSet, bool]:

@@ -34,13 +34,13 @@ class Exported:
     """What was written.
 
     Attributes:
-        difference: the largest from PyTorch, in pixel values of 256.
+        difference: the largest from PyTorch, in pixel values of 256 where it makes pictures.
         differing: the share of values that differ at all.
     """
 
     path: Path
     size_bytes: int
-    difference: int
+    difference: float
     differing: float
     metadata: Metadata
     inputs: tuple[Input, ...]
@@ -97,8 +97,17 @@ def write(generator: nn.Module, metadata: Metadata, to: Path, say: Say = silent)
         OptionError: `to` cannot be written.
         ModelError: the written graph is not the generator.
     """
+    return write_deployed(_deploy(generator, metadata), metadata, to, say)
+
+
+def write_deployed(deployed: pixels.Deployment, metadata: Metadata, to: Path, say: Say = silent) -> Exported:
+    """Write what a task deploys to a generator's file; arguments are those of `write`.
+
+    Args:
+        deployed: its first output is what the generator makes.
+    """
     written = writing.write(
-        _deploy(generator, metadata),
+        deployed,
         metadata,
         to,
         finish=_finish,
@@ -106,11 +115,11 @@ def write(generator: nn.Module, metadata: Metadata, to: Path, say: Say = silent)
         opener=Generator,
         say=say,
     )
-    difference = written.differences["image"]
+    difference = written.differences[deployed.outputs[0].name]
     return Exported(
         to,
         written.size_bytes,
-        int(difference.largest),
+        difference.largest,
         difference.share,
         written.metadata,
         written.inputs,
