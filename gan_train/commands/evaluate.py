@@ -149,8 +149,8 @@ def _open_run(run: Path | None, which: str) -> Candidate:
     if run is not None and not run.is_dir():
         raise OptionError(f"no run at {run}; give the folder of a run that gan-train fit wrote")
     console.say("loading PyTorch")
+    from gan_train.networks.sampler import Sampler
     from gan_train.runs import checkpoint, trained
-    from gan_train.runs.sampler import Sampler
 
     folder = run or checkpoint.newest_run(RUNS)
     loaded = trained.load(folder, which, console.say)

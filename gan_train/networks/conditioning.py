@@ -9,26 +9,47 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_infer.conditions.spec import CLASS
+from gan_infer.conditions.spec import CLASS, Input
 from gan_train.networks.normalization import BatchNorm
 
-# What a batch is made or judged under: tensors [batch, ...] by the name of their kind.
-# "class" is int64 [batch]; {} is the condition of an unconditional model.
+# What a batch is made or judged under: tensors [batch, ...] by name; {} for an unconditional model.
+# "class" is int64 [batch]. In model files alone, "class_weights" float32 [batch, classes] stands beside it:
+# a row that is not all zeros is the weighted mean of the classes in the place of the class.
 Condition = Mapping[str, Tensor]
-# What a model file calls the input that a class is fed by.
-CLASS_INPUT: Final = "label"
+WEIGHTS: Final = "class_weights"
+# What a model file calls the inputs by which they are fed, in the order in which a network takes them.
+INPUTS: Final = {CLASS: "label", WEIGHTS: "label_weights"}
 
 
 def of_class(label: Tensor | None) -> Condition:
     """Return the condition of classes int64 [batch]; of None, that of an unconditional model."""
     return {} if label is None else {CLASS: label}
+
+
+def of_inputs(given: Sequence[Tensor | None]) -> Condition:
+    """Return the condition of the tensors of a model file's inputs, in the order of INPUTS."""
+    return {name: tensor for name, tensor in zip(INPUTS, given, strict=False) if tensor is not None}
+
+
+def class_inputs(class_names: Sequence[str], mixed: bool = False) -> tuple[Input, ...]:
+    """Return the inputs of a model file by which its classes are given; none without classes.
+
+    Args:
+        mixed: with the optional weights by which a picture is of several classes.
+    """
+    if not class_names:
+        return ()
+    chosen = Input(INPUTS[CLASS], CLASS, "int64", (), {"class_names": list(class_names)})
+    facts = {"of": chosen.name}
+    mixing = Input(INPUTS[WEIGHTS], CLASS, "float32", (len(class_names),), facts, optional=True)
+    return (chosen, mixing) if mixed else (chosen,)
 
 
 def repeat(condition: Condition, times: int) -> Condition:
@@ -77,7 +98,7 @@ class ConditionSpec:
 
 
 class Way:
-    """One way into a network: modules that learn, and what they make of a condition's tensor.
+    """One way into a network: modules that learn, and what they make of a condition.
 
     Attributes:
         modules: by the names that their tensors have in a checkpoint, below those of the network's part.
@@ -87,8 +108,8 @@ class Way:
     def __init__(self, modules: dict[str, nn.Module], size: int = 0) -> None:
         self.modules, self.size = modules, size
 
-    def __call__(self, given: Tensor, *more: Tensor) -> Any:
-        """Return what enters for a condition's tensor [batch, ...]; see `WaysIn`."""
+    def __call__(self, condition: Condition, *more: Tensor) -> Any:
+        """Return what enters for a condition; see `WaysIn`."""
         raise NotImplementedError
 
 
@@ -136,7 +157,7 @@ class _Part(nn.Module):
 
     def enter(self, condition: Condition, *more: Tensor) -> Iterator[Any]:
         """Return what each condition makes enter here."""
-        return (way(condition[name], *more) for name, way in self.ways.items())
+        return (way(condition, *more) for way in self.ways.values())
 
 
 class LatentInput(_Part):
@@ -254,7 +275,26 @@ def one_hot(label: Tensor, classes: int) -> Tensor:
     return F.one_hot(label, classes).float()
 
 
+def own_values(values: Tensor, condition: Condition) -> Tensor:
+    """Return each picture's own of values [classes], or the only value where there are no classes."""
+    return values if CLASS not in condition or len(values) == 1 else values[condition[CLASS]]
+
+
 # The ways in of a class.
+
+
+def _look_up(table: Tensor, condition: Condition) -> Tensor:
+    """Return the rows [batch, features] of a table [classes, features] that the condition picks."""
+    rows, weights = F.embedding(condition[CLASS], table), condition.get(WEIGHTS)
+    return rows if weights is None else _mix(rows, weights, weights @ table)
+
+
+def _mix(rows: Tensor, weights: Tensor, mixed: Tensor) -> Tensor:
+    """Return the mixed rows, but the given row where all its weights are 0.
+
+    A given row is picked and not computed, so that its picture stays the same to the bit.
+    """
+    return torch.where(weights.amax(dim=1, keepdim=True).to(torch.bool), mixed, rows)
 
 
 class _OneHot(Way):
@@ -263,8 +303,9 @@ class _OneHot(Way):
     def __init__(self, classes: int) -> None:
         super().__init__({}, classes)
 
-    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
-        return one_hot(given, self.size)
+    def __call__(self, condition: Condition, *more: Tensor) -> Tensor:
+        rows, weights = one_hot(condition[CLASS], self.size), condition.get(WEIGHTS)
+        return rows if weights is None else _mix(rows, weights, weights)
 
 
 class _Embedding(Way):
@@ -274,10 +315,10 @@ class _Embedding(Way):
         self._table, self._length = nn.Embedding(classes, latent_dim), length
         super().__init__({"embedding": self._table}, latent_dim)
 
-    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
+    def __call__(self, condition: Condition, *more: Tensor) -> Tensor:
         # The whole table is normalised before the look-up: at export it folds to a constant.
         table = F.normalize(self._table.weight, dim=1) * self._length
-        return F.embedding(given, table)
+        return _look_up(table, condition)
 
 
 class _ScaleAndShift(Way):
@@ -289,8 +330,8 @@ class _ScaleAndShift(Way):
         nn.init.zeros_(self._shift.weight)
         super().__init__({"scale": self._scale, "shift": self._shift}, channels)
 
-    def __call__(self, given: Tensor, *more: Tensor) -> tuple[Tensor, Tensor]:
-        return self._scale(given), self._shift(given)
+    def __call__(self, condition: Condition, *more: Tensor) -> tuple[Tensor, Tensor]:
+        return _look_up(self._scale.weight, condition), _look_up(self._shift.weight, condition)
 
 
 class _Plane(Way):
@@ -300,8 +341,8 @@ class _Plane(Way):
         self._plane, self._sides = nn.Embedding(classes, size[0] * size[1]), size
         super().__init__({"plane": self._plane}, 1)
 
-    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
-        plane: Tensor = self._plane(given).unflatten(1, (1, *self._sides))
+    def __call__(self, condition: Condition, *more: Tensor) -> Tensor:
+        plane: Tensor = self._plane(condition[CLASS]).unflatten(1, (1, *self._sides))
         return plane
 
 
@@ -316,9 +357,9 @@ class _Projection(Way):
         self._table = nn.Embedding(classes, features)
         super().__init__({"embedding": self._table}, features)
 
-    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
+    def __call__(self, condition: Condition, *more: Tensor) -> Tensor:
         (features,) = more
-        product: Tensor = (self._table(given) * features).sum(dim=1)
+        product: Tensor = (self._table(condition[CLASS]) * features).sum(dim=1)
         return product
 
 

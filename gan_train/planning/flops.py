@@ -15,8 +15,9 @@ from gan_infer.conditions.spec import Free, Input
 from gan_train import distributed, tasks
 from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
+from gan_train.networks.deployment import Deployment
 from gan_train.planning.device import take_step
-from gan_train.tasks.base import Deployment, Players, Task
+from gan_train.tasks.base import Players, Task
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,11 +26,12 @@ from gan_train.config.settled import Settled
 from gan_train.data.batches import Batch, Order
 from gan_train.data.columns import Column
 from gan_train.networks import ema
+from gan_train.networks.deployment import Deployment
 from gan_train.planning import flops
 from gan_train.reports import html
 from gan_train.runs import checkpoint
 from gan_train.tasks import state
-from gan_train.tasks.base import Controls, Deployment, Drawer, Phase, Players
+from gan_train.tasks.base import Controls, Drawer, Phase, Players
 from gan_train.tasks.figures import LOSS, SCORE, Figure
 from gan_train.training import loop
 from tests.gan_train.training.test_loop import Watcher, timeless
