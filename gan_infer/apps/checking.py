@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from gan_infer.conditions.labels import LABEL
 from gan_infer.modelfile import catalog, golden, safety
 from gan_infer.modelfile.admission import ChangedError
 from gan_infer.modelfile.golden import CHANGED, CLOSE, NONE, SAME, UNTOLD, Compared
 from gan_infer.modelfile.metadata import CRITIC, KEY, kind_of
 from gan_infer.models.critic import Critic
 from gan_infer.models.generator import Generator
+
+if TYPE_CHECKING:
+    from gan_infer.conditions.spec import Feed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +74,10 @@ def compare(model: Generator | Critic) -> tuple[Compared, ...]:
         ModelError: a golden picture of the file cannot be read.
     """
 
-    def run(names: Any, feeds: golden.Feeds) -> Any:
-        return [model(*feeds.values())]
+    def run(names: Any, feed: Feed) -> Any:
+        main, *conditions = feed
+        given = {"labels" if name == LABEL else name: feed[name] for name in conditions}
+        return [model(feed[main], **given)]
 
     return golden.draw(run, model.metadata)
 

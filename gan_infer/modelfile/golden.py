@@ -16,20 +16,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gan_infer.errors import ModelError
+from gan_infer.conditions.labels import LABEL
+from gan_infer.conditions.spec import Feed
+from gan_infer.errors import GanError, ModelError
 from gan_infer.latent import seeds
 from gan_infer.modelfile.metadata import CriticMetadata, Golden, GoldenScore, Metadata
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from gan_infer.conditions.base import Conditions
     from gan_infer.modelfile.trial.host import Drawn
 
     Pictures = npt.NDArray[np.uint8]
 
-Feeds = dict[str, "npt.NDArray[Any]"]
 # The run of an open session: names of outputs, inputs by name.
-Run = Callable[[Sequence[str], Feeds], Any]
+Run = Callable[[Sequence[str], Feed], Any]
 
 # What came of a comparison, the worst last.
 NONE: Final = "none"
@@ -64,26 +66,38 @@ class Compared:
     off: float | None = None
 
 
-def feeds(metadata: Metadata | CriticMetadata) -> list[Feeds]:
+def feeds(metadata: Metadata | CriticMetadata) -> list[Feed]:
     """Return the inputs of each golden picture or judgement that is compared, by name.
 
     Raises:
-        ModelError: a critic's golden picture cannot be read.
+        ModelError: a critic's golden picture cannot be read, or what is given beside it is no condition.
     """
-    given: list[Feeds] = []
+    if isinstance(metadata, CriticMetadata) and np.prod(metadata.image_shape) > _MAX_ELEMENTS:
+        return []
+    conditions = metadata.conditions()
+    given: list[Feed] = []
     for golden in metadata.golden[:_MAX_CASES]:
-        if isinstance(metadata, Metadata):
-            assert isinstance(golden, Golden)
-            drawn = seeds.latents(golden.seed, metadata.latent_dim, metadata.latent_distribution)
-            given.append({"latent": drawn})
-        else:
-            assert isinstance(golden, GoldenScore)
-            if np.prod(metadata.image_shape) > _MAX_ELEMENTS:
-                return []
-            given.append({"image": golden_picture(golden, metadata.image_shape)[None]})
-        if golden.label is not None:
-            given[-1]["label"] = np.array([golden.label], np.int64)
+        seed = np.array([getattr(golden, "seed", 0)], np.uint64)
+        given.append({**_main_input(golden, metadata), **_conditions(golden, conditions, seed)})
     return given
+
+
+def _main_input(golden: Golden | GoldenScore, metadata: Metadata | CriticMetadata) -> Feed:
+    if isinstance(metadata, Metadata):
+        assert isinstance(golden, Golden)
+        return {"latent": seeds.latents(golden.seed, metadata.latent_dim, metadata.latent_distribution)}
+    assert isinstance(golden, GoldenScore)
+    return {"image": golden_picture(golden, metadata.image_shape)[None]}
+
+
+def _conditions(golden: Golden | GoldenScore, conditions: Conditions, seed: npt.NDArray[np.uint64]) -> Feed:
+    try:
+        rows = dict(conditions.read(golden.conditions, 1))
+        if golden.label is not None:
+            rows[LABEL] = conditions.each[LABEL].choice(np.array([golden.label], np.int64))
+        return conditions.feed(rows, seed)
+    except GanError as error:
+        raise ModelError(f"a golden item of the file cannot be fed: {error}; export it again") from None
 
 
 def compare(metadata: Metadata | CriticMetadata, drawn: Sequence[Drawn]) -> tuple[Compared, ...]:
@@ -108,10 +122,9 @@ def draw(run: Run, metadata: Metadata | CriticMetadata) -> tuple[Compared, ...]:
     """Compare in this process, by the `run` of an open session."""
     from gan_infer.modelfile.trial.host import Drawn
 
-    output = "image" if isinstance(metadata, Metadata) else "realness"
     found: list[Drawn] = []
     for each in feeds(metadata):
-        values = np.ascontiguousarray(run([output], each)[0])
+        values = np.ascontiguousarray(run([metadata.outputs[0].name], each)[0])
         found.append(Drawn(hashlib.sha256(values.data).hexdigest(), values))
     return compare(metadata, found)
 
