@@ -15,7 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -341,7 +341,7 @@ def _sheet(generator: Generator, record: Provenance) -> Frames:
 def _edit(generator: Generator, record: Provenance) -> Frames:
     rows = [
         generator.edit(
-            record.seeds[0], amounts={name: record.more["amounts"]}, psi=record.psi, **_given(record)
+            record.seeds[0], amounts={name: record.more["amounts"]}, psi=record.psi, **record.given()
         )
         for name in record.more["directions"]
     ]
@@ -351,9 +351,9 @@ def _edit(generator: Generator, record: Provenance) -> Frames:
 def _moving(generator: Generator, record: Provenance) -> Frames:
     seeds, steps, mode = list(record.seeds), record.more["steps"], record.more.get("mode")
     if record.more.get("way") == "loop":
-        frames = generator.loop(seeds, steps, mode, psi=record.psi, **_given(record))
+        frames = generator.loop(seeds, steps, mode, psi=record.psi, **record.given())
     else:
-        frames = generator.interpolate(seeds[0], seeds[-1], steps, mode, psi=record.psi, **_given(record))
+        frames = generator.interpolate(seeds[0], seeds[-1], steps, mode, psi=record.psi, **record.given())
     if record.columns:
         frames = tile(frames, record.columns)[None]
     return _enlarged(frames, record)
@@ -369,15 +369,7 @@ _DRAWN: Final[dict[str, Callable[[Generator, Provenance], Frames]]] = {
 
 
 def _drawn(generator: Generator, record: Provenance) -> Frames:
-    return generator.edit(list(record.seeds), psi=record.psi, **_given(record))
-
-
-def _given(record: Provenance) -> dict[str, Any]:
-    """Return the conditions that a record names, as the generator takes them."""
-    each: dict[str, Any] = dict(record.conditions)
-    if record.labels:
-        each["label"] = record.labels
-    return {name: values[0] if len(values) == 1 else list(values) for name, values in each.items()}
+    return generator.edit(list(record.seeds), psi=record.psi, **record.given())
 
 
 def _expected_size(record: Provenance, generator: Generator) -> tuple[int, int, int]:

@@ -163,10 +163,10 @@ class Conditions:
             OptionError: the model has no such condition.
             GanError: as the condition's `check`.
         """
-        for name, value in given.items():
-            if value is not None and name not in self.each:
+        if not given.keys() <= self.each.keys():
+            for name in [name for name in given if name not in self.each and given[name] is not None]:
                 self._refuse(name)
-                self.classes.check(value, count)
+                self.classes.check(given[name], count)
         feed: Feed = {}
         for name, condition in self.each.items():
             feed |= condition.check(given.get(name), count, item)

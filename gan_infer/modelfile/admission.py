@@ -18,7 +18,7 @@ import numpy as np
 
 from gan_infer.errors import ModelError
 from gan_infer.modelfile import catalog, golden
-from gan_infer.modelfile.metadata import CriticMetadata, Metadata
+from gan_infer.modelfile.metadata import Compared, CriticMetadata, Metadata
 from gan_infer.modelfile.trial import verdicts
 from gan_infer.modelfile.trial.verdicts import Verdict
 from gan_infer.runtime import session
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gan_infer.conditions.spec import Feed, Input
-    from gan_infer.modelfile.golden import Compared
     from gan_infer.modelfile.safety import Summary
 
 Described = Metadata | CriticMetadata

@@ -8,7 +8,6 @@ picture is there, that can be told from damage. A critic's judgements hold withi
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
@@ -16,16 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gan_infer.conditions.labels import LABEL
 from gan_infer.conditions.spec import Feed
-from gan_infer.errors import GanError, ModelError
+from gan_infer.errors import ModelError
 from gan_infer.latent import seeds
-from gan_infer.modelfile.metadata import CriticMetadata, Golden, GoldenScore, Metadata
+from gan_infer.modelfile.metadata import Compared, CriticMetadata, Golden, GoldenScore, Metadata
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from gan_infer.conditions.base import Conditions
     from gan_infer.modelfile.trial.host import Drawn
 
     Pictures = npt.NDArray[np.uint8]
@@ -50,22 +47,6 @@ _MAX_CASES: Final = 16
 _MAX_ELEMENTS: Final = 2**24
 
 
-@dataclasses.dataclass(frozen=True)
-class Compared:
-    """How one golden picture or judgement came out.
-
-    Attributes:
-        result: SAME, CLOSE (off as far as another processor may be), UNTOLD (the file holds a hash
-            alone: damaged, or another processor) or CHANGED.
-        off: the largest difference, in levels of 256 or in realness; None where it cannot be told.
-    """
-
-    label: int | None
-    result: str
-    seed: int | None = None
-    off: float | None = None
-
-
 def feeds(metadata: Metadata | CriticMetadata) -> list[Feed]:
     """Return the inputs of each golden picture or judgement that is compared, by name.
 
@@ -78,7 +59,7 @@ def feeds(metadata: Metadata | CriticMetadata) -> list[Feed]:
     given: list[Feed] = []
     for golden in metadata.golden[:_MAX_CASES]:
         seed = np.array([getattr(golden, "seed", 0)], np.uint64)
-        given.append({**_main_input(golden, metadata), **_conditions(golden, conditions, seed)})
+        given.append({**_main_input(golden, metadata), **golden.feed(conditions, seed)})
     return given
 
 
@@ -88,16 +69,6 @@ def _main_input(golden: Golden | GoldenScore, metadata: Metadata | CriticMetadat
         return {"latent": seeds.latents(golden.seed, metadata.latent_dim, metadata.latent_distribution)}
     assert isinstance(golden, GoldenScore)
     return {"image": golden_picture(golden, metadata.image_shape)[None]}
-
-
-def _conditions(golden: Golden | GoldenScore, conditions: Conditions, seed: npt.NDArray[np.uint64]) -> Feed:
-    try:
-        rows = dict(conditions.read(golden.conditions, 1))
-        if golden.label is not None:
-            rows[LABEL] = conditions.each[LABEL].choice(np.array([golden.label], np.int64))
-        return conditions.feed(rows, seed)
-    except GanError as error:
-        raise ModelError(f"a golden item of the file cannot be fed: {error}; export it again") from None
 
 
 def compare(metadata: Metadata | CriticMetadata, drawn: Sequence[Drawn]) -> tuple[Compared, ...]:
@@ -131,27 +102,27 @@ def draw(run: Run, metadata: Metadata | CriticMetadata) -> tuple[Compared, ...]:
 
 def _compare_score(golden: GoldenScore, got: Drawn) -> Compared:
     if got.values is None or got.values.dtype != np.float32 or got.values.size != 1:
-        return Compared(golden.label, CHANGED)
+        return golden.compared(CHANGED)
     off = abs(float(got.values.reshape(())) - golden.realness)
     if off <= 1e-6:  # to which judgements are rounded
-        return Compared(golden.label, SAME, off=off)
-    return Compared(golden.label, CLOSE if off <= SCORE else CHANGED, off=off)  # a NaN is not less
+        return golden.compared(SAME, off=off)
+    return golden.compared(CLOSE if off <= SCORE else CHANGED, off=off)  # a NaN is not less
 
 
 def _compare_picture(golden: Golden, got: Drawn, metadata: Metadata) -> Compared:
     if got.sha256 == golden.sha256:
-        return Compared(golden.label, SAME, golden.seed, 0)
+        return golden.compared(SAME, golden.seed, 0)
     if not golden.png or got.values is None:
-        return Compared(golden.label, UNTOLD, golden.seed)
+        return golden.compared(UNTOLD, golden.seed)
     if got.values.dtype != np.uint8 or got.values.shape != (1, *metadata.image_shape):
-        return Compared(golden.label, CHANGED, golden.seed)
+        return golden.compared(CHANGED, golden.seed)
     kept = kept_picture(golden, metadata.image_shape)
     step = _step(metadata.image_shape, kept.shape)
     off = int(np.abs(kept.astype(np.int16) - got.values[0, ::step, ::step].astype(np.int16)).max())
     result = CLOSE if off <= LEVELS else CHANGED
     if metadata.precision != "float32" and LEVELS < off <= LEVELS_HALF:
         result = UNTOLD
-    return Compared(golden.label, result, golden.seed, off)
+    return golden.compared(result, golden.seed, off)
 
 
 # Pictures in a file.

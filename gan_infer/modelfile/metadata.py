@@ -7,16 +7,23 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
 
 from gan_infer.conditions import spec
 from gan_infer.conditions.base import Conditions, of_inputs
 from gan_infer.conditions.labels import LABEL, LABEL_WEIGHTS
 from gan_infer.conditions.spec import CLASS, IMAGE, LATENT, OF, SCORE, Input, Output
-from gan_infer.errors import ModelError
+from gan_infer.errors import GanError, ModelError
 from gan_infer.latent.directions import Direction
 from gan_infer.latent.seeds import ALGORITHM, DISTRIBUTIONS, SEED_LIMIT
 from gan_infer.text import strict
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from gan_infer.conditions.spec import Feed
 
 KEY: Final = "ganforge"
 # What a file is: makes pictures, or says how real pictures look.
@@ -42,7 +49,53 @@ MAX_TEXT: Final = 65_536
 
 
 @dataclasses.dataclass(frozen=True)
-class Golden:
+class Compared:
+    """How one golden picture or judgement came out.
+
+    Attributes:
+        result: `golden.SAME`, CLOSE (off as far as another processor may be), UNTOLD (the file holds a
+            hash alone: damaged, or another processor) or CHANGED.
+        off: the largest difference, in levels of 256 or in realness; None where it cannot be told.
+    """
+
+    label: int | None
+    result: str
+    seed: int | None = None
+    off: float | None = None
+
+    @property
+    def place(self) -> str:
+        """Which one it is, as people read it."""
+        return f"class {self.label}" if self.seed is None else f"seed {self.seed}"
+
+
+class _UnderConditions:
+    """A golden picture or judgement; the fields are those of its heirs."""
+
+    label: int | None
+    conditions: Mapping[str, Any]
+
+    def feed(self, conditions: Conditions, seed: npt.NDArray[np.uint64]) -> Feed:
+        """Return the feed of the conditions; the seed, uint64 [1], chooses those that are not named.
+
+        Raises:
+            ModelError: the model takes no such condition or value.
+        """
+        try:
+            rows = dict(conditions.read(self.conditions, 1))
+            if self.label is not None:
+                rows[LABEL] = conditions.each[LABEL].choice(np.array([self.label], np.int64))
+            return conditions.feed(rows, seed)
+        except GanError as error:
+            raise ModelError(f"a golden item of the file cannot be fed: {error}; export it again") from None
+
+    def compared(self, result: str, seed: int | None = None, off: float | None = None) -> Compared:
+        """Return how it came out."""
+        return Compared(self.label, result, seed, off)
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden(_UnderConditions):
     """A picture that the model must give: the SHA-256 of its pixels, row by row.
 
     `label` is None for an unconditional model. `conditions` are the values of other conditions by
@@ -59,9 +112,8 @@ class Golden:
     conditions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Described:
-    """What every model file says of itself.
+    """What every model file says of itself; the fields are those of its heirs.
 
     `inputs` and `outputs` list the arrays of the file. Where they are left out, as in files of format 1.0,
     they follow from the other fields. The class names of the input `label` are those of the file.
@@ -69,13 +121,13 @@ class Described:
 
     main_kind: ClassVar[str]
 
-    name: str = dataclasses.field(kw_only=False)
-    height: int = 0
-    width: int = 0
-    channels: int = 0
-    class_names: tuple[str, ...] = ()
-    inputs: tuple[Input, ...] = ()
-    outputs: tuple[Output, ...] = ()
+    name: str
+    height: int
+    width: int
+    channels: int
+    class_names: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
 
     def __post_init__(self) -> None:
         """Fill in the lists where they are left out, and the class names that the file holds once."""
@@ -130,7 +182,7 @@ class Described:
         raise NotImplementedError
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Metadata(Described):
     """What a generator file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
 
@@ -141,7 +193,12 @@ class Metadata(Described):
 
     main_kind = LATENT
 
+    name: str
     latent_dim: int
+    height: int = 0
+    width: int = 0
+    channels: int = 0
+    class_names: tuple[str, ...] = ()
     latent_distribution: str = "normal"
     latent_algorithm: str = ALGORITHM
     kind: str = GENERATOR
@@ -161,6 +218,8 @@ class Metadata(Described):
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     golden: tuple[Golden, ...] = ()
     directions: tuple[Direction, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
@@ -193,7 +252,7 @@ class Metadata(Described):
 
 
 @dataclasses.dataclass(frozen=True)
-class GoldenScore:
+class GoldenScore(_UnderConditions):
     """A judgement that a critic must give, within 0.001 on any machine.
 
     `png` is a PNG file in base64. Where it is smaller than the critic's pictures, each of its
@@ -207,7 +266,7 @@ class GoldenScore:
     conditions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class CriticMetadata(Described):
     """What a critic file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
 
@@ -217,6 +276,11 @@ class CriticMetadata(Described):
 
     main_kind = IMAGE
 
+    name: str
+    height: int
+    width: int
+    channels: int
+    class_names: tuple[str, ...] = ()
     kind: str = CRITIC
     format_version: str = FORMAT_VERSION
     fit: str = "crop"
@@ -232,6 +296,8 @@ class CriticMetadata(Described):
     created_at: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     golden: tuple[GoldenScore, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> CriticMetadata:

@@ -110,7 +110,8 @@ class Critic(Model[CriticMetadata]):
             LabelError: `labels` are missing, not wanted, of another shape or out of range.
         """
         array = self._check_images(images)
-        conditions[LABEL] = labels  # type: ignore[assignment]
+        if labels is not None:
+            conditions[LABEL] = labels
         return self._judge(array, self._conditions.check(conditions, len(array), "picture"))
 
     def score(

@@ -123,7 +123,7 @@ class Feeder:
         """Return the feed of `count` pictures from one point to another, both ends among them.
 
         Raises:
-            OptionError, LabelError: as `Generator.interpolate`.
+            GanError: as `Generator.interpolate`.
         """
         corners = np.stack([self._point(a), self._point(b)])
         way = interpolation.between(corners[0], corners[1], count, self._mode(mode))
@@ -142,7 +142,7 @@ class Feeder:
         """Return the feed of `count` pictures of a closed walk through points, from the first back to it.
 
         Raises:
-            OptionError, LabelError: as `Generator.loop`.
+            GanError: as `Generator.loop`.
         """
         try:
             each = list(points)
@@ -164,7 +164,7 @@ class Feeder:
         """Return the feed of latents moved along directions.
 
         Raises:
-            OptionError, LabelError: as `Generator.edit`.
+            GanError: as `Generator.edit`.
         """
         checked, each = directions.amounts_of(self.directions, amounts)
         start, seeds = self._points(seed)
@@ -189,7 +189,7 @@ class Feeder:
         Of more classes than make a sheet that viewers open, the first are laid out.
 
         Raises:
-            OptionError, LabelError: as `Generator.grid`.
+            GanError: as `Generator.grid`.
         """
         name, choices = self._conditions.to_list(given) if rows is None else ("", 0)
         chosen = None if seeds is None else latents.seed_array(seeds)

@@ -191,9 +191,13 @@ class Generator(Model[Metadata]):
                 f"latents of shape {array.shape} were given; "
                 f"expected [n, {self.metadata.latent_dim}] with n >= 1"
             )
-        conditions[LABEL] = labels  # type: ignore[assignment]
+        if labels is not None:
+            conditions[LABEL] = labels  # type: ignore[assignment]
         feed = {"latent": array, **self._conditions.check(conditions, count)}
-        return self._run_all((feed,) if count <= self._batch else split(feed, self._batch), count)
+        if count > self._batch:
+            return self._run_all(split(feed, self._batch), count)
+        drawn: Pictures = self._run(self._outputs, feed)[0]
+        return drawn
 
     @overload
     def sample(

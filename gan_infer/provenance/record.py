@@ -51,6 +51,8 @@ from gan_infer.version import __version__
 # IPTC NewsCodes, scheme Digital Source Type: made by a model trained on sampled content.
 DIGITAL_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 KEYWORD: Final = "ganforge"
+# What of a record says which pictures of which model there are.
+WHICH: Final = ("model", "model_sha256", "seeds", "labels", "conditions")
 FORMAT_VERSION: Final = "1.0"
 PICTURE, SHEET = "picture", "sheet"
 # Seeds and labels of more pictures than this are left out.
@@ -121,6 +123,11 @@ class Provenance:
     def complete(self) -> bool:
         """False where seeds and labels were too many to be held."""
         return bool(self.seeds)
+
+    def given(self) -> dict[str, Any]:
+        """Return the conditions by name, as `Generator.sample` takes them: one for all, or one each."""
+        each = {**self.conditions, **({"label": self.labels} if self.labels else {})}
+        return {name: values[0] if len(values) == 1 else list(values) for name, values in each.items()}
 
     def without_lists(self) -> Provenance:
         """Return the record with the number of pictures in place of seeds, labels and conditions."""
