@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gan_infer.modelfile import catalog, golden, safety
 from gan_infer.modelfile.admission import ChangedError
-from gan_infer.modelfile.golden import CHANGED, CLOSE, NONE, SAME, UNTOLD, Compared
-from gan_infer.modelfile.metadata import CRITIC, KEY, kind_of
+from gan_infer.modelfile.golden import CHANGED, CLOSE, NONE, SAME, UNTOLD
+from gan_infer.modelfile.metadata import CRITIC, KEY, Compared, kind_of
 from gan_infer.models.critic import Critic
 from gan_infer.models.generator import Generator
+
+if TYPE_CHECKING:
+    from gan_infer.conditions.spec import Feed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +73,9 @@ def compare(model: Generator | Critic) -> tuple[Compared, ...]:
         ModelError: a golden picture of the file cannot be read.
     """
 
-    def run(names: Any, feeds: golden.Feeds) -> Any:
-        return [model(*feeds.values())]
+    def run(names: Any, feed: Feed) -> Any:
+        main, *conditions = feed
+        return [model(feed[main], **{name: feed[name] for name in conditions})]
 
     return golden.draw(run, model.metadata)
 
@@ -86,9 +90,7 @@ def detail(compared: tuple[Compared, ...], kind: str) -> str:
     if result == SAME:
         return f"{count} came out as the file says"
     off = [each for each in compared if each.result == result]
-    places = ", ".join(
-        f"seed {each.seed}" if each.seed is not None else f"class {each.label}" for each in off
-    )
+    places = ", ".join(each.place for each in off)
     most = max((each.off for each in compared if each.off is not None), default=math.nan)
     unit = "in realness" if kind == CRITIC else "of 256 levels"
     by = "" if math.isnan(most) else f" by up to {most:.3g} {unit}"

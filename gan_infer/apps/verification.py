@@ -15,7 +15,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -340,7 +340,9 @@ def _sheet(generator: Generator, record: Provenance) -> Frames:
 
 def _edit(generator: Generator, record: Provenance) -> Frames:
     rows = [
-        generator.edit(record.seeds[0], _labels(record), {name: record.more["amounts"]}, psi=record.psi)
+        generator.edit(
+            record.seeds[0], amounts={name: record.more["amounts"]}, psi=record.psi, **record.given()
+        )
         for name in record.more["directions"]
     ]
     return _enlarged(tile(np.concatenate(rows), record.columns)[None], record)
@@ -349,9 +351,9 @@ def _edit(generator: Generator, record: Provenance) -> Frames:
 def _moving(generator: Generator, record: Provenance) -> Frames:
     seeds, steps, mode = list(record.seeds), record.more["steps"], record.more.get("mode")
     if record.more.get("way") == "loop":
-        frames = generator.loop(seeds, steps, mode, _labels(record), psi=record.psi)
+        frames = generator.loop(seeds, steps, mode, psi=record.psi, **record.given())
     else:
-        frames = generator.interpolate(seeds[0], seeds[-1], steps, mode, _labels(record), psi=record.psi)
+        frames = generator.interpolate(seeds[0], seeds[-1], steps, mode, psi=record.psi, **record.given())
     if record.columns:
         frames = tile(frames, record.columns)[None]
     return _enlarged(frames, record)
@@ -367,19 +369,7 @@ _DRAWN: Final[dict[str, Callable[[Generator, Provenance], Frames]]] = {
 
 
 def _drawn(generator: Generator, record: Provenance) -> Frames:
-    latents = generator.latents(list(record.seeds))
-    labels: Any = None
-    if any(not isinstance(label, str) for label in record.labels):
-        labels = np.stack([generator.label_weights(label) for label in record.labels])  # type: ignore[arg-type]
-    elif record.labels:
-        labels = [generator.label_index(name) for name in record.labels if isinstance(name, str)]
-    return generator(latents if record.psi == 1.0 else latents * np.float32(record.psi), labels)
-
-
-def _labels(record: Provenance) -> Any:
-    if not record.labels:
-        return None
-    return record.labels[0] if len(record.labels) == 1 else list(record.labels)
+    return generator.edit(list(record.seeds), psi=record.psi, **record.given())
 
 
 def _expected_size(record: Provenance, generator: Generator) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ from gan_infer.commands import shared
 @shared.model
 @shared.device
 @shared.foreign
-@shared.label
+@shared.conditions
 @shared.psi
 @click.option("--seed", type=int, help="The picture's seed.  [default: 0]")
 @click.option("--latent", type=console.FilePath(), help="The picture's latent, as gan-train invert wrote it.")
@@ -42,7 +42,7 @@ from gan_infer.commands import shared
 def edit(
     model: str,
     device: str,
-    label: str | None,
+    given: dict[str, Any],
     psi: float,
     seed: int | None,
     latent: Path | None,
@@ -65,24 +65,21 @@ def edit(
     if seed is not None and latent is not None:
         raise OptionError("both --seed and --latent were given; give one")
     start: Any = seed or 0
-    of: Any = label
     found = None
     if latent is not None:
         start, found = directions.read_latent(latent)
     amounts = np.linspace(*directions.parse_range(ends), steps)
     generator = shared.load(model, device, **foreign)
-    if label is None and found is not None:
-        known = generator.class_names
-        of = known[found] if 0 <= found < len(known) else f"index:{found}"
+    given = shared.with_class(given, generator, found)
     names = chosen or tuple(generator.directions) or ("1",)  # the last is refused, with what to do
     factor = scale or image.factor_for(*generator.image_shape[:2])
     image.check_sheet(len(names), steps, generator.image_shape, factor, kind)
-    rows = [generator.edit(start, of, {name: amounts}, psi=psi) for name in names]
+    rows = [generator.edit(start, amounts={name: amounts}, psi=psi, **given) for name in names]
     sheet = image.tile(np.concatenate(rows), steps)
     told = None
     if provenance:
         told = dataclasses.replace(
-            generator.provenance(seed or 0, of, psi=psi, scale=factor),
+            generator.provenance(seed or 0, psi=psi, scale=factor, **given),
             kind="edit",
             columns=steps,
             more={"directions": list(names), "amounts": amounts.tolist()},

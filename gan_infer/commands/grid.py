@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -14,7 +16,7 @@ from gan_infer.commands import shared
 @shared.model
 @shared.device
 @shared.foreign
-@shared.label
+@shared.conditions
 @shared.psi
 @click.option("--seeds", help="Like 0,1,4-6; by default 0, 1, ... as many as the sheet holds.")
 @click.option("--rows", type=click.IntRange(1, 1000), help="Rows of the sheet.")
@@ -32,7 +34,7 @@ from gan_infer.commands import shared
 def grid(
     model: str,
     device: str,
-    label: str | None,
+    given: dict[str, Any],
     psi: float,
     seeds: str | None,
     rows: int | None,
@@ -43,7 +45,7 @@ def grid(
     to: Path,
     **foreign: str | None,
 ) -> None:
-    """Write one sheet of pictures; without --label and --rows, a row a class."""
+    """Write one sheet of pictures; a row per class, unless a class or --rows is given."""
     from gan_infer.latent.seeds import parse_seeds
     from gan_infer.outputs import image
 
@@ -52,14 +54,12 @@ def grid(
     chosen = None if seeds is None else parse_seeds(seeds)
     generator = shared.load(model, device, **foreign)
     factor = scale or image.factor_for(*generator.image_shape[:2])
-    told = generator.grid_provenance(label, chosen, rows, cols, psi=psi, scale=factor)
+    told = generator.grid_provenance(seeds=chosen, rows=rows, columns=cols, psi=psi, scale=factor, **given)
     down, classes = -(-len(told.seeds) // told.columns), len(generator.class_names)
     image.check_sheet(down, told.columns, generator.image_shape, factor, kind)
-    sheet = generator.grid(label, chosen, rows, cols, psi=psi)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what it says of classes that are left out is said below
+        sheet = generator.grid(seeds=chosen, rows=rows, columns=cols, psi=psi, **given)
     image.save(image.enlarge(sheet, factor), to, told if provenance else None, signer)
-    if label is None and rows is None and down < classes:
-        console.say(
-            f"rows are the first {down:,} of {classes:,} classes; choose another by --label, or give --rows "
-            "and --cols, and --seeds, whose classes follow one another"
-        )
+    shared.say_what_is_left(given, rows, down, classes)
     console.echo(to)

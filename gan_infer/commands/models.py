@@ -124,9 +124,10 @@ def _strips(names: list[str]) -> list[tuple[Image.Image, Provenance]]:
 
 def _told(strips: list[Provenance]) -> Provenance:
     """Say where the sheet comes from: the first model in the record's own place, all of them beside it."""
+    from gan_infer.provenance.record import WHICH
+
     models = [json.loads(strip.to_json()) for strip in strips]
-    keys = ("model", "model_sha256", "seeds", "labels")
-    more = {"models": [{key: model[key] for key in keys} for model in models]}
+    more = {"models": [{key: model[key] for key in WHICH if key in model} for model in models]}
     pictures = sum(len(strip.seeds) for strip in strips)
     return dataclasses.replace(strips[0].without_lists(), kind="models", more=more, pictures=pictures)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,16 +17,14 @@ from gan_infer.errors import OptionError
 @shared.device
 @shared.foreign
 @shared.psi
-@click.option("--from-label", "first", required=True, help="A class, by name or index, or a mix.")
-@click.option("--to-label", "last", required=True, help="A class, by name or index, or a mix.")
+@shared.from_to
 @click.option("--seed", type=int, default=0, show_default=True, help="The picture's seed.")
 @moving.options
 def morph(
     model: str,
     device: str,
     psi: float,
-    first: str,
-    last: str,
+    given: dict[str, Any],
     seed: int,
     seconds: float,
     rate: int,
@@ -47,13 +46,13 @@ def morph(
 
     def draw(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         if sheet is not None:
-            return generator.interpolate(seed, seed, count, label=[first, last], psi=psi)
-        return generator.loop([seed, seed], count, label=[first, last], psi=psi)
+            return generator.interpolate(seed, seed, count, psi=psi, **given)
+        return generator.loop([seed, seed], count, psi=psi, **given)
 
     told = None
     if provenance:
         told = dataclasses.replace(
-            generator.provenance([seed, seed], [first, last], psi=psi),
+            generator.provenance([seed, seed], psi=psi, **given),
             kind="morph",
             more={"way": "loop" if sheet is None else "interpolate"},
         )

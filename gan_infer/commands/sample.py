@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -32,7 +32,7 @@ _AT_ONCE: Final = 64
 @shared.model
 @shared.device
 @shared.foreign
-@shared.label
+@shared.conditions
 @shared.psi
 @click.option("--seed", type=int, help="The first picture's seed; fresh by default.")
 @click.option(
@@ -50,7 +50,7 @@ def sample(
     n: int,
     model: str,
     device: str,
-    label: str | None,
+    given: dict[str, Any],
     psi: float,
     seed: int | None,
     best_of: int | None,
@@ -77,21 +77,18 @@ def sample(
     signer = shared.signer(sign)
     generator = shared.load(model, device, **foreign)
     first = fresh_seed(max(1, n)) if seed is None else seed
-    drawn = _drawn(generator, n, label, first, psi)
+    drawn = _iter_drawn(generator, n, first, psi, given)
     if critic is not None and best_of is not None:
         judge = Critic.load(critic, device=device, trust=shared.trusted())
-        drawn = _chosen(generator, n, label, first, psi, best_of, judge)
+        drawn = _iter_chosen(generator, n, first, psi, given, best_of, judge)
     done, start, shown = 0, time.monotonic(), 0.0
     with ThreadPoolExecutor() as pool:  # encoding leaves Python's lock, and is half of the work
         for batch, seeds in drawn:
             asked = range(first + done, first + done + len(batch))
             names = [to / f"seed{seed:06d}.png" for seed in asked]
-            classes = _classes(generator, label, asked)
-            told = [
-                generator.provenance(seed, each, psi=psi) if provenance else None
-                for seed, each in zip(seeds, classes, strict=True)
-            ]
-            for _ in pool.map(image.save, batch, names, told, itertools.repeat(signer)):
+            told = generator.provenance(asked, psi=psi, **given)
+            records = [told.of_one(index, seed) if provenance else None for index, seed in enumerate(seeds)]
+            for _ in pool.map(image.save, batch, names, records, itertools.repeat(signer)):
                 pass
             done += len(batch)
             spent = time.monotonic() - start
@@ -102,26 +99,25 @@ def sample(
     console.echo(to)
 
 
-def _drawn(generator: Generator, n: int, label: str | None, first: int, psi: float) -> Drawn:
+def _iter_drawn(generator: Generator, n: int, first: int, psi: float, given: dict[str, Any]) -> Drawn:
     done = first
-    for batch in generator.iter_batches(n, label, first, psi=psi):
+    for batch in generator.iter_batches(n, seed=first, psi=psi, **given):
         yield batch, range(done, done + len(batch))
         done += len(batch)
 
 
-def _chosen(
-    generator: Generator, n: int, label: str | None, first: int, psi: float, best_of: int, critic: Critic
+def _iter_chosen(
+    generator: Generator,
+    n: int,
+    first: int,
+    psi: float,
+    given: dict[str, Any],
+    best_of: int,
+    critic: Critic,
 ) -> Drawn:
-    generator.iter_batches(n, label, first, psi=psi)  # refuses what cannot be drawn before the work
+    generator.iter_batches(n, seed=first, psi=psi, **given)  # refuses what cannot be drawn before the work
+    options: dict[str, Any] = {"best_of": best_of, "critic": critic, "psi": psi, **given}
     for start in range(0, n, _AT_ONCE):
         count = min(_AT_ONCE, n - start)
-        batch, seeds = generator.choose(count, label, first + start, best_of=best_of, critic=critic, psi=psi)
+        batch, seeds = generator.choose(count, seed=first + start, **options)
         yield batch, seeds.tolist()
-
-
-def _classes(generator: Generator, label: str | None, asked: Sequence[int]) -> list[str | None]:
-    """Return the label of each seed that was asked for: a candidate keeps it, whatever its own seed."""
-    if label is not None or not generator.conditional:
-        return [label] * len(asked)
-    names = generator.class_names
-    return [names[seed % len(names)] for seed in asked]

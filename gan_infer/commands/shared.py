@@ -1,7 +1,8 @@
-"""What several commands share: the options that name a model and a class, and loading it."""
+"""What several commands share: the options that name a model and its conditions, and loading it."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +12,7 @@ import click
 from gan_infer import console
 from gan_infer.errors import OptionError
 from gan_infer.modelfile import catalog
+from gan_infer.text.escaping import abridge
 
 if TYPE_CHECKING:
     from gan_infer.models.generator import Generator
@@ -51,9 +53,73 @@ def device(command: Callable[..., Any]) -> Callable[..., Any]:
     return _DEVICE(trust(command))
 
 
-label = click.option(
+_LABEL: Final = click.option(
     "--label", help="A class, by name or index (name:7 and index:7 say which), or a mix: 4:0.7,9:0.3."
 )
+_CONDITION: Final = click.option(
+    "--condition",
+    "named",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Another condition of the model, by its input's name: age=60; may be repeated.",
+)
+
+
+def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command the options for what it asks the model for; it gets them as `given`, by name."""
+
+    @functools.wraps(command)
+    def with_given(*, label: str | None, named: tuple[str, ...], **others: Any) -> Any:
+        return command(given=_read_given(label, named), **others)
+
+    return _LABEL(_CONDITION(with_given))
+
+
+def from_to(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command the options for two classes, which it gets as `given`, as `conditions` gives it."""
+
+    @functools.wraps(command)
+    def with_given(*, first: str, last: str, named: tuple[str, ...], **others: Any) -> Any:
+        return command(given={**_read_given(None, named), "label": [first, last]}, **others)
+
+    described = "A class, by name or index, or a mix."
+    first = click.option("--from-label", "first", required=True, help=described)
+    last = click.option("--to-label", "last", required=True, help=described)
+    return first(last(_CONDITION(with_given)))
+
+
+def _read_given(label: str | None, named: tuple[str, ...]) -> dict[str, Any]:
+    """Return conditions by name, as texts.
+
+    Raises:
+        OptionError: one is not written as it should be, or stands twice.
+    """
+    given: dict[str, Any] = {} if label is None else {"label": label}
+    for each in named:
+        name, equals, value = each.partition("=")
+        if not equals or not name or name in given:
+            raise OptionError(f"--condition was {abridge(each)}; write it like age=60, each name once")
+        given[name] = value
+    return given
+
+
+def with_class(given: Mapping[str, Any], generator: Generator, found: int | None) -> dict[str, Any]:
+    """Return the conditions with the class of an index, where none is given and the index is known."""
+    if found is None or "label" in given:
+        return dict(given)
+    known = generator.class_names
+    return {**given, "label": known[found] if 0 <= found < len(known) else f"index:{found}"}
+
+
+def say_what_is_left(given: Mapping[str, Any], rows: int | None, down: int, classes: int) -> None:
+    """Say of a sheet with a row per class that there are more classes than rows."""
+    if "label" not in given and rows is None and down < classes:
+        console.say(
+            f"rows are the first {down:,} of {classes:,} classes; choose another by --label, or give --rows "
+            "and --cols, and --seeds, whose classes follow one another"
+        )
+
+
 psi = click.option(
     "--psi",
     type=float,

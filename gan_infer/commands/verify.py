@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def verify(
     pictures: Sequence[Path], model: str | None, device: str, as_json: bool, **foreign: str | None
 ) -> int:
-    """Draw PICTURES anew from the model, seeds and labels that their files name, and compare.
+    """Draw PICTURES anew from the model, seeds and conditions that their files name, and compare.
 
     The same is what any viewer shows the same. Exits with 0 where all are, else with 1.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any, cast
 
 import click
 
@@ -14,7 +15,7 @@ from gan_infer.commands import moving, shared
 @shared.model
 @shared.device
 @shared.foreign
-@shared.label
+@shared.conditions
 @shared.psi
 @click.option("--seeds", default="1-8", show_default=True, help="The seeds to pass, in order.")
 @click.option("--mode", type=click.Choice(["slerp", "lerp"]), help="Arcs or straight lines.")
@@ -22,7 +23,7 @@ from gan_infer.commands import moving, shared
 def walk(
     model: str,
     device: str,
-    label: str | None,
+    given: dict[str, Any],
     psi: float,
     seeds: str,
     mode: str | None,
@@ -34,7 +35,7 @@ def walk(
     to: Path,
     **foreign: str | None,
 ) -> None:
-    """Walk through seeds and back to the first; without --label, through their classes as well."""
+    """Walk through seeds and back to the first; unless a class is given, through their classes as well."""
     from gan_infer.latent.seeds import parse_seeds
 
     moving.check(to, sheet, seconds, rate)
@@ -43,10 +44,10 @@ def walk(
     told = None
     if provenance:
         told = dataclasses.replace(
-            generator.provenance(chosen, label, psi=psi), kind="walk", more={"way": "loop", "mode": mode}
+            generator.provenance(chosen, psi=psi, **given), kind="walk", more={"way": "loop", "mode": mode}
         )
     moving.write(
-        lambda count: generator.loop(chosen, count, mode, label, psi=psi),  # type: ignore[arg-type]
+        lambda count: generator.loop(chosen, count, cast(Any, mode), psi=psi, **given),
         generator.image_shape,
         to,
         seconds,

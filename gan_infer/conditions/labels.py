@@ -1,4 +1,4 @@
-"""The classes of a model: from a label as people give it to indices or weights; it knows no pictures."""
+"""The condition kind "class": from a label as people give it to what a model is fed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from gan_infer.conditions import mixes
 from gan_infer.conditions.names import Names
-from gan_infer.errors import LabelError
+from gan_infer.errors import GanError, LabelError, ModelError
 from gan_infer.text.escaping import abridge
 
 if TYPE_CHECKING:
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     Labels = npt.NDArray[np.int64]
     Weights = npt.NDArray[np.float32]
     from gan_infer.conditions.names import Label
+    from gan_infer.conditions.spec import Feed, Input
 
     Mix = Mapping[Label, float]
     LabelSpec = Label | Mix | Sequence[Label | Mix] | npt.NDArray[np.integer[Any]] | None
 
 
+# The input of the classes that a file names, and the one that takes weights of them.
+LABEL: Final = "label"
+LABEL_WEIGHTS: Final = "label_weights"
 _INT64: Final = np.dtype(np.int64)
 
 
@@ -105,24 +109,7 @@ class Classes:
         self.need_mixing("several labels for one picture")
         return weights
 
-    def of_seeds(
-        self, spec: Labels | Weights | int | None, seeds: npt.NDArray[np.uint64], start: int = 0
-    ) -> Labels | Weights | None:
-        """Return the labels of seeds, the first of them at place `start`, of what `each` gave.
-
-        Without a label a seed chooses: class seed % number of classes.
-        """
-        if not self.names:
-            return None
-        if spec is None:
-            return classes_of_seeds(seeds, len(self.names))
-        if isinstance(spec, int):
-            return np.full(len(seeds), spec, np.int64)
-        if spec.ndim == 1 and spec.dtype == np.float32:
-            return np.tile(cast("Weights", spec), (len(seeds), 1))
-        return spec[start : start + len(seeds)]
-
-    def checked(
+    def check(
         self, labels: npt.ArrayLike | Mix | None, count: int, wanted: str = "one a latent"
     ) -> Labels | Weights | None:
         """Return the labels of a raw batch, int64 [count] or float32 [count, classes]; None without classes.
@@ -166,36 +153,6 @@ class Classes:
         weights: Weights = np.eye(len(self.names), dtype=np.float32)[labels]
         return weights
 
-    def blended(
-        self, corners: Labels | Weights, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]
-    ) -> Labels | Weights:
-        """Return the labels on the way between corners: plain ones where they are all the same.
-
-        Args:
-            corners: class indices [n] or weights [n, classes].
-            legs, rest: [steps], each step's corner and its share of the way to the next, as
-                `paths.loop_positions` gives them.
-
-        Raises:
-            LabelError: the corners differ and the model mixes no labels.
-        """
-        if corners.ndim == 1 and (corners == corners[0]).all():
-            return np.full(len(legs), corners[0])
-        self.need_mixing("labels that differ")
-        weights = self.as_weights(corners).astype(np.float64)
-        share = rest[:, None]
-        blended = weights[legs] * (1.0 - share) + weights[(legs + 1) % len(weights)] * share
-        return blended.astype(np.float32)
-
-    def told(self, labels: Labels | Weights) -> tuple[str | dict[str, float], ...]:
-        """Return the names of class indices, or name -> weight of those over 0, one a row."""
-        if labels.ndim == 1:
-            return tuple(self.names[index] for index in labels.tolist())
-        return tuple(
-            {name: weight for name, weight in zip(self.names, row, strict=True) if weight > 0}
-            for row in labels.tolist()
-        )
-
     def need_mixing(self, what: str) -> None:
         """Refuse what was given where the model mixes no labels.
 
@@ -224,3 +181,134 @@ class Classes:
             )
         self.need_mixing("weights of labels")
         return np.stack([mixes.weights(dict(enumerate(row.tolist())), classes) for row in array])
+
+
+class ClassCondition:
+    """A class of the model, or a mix of several; where none is given, the seed chooses.
+
+    Attributes:
+        inputs: class indices int64 [batch] and, where the model mixes them, weights float32 [batch, classes].
+        choices: the number of classes.
+        classes: reads labels.
+    """
+
+    def __init__(self, inputs: Sequence[Input], model: str) -> None:
+        """Take the inputs, that of the indices first; `model` names the model in messages.
+
+        Raises:
+            ModelError: they are no inputs of classes.
+        """
+        main, others = inputs[0], inputs[1:]
+        names = tuple(main.facts.get("class_names", ()))
+        right = main.dtype == "int64" and main.shape == () and len(others) <= 1
+        if not names or not right or any(_form(each) != ("float32", (len(names),), True) for each in others):
+            raise ModelError(
+                f"model {model!r} has an input {main.name!r} that is no class: expected int64 [batch] with "
+                "class names, and at most one optional input, float32 [batch, classes]; export it again"
+            )
+        self.inputs = tuple(inputs)
+        self.choices = len(names)
+        self.classes = Classes(names, model, mixes=bool(others))
+        self._name = main.name
+        self._weights = others[0].name if others else ""
+
+    def encode(self, value: LabelSpec, count: int) -> Feed:
+        """Return the feed of one label for all (arrays of length 1) or of `count` labels.
+
+        Raises:
+            LabelError: as `Classes.each`.
+        """
+        found = self.classes.each(value, count)
+        if isinstance(found, int):
+            return {self._name: np.array([found], np.int64)}
+        assert found is not None
+        return self._feed(found[None] if found.dtype == np.float32 and found.ndim == 1 else found)
+
+    def default(self, seeds: npt.NDArray[np.uint64]) -> Feed:
+        """Return the classes that seeds choose."""
+        return {self._name: classes_of_seeds(seeds, self.choices)}
+
+    def missing(self) -> GanError:
+        """Return the error for latents, which choose no class."""
+        return LabelError(
+            f"a latent names no class, and model {self.classes.model!r} needs one; give a label"
+        )
+
+    def check(self, value: Any, count: int, item: str = "latent") -> Feed:
+        """Return the feed of a raw batch: class indices, one label for all, or weights.
+
+        Raises:
+            LabelError: as `Classes.check`.
+        """
+        labels = self.classes.check(value, count, f"one a {item}")
+        assert labels is not None
+        return self._feed(labels)
+
+    def choice(self, numbers: npt.NDArray[np.int64]) -> Feed:
+        """Return the feed of classes by their numbers."""
+        return {self._name: numbers}
+
+    def blend(self, corners: Feed, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]) -> Feed:
+        """Return the feed on the way between corners: plain classes where they are all the same.
+
+        Raises:
+            LabelError: the corners differ and the model mixes no labels.
+        """
+        plain = corners[self._name]
+        if self._weights not in corners and (plain == plain[0]).all():
+            return {self._name: np.full(len(legs), plain[0])}
+        self.classes.need_mixing("labels that differ")
+        weights = self.weights(corners).astype(np.float64)
+        share = rest[:, None]
+        blended = weights[legs] * (1.0 - share) + weights[(legs + 1) % len(weights)] * share
+        return self._feed(blended.astype(np.float32))
+
+    def describe(self, feed: Feed) -> tuple[str | dict[str, float], ...]:
+        """Return the class names of a feed, or name -> weight of those over 0, one per picture."""
+        names = self.classes.names
+        if self._weights not in feed:
+            return tuple(names[index] for index in feed[self._name].tolist())
+        return tuple(
+            {name: weight for name, weight in zip(names, row, strict=True) if weight > 0}
+            for row in feed[self._weights].tolist()
+        )
+
+    def weights(self, feed: Feed) -> Weights:
+        """Return the weights of each class, float32 [n, classes]."""
+        return self.classes.as_weights(feed[self._weights] if self._weights in feed else feed[self._name])
+
+    def _feed(self, labels: Labels | Weights) -> Feed:
+        if labels.ndim == 1:
+            return {self._name: labels}
+        return {self._name: np.zeros(len(labels), np.int64), self._weights: labels}
+
+
+class Classified:
+    """What models share that may have classes."""
+
+    _classes: Classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in the order of their indices; empty for an unconditional model."""
+        return self._classes.names
+
+    @property
+    def conditional(self) -> bool:
+        """True where the model takes a label."""
+        return bool(self._classes.names)
+
+    def label_index(self, label: Label) -> int:
+        """Return the index of the class that a label names, by the rule of `names.Names`.
+
+        A text that is a class's name is that class; a number, or a text of digits, is an index, and is
+        refused where it is another class's name; "index:1" and "name:1" say which.
+
+        Raises:
+            LabelError: no such class, a number that could name two, or the model is unconditional.
+        """
+        return self._classes.index(label)
+
+
+def _form(spec: Input) -> tuple[str, tuple[Any, ...], bool]:
+    return spec.dtype, spec.shape, spec.optional

@@ -6,13 +6,34 @@ A model file lists its inputs and outputs so (format 1.1); the file is checked a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Final
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-# Kinds of inputs that this version knows; conditions of other kinds are added to `conditions.KINDS`.
+from gan_infer.errors import OptionError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+# What a model is fed: input name -> array [batch, ...].
+Feed = dict[str, "npt.NDArray[Any]"]
+
+# Kinds of inputs that this version knows; conditions of other kinds are added to `conditions.base.KINDS`.
 LATENT: Final = "latent"
 CLASS: Final = "class"
 IMAGE: Final = "image"
+# Kinds of outputs: pictures, and how real a picture looks to a critic.
+SCORE: Final = "score"
+# The fact by which an input belongs to the condition of another one: its name.
+OF: Final = "of"
+
+DTYPES: Final = ("float16", "float32", "float64", "int32", "int64", "uint8", "bool")
+# Bounds that every list keeps: arrays of one model, sides of an array, elements along a side.
+MOST_SPECS: Final = 64
+MOST_SIDES: Final = 6
+LONGEST_SIDE: Final = 2**24
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,3 +77,96 @@ class Input(Spec):
 @dataclasses.dataclass(frozen=True)
 class Output(Spec):
     """An array that the model gives."""
+
+
+def is_name(value: object) -> bool:
+    """Return whether a value can be the name of an array: it is given by keyword in Python, too."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+def are_specs(value: object) -> bool:
+    """Return whether JSON is a list of 1 to 64 arrays of different names, each within the bounds."""
+    if not isinstance(value, list) or not 1 <= len(value) <= MOST_SPECS:
+        return False
+    if not all(isinstance(item, dict) and _is_spec(item) for item in value):
+        return False
+    return len({item["name"] for item in value}) == len(value)
+
+
+def read_inputs(items: Sequence[Mapping[str, Any]]) -> tuple[Input, ...]:
+    """Return the inputs of JSON that `are_specs` let pass."""
+    return tuple(Input(**_fields(item), optional=item.get("optional", False)) for item in items)
+
+
+def read_outputs(items: Sequence[Mapping[str, Any]]) -> tuple[Output, ...]:
+    """Return the outputs of JSON that `are_specs` let pass."""
+    return tuple(Output(**_fields(item)) for item in items)
+
+
+def check_sides(spec: Spec, array: npt.NDArray[np.generic]) -> None:
+    """Refuse an array [batch, ...] with a side that is not what its spec says.
+
+    Raises:
+        OptionError: names the input and the side.
+    """
+    sides = array.shape[1:]
+    if len(sides) != len(spec.shape) or str(array.dtype) != spec.dtype:
+        raise OptionError(
+            f"{spec.name} of shape {list(array.shape)} and type {array.dtype} was given; expected "
+            f"{spec.dtype} {['n', *map(write_side, spec.shape)]}"
+        )
+    for side, wanted in zip(sides, spec.shape, strict=True):
+        if not fits(side, wanted):
+            raise OptionError(f"{spec.name} has a side of {side}; expected {write_side(wanted)}")
+
+
+def fits(side: int, wanted: Side) -> bool:
+    """Return whether a side of an array is one that a spec allows."""
+    if isinstance(wanted, int):
+        return side == wanted
+    return wanted.low <= side <= wanted.high and side % wanted.multiple == 0
+
+
+def write_side(side: Side) -> str:
+    """Return a side as people read it: "28", or "16 to 1024 in steps of 4"."""
+    if isinstance(side, int):
+        return str(side)
+    steps = f" in steps of {side.multiple}" if side.multiple > 1 else ""
+    return f"{side.low} to {side.high}{steps}"
+
+
+def _is_spec(item: Mapping[str, Any]) -> bool:
+    return (
+        is_name(item.get("name"))
+        and is_name(item.get("kind"))
+        and item.get("dtype") in DTYPES
+        and isinstance(shape := item.get("shape", []), list)
+        and len(shape) <= MOST_SIDES
+        and all(map(_is_side, shape))
+        and isinstance(item.get("facts", {}), dict)
+        and isinstance(item.get("optional", False), bool)
+    )
+
+
+def _is_side(side: object) -> bool:
+    if not isinstance(side, dict):
+        return _is_length(side)
+    low, high, multiple = (
+        side.get(key, 1 if key == "multiple" else 0) for key in ("low", "high", "multiple")
+    )
+    if not all(map(_is_length, (low, high, multiple))):
+        return False
+    return bool(low <= high and low % multiple == 0 and high % multiple == 0)
+
+
+def _is_length(value: object) -> bool:
+    return type(value) is int and 1 <= value <= LONGEST_SIDE
+
+
+def _fields(item: Mapping[str, Any]) -> dict[str, Any]:
+    shape = tuple(
+        Free(side["low"], side["high"], side.get("multiple", 1)) if isinstance(side, dict) else side
+        for side in item.get("shape", [])
+    )
+    named = {name: item[name] for name in ("name", "kind", "dtype")}
+    return {**named, "shape": shape, "facts": dict(item.get("facts", {}))}

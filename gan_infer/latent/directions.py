@@ -37,7 +37,7 @@ class Direction:
         scale: latent units in one unit of the direction.
         source: how it was found, and what a unit is.
         class_vectors: [classes][latent_dim] where classes have vectors of their own, which then
-            stand in for `vector` (and need not be of length 1); a mix of labels mixes them too.
+            stand in for `vector` (and need not be of length 1); a mix of classes mixes them too.
     """
 
     name: str

@@ -14,9 +14,11 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from gan_infer.errors import ModelError
 from gan_infer.modelfile import catalog, golden
-from gan_infer.modelfile.metadata import CriticMetadata, Metadata
+from gan_infer.modelfile.metadata import Compared, CriticMetadata, Metadata
 from gan_infer.modelfile.trial import verdicts
 from gan_infer.modelfile.trial.verdicts import Verdict
 from gan_infer.runtime import session
@@ -25,7 +27,7 @@ from gan_infer.runtime.session import BATCH
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gan_infer.modelfile.golden import Compared, Feeds
+    from gan_infer.conditions.spec import Feed, Input
     from gan_infer.modelfile.safety import Summary
 
 Described = Metadata | CriticMetadata
@@ -118,7 +120,7 @@ def _tried(
         batch=largest_batch(vetted),
         grows=vetted.grows,
         bytes_alone=_bytes({**vetted.inputs, **vetted.outputs}),
-        optional=_mixes(vetted, metadata),
+        optional=_optional(vetted, metadata),
     )
     try:
         found = host.run(model, order, check_strictly)
@@ -171,29 +173,31 @@ def _check_golden(source: str, compared: tuple[Compared, ...]) -> None:
     )
 
 
-def _singles(vetted: Summary, metadata: Described | None) -> list[Feeds]:
-    """Return the golden inputs where the file takes such, else nothing."""
+def _singles(vetted: Summary, metadata: Described | None) -> list[Feed]:
+    """Return the golden inputs where the file takes what its metadata lists, else nothing."""
     if metadata is None:
         return []
-    wanted = {"latent": 1} if isinstance(metadata, Metadata) else {"image": 2}
-    if metadata.conditional:
-        wanted["label"] = 7
-    found = {name: kind for name, (kind, _) in vetted.inputs.items()}
-    output = "image" if isinstance(metadata, Metadata) else "realness"
-    return golden.feeds(metadata) if found == wanted and output in vetted.outputs else []
+    wanted = {spec.name: spec.dtype for spec in metadata.inputs if not spec.optional}
+    found = {name: _dtype(kind) for name, (kind, _) in vetted.inputs.items()}
+    return golden.feeds(metadata) if found == wanted and metadata.outputs[0].name in vetted.outputs else []
 
 
-def _mixes(vetted: Summary, metadata: Described | None) -> list[tuple[str, str, tuple[int | None, ...]]]:
-    """Return the input that mixes of classes are fed to, where the file has it; without it they are not."""
-    kind, shape = vetted.optional.get("label_weights", (0, ()))
-    mixes = isinstance(metadata, Metadata) and metadata.conditional and kind == 1
-    return [("label_weights", _NUMPY[kind], shape)] if mixes else []
+def _optional(vetted: Summary, metadata: Described | None) -> list[tuple[str, str, tuple[int | None, ...]]]:
+    """Return the optional inputs that will be fed at times: those that are listed and that the file has."""
+    listed: list[Input] = [spec for spec in metadata.inputs if spec.optional] if metadata else []
+    there = [(spec, *vetted.optional[spec.name]) for spec in listed if spec.name in vetted.optional]
+    return [(spec.name, _NUMPY[kind], shape) for spec, kind, shape in there if _dtype(kind) == spec.dtype]
+
+
+def _dtype(kind: int) -> str:
+    """Return numpy's name of an ONNX element type, "" of one that is not taken."""
+    return str(np.dtype(_NUMPY[kind])) if kind in _NUMPY else ""
 
 
 def _outputs(vetted: Summary, metadata: Described | None) -> list[str]:
     """Return the outputs that will be asked for: ours by name, of a foreign file any."""
-    ours = "image" if isinstance(metadata, Metadata) else "realness"
-    return [ours] if metadata is not None and ours in vetted.outputs else list(vetted.outputs)
+    ours = "" if metadata is None else metadata.outputs[0].name
+    return [ours] if ours in vetted.outputs else list(vetted.outputs)
 
 
 def _bytes(ends: Mapping[str, tuple[int, tuple[int | None, ...]]]) -> int:

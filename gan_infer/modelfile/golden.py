@@ -8,7 +8,6 @@ picture is there, that can be told from damage. A critic's judgements hold withi
 from __future__ import annotations
 
 import base64
-import dataclasses
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Sequence
@@ -16,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from gan_infer.conditions.spec import Feed
 from gan_infer.errors import ModelError
 from gan_infer.latent import seeds
-from gan_infer.modelfile.metadata import CriticMetadata, Golden, GoldenScore, Metadata
+from gan_infer.modelfile.metadata import Compared, CriticMetadata, Golden, GoldenScore, Metadata
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     Pictures = npt.NDArray[np.uint8]
 
-Feeds = dict[str, "npt.NDArray[Any]"]
 # The run of an open session: names of outputs, inputs by name.
-Run = Callable[[Sequence[str], Feeds], Any]
+Run = Callable[[Sequence[str], Feed], Any]
 
 # What came of a comparison, the worst last.
 NONE: Final = "none"
@@ -48,42 +47,28 @@ _MAX_CASES: Final = 16
 _MAX_ELEMENTS: Final = 2**24
 
 
-@dataclasses.dataclass(frozen=True)
-class Compared:
-    """How one golden picture or judgement came out.
-
-    Attributes:
-        result: SAME, CLOSE (off as far as another processor may be), UNTOLD (the file holds a hash
-            alone: damaged, or another processor) or CHANGED.
-        off: the largest difference, in levels of 256 or in realness; None where it cannot be told.
-    """
-
-    label: int | None
-    result: str
-    seed: int | None = None
-    off: float | None = None
-
-
-def feeds(metadata: Metadata | CriticMetadata) -> list[Feeds]:
+def feeds(metadata: Metadata | CriticMetadata) -> list[Feed]:
     """Return the inputs of each golden picture or judgement that is compared, by name.
 
     Raises:
-        ModelError: a critic's golden picture cannot be read.
+        ModelError: a critic's golden picture cannot be read, or what is given beside it is no condition.
     """
-    given: list[Feeds] = []
+    if isinstance(metadata, CriticMetadata) and np.prod(metadata.image_shape) > _MAX_ELEMENTS:
+        return []
+    conditions = metadata.conditions()
+    given: list[Feed] = []
     for golden in metadata.golden[:_MAX_CASES]:
-        if isinstance(metadata, Metadata):
-            assert isinstance(golden, Golden)
-            drawn = seeds.latents(golden.seed, metadata.latent_dim, metadata.latent_distribution)
-            given.append({"latent": drawn})
-        else:
-            assert isinstance(golden, GoldenScore)
-            if np.prod(metadata.image_shape) > _MAX_ELEMENTS:
-                return []
-            given.append({"image": golden_picture(golden, metadata.image_shape)[None]})
-        if golden.label is not None:
-            given[-1]["label"] = np.array([golden.label], np.int64)
+        seed = np.array([getattr(golden, "seed", 0)], np.uint64)
+        given.append({**_main_input(golden, metadata), **golden.feed(conditions, seed)})
     return given
+
+
+def _main_input(golden: Golden | GoldenScore, metadata: Metadata | CriticMetadata) -> Feed:
+    if isinstance(metadata, Metadata):
+        assert isinstance(golden, Golden)
+        return {"latent": seeds.latents(golden.seed, metadata.latent_dim, metadata.latent_distribution)}
+    assert isinstance(golden, GoldenScore)
+    return {"image": golden_picture(golden, metadata.image_shape)[None]}
 
 
 def compare(metadata: Metadata | CriticMetadata, drawn: Sequence[Drawn]) -> tuple[Compared, ...]:
@@ -108,37 +93,36 @@ def draw(run: Run, metadata: Metadata | CriticMetadata) -> tuple[Compared, ...]:
     """Compare in this process, by the `run` of an open session."""
     from gan_infer.modelfile.trial.host import Drawn
 
-    output = "image" if isinstance(metadata, Metadata) else "realness"
     found: list[Drawn] = []
     for each in feeds(metadata):
-        values = np.ascontiguousarray(run([output], each)[0])
+        values = np.ascontiguousarray(run([metadata.outputs[0].name], each)[0])
         found.append(Drawn(hashlib.sha256(values.data).hexdigest(), values))
     return compare(metadata, found)
 
 
 def _compare_score(golden: GoldenScore, got: Drawn) -> Compared:
     if got.values is None or got.values.dtype != np.float32 or got.values.size != 1:
-        return Compared(golden.label, CHANGED)
+        return golden.compared(CHANGED)
     off = abs(float(got.values.reshape(())) - golden.realness)
     if off <= 1e-6:  # to which judgements are rounded
-        return Compared(golden.label, SAME, off=off)
-    return Compared(golden.label, CLOSE if off <= SCORE else CHANGED, off=off)  # a NaN is not less
+        return golden.compared(SAME, off=off)
+    return golden.compared(CLOSE if off <= SCORE else CHANGED, off=off)  # a NaN is not less
 
 
 def _compare_picture(golden: Golden, got: Drawn, metadata: Metadata) -> Compared:
     if got.sha256 == golden.sha256:
-        return Compared(golden.label, SAME, golden.seed, 0)
+        return golden.compared(SAME, golden.seed, 0)
     if not golden.png or got.values is None:
-        return Compared(golden.label, UNTOLD, golden.seed)
+        return golden.compared(UNTOLD, golden.seed)
     if got.values.dtype != np.uint8 or got.values.shape != (1, *metadata.image_shape):
-        return Compared(golden.label, CHANGED, golden.seed)
+        return golden.compared(CHANGED, golden.seed)
     kept = kept_picture(golden, metadata.image_shape)
     step = _step(metadata.image_shape, kept.shape)
     off = int(np.abs(kept.astype(np.int16) - got.values[0, ::step, ::step].astype(np.int16)).max())
     result = CLOSE if off <= LEVELS else CHANGED
     if metadata.precision != "float32" and LEVELS < off <= LEVELS_HALF:
         result = UNTOLD
-    return Compared(golden.label, result, golden.seed, off)
+    return golden.compared(result, golden.seed, off)
 
 
 # Pictures in a file.

@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from gan_infer import files
 from gan_infer.errors import ModelError, OptionError
 from gan_infer.text import strict
-from gan_infer.text.escaping import plain
+from gan_infer.text.escaping import one_line, plain
 
 SCHEME: Final = "hf://"
 _ENDING: Final = ".onnx"
@@ -331,5 +331,4 @@ def _models_in(folder: Path | None) -> list[Path]:
 
 
 def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 160 else text[:157] + "..."
+    return one_line(error, 160) or type(error).__name__

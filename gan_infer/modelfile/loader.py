@@ -1,12 +1,8 @@
-"""Opening a model file: find it, read it, open it, check that it is of the kind that is asked for.
-
-It knows what kinds there are, and nothing of what they do.
-"""
+"""Opens a model file: finds it, reads it, and checks that it is of the kind that is asked for."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from gan_infer.errors import ModelError, OptionError
@@ -20,8 +16,6 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
     from gan_infer.modelfile.safety import Summary
-
-Signature = Mapping[str, tuple[str, tuple[int | None, ...]]]
 
 _CALLED: Final = {GENERATOR: "a generator", CRITIC: "a critic"}
 _OPENED_BY: Final = {GENERATOR: "Generator.load", CRITIC: "Critic.load or gan-infer score"}
@@ -46,7 +40,7 @@ class Opened:
     note: str = ""
 
 
-def opened(
+def open_model(
     source: catalog.Source,
     kind: str,
     device: str = "auto",
@@ -143,32 +137,3 @@ def _described(
     if reading is not None and (given := reading.given()):
         raise OptionError(f"{source} says itself how it is to be read; leave out {', '.join(given)}")
     return CriticMetadata.from_json(text) if kind == CRITIC else Metadata.from_json(text)
-
-
-def check_signature(session: AnySession, metadata: Metadata, source: str) -> None:
-    """Refuse a generator whose inputs and output are not what its metadata says.
-
-    Raises:
-        ModelError: they differ.
-    """
-    wanted: dict[str, tuple[str, tuple[int | None, ...]]] = {
-        "latent": ("tensor(float)", (None, metadata.latent_dim))
-    }
-    if metadata.conditional:
-        wanted["label"] = ("tensor(int64)", (None,))
-    image = session.outputs.get("image")
-    if session.inputs != wanted or image is None or image[0] != "tensor(uint8)" or len(image[1]) != 4:
-        raise ModelError(
-            f"{source} has inputs {shown(session.inputs)} and outputs {shown(session.outputs)}; its metadata "
-            f"says {shown(wanted)} and image uint8 [batch, height, width, channels]; export it again"
-        )
-    if image[1][1:] != metadata.image_shape:
-        raise ModelError(
-            f"{source} makes pictures of {list(image[1][1:])}, its metadata says "
-            f"{list(metadata.image_shape)}; export it again"
-        )
-
-
-def shown(signature: Signature) -> str:
-    """Write inputs or outputs as people read them."""
-    return ", ".join(f"{name} {kind}{list(shape)}" for name, (kind, shape) in signature.items())

@@ -1,7 +1,4 @@
-"""What a model file says of itself: a frozen dataclass and its JSON text in `metadata_props`.
-
-It knows nothing of ONNX or of pictures; whoever holds the file hands it the text under `KEY`.
-"""
+"""What a model file says of itself: a frozen dataclass and its JSON text in `metadata_props`."""
 
 from __future__ import annotations
 
@@ -10,24 +7,37 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from gan_infer.errors import ModelError
+import numpy as np
+
+from gan_infer.conditions import spec
+from gan_infer.conditions.base import Conditions, of_inputs
+from gan_infer.conditions.labels import LABEL, LABEL_WEIGHTS
+from gan_infer.conditions.spec import CLASS, IMAGE, LATENT, OF, SCORE, Input, Output
+from gan_infer.errors import GanError, ModelError
 from gan_infer.latent.directions import Direction
 from gan_infer.latent.seeds import ALGORITHM, DISTRIBUTIONS, SEED_LIMIT
 from gan_infer.text import strict
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from gan_infer.conditions.spec import Feed
 
 KEY: Final = "ganforge"
 # What a file is: makes pictures, or says how real pictures look.
 GENERATOR: Final = "generator"
 CRITIC: Final = "critic"
-FORMAT_VERSION: Final = "1.0"
+FORMAT_VERSION: Final = "1.1"
 # How the preparation of a file of other tools begins, which says no name of itself.
 FOREIGN: Final = "a foreign file"
 
 # What versions before 1.1 wrote with NaN in it, where a measure was no number.
 _MEASURED: Final = ("calibration", "metrics")
-# Bounds that every file of this format keeps, so that a hostile one cannot ask for the moon.
+# The sizes of a picture; they are left out where the model has none.
+_PICTURE: Final = ("height", "width", "channels")
+# Bounds that every file of this format keeps, so that a hostile one cannot ask for too much.
 MAX_LATENT_DIM: Final = 65_536
 MAX_SIDE: Final = 8_192
 MAX_CLASSES: Final = 100_000
@@ -39,28 +49,97 @@ MAX_TEXT: Final = 65_536
 
 
 @dataclasses.dataclass(frozen=True)
-class Golden:
+class Compared:
+    """How one golden picture or judgement came out.
+
+    Attributes:
+        result: `golden.SAME`, CLOSE (off as far as another processor may be), UNTOLD (the file holds a
+            hash alone: damaged, or another processor) or CHANGED.
+        off: the largest difference, in levels of 256 or in realness; None where it cannot be told.
+    """
+
+    label: int | None
+    result: str
+    seed: int | None = None
+    off: float | None = None
+
+    @property
+    def place(self) -> str:
+        """Which one it is, as people read it."""
+        return f"class {self.label}" if self.seed is None else f"seed {self.seed}"
+
+
+class _UnderConditions:
+    """A golden picture or judgement; the fields are those of its heirs."""
+
+    label: int | None
+    conditions: Mapping[str, Any]
+
+    def feed(self, conditions: Conditions, seed: npt.NDArray[np.uint64]) -> Feed:
+        """Return the feed of the conditions; the seed, uint64 [1], chooses those that are not named.
+
+        Raises:
+            ModelError: the model takes no such condition or value.
+        """
+        try:
+            rows = dict(conditions.read(self.conditions, 1))
+            if self.label is not None:
+                rows[LABEL] = conditions.each[LABEL].choice(np.array([self.label], np.int64))
+            return conditions.feed(rows, seed)
+        except GanError as error:
+            raise ModelError(f"a golden item of the file cannot be fed: {error}; export it again") from None
+
+    def compared(self, result: str, seed: int | None = None, off: float | None = None) -> Compared:
+        """Return how it came out."""
+        return Compared(self.label, result, seed, off)
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden(_UnderConditions):
     """A picture that the model must give: the SHA-256 of its pixels, row by row.
 
-    `label` is None for an unconditional model. The hash holds on the machine and execution
-    provider that wrote the file; elsewhere a level may differ by one, and the hash with it. `png` is
-    the picture as PNG in base64, or each k-th pixel of a large one, see `golden.kept_picture`; "" in
-    files of before.
+    `label` is None for an unconditional model. `conditions` are the values of other conditions by
+    name, as people give them; the seed chooses those that are not there. The hash holds on the machine
+    and execution provider that wrote the file; elsewhere a level may differ by one, and the hash with
+    it. `png` is the picture as PNG in base64, or each k-th pixel of a large one, see
+    `golden.kept_picture`; "" in files of before.
     """
 
     seed: int
     label: int | None
     sha256: str
     png: str = ""
+    conditions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Described:
-    """What follows from what every model file says of itself; the fields are those of its heirs."""
+    """What every model file says of itself; the fields are those of its heirs.
 
+    `inputs` and `outputs` list the arrays of the file. Where they are left out, as in files of format 1.0,
+    they follow from the other fields. The class names of the input `label` are those of the file.
+    """
+
+    main_kind: ClassVar[str]
+
+    name: str
     height: int
     width: int
     channels: int
     class_names: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+
+    def __post_init__(self) -> None:
+        """Fill in the lists where they are left out, and the class names that the file holds once."""
+        inputs = self.inputs or (self._main_input(), *self._class_inputs())
+        named = tuple(
+            dataclasses.replace(each, facts={**each.facts, "class_names": self.class_names})
+            if each.name == LABEL
+            else each
+            for each in inputs
+        )
+        object.__setattr__(self, "inputs", named)
+        object.__setattr__(self, "outputs", self.outputs or (self._main_output(),))
 
     @property
     def conditional(self) -> bool:
@@ -69,15 +148,38 @@ class Described:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
+        """(height, width, channels); zeros where the model has no pictures."""
         return self.height, self.width, self.channels
 
     def to_json(self) -> str:
         """Return the text that stands under `KEY` in the file; a measure that is no number is null there."""
-        told = _finite_or_none(dataclasses.asdict(cast(Any, self)))
+        told = _as_json(self)
+        for field in _PICTURE:
+            if not told[field]:
+                del told[field]
+        for each in told["inputs"]:
+            if each["name"] == LABEL:
+                del each["facts"]["class_names"]
         text = json.dumps(told, ensure_ascii=False, sort_keys=True, allow_nan=False)
         # Names of folders, which need not be text; a model file holds nothing else.
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+    def conditions(self) -> Conditions:
+        """Return the conditions of all listed inputs.
+
+        Raises:
+            ModelError: an input is of a kind that this version does not know, or not as it needs it.
+        """
+        return of_inputs(self.inputs, self.main_kind, self.name)
+
+    def _class_inputs(self) -> list[Input]:
+        return [Input(LABEL, CLASS, "int64")] if self.class_names else []
+
+    def _main_input(self) -> Input:
+        raise NotImplementedError
+
+    def _main_output(self) -> Output:
+        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,11 +191,13 @@ class Metadata(Described):
     "float32" or "float16"; the types of its inputs and output are the same for both.
     """
 
+    main_kind = LATENT
+
     name: str
     latent_dim: int
-    height: int
-    width: int
-    channels: int
+    height: int = 0
+    width: int = 0
+    channels: int = 0
     class_names: tuple[str, ...] = ()
     latent_distribution: str = "normal"
     latent_algorithm: str = ALGORITHM
@@ -114,6 +218,8 @@ class Metadata(Described):
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     golden: tuple[Golden, ...] = ()
     directions: tuple[Direction, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> Metadata:
@@ -127,11 +233,26 @@ class Metadata(Described):
         classes = len(known["class_names"])
         known["golden"] = tuple(_golden(item, classes) for item in known.get("golden", ()))
         known["directions"] = _directions(known.get("directions", ()), known["latent_dim"], classes)
-        return cls(**known)
+        metadata = cls(**known)
+        _check_lists(metadata)
+        return metadata
+
+    def _main_input(self) -> Input:
+        return Input("latent", LATENT, "float32", (self.latent_dim,))
+
+    def _class_inputs(self) -> list[Input]:
+        found = super()._class_inputs()
+        if found:
+            shape, facts = (len(self.class_names),), {OF: LABEL}
+            found.append(Input(LABEL_WEIGHTS, CLASS, "float32", shape, facts, optional=True))
+        return found
+
+    def _main_output(self) -> Output:
+        return Output("image", IMAGE, "uint8", self.image_shape)
 
 
 @dataclasses.dataclass(frozen=True)
-class GoldenScore:
+class GoldenScore(_UnderConditions):
     """A judgement that a critic must give, within 0.001 on any machine.
 
     `png` is a PNG file in base64. Where it is smaller than the critic's pictures, each of its
@@ -142,6 +263,7 @@ class GoldenScore:
     png: str
     label: int | None
     realness: float
+    conditions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +273,8 @@ class CriticMetadata(Described):
     `fit` is how a picture of another shape gets the critic's, "crop" or "pad". `calibration` says
     what `realness` was calibrated on, by which method, and holds the calibration curve.
     """
+
+    main_kind = IMAGE
 
     name: str
     height: int
@@ -172,6 +296,8 @@ class CriticMetadata(Described):
     created_at: str = ""
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     golden: tuple[GoldenScore, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
 
     @classmethod
     def from_json(cls, text: str) -> CriticMetadata:
@@ -183,15 +309,45 @@ class CriticMetadata(Described):
         known = _known(cls, text, CRITIC)
         classes = len(known["class_names"])
         known["golden"] = tuple(_golden_score(item, classes) for item in known.get("golden", ()))
-        return cls(**known)
+        metadata = cls(**known)
+        _check_lists(metadata)
+        return metadata
+
+    def _main_input(self) -> Input:
+        return Input("image", IMAGE, "uint8", self.image_shape)
+
+    def _main_output(self) -> Output:
+        return Output("realness", SCORE, "float32")
 
 
-def _finite_or_none(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite_or_none(item) for key, item in value.items()}
+def _as_json(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {field.name: _as_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite_or_none(item) for item in value]
+        return [_as_json(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _check_lists(metadata: Metadata | CriticMetadata) -> None:
+    """Hold the lists of inputs and outputs to the other fields, and each input to its kind."""
+    images = [each for each in (*metadata.inputs, *metadata.outputs) if each.kind == IMAGE]
+    for field in _PICTURE:
+        if images and not getattr(metadata, field):
+            raise _bad(field, "nothing", "a value")
+    main = [each for each in metadata.inputs if each.kind == metadata.main_kind]
+    wanted = metadata._main_input()
+    right = len(main) == 1 and dataclasses.replace(main[0], facts={}) == wanted
+    _expect(right, "inputs", _as_json(main), f"one input {_as_json(wanted)}")
+    labels = [each for each in metadata.inputs if each.name == LABEL]
+    right = len(labels) == metadata.conditional and all(each.kind == CLASS for each in labels)
+    _expect(right, "inputs", _as_json(labels), "the input of the classes that the file names")
+    if metadata.outputs[0].kind in (IMAGE, SCORE) or isinstance(metadata, CriticMetadata):
+        output, made = metadata.outputs[0], metadata._main_output()
+        right = dataclasses.replace(output, facts={}) == made
+        _expect(right, "outputs", _as_json(output), f"the output {_as_json(made)} first")
+    metadata.conditions()
 
 
 def kind_of(text: str) -> str:
@@ -231,7 +387,7 @@ def _known(cls: type[Metadata | CriticMetadata], text: str, kind: str) -> dict[s
         value = data[field.name]
         right, wanted = _RULES.get(field.name, _text(MAX_TEXT))
         _expect(right(value), field.name, value, wanted)
-        known[field.name] = tuple(value) if isinstance(value, list) else value
+        known[field.name] = _READ[field.name](value) if field.name in _READ else value
     return known
 
 
@@ -295,6 +451,11 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict)
 
 
+_LIST: Final = (
+    f"a list of 1 to {spec.MOST_SPECS} objects of different names, each with a name, a kind, a dtype "
+    f"({', '.join(spec.DTYPES)}) and a shape of integers or of low, high and multiple"
+)
+
 # What each key holds; those that are not listed are texts.
 _RULES: Final[Mapping[str, Rule]] = {
     "name": _text(MAX_NAME),
@@ -320,21 +481,32 @@ _RULES: Final[Mapping[str, Rule]] = {
     "metrics": (_is_list_of(_is_measurement), "a list of measurements"),
     "golden": (_is_list_of(_is_object), "a list of objects"),
     "directions": (_is_list_of(_is_object), "a list of objects"),
+    "inputs": (spec.are_specs, _LIST),
+    "outputs": (spec.are_specs, _LIST),
+}
+# How the keys are read that hold lists.
+_READ: Final[Mapping[str, Callable[[Any], tuple[Any, ...]]]] = {
+    "class_names": tuple,
+    "metrics": tuple,
+    "golden": tuple,
+    "directions": tuple,
+    "inputs": spec.read_inputs,
+    "outputs": spec.read_outputs,
 }
 
 
 def _golden(item: dict[str, Any], classes: int) -> Golden:
-    seed, label, digest = item.get("seed"), item.get("label"), item.get("sha256")
-    png = item.get("png", "")
-    right = (
-        type(seed) is int
-        and 0 <= seed < SEED_LIMIT
-        and (label is None if classes == 0 else type(label) is int and 0 <= label < classes)
-        and isinstance(digest, str)
-        and isinstance(png, str)
-    )
-    _expect(right, "golden", item, "a seed, a label of the model and a sha256")
-    return Golden(int(seed or 0), label, str(digest), str(png))
+    seed, digest, png = item.get("seed"), item.get("sha256"), item.get("png", "")
+    right = type(seed) is int and 0 <= seed < SEED_LIMIT and isinstance(digest, str) and isinstance(png, str)
+    _expect(right and _is_given(item, classes), "golden", item, "a seed, a label of the model and a sha256")
+    return Golden(int(seed or 0), item.get("label"), str(digest), str(png), item.get("conditions", {}))
+
+
+def _is_given(item: dict[str, Any], classes: int) -> bool:
+    """Return whether a golden item gives a class where there are any, and other conditions by name."""
+    label, conditions = item.get("label"), item.get("conditions", {})
+    right = label is None if classes == 0 else type(label) is int and 0 <= label < classes
+    return right and isinstance(conditions, dict) and LABEL not in conditions
 
 
 def _directions(items: Sequence[dict[str, Any]], dim: int, classes: int) -> tuple[Direction, ...]:
@@ -373,16 +545,16 @@ def _finite(values: object, count: int = 1) -> bool:
 
 
 def _golden_score(item: dict[str, Any], classes: int) -> GoldenScore:
-    png, label, realness = item.get("png"), item.get("label"), item.get("realness")
+    png, realness = item.get("png"), item.get("realness")
     right = (
         isinstance(png, str)
-        and (label is None if classes == 0 else type(label) is int and 0 <= label < classes)
         and isinstance(realness, (int, float))
         and not isinstance(realness, bool)
         and 0 <= realness <= 1
+        and _is_given(item, classes)
     )
     _expect(right, "golden", item, "a png, a label of the model and a realness from 0 to 1")
-    return GoldenScore(str(png), label, float(realness or 0.0))
+    return GoldenScore(str(png), item.get("label"), float(realness or 0.0), item.get("conditions", {}))
 
 
 def _expect(right: bool, field: str, value: object, wanted: str) -> None:

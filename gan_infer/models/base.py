@@ -1,27 +1,29 @@
-"""What a generator and a critic share: an open model file that tells of itself, closes and pickles.
-
-It knows neither pictures nor realness.
-"""
+"""What a generator and a critic share: an open model file that tells of itself, runs, closes and pickles."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from gan_infer.conditions.labels import Classes
+import numpy as np
+
+from gan_infer.conditions.base import of_inputs
+from gan_infer.conditions.labels import Classified
 from gan_infer.errors import ModelError, OptionError
-from gan_infer.modelfile import catalog
+from gan_infer.modelfile import catalog, signature
 from gan_infer.modelfile.metadata import CriticMetadata, Metadata
 from gan_infer.runtime.session import BATCH, AnySession
 
 if TYPE_CHECKING:
-    from gan_infer.conditions.names import Label
+    import numpy.typing as npt
 
+    from gan_infer.conditions.spec import Feed
 
 Described = TypeVar("Described", Metadata, CriticMetadata)
 
 
-class Model(Generic[Described]):
+class Model(Classified, Generic[Described]):
     """An open model file; a class that derives from it has a `load` by which files are opened.
 
     Attributes:
@@ -36,8 +38,6 @@ class Model(Generic[Described]):
         metadata: Described,
         source: str,
         batch: int = BATCH,
-        *,
-        mixes: bool = False,
     ) -> None:
         """Hold an open session; `batch` is how many pictures one call of it takes, at most."""
         self.metadata: Described = metadata
@@ -45,7 +45,10 @@ class Model(Generic[Described]):
         self._session = session
         self._run = session.run
         self._batch = batch
-        self._known = Classes(metadata.class_names, metadata.name, mixes=mixes)
+        self._inputs = signature.find_inputs(session, metadata.inputs)
+        self._outputs = [metadata.outputs[0].name]
+        self._conditions = of_inputs(self._inputs, metadata.main_kind, metadata.name)
+        self._classes = self._conditions.classes
         self.file_note = ""
         self._loaded: tuple[str | bytes, str, dict[str, Any]] | None = None
 
@@ -103,16 +106,6 @@ class Model(Generic[Described]):
         return self._session.sha256()
 
     @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes in the order of their indices; empty for an unconditional model."""
-        return self.metadata.class_names
-
-    @property
-    def conditional(self) -> bool:
-        """True where the model takes a label."""
-        return self.metadata.conditional
-
-    @property
     def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of a picture."""
         return self.metadata.image_shape
@@ -137,22 +130,26 @@ class Model(Generic[Described]):
         """What is to be known of this load, of file and device; "" where there is nothing to say."""
         return "; ".join(filter(None, (self.file_note, self.device_note)))
 
-    def label_index(self, label: Label) -> int:
-        """Return the index of the class that a label names, by the rule of `names.Names`.
-
-        A text that is a class's name is that class; a number, or a text of digits, is an index, and is
-        refused where it is another class's name; "index:1" and "name:1" say which.
-
-        Raises:
-            LabelError: no such class, a number that could name two, or the model is unconditional.
-        """
-        return self._known.index(label)
-
     def __repr__(self) -> str:
-        height, width, channels = self.image_shape
+        sides = self.image_shape if any(self.image_shape) else self.metadata.outputs[0].shape
         classes = f", {len(self.class_names)} classes" if self.conditional else ""
         kind = type(self).__name__
-        return f"<{kind} {self.name!r}: {height}x{width}x{channels}{classes}, on {self.device}>"
+        return f"<{kind} {self.name!r}: {'x'.join(map(str, sides))}{classes}, on {self.device}>"
+
+    def _run_all(self, feeds: Iterable[Feed], count: int) -> npt.NDArray[Any]:
+        """Run feeds one after another, each no longer than one call takes; return all `count` results."""
+        result: npt.NDArray[Any] | None = None
+        done = 0
+        for feed in feeds:
+            part: npt.NDArray[Any] = self._run(self._outputs, feed)[0]
+            if len(part) == count:
+                return part
+            if result is None:
+                result = np.empty((count, *part.shape[1:]), part.dtype)
+            result[done : done + len(part)] = part
+            done += len(part)
+        assert result is not None
+        return result
 
 
 def _load_again(kind: Any, source: str | bytes, sha256: str, options: dict[str, Any]) -> Any:

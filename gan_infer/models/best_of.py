@@ -1,4 +1,4 @@
-"""The most convincing of several candidates, seed by seed; it knows no files and no runtime.
+"""Chooses the most convincing of several candidates, seed by seed.
 
 Discriminator rejection in its simplest form: k pictures are drawn where one is wanted, and the one that
 the critic holds most real is kept (Azadi et al., "Discriminator Rejection Sampling", ICLR 2019, accept
@@ -7,7 +7,7 @@ by a threshold instead). Which candidates a seed has is written down in `gan_inf
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -20,10 +20,11 @@ from gan_infer.text.escaping import abridge
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from gan_infer.conditions.spec import Feed
     from gan_infer.models.critic import Critic
 
     Pictures = npt.NDArray[np.uint8]
-    Labels = npt.NDArray[np.int64] | npt.NDArray[np.float32]
+    Scores = npt.NDArray[np.float32]
     Seeds = npt.NDArray[np.uint64]
 
 # One call would otherwise take for ever: a thousand candidates already are of the very best.
@@ -31,13 +32,17 @@ MOST: Final = 1024
 
 
 def check(
-    critic: Critic | None, shape: tuple[int, int, int], class_names: tuple[str, ...], best_of: int
+    critic: Critic | None,
+    shape: tuple[int, int, int],
+    class_names: tuple[str, ...],
+    conditions: Iterable[str],
+    best_of: int,
 ) -> Critic:
     """Return the critic, if it can choose among the pictures of a generator.
 
     Raises:
-        OptionError: it is missing, judges pictures of another shape or other classes, or `best_of`
-            is over MOST.
+        OptionError: it is missing, judges pictures of another shape, other classes or by a condition
+            that is none of `conditions`, or `best_of` is over MOST.
     """
     from gan_infer.models.critic import Critic as Judge  # most callers have none
 
@@ -56,42 +61,50 @@ def check(
         raise OptionError(
             f"critic {critic.name!r} knows other classes than the generator; give the critic of the same run"
         )
+    if others := sorted({spec.name for spec in critic.metadata.inputs[1:]} - {*conditions}):
+        raise OptionError(
+            f"critic {critic.name!r} judges by {', '.join(others)}, which the generator does not take; "
+            "give the critic of the same run"
+        )
     return critic
 
 
 def most_convincing(
-    draw: Callable[[Seeds, Labels | None], Pictures],
-    critic: Critic,
+    draw: Callable[[Seeds, Feed], Pictures],
+    score: Callable[[Pictures, Feed], Scores],
     seeds: Seeds,
-    labels: Labels | None,
-    class_names: tuple[str, ...],
+    drawn_by: Feed,
+    scored_by: Feed,
     best_of: int,
 ) -> tuple[Pictures, Seeds]:
     """Draw `best_of` candidates a seed and keep the most real one; of equals the first.
 
     Args:
-        draw: seeds uint64 [m] and labels [m] or None to pictures uint8 [m, height, width, channels].
-        critic: one that `check` let pass.
+        draw: seeds uint64 [m] and a feed of conditions of length m to pictures
+            uint8 [m, height, width, channels].
+        score: such pictures and a feed of conditions to how real they look, float32 [m].
         seeds: uint64 [n].
-        labels: int64 [n], held for all candidates of a seed; None for an unconditional generator. For
-            a critic without classes, mixes float32 [n, classes] as well.
-        class_names: the generator's, in the order of its labels.
+        drawn_by, scored_by: what the generator and the critic are fed beside, held for all candidates
+            of a seed: arrays [n, ...].
         best_of: candidates a seed, at least 1.
 
     Returns:
         the pictures, uint8 [n, height, width, channels], and the seeds that each is drawn by.
     """
-    order = np.array([class_names.index(name) for name in critic.class_names], np.int64).argsort()
     pictures: list[Pictures] = []
     chosen: list[Seeds] = []
     step = max(1, BATCH // best_of)
     for start in range(0, len(seeds), step):
         candidates = candidate_seeds(seeds[start : start + step], best_of)
-        own = None if labels is None else labels[start : start + step].repeat(best_of, axis=0)
-        drawn = draw(candidates.reshape(-1), own)
-        told = critic(drawn, order[own] if critic.conditional and own is not None else None)
-        best = told.reshape(candidates.shape).argmax(axis=1)
+        part = slice(start, start + step)
+        drawn = draw(candidates.reshape(-1), _repeat(drawn_by, part, best_of))
+        scores = score(drawn, _repeat(scored_by, part, best_of))
+        best = scores.reshape(candidates.shape).argmax(axis=1)
         rows = np.arange(len(best))
         pictures.append(drawn[rows * best_of + best])
         chosen.append(candidates[rows, best])
     return np.concatenate(pictures), np.concatenate(chosen)
+
+
+def _repeat(feed: Feed, part: slice, times: int) -> Feed:
+    return {name: array[part].repeat(times, axis=0) for name, array in feed.items()}

@@ -1,4 +1,4 @@
-"""Critic: load a model file, then pictures in, how real they look out; it knows no runtime.
+"""Critic: load a model file, then pictures in, how real they look out.
 
 `realness` is calibrated: of pictures that get 0.6, about 60 % are real, where as many real as
 generated ones are shown. It is the view of one critic on pictures of the kind that it was trained on,
@@ -12,18 +12,19 @@ there are classes, `label` int64 [batch]; output `realness` float32 [batch]; the
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from gan_infer import arguments
-from gan_infer.errors import DataError, ModelError, OptionError
-from gan_infer.modelfile import catalog, loader
+from gan_infer.conditions.labels import LABEL
+from gan_infer.errors import DataError, OptionError
+from gan_infer.modelfile import catalog, loader, signature
 from gan_infer.modelfile.metadata import CRITIC, CriticMetadata
 from gan_infer.models.base import Model
+from gan_infer.models.feeds import split
 from gan_infer.runtime.devices import Providers
-from gan_infer.runtime.session import AnySession
 from gan_infer.text.escaping import abridge
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from gan_infer.conditions.labels import LabelSpec
+    from gan_infer.conditions.spec import Feed
     from gan_infer.decoding.ranges import Ranges
 
     Pictures = npt.NDArray[np.uint8]
@@ -78,10 +80,10 @@ class Critic(Model[CriticMetadata]):
             DeviceError: the asked-for device cannot be had; says what is missing.
             OptionError: `device` is none that there is, or `threads` is out of range.
         """
-        opened = loader.opened(source, CRITIC, device, providers, session_options, threads, trust=trust)
+        opened = loader.open_model(source, CRITIC, device, providers, session_options, threads, trust=trust)
         metadata = opened.metadata
         assert isinstance(metadata, CriticMetadata)
-        _check_signature(opened.session, metadata, opened.source)
+        signature.check_signature(opened.session, metadata, opened.source)
         critic = cls(opened.session, metadata, opened.source, opened.batch)
         critic.file_note = opened.note
         if session_options is None:
@@ -90,12 +92,15 @@ class Critic(Model[CriticMetadata]):
 
     # Judgements.
 
-    def __call__(self, images: npt.ArrayLike, labels: npt.ArrayLike | None = None) -> Realness:
+    def __call__(
+        self, images: npt.ArrayLike, labels: npt.ArrayLike | None = None, **conditions: npt.ArrayLike
+    ) -> Realness:
         """Say how real pictures of the critic's shape look.
 
         Args:
             images: uint8 [n, height, width, channels], n >= 1.
             labels: integer [n], class indices; needed by a conditional critic, refused by others.
+            **conditions: other conditions by their input's name, arrays [n, ...] as the file takes them.
 
         Returns:
             float32 [n], from 0 to 1.
@@ -105,19 +110,16 @@ class Critic(Model[CriticMetadata]):
             LabelError: `labels` are missing, not wanted, of another shape or out of range.
         """
         array = self._check_images(images)
-        checked = self._known.checked(labels, len(array), "one a picture")
-        size = self._batch
-        parts = [
-            self._realness(array[i : i + size], None if checked is None else checked[i : i + size])
-            for i in range(0, len(array), size)
-        ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if labels is not None:
+            conditions[LABEL] = labels
+        return self._judge(array, self._conditions.check(conditions, len(array), "picture"))
 
     def score(
         self,
         pictures: Picture | Iterable[Picture],
         labels: LabelSpec = None,
         value_range: ValueRange = None,
+        **conditions: Any,
     ) -> Realness:
         """Say how real any pictures look, each brought to the critic's shape as in training.
 
@@ -127,6 +129,7 @@ class Critic(Model[CriticMetadata]):
             labels: a class by index or by name, one for all or one each; None where it is not
                 known, see `of_any_class`.
             value_range: as `settle_range` takes it, for all pictures together.
+            **conditions: other conditions by their input's name, one for all or one each.
 
         Returns:
             float32 [n], from 0 to 1.
@@ -139,10 +142,9 @@ class Critic(Model[CriticMetadata]):
         each = _each(pictures)
         chosen = self.settle_range(each, value_range)
         array = np.stack([self.prepare(picture, chosen) for picture in each])
-        wanted = self._known.each(labels, len(array))
-        if wanted is None:
+        if labels is None and self.conditional and not conditions:
             return self.of_any_class(array)
-        return self(array, np.full(len(array), wanted) if isinstance(wanted, int) else wanted)
+        return self._judge(array, self._read({LABEL: labels, **conditions}, len(array)))
 
     def of_any_class(self, images: npt.ArrayLike) -> Realness:
         """Say how real pictures look whose class is not known: the mean log-odds under every class.
@@ -225,12 +227,14 @@ class Critic(Model[CriticMetadata]):
 
     # Inside.
 
-    def _realness(self, array: Pictures, labels: npt.NDArray[Any] | None) -> Realness:
-        feeds: dict[str, npt.NDArray[Any]] = {"image": array}
-        if labels is not None:
-            feeds["label"] = labels
-        result: Realness = self._run(["realness"], feeds)[0]
-        return result
+    def _judge(self, array: Pictures, conditions: Feed) -> Realness:
+        return self._run_all(split({"image": array, **conditions}, self._batch), len(array))
+
+    def _read(self, given: Mapping[str, Any], count: int) -> Feed:
+        """Return the feed of conditions as people give them."""
+        rows = self._conditions.read(given, count)
+        self._conditions.need_all(rows)
+        return self._conditions.feed(rows, np.zeros(count, np.uint64))
 
     def _check_images(self, images: npt.ArrayLike) -> Pictures:
         try:
@@ -275,18 +279,3 @@ def _as_image(array: npt.NDArray[Any]) -> Image.Image:
             "expected uint8 [height, width] or [height, width, 1, 3 or 4]"
         )
     return Image.fromarray(np.ascontiguousarray(flat))
-
-
-def _check_signature(session: AnySession, metadata: CriticMetadata, source: str) -> None:
-    wanted: dict[str, tuple[str, tuple[int | None, ...]]] = {
-        "image": ("tensor(uint8)", (None, *metadata.image_shape))
-    }
-    if metadata.conditional:
-        wanted["label"] = ("tensor(int64)", (None,))
-    realness = session.outputs.get("realness")
-    if session.inputs != wanted or realness is None or realness[0] != "tensor(float)":
-        raise ModelError(
-            f"{source} has inputs {loader.shown(session.inputs)} and outputs "
-            f"{loader.shown(session.outputs)}; its metadata says {loader.shown(wanted)} and "
-            "realness float [batch]; export it again"
-        )

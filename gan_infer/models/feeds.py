@@ -1,14 +1,16 @@
-"""Space: from seeds, latents and labels as people give them to what a model is fed; it draws nothing."""
+"""From seeds, latents and conditions as people give them to what a generator is fed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from gan_infer import arguments
-from gan_infer.errors import LabelError, OptionError
+from gan_infer.errors import OptionError
 from gan_infer.latent import directions, interpolation
 from gan_infer.latent import seeds as latents
 from gan_infer.outputs import image, sheets
@@ -17,37 +19,60 @@ from gan_infer.text.escaping import abridge
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from gan_infer.conditions.labels import Classes, Labels, LabelSpec, Weights
+    from gan_infer.conditions.base import Conditions, Rows
+    from gan_infer.conditions.spec import Feed
     from gan_infer.latent.directions import Direction
     from gan_infer.latent.seeds import Seeds
     from gan_infer.modelfile.metadata import Metadata
 
     Latents = npt.NDArray[np.float32]
+    SeedArray = npt.NDArray[np.uint64]
     # A seed, or the latent itself, float [latent_dim].
     Point = int | npt.NDArray[np.floating[Any]]
-    # Latents float32 [n, latent_dim], and their labels, None for an unconditional model.
-    Feed = tuple[Latents, Labels | Weights | None]
+    # Values of conditions as people give them, by name; None is not given.
+    Given = Mapping[str, Any]
 
 # What one array may hold, in bytes; more pictures than that go through iter_batches.
 MAX_ARRAY_BYTES: Final = 2 * 1024**3
 
 
-class Space:
-    """The latents and labels that one model can be asked for.
+@dataclasses.dataclass(frozen=True)
+class Sheet:
+    """What a sheet shows, in layout order.
+
+    Attributes:
+        seeds: uint64 [n].
+        conditions: the feed of the conditions, arrays [n, ...].
+        columns: pictures in a row.
+        rows: classes that have a row each; 0 where seeds fill the sheet.
+        choices: how many classes there are.
+    """
+
+    seeds: SeedArray
+    conditions: Feed
+    columns: int
+    rows: int = 0
+    choices: int = 0
+
+
+class Feeder:
+    """Makes what one generator is fed.
 
     Attributes:
         directions: the ways to edit a picture that its file names, in the file's order.
     """
 
-    def __init__(self, metadata: Metadata, classes: Classes) -> None:
+    def __init__(self, metadata: Metadata, conditions: Conditions) -> None:
         self.directions: dict[str, Direction] = {
             direction.name: direction for direction in metadata.directions
         }
         self._latent_dim = metadata.latent_dim
         self._distribution = metadata.latent_distribution
-        self._classes = classes
-        self._rows = image.rows_that_fit(metadata.height, metadata.width)  # of a sheet with a row a class
-        self._levels = metadata.height * metadata.width * metadata.channels  # of one picture
+        self._conditions = conditions
+        output = metadata.outputs[0]
+        sides = [side if isinstance(side, int) else side.high for side in output.shape]
+        self._item_bytes = math.prod(sides) * np.dtype(output.dtype).itemsize
+        self._sides = metadata.height, metadata.width
 
     def count(self, n: object, name: str = "n") -> int:
         """Return a number of pictures as an int.
@@ -56,7 +81,7 @@ class Space:
             OptionError: it is no whole number of at least 1, or their array would be too large.
         """
         count = arguments.whole_number(n, name)
-        if count * self._levels > MAX_ARRAY_BYTES:
+        if count * self._item_bytes > MAX_ARRAY_BYTES:
             way_out = "take them in parts with iter_batches" if name == "n" else f"ask for fewer {name}"
             raise OptionError(
                 f"{count:,} pictures would fill more than {MAX_ARRAY_BYTES // 1024**3} GiB; {way_out}"
@@ -71,55 +96,75 @@ class Space:
         """
         return latents.latents(seeds, self._latent_dim, self._distribution)
 
-    def between(self, a: Point, b: Point, count: int, mode: str | None, label: LabelSpec, psi: float) -> Feed:
-        """Return `count` latents and labels from one point to another, both ends among them.
+    def of_seeds(self, seeds: SeedArray, rows: Rows, psi: float, start: int = 0) -> Feed:
+        """Return the feed of seeds uint64 [n], the first of them at place `start` of the rows.
 
         Raises:
-            OptionError, LabelError: as `Generator.interpolate`.
+            OptionError: psi is out of its range.
+        """
+        return self.with_latents(self.latents(seeds), self._conditions.feed(rows, seeds, start), psi)
+
+    def with_latents(self, array: Latents, conditions: Feed, psi: float = 1.0) -> Feed:
+        """Return the feed of latents, scaled by psi, and of conditions.
+
+        Raises:
+            OptionError: psi is out of its range.
+        """
+        factor = interpolation.check_psi(psi)
+        return {"latent": array if factor == 1.0 else array * np.float32(factor), **conditions}
+
+    def iter_seeds(self, first: int, count: int, rows: Rows, psi: float, size: int) -> Iterator[Feed]:
+        """Return the feeds of seeds that follow one another, of at most `size` seeds each."""
+        for start in range(0, count, size):
+            seeds = np.arange(first + start, first + min(start + size, count), dtype=np.uint64)
+            yield self.of_seeds(seeds, rows, psi, start)
+
+    def between(self, a: Point, b: Point, count: int, mode: str | None, given: Given, psi: float) -> Feed:
+        """Return the feed of `count` pictures from one point to another, both ends among them.
+
+        Raises:
+            GanError: as `Generator.interpolate`.
         """
         corners = np.stack([self._point(a), self._point(b)])
         way = interpolation.between(corners[0], corners[1], count, self._mode(mode))
-        classes = self._corner_labels(label, [a, b])
-        if classes is not None:
-            classes = self._classes.blended(classes, np.zeros(count, int), np.linspace(0.0, 1.0, count))
-        return truncated(way, psi), classes
+        ends = self._corners(given, [a, b])
+        steps = np.zeros(count, np.int64), np.linspace(0.0, 1.0, count)
+        return self.with_latents(way, self._conditions.blend(ends, *steps), psi)
 
     def around(
         self,
         points: Sequence[Point] | npt.NDArray[Any],
         count: int,
         mode: str | None,
-        label: LabelSpec,
+        given: Given,
         psi: float,
     ) -> Feed:
-        """Return `count` latents and labels of a closed walk through points, from the first back to it.
+        """Return the feed of `count` pictures of a closed walk through points, from the first back to it.
 
         Raises:
-            OptionError, LabelError: as `Generator.loop`.
+            GanError: as `Generator.loop`.
         """
         try:
-            given = list(points)
+            each = list(points)
         except TypeError:
             raise OptionError(f"points were {abridge(points)}; give a list of seeds or latents") from None
-        if not given:
+        if not each:
             raise OptionError("no points were given; give at least one seed or latent")
-        way = interpolation.loop(np.stack([self._point(point) for point in given]), count, self._mode(mode))
-        classes = self._corner_labels(label, given)
-        if classes is not None:
-            classes = self._classes.blended(classes, *interpolation.loop_positions(len(given), count))
-        return truncated(way, psi), classes
+        way = interpolation.loop(np.stack([self._point(point) for point in each]), count, self._mode(mode))
+        steps = interpolation.loop_positions(len(each), count)
+        return self.with_latents(way, self._conditions.blend(self._corners(given, each), *steps), psi)
 
-    def edited(
+    def edit(
         self,
         seed: Seeds | npt.NDArray[np.floating[Any]],
-        label: LabelSpec,
+        given: Given,
         amounts: Mapping[str | int, directions.Amount],
         psi: float,
     ) -> Feed:
-        """Return latents moved along directions, and their labels.
+        """Return the feed of latents moved along directions.
 
         Raises:
-            OptionError, LabelError: as `Generator.edit`.
+            GanError: as `Generator.edit`.
         """
         checked, each = directions.amounts_of(self.directions, amounts)
         start, seeds = self._points(seed)
@@ -128,47 +173,46 @@ class Space:
             raise OptionError(
                 f"{len(start)} seeds and {each} amounts do not go together; give one, or one each"
             )
-        classes = self._labels(label, np.resize(seeds, count) if seeds is not None else None, count)
+        conditions = self._read(given, np.resize(seeds, count) if seeds is not None else None, count)
         moved = directions.moved(
             np.repeat(start, count // len(start), axis=0),
             self.directions,
             checked,
-            None if classes is None else self._classes.as_weights(classes),
+            self._conditions.class_weights(conditions),
             keep_length=self._distribution == "normal",
         )
-        return truncated(moved, psi), classes
+        return self.with_latents(moved, conditions, psi)
 
-    def sheet(
-        self, label: LabelSpec, seeds: Seeds | None, rows: int | None, columns: int | None
-    ) -> tuple[npt.NDArray[np.uint64], Labels | Weights | None, int]:
-        """Return the seeds and labels of a sheet, in layout order, and its columns.
+    def sheet(self, given: Given, seeds: Seeds | None, rows: int | None, columns: int | None) -> Sheet:
+        """Return what a sheet shows.
 
         Of more classes than make a sheet that viewers open, the first are laid out.
 
         Raises:
-            OptionError, LabelError: as `Generator.grid`.
+            GanError: as `Generator.grid`.
         """
-        by_class = label is None and rows is None and bool(self._classes.names)
+        name, choices = self._conditions.to_list(given) if rows is None else ("", 0)
         chosen = None if seeds is None else latents.seed_array(seeds)
         count = None if chosen is None else len(chosen)
-        shown = min(len(self._classes.names), self._rows) if by_class else 0
+        shown = min(choices, image.rows_that_fit(*self._sides)) if choices else 0
         down, across = sheets.layout(count, rows, columns, shown)
-        if down * across * self._levels > image.MAX_SHEET_BYTES:
+        if down * across * self._item_bytes > image.MAX_SHEET_BYTES:
             raise OptionError(f"a sheet of {down:,} by {across:,} pictures is too large; ask for fewer")
         if chosen is None:
-            chosen = np.arange(across if by_class else down * across, dtype=np.uint64)
-        if by_class:
-            return np.tile(chosen, shown), np.repeat(np.arange(shown), len(chosen)), across
-        return chosen, self._classes.of_seeds(self._classes.each(label, len(chosen)), chosen), across
+            chosen = np.arange(across if shown else down * across, dtype=np.uint64)
+        values: dict[str, Feed] = {}
+        if shown:
+            values[name] = self._conditions.each[name].choice(np.repeat(np.arange(shown), len(chosen)))
+            chosen = np.tile(chosen, shown)
+        values |= self._conditions.read(given, len(chosen))
+        return Sheet(chosen, self._conditions.feed(values, chosen), across, shown, choices)
 
     def _mode(self, mode: str | None) -> str:
         if mode is None:
             return "lerp" if self._distribution == "uniform" else "slerp"
         return mode
 
-    def _points(
-        self, given: Seeds | npt.NDArray[np.floating[Any]]
-    ) -> tuple[Latents, npt.NDArray[np.uint64] | None]:
+    def _points(self, given: Seeds | npt.NDArray[np.floating[Any]]) -> tuple[Latents, SeedArray | None]:
         """Return latents [n, latent_dim] of seeds or latents, and the seeds, where they were seeds."""
         try:
             array = np.asarray(given)
@@ -193,21 +237,18 @@ class Space:
         point: Latents = found[0]
         return point
 
-    def _corner_labels(self, label: LabelSpec, points: Sequence[Point]) -> Labels | Weights | None:
-        """Return the labels of the corners of a way, one each, None for an unconditional model."""
+    def _corners(self, given: Given, points: Sequence[Point]) -> Feed:
+        """Return the feed of the conditions at the corners of a way."""
         seeds = [self._points(point)[1] for point in points]
         known = [seed for seed in seeds if seed is not None]
-        return self._labels(label, np.concatenate(known) if len(known) == len(seeds) else None, len(points))
+        return self._read(given, np.concatenate(known) if len(known) == len(seeds) else None, len(points))
 
-    def _labels(
-        self, label: LabelSpec, seeds: npt.NDArray[np.uint64] | None, count: int
-    ) -> Labels | Weights | None:
-        spec = self._classes.each(label, count)
-        if spec is None and seeds is None and self._classes.names:
-            raise LabelError(
-                f"a latent names no class, and model {self._classes.model!r} needs one; give a label"
-            )
-        return self._classes.of_seeds(spec, np.zeros(count, np.uint64) if seeds is None else seeds)
+    def _read(self, given: Given, seeds: SeedArray | None, count: int) -> Feed:
+        """Return the feed of the conditions of `count` pictures, whose seeds are known or not."""
+        rows = self._conditions.read(given, count)
+        if seeds is None:
+            self._conditions.need_all(rows)
+        return self._conditions.feed(rows, np.zeros(count, np.uint64) if seeds is None else seeds)
 
 
 def as_latents(values: npt.ArrayLike) -> Latents:
@@ -228,7 +269,8 @@ def as_latents(values: npt.ArrayLike) -> Latents:
         return np.ascontiguousarray(array, np.float32)
 
 
-def truncated(array: Latents, psi: float) -> Latents:
-    """Return latents scaled by `psi`, see `paths.check_psi`."""
-    factor = interpolation.check_psi(psi)
-    return array if factor == 1.0 else array * np.float32(factor)
+def split(feed: Feed, size: int) -> Iterator[Feed]:
+    """Return the parts of a feed, of at most `size` pictures each."""
+    count = len(next(iter(feed.values())))
+    for start in range(0, count, size):
+        yield {name: array[start : start + size] for name, array in feed.items()}

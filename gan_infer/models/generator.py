@@ -1,23 +1,25 @@
-"""Generator: load a model file, then seeds and labels in, pictures out; it knows no runtime."""
+"""Generator: load a model file, then seeds, labels and other conditions in, pictures out."""
 
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from gan_infer import arguments
+from gan_infer.conditions.labels import LABEL
 from gan_infer.errors import LabelError, OptionError
 from gan_infer.latent import interpolation
 from gan_infer.latent import seeds as latents
-from gan_infer.modelfile import catalog, loader
+from gan_infer.modelfile import catalog, loader, signature
 from gan_infer.modelfile.metadata import GENERATOR, Metadata
 from gan_infer.modelfile.reading import Setting, read_by
 from gan_infer.models.base import Model
-from gan_infer.models.feeds import Space, as_latents, truncated
-from gan_infer.outputs import image
+from gan_infer.models.feeds import Feeder, as_latents, split
+from gan_infer.outputs.base import of_output
 from gan_infer.runtime.devices import Providers
 from gan_infer.runtime.session import BATCH, AnySession
 from gan_infer.text.escaping import abridge
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
     import onnxruntime as ort
     from PIL import Image
 
-    from gan_infer.conditions.labels import Labels, LabelSpec, Mix, Weights
+    from gan_infer.conditions.labels import LabelSpec, Mix, Weights
     from gan_infer.conditions.names import Label
+    from gan_infer.conditions.spec import Feed
     from gan_infer.latent.directions import Amount, Direction
     from gan_infer.models.critic import Critic
     from gan_infer.models.feeds import Latents, Point
@@ -55,10 +58,14 @@ class Generator(Model[Metadata]):
     """
 
     def __init__(self, session: AnySession, metadata: Metadata, source: str, batch: int = BATCH) -> None:
-        weights = session.optional_inputs.get("label_weights", ("", ()))
-        mixes = weights[0] == "tensor(float)" and weights[1][1:] == (len(metadata.class_names),)
-        super().__init__(session, metadata, source, batch, mixes=metadata.conditional and mixes)
-        self._space = Space(metadata, self._known)
+        """Hold an open session; `batch` is how many pictures one call of it takes, at most.
+
+        Raises:
+            ModelError: an input or the output is of a kind that this version does not know.
+        """
+        super().__init__(session, metadata, source, batch)
+        self._kind = of_output(metadata.outputs[0], metadata.name)
+        self._feeder = Feeder(metadata, self._conditions)
 
     @classmethod
     def load(
@@ -123,12 +130,12 @@ class Generator(Model[Metadata]):
         reading = read_by(
             latent_input, label_input, output, class_names, value_range, image_shape, set_inputs
         )
-        opened = loader.opened(
+        opened = loader.open_model(
             source, GENERATOR, device, providers, session_options, threads, reading, trust=trust
         )
         metadata = opened.metadata
         assert isinstance(metadata, Metadata)
-        loader.check_signature(opened.session, metadata, opened.source)
+        signature.check_signature(opened.session, metadata, opened.source)
         generator = cls(opened.session, metadata, opened.source, opened.batch)
         generator.file_note = opened.note
         if session_options is None:
@@ -146,16 +153,18 @@ class Generator(Model[Metadata]):
     @property
     def mixes_labels(self) -> bool:
         """True where labels can be mixed: {"4": 0.7, "9": 0.3}, or "4:0.7,9:0.3"."""
-        return self._known.mixes
+        return self._classes.mixes
 
     @property
     def directions(self) -> dict[str, Direction]:
         """The ways to `edit` a picture that the file names, by name, in the file's order."""
-        return dict(self._space.directions)
+        return dict(self._feeder.directions)
 
     # Pictures.
 
-    def __call__(self, latents: npt.ArrayLike, labels: npt.ArrayLike | Mix | None = None) -> Pictures:
+    def __call__(
+        self, latents: npt.ArrayLike, labels: npt.ArrayLike | Mix | None = None, **conditions: npt.ArrayLike
+    ) -> Pictures:
         """Return the pictures of latents, for those who hold latents rather than seeds.
 
         Args:
@@ -164,12 +173,13 @@ class Generator(Model[Metadata]):
             labels: integer [n], always class indices, whatever the names are; or one class or mix for
                 all, as in `sample`; or float [n, classes], weights of classes, where the model mixes
                 labels. Needed by a conditional model, refused by others.
+            **conditions: other conditions by their input's name, arrays [n, ...] as the model takes them.
 
         Returns:
-            uint8 [n, height, width, channels].
+            uint8 [n, height, width, channels], or what else the model makes.
 
         Raises:
-            OptionError: `latents` is of another shape.
+            OptionError: `latents` is of another shape, or there is no such condition.
             LabelError: `labels` are missing, not wanted, of another shape or out of range.
         """
         array = as_latents(latents)
@@ -181,8 +191,13 @@ class Generator(Model[Metadata]):
                 f"latents of shape {array.shape} were given; "
                 f"expected [n, {self.metadata.latent_dim}] with n >= 1"
             )
-        checked = self._known.checked(labels, count)
-        return self._pictures(array, checked)
+        if labels is not None:
+            conditions[LABEL] = labels  # type: ignore[assignment]
+        feed = {"latent": array, **self._conditions.check(conditions, count)}
+        if count > self._batch:
+            return self._run_all(split(feed, self._batch), count)
+        drawn: Pictures = self._run(self._outputs, feed)[0]
+        return drawn
 
     @overload
     def sample(
@@ -195,6 +210,7 @@ class Generator(Model[Metadata]):
         psi: float = 1.0,
         best_of: int = 1,
         critic: Critic | None = None,
+        **conditions: Any,
     ) -> Pictures: ...
     @overload
     def sample(
@@ -207,6 +223,7 @@ class Generator(Model[Metadata]):
         psi: float = 1.0,
         best_of: int = 1,
         critic: Critic | None = None,
+        **conditions: Any,
     ) -> list[Image.Image]: ...
     def sample(
         self,
@@ -218,6 +235,7 @@ class Generator(Model[Metadata]):
         psi: float = 1.0,
         best_of: int = 1,
         critic: Critic | None = None,
+        **conditions: Any,
     ) -> Pictures | list[Image.Image]:
         """Make n pictures, those of the seeds seed, seed + 1, ... seed + n - 1.
 
@@ -236,23 +254,31 @@ class Generator(Model[Metadata]):
                 holds most real; which they are stands in `latents.candidate_seeds`, so that a
                 seed still names a picture.
             critic: of pictures of the same shape and, where it takes labels, the same classes.
+            **conditions: other conditions of the model by their input's name, `age=60`: one value for
+                all, or n of them, one each. What is left out, the seed chooses.
 
         Returns:
-            uint8 [n, height, width, channels], or a list of n Pillow images.
+            uint8 [n, height, width, channels], or a list of n Pillow images; of a model that makes no
+            pictures, the array that it gives.
 
         Raises:
             OptionError: n, seed, psi, output or best_of is out of range, n pictures would fill more
-                than 2 GiB (use `iter_batches`), or the critic is missing or judges others.
+                than 2 GiB (use `iter_batches`), the critic is missing or judges others, or the model
+                takes no such condition.
             LabelError: no such class, another number of labels, or the model takes none.
         """
-        arguments.check_output(output)
-        count = self._space.count(n)
+        self._kind.check_form(output)
+        count = self._feeder.count(n)
         candidates = arguments.whole_number(best_of, "best_of")
         if candidates != 1 or critic is not None:
-            pictures = self.choose(count, label, seed, best_of=candidates, critic=critic, psi=psi)[0]
+            options: Any = {"best_of": candidates, "critic": critic, "psi": psi, **conditions}
+            drawn = self.choose(count, label, seed, **options)[0]
         else:
-            pictures = self._joined(self.iter_batches(count, label, seed, psi=psi), count)
-        return pictures if output == "np" else [image.to_pil(picture) for picture in pictures]
+            first, rows = _first(count, seed), self._conditions.read({LABEL: label, **conditions}, count)
+            size, factor = min(BATCH, self._batch), interpolation.check_psi(psi)
+            drawn = self._run_all(self._feeder.iter_seeds(first, count, rows, factor, size), count)
+        converted: Pictures = self._kind.convert(drawn, output)
+        return converted
 
     def choose(
         self,
@@ -263,31 +289,34 @@ class Generator(Model[Metadata]):
         best_of: int,
         critic: Critic | None,
         psi: float = 1.0,
+        **conditions: Any,
     ) -> tuple[Pictures, npt.NDArray[np.uint64]]:
         """Make the pictures that `sample` makes with `best_of`, and tell which candidates they are.
 
         Returns:
             uint8 [n, height, width, channels], and uint64 [n]: the seed by which each was drawn, under
-            the label of the seed that it was chosen for. `provenance` takes both.
+            the conditions of the seed that it was chosen for. `provenance` takes both.
 
         Raises:
             OptionError, LabelError: as `sample`.
         """
         from gan_infer.models.best_of import check, most_convincing  # most callers never choose
 
-        count, factor = self._space.count(n), interpolation.check_psi(psi)
+        count, factor = self._feeder.count(n), interpolation.check_psi(psi)
         first = _first(count, seed)
         seeds = np.arange(first, first + count, dtype=np.uint64)
-        labels = self._known.of_seeds(self._known.each(label, count), seeds)
+        given = self._conditions.feed(self._conditions.read({LABEL: label, **conditions}, count), seeds)
         candidates = arguments.whole_number(best_of, "best_of")
-        judge = check(critic, self.image_shape, self.class_names, candidates)
-        if judge.conditional and labels is not None and labels.ndim == 2:
+        judge = check(critic, self.image_shape, self.class_names, self._conditions.each, candidates)
+        told = self._conditions.describe(given)
+        if judge.conditional and any(isinstance(each, Mapping) for each in told[LABEL]):
             raise LabelError("a critic with classes judges no mixes of labels; give one class, or no best_of")
 
-        def draw(seeds: npt.NDArray[np.uint64], labels: Labels | Weights | None) -> Pictures:
-            return self._pictures(truncated(self.latents(seeds), factor), labels)
+        def draw(seeds: npt.NDArray[np.uint64], conditions: Feed) -> Pictures:
+            return self._draw(self._feeder.with_latents(self.latents(seeds), conditions, factor))
 
-        return most_convincing(draw, judge, seeds, labels, self.class_names, candidates)
+        judged = judge._read({name: told[name] for name in judge._conditions.each}, count)
+        return most_convincing(draw, judge._judge, seeds, given, judged, candidates)
 
     def iter_batches(
         self,
@@ -297,6 +326,7 @@ class Generator(Model[Metadata]):
         batch_size: int = BATCH,
         *,
         psi: float = 1.0,
+        **conditions: Any,
     ) -> Iterator[Pictures]:
         """Make n pictures as `sample` does, in batches, in memory that does not grow with n.
 
@@ -310,8 +340,9 @@ class Generator(Model[Metadata]):
         """
         count = arguments.whole_number(n)
         size = arguments.whole_number(batch_size, "batch_size")
-        first, spec = _first(count, seed), self._known.each(label, count)
-        return self._batches(first, count, spec, size, interpolation.check_psi(psi))
+        first, rows = _first(count, seed), self._conditions.read({LABEL: label, **conditions}, count)
+        feeds = self._feeder.iter_seeds(first, count, rows, interpolation.check_psi(psi), size)
+        return map(self._draw, feeds)
 
     @overload
     def grid(
@@ -323,6 +354,7 @@ class Generator(Model[Metadata]):
         output: Literal["np"] = "np",
         *,
         psi: float = 1.0,
+        **conditions: Any,
     ) -> Pictures: ...
     @overload
     def grid(
@@ -334,6 +366,7 @@ class Generator(Model[Metadata]):
         *,
         output: Literal["pil"],
         psi: float = 1.0,
+        **conditions: Any,
     ) -> Image.Image: ...
     def grid(
         self,
@@ -344,13 +377,14 @@ class Generator(Model[Metadata]):
         output: Literal["np", "pil"] = "np",
         *,
         psi: float = 1.0,
+        **conditions: Any,
     ) -> Pictures | Image.Image:
         """Lay pictures out on one sheet.
 
         On a conditional model without `label`, and without `rows`, each row is a class and each
         column a seed; of very many classes the first are shown, as many as make a sheet that viewers
-        open (16,383 pixels at 64 a picture). Otherwise the seeds fill the sheet row by row: give `label`
-        a list of classes, one a seed, to choose which.
+        open (16,383 pixels at 64 a picture), and a warning says so. Otherwise the seeds fill the sheet
+        row by row: give `label` a list of classes, one a seed, to choose which.
 
         Args:
             label: as in `sample`; one for all, or one a seed.
@@ -359,6 +393,7 @@ class Generator(Model[Metadata]):
             columns: pictures in a row; by default 8.
             output: "np" or "pil".
             psi: as in `sample`.
+            **conditions: as in `sample`; one for all, or one a picture in the order of the sheet.
 
         Returns:
             uint8 [height, width, channels] of the whole sheet, or a Pillow image.
@@ -367,13 +402,28 @@ class Generator(Model[Metadata]):
             OptionError: more seeds than places, or rows, columns or a seed out of range.
             LabelError: as `sample`.
         """
-        arguments.check_output(output)
-        chosen, classes, across = self._space.sheet(label, seeds, rows, columns)
-        sheet = image.tile(self(truncated(self.latents(chosen), psi), classes), across)
-        return sheet if output == "np" else image.to_pil(sheet)
+        self._kind.check_form(output)
+        self._kind.check_pictures()
+        shown = self._feeder.sheet({LABEL: label, **conditions}, seeds, rows, columns)
+        if shown.rows < shown.choices:
+            warnings.warn(
+                f"the sheet shows the first {shown.rows:,} of {shown.choices:,} classes; "
+                "for others give label, or rows and columns",
+                stacklevel=2,
+            )
+        feed = self._feeder.with_latents(self.latents(shown.seeds), shown.conditions, psi)
+        sheet: Pictures = self._kind.lay_out(self._draw(feed), shown.columns)
+        converted: Pictures = self._kind.convert(sheet[None], output)[0]
+        return converted
 
     def provenance(
-        self, seeds: latents.Seeds, label: LabelSpec = None, *, psi: float = 1.0, scale: int = 1
+        self,
+        seeds: latents.Seeds,
+        label: LabelSpec = None,
+        *,
+        psi: float = 1.0,
+        scale: int = 1,
+        **conditions: Any,
     ) -> Provenance:
         """Say where pictures of seeds come from, for `images.save`; with `psi`, as `sample` took them.
 
@@ -384,8 +434,9 @@ class Generator(Model[Metadata]):
             OptionError, LabelError: as `sample`.
         """
         chosen = latents.seed_array(seeds)
-        labels = self._known.of_seeds(self._known.each(label, len(chosen)), chosen)
-        return self._told(chosen, labels, interpolation.check_psi(psi), scale)
+        rows = self._conditions.read({LABEL: label, **conditions}, len(chosen))
+        feed = self._conditions.feed(rows, chosen)
+        return self._record(chosen, feed, interpolation.check_psi(psi), scale)
 
     def grid_provenance(
         self,
@@ -396,14 +447,16 @@ class Generator(Model[Metadata]):
         *,
         psi: float = 1.0,
         scale: int = 1,
+        **conditions: Any,
     ) -> Provenance:
         """Say where the sheet comes from that `grid` gives for the same arguments.
 
         Raises:
             OptionError, LabelError: as `grid`.
         """
-        chosen, labels, across = self._space.sheet(label, seeds, rows, columns)
-        return self._told(chosen, labels, interpolation.check_psi(psi), scale, across)
+        shown = self._feeder.sheet({LABEL: label, **conditions}, seeds, rows, columns)
+        factor = interpolation.check_psi(psi)
+        return self._record(shown.seeds, shown.conditions, factor, scale, shown.columns)
 
     def latents(self, seeds: latents.Seeds) -> Latents:
         """Return the latents of seeds, float32 [number of seeds, latent_dim].
@@ -411,7 +464,7 @@ class Generator(Model[Metadata]):
         Raises:
             OptionError: a seed is no integer or not in 0 <= seed < 2**63.
         """
-        return self._space.latents(seeds)
+        return self._feeder.latents(seeds)
 
     def latent(self, seed: int) -> Latents:
         """Return the latent of one seed, float32 [latent_dim], to reckon with.
@@ -436,6 +489,7 @@ class Generator(Model[Metadata]):
         label: LabelSpec = None,
         *,
         psi: float = 1.0,
+        **conditions: Any,
     ) -> Pictures:
         """Make the pictures on the way from one seed or latent to another, both ends among them.
 
@@ -448,6 +502,7 @@ class Generator(Model[Metadata]):
             label: a class or mix for all, or two of them, of the ends, where the model mixes
                 labels. None lets the seeds choose, as in `sample`.
             psi: as in `sample`.
+            **conditions: others by name, one for all or two of them, of the ends.
 
         Returns:
             uint8 [steps, height, width, channels].
@@ -457,8 +512,8 @@ class Generator(Model[Metadata]):
             LabelError: no such class, the model cannot mix labels where it would have to, or an
                 end is a latent and no label is given.
         """
-        count = self._space.count(steps, "steps")
-        return self(*self._space.between(a, b, count, mode, label, psi))
+        count, given = self._feeder.count(steps, "steps"), {LABEL: label, **conditions}
+        return self._draw(self._feeder.between(a, b, count, mode, given, psi))
 
     def loop(
         self,
@@ -468,6 +523,7 @@ class Generator(Model[Metadata]):
         label: LabelSpec = None,
         *,
         psi: float = 1.0,
+        **conditions: Any,
     ) -> Pictures:
         """Make the frames of a closed walk through seeds or latents, from the first back to it.
 
@@ -480,6 +536,7 @@ class Generator(Model[Metadata]):
             mode: as in `interpolate`.
             label: a class or mix for all, or one a point; None lets the seeds choose.
             psi: as in `interpolate`.
+            **conditions: others by name, one for all or one a point.
 
         Returns:
             uint8 [steps, height, width, channels].
@@ -487,8 +544,8 @@ class Generator(Model[Metadata]):
         Raises:
             OptionError, LabelError: as `interpolate`.
         """
-        count = self._space.count(steps, "steps")
-        return self(*self._space.around(points, count, mode, label, psi))
+        count, given = self._feeder.count(steps, "steps"), {LABEL: label, **conditions}
+        return self._draw(self._feeder.around(points, count, mode, given, psi))
 
     def edit(
         self,
@@ -497,7 +554,7 @@ class Generator(Model[Metadata]):
         amounts: Mapping[str | int, Amount] | None = None,
         *,
         psi: float = 1.0,
-        **named: Amount,
+        **named: Any,
     ) -> Pictures:
         """Make the pictures of seeds, changed along directions: `gen.edit(7, thickness=+2, slant=-1)`.
 
@@ -508,7 +565,8 @@ class Generator(Model[Metadata]):
                 or of names that are no Python words.
             psi: as in `sample`; on the latents after the change.
             **named: direction = amount, in the direction's units (see `directions`): a number, or
-                n numbers, a picture each.
+                n numbers, a picture each; and conditions of the model by their input's name, as in
+                `sample`. Where both have a name, it means the condition; `amounts` reaches the direction.
 
         Returns:
             uint8 [n, height, width, channels]; 0 of everything gives
@@ -523,9 +581,10 @@ class Generator(Model[Metadata]):
             raise OptionError(
                 f"amounts were {abridge(amounts)}; give direction -> amount, as {{'thickness': 2}}"
             )
+        given = {name: value for name, value in named.items() if name in self._conditions.each}
         moves: dict[str | int, Amount] = dict(amounts or {})
-        moves.update(named)
-        return self(*self._space.edited(seed, label, moves, psi))
+        moves.update({name: value for name, value in named.items() if name not in given})
+        return self._draw(self._feeder.edit(seed, {LABEL: label, **given}, moves, psi))
 
     # Labels.
 
@@ -535,65 +594,30 @@ class Generator(Model[Metadata]):
         Raises:
             LabelError: no such class, a mix that does not parse, or the model is unconditional.
         """
-        return self._known.as_weights(self._known.one(label))
+        return self._classes.as_weights(self._classes.one(label))
 
     # Inside.
 
-    def _pictures(self, array: Latents, labels: Labels | Weights | None) -> Pictures:
-        if len(array) > self._batch:
-            spans = [slice(start, start + self._batch) for start in range(0, len(array), self._batch)]
-            parts = (self._pictures(array[i], None if labels is None else labels[i]) for i in spans)
-            return self._joined(parts, len(array))
-        feeds: dict[str, npt.NDArray[Any]] = {"latent": array}
-        if labels is not None:
-            if labels.ndim == 1:
-                feeds["label"] = labels
-            else:
-                feeds["label"], feeds["label_weights"] = np.zeros(len(array), np.int64), labels
-        result: Pictures = self._run(["image"], feeds)[0]
-        return result
+    def _draw(self, feed: Feed) -> Pictures:
+        """Run a feed of any length."""
+        return self._run_all(split(feed, self._batch), len(feed["latent"]))
 
-    def _joined(self, batches: Iterator[Pictures], count: int) -> Pictures:
-        first = next(batches)
-        if len(first) == count:
-            return first
-        pictures = np.empty((count, *self.image_shape), np.uint8)
-        pictures[: len(first)] = first
-        done = len(first)
-        for batch in batches:
-            pictures[done : done + len(batch)] = batch
-            done += len(batch)
-        return pictures
-
-    def _batches(
-        self, first: int, count: int, spec: Labels | Weights | int | None, size: int, psi: float
-    ) -> Iterator[Pictures]:
-        for start in range(0, count, size):
-            stop = min(start + size, count)
-            seeds = np.arange(first + start, first + stop, dtype=np.uint64)
-            yield self._pictures(
-                truncated(self.latents(seeds), psi), self._known.of_seeds(spec, seeds, start)
-            )
-
-    def _told(
-        self,
-        seeds: npt.NDArray[np.uint64],
-        labels: Labels | Weights | None,
-        psi: float,
-        scale: int,
-        columns: int = 0,
+    def _record(
+        self, seeds: npt.NDArray[np.uint64], feed: Feed, psi: float, scale: int, columns: int = 0
     ) -> Provenance:
         from gan_infer.provenance.record import MAX_SCALE, PICTURE, SHEET, Provenance
 
+        conditions = self._conditions.describe(feed)
         return Provenance(
             model=self.name,
             model_sha256=self.sha256,
             seeds=tuple(seeds.tolist()),
-            labels=() if labels is None else self._known.told(labels),
+            labels=conditions.pop(LABEL, ()),
             psi=float(psi),
             kind=SHEET if columns else PICTURE,
             columns=columns,
             scale=arguments.whole_number(scale, "scale", most=MAX_SCALE),
+            conditions=conditions,
         )
 
 

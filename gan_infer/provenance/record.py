@@ -1,4 +1,4 @@
-"""Where a picture comes from: a record written into its file, and read back; it draws nothing.
+"""Where a picture comes from: a record written into its file, and read back.
 
 The record says that the picture is generated, by which model file (name and SHA-256), from which
 seeds and labels, with which truncation, and by which software. It holds no names of people, no paths
@@ -23,6 +23,8 @@ and no times, so that the same call gives the same bytes. The form, version 1:
     seeds           "0-2,7": in the order of the sheet, row by row
     labels          class names, or weights by name ({"4": 0.7, "9": 0.3}): none, one for all, or one
                     a seed
+    conditions      other conditions by name, each a list of values like labels: {"age": [60.0]};
+                    left out where there are none
     scale           each pixel is repeated so many times, down and across
 
 A reader ignores keys that it does not know. A sheet of very many pictures holds "pictures", their
@@ -34,11 +36,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from gan_infer import arguments, files
+from gan_infer.conditions.spec import MOST_SPECS, is_name
 from gan_infer.errors import DataError, OptionError
 from gan_infer.latent.seeds import parse_seeds
 from gan_infer.provenance.xmp import NoRoomError, extract, insert
@@ -48,13 +51,16 @@ from gan_infer.version import __version__
 # IPTC NewsCodes, scheme Digital Source Type: made by a model trained on sampled content.
 DIGITAL_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 KEYWORD: Final = "ganforge"
+# What of a record says which pictures of which model there are.
+WHICH: Final = ("model", "model_sha256", "seeds", "labels", "conditions")
 FORMAT_VERSION: Final = "1.0"
 PICTURE, SHEET = "picture", "sheet"
 # Seeds and labels of more pictures than this are left out.
 MAX_PICTURES: Final = 65_536
 MAX_SCALE: Final = 1024
-# Characters in the name of a model, a kind or a version.
+# Characters in the name of a model, a kind or a version, and in a condition's text.
 MAX_WORD: Final = 1024
+MAX_TEXT: Final = 65_536
 
 Label = str | Mapping[str, float]
 
@@ -97,6 +103,7 @@ class Provenance:
         more: what else the maker was told; texts, numbers, lists and objects of them.
         pictures: how many pictures there are; it counts where seeds are left out.
         version: of ganforge.
+        conditions: name -> values, one a seed, of conditions other than labels.
     """
 
     model: str
@@ -110,15 +117,28 @@ class Provenance:
     more: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     pictures: int = 0
     version: str = __version__
+    conditions: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
         """False where seeds and labels were too many to be held."""
         return bool(self.seeds)
 
+    def given(self) -> dict[str, Any]:
+        """Return the conditions by name, as `Generator.sample` takes them: one for all, or one each."""
+        each = {**self.conditions, **({"label": self.labels} if self.labels else {})}
+        return {name: values[0] if len(values) == 1 else list(values) for name, values in each.items()}
+
     def without_lists(self) -> Provenance:
-        """Return the record with the number of pictures in place of seeds and labels."""
-        return dataclasses.replace(self, seeds=(), labels=(), pictures=self.pictures or len(self.seeds))
+        """Return the record with the number of pictures in place of seeds, labels and conditions."""
+        count = self.pictures or len(self.seeds)
+        return dataclasses.replace(self, seeds=(), labels=(), conditions={}, pictures=count)
+
+    def of_one(self, index: int, seed: int) -> Provenance:
+        """Return the record of one picture of several, drawn by `seed` under its own conditions."""
+        part = slice(index, index + 1)
+        conditions = {name: values[part] for name, values in self.conditions.items()}
+        return dataclasses.replace(self, seeds=(seed,), labels=self.labels[part], conditions=conditions)
 
     def to_json(self) -> str:
         """Return the record as one line of ASCII."""
@@ -130,9 +150,10 @@ class Provenance:
             "model_sha256": self.model_sha256,
         }
         if self.seeds:
-            alike = len(self.labels) > 1 and all(label == self.labels[0] for label in self.labels)
             record["seeds"] = _shown_seeds(self.seeds)
-            record["labels"] = list(self.labels[:1] if alike else self.labels)
+            record["labels"] = _once(self.labels)
+            if self.conditions:
+                record["conditions"] = {name: _once(values) for name, values in self.conditions.items()}
         else:
             record["pictures"] = self.pictures
         record |= {"psi": self.psi, "columns": self.columns, "scale": self.scale}
@@ -174,6 +195,7 @@ class Provenance:
             more=_field(data, "more", dict, {}),
             pictures=_number(data, "pictures", 0, 2**63),
             version=_word(data, "version", ""),
+            conditions=_conditions(_field(data, "conditions", dict, {}), len(seeds)),
         )
 
 
@@ -314,6 +336,33 @@ def _labels(items: list[Any], count: int) -> tuple[Label, ...]:
         if not mix and not isinstance(item, str):
             raise DataError(f"carries provenance with the label {str(item)[:40]!r}, which is none")
     return tuple(items * count if len(items) == 1 else items)
+
+
+def _conditions(items: dict[str, Any], count: int) -> dict[str, tuple[Any, ...]]:
+    if len(items) > MOST_SPECS or not all(map(is_name, items)):
+        raise DataError(f"carries provenance with the conditions {str(list(items))[:40]}; expected names")
+    found: dict[str, tuple[Any, ...]] = {}
+    for name, values in items.items():
+        if not isinstance(values, list) or len(values) not in {1, count} or not all(map(_is_value, values)):
+            raise DataError(
+                f"carries provenance with {str(values)[:40]!r} for {name}; expected a value a seed"
+            )
+        found[name] = tuple(values * count if len(values) == 1 else values)
+    return found
+
+
+def _is_value(value: object) -> bool:
+    """Return whether a value is a text, a number, or numbers by name."""
+    if isinstance(value, str):
+        return len(value) <= MAX_TEXT
+    each = value.values() if isinstance(value, dict) else [value]
+    return all(type(item) in (int, float) for item in each)
+
+
+def _once(values: Sequence[Any]) -> list[Any]:
+    """Return the values, one of them where all are alike."""
+    alike = len(values) > 1 and all(value == values[0] for value in values)
+    return list(values[:1] if alike else values)
 
 
 def _psi(value: Any) -> float:

@@ -19,7 +19,7 @@ from gan_infer import arguments
 from gan_infer.errors import DeviceError, ModelError, OptionError
 from gan_infer.runtime import cpu_count, cuda_graphs, devices
 from gan_infer.runtime.devices import Providers
-from gan_infer.text.escaping import abridge
+from gan_infer.text.escaping import abridge, one_line
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -400,5 +400,4 @@ def _signature(item: Any) -> tuple[str, tuple[int | None, ...]]:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : (\w+) : ", r"\1: ", text)
-    return text if len(text) <= 200 else text[:197] + "..."
+    return one_line(re.sub(r"^\[ONNXRuntimeError\] : \d+ : (\w+) : ", r"\1: ", text), 200)

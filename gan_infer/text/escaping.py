@@ -39,8 +39,13 @@ def abridge(value: object, most: int = 80) -> str:
         text = repr(value)
     except Exception:  # an object of the caller's, or an int of more digits than Python writes
         text = f"of type {type(value).__name__}"
-    text = " ".join(text.split())
-    return plain(text if len(text) <= most else text[: most - 3] + "...")
+    return plain(one_line(text, most))
+
+
+def one_line(value: object, most: int) -> str:
+    """Return a text, or an error's words, in one line of at most `most` characters."""
+    text = " ".join(str(value).split())
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _written_out(character: str) -> str:

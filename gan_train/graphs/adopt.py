@@ -181,7 +181,7 @@ def _open(
         whole = Path(folder) / path.name
         whole.write_bytes(model.SerializeToString())
         try:
-            opened = loader.opened(whole, GENERATOR, "cpu", reading=reading, trust=trust)
+            opened = loader.open_model(whole, GENERATOR, "cpu", reading=reading, trust=trust)
         except ModelError as error:
             raise ModelError(str(error).replace(str(whole), str(path))) from None
         except OptionError as error:

@@ -21,6 +21,7 @@ from PIL import Image
 
 from gan_infer import Critic, Generator, ModelError, cli
 from gan_infer.apps import checking
+from gan_infer.conditions.spec import Feed
 from gan_infer.modelfile import golden
 from gan_infer.modelfile.metadata import KEY, GoldenScore
 from tests import hostile
@@ -170,7 +171,7 @@ def test_at_float16_more_than_a_level_is_told_but_not_refused(model_file: Models
     for precision, expected in (("float32", golden.CHANGED), ("float16", golden.UNTOLD)):
         metadata = dataclasses.replace(generator.metadata, precision=precision)
 
-        def run(names: Any, feeds: golden.Feeds) -> Any:
+        def run(names: Any, feeds: Feed) -> Any:
             picture = generator(feeds["latent"], feeds["label"]).copy()
             picture[0, 0, 0] += np.where(picture[0, 0, 0] < 128, 3, -3).astype(np.uint8)
             return [picture]

@@ -1,0 +1,261 @@
+"""What people ask a model for, kind by kind: from a value as it is given to what the model is fed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+
+from gan_infer.conditions.labels import LABEL, ClassCondition, Classes
+from gan_infer.conditions.spec import CLASS, OF, check_sides
+from gan_infer.errors import GanError, ModelError, OptionError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from gan_infer.conditions.spec import Feed, Input
+
+    # By the name of a condition: what is fed for one or for each picture. Seeds choose the others.
+    Rows = Mapping[str, Feed]
+
+
+class Condition(Protocol):
+    """What a person gives for an input of a model, or for several that belong together.
+
+    People give it by the name of its first input. A feed holds arrays for all its inputs, or leaves out
+    optional ones; n pictures have arrays of length n.
+
+    Attributes:
+        inputs: what it feeds.
+        choices: how many values there are to choose among; 0 where they cannot be listed.
+    """
+
+    inputs: tuple[Input, ...]
+    choices: int = 0
+
+    def encode(self, value: Any, count: int) -> Feed:
+        """Return the feed of a value for all pictures (arrays of length 1), or of `count` values.
+
+        Args:
+            value: as people give it, in Python or as text on the command line; what `describe` gave, too.
+
+        Raises:
+            GanError: it is none, or there are another number of values.
+        """
+        ...
+
+    def default(self, seeds: npt.NDArray[np.uint64]) -> Feed:
+        """Return what seeds choose where nobody gives a value; a picture's depends on its own seed alone."""
+        ...
+
+    def missing(self) -> GanError:
+        """Return the error for latents, which choose no value."""
+        return OptionError(f"a latent chooses no {self.inputs[0].name}; give one")
+
+    def check(self, value: Any, count: int, item: str = "latent") -> Feed:
+        """Return the feed of a raw batch: arrays as the model takes them; None where nothing was given.
+
+        Args:
+            item: what there are `count` of, for messages.
+
+        Raises:
+            GanError: it is missing, or of another shape, type or range.
+        """
+        ...
+
+    def choice(self, numbers: npt.NDArray[np.int64]) -> Feed:
+        """Return the feed of values by their numbers, from 0 to `choices` - 1."""
+        raise NotImplementedError
+
+    def blend(self, corners: Feed, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]) -> Feed:
+        """Return the feed of each step on a way between corners.
+
+        Args:
+            corners: a feed of n corners, the first of which follows on the last.
+            legs, rest: [steps], each step's corner and its share of the way to the next, as
+                `interpolation.loop_positions` gives them.
+
+        Raises:
+            GanError: there is nothing between them.
+        """
+        ...
+
+    def describe(self, feed: Feed) -> tuple[Any, ...]:
+        """Return the value of each picture as JSON, which `encode` reads back as the same feed."""
+        ...
+
+
+# What methods of a model take beside conditions: no condition can be given by these names.
+RESERVED: Final = frozenset({
+    "a", "amounts", "b", "batch_size", "best_of", "columns", "critic", "images", "labels", "latents", "mode",
+    "n", "output", "pictures", "points", "psi", "rows", "scale", "seed", "seeds", "self", "steps",
+    "value_range",
+})  # fmt: skip
+
+# A kind of input -> its condition, made of the inputs that belong together and the model's name.
+KINDS: Final[dict[str, Callable[[Sequence[Input], str], Condition]]] = {
+    CLASS: ClassCondition,
+}
+
+
+class Conditions:
+    """All conditions of one model, by name.
+
+    Attributes:
+        each: name -> condition, in the order of the model's inputs.
+    """
+
+    def __init__(self, each: Mapping[str, Condition], model: str) -> None:
+        """Hold the conditions; `model` names the model in messages."""
+        self.each = dict(each)
+        self.model = model
+        self._bounded = [spec for condition in each.values() for spec in condition.inputs if spec.shape]
+
+    @property
+    def classes(self) -> Classes:
+        """The classes of the model's own label; none for an unconditional model."""
+        found = self.each.get(LABEL)
+        return found.classes if isinstance(found, ClassCondition) else Classes((), self.model)
+
+    def read(self, given: Mapping[str, Any], count: int) -> Rows:
+        """Return what is fed for values as people give them, of `count` pictures; None is not given.
+
+        Raises:
+            OptionError: the model has no such condition.
+            GanError: as the condition's `encode`.
+        """
+        rows: dict[str, Feed] = {}
+        for name, value in given.items():
+            if value is None:
+                continue
+            if name not in self.each:
+                self._refuse(name)
+                self.classes.each(value, count)  # which no model without classes takes
+            rows[name] = self._check(self.each[name].encode(value, count))
+        return rows
+
+    def feed(self, rows: Rows, seeds: npt.NDArray[np.uint64], start: int = 0) -> Feed:
+        """Return the feed of seeds uint64 [n], the first of them at place `start` of the rows."""
+        feed: Feed = {}
+        for name, condition in self.each.items():
+            own = rows.get(name)
+            if own is None:
+                feed |= condition.default(seeds)
+            else:
+                feed |= {key: _take(array, start, len(seeds)) for key, array in own.items()}
+        return feed
+
+    def need_all(self, rows: Rows) -> None:
+        """Refuse rows that leave a condition to seeds where there are none.
+
+        Raises:
+            GanError: as the condition's `missing`.
+        """
+        for name, condition in self.each.items():
+            if name not in rows:
+                raise condition.missing()
+
+    def check(self, given: Mapping[str, Any], count: int, item: str = "latent") -> Feed:
+        """Return the feed of a raw batch of `count` items; None is not given.
+
+        Raises:
+            OptionError: the model has no such condition.
+            GanError: as the condition's `check`.
+        """
+        if not given.keys() <= self.each.keys():
+            for name in [name for name in given if name not in self.each and given[name] is not None]:
+                self._refuse(name)
+                self.classes.check(given[name], count)
+        feed: Feed = {}
+        for name, condition in self.each.items():
+            feed |= condition.check(given.get(name), count, item)
+        return self._check(feed)
+
+    def blend(self, corners: Feed, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]) -> Feed:
+        """Return the feed of each step on a way between corners, see `Condition.blend`.
+
+        Raises:
+            GanError: a condition has nothing between its values.
+        """
+        feed: Feed = {}
+        for condition in self.each.values():
+            feed |= condition.blend(_own(condition, corners), legs, rest)
+        return feed
+
+    def describe(self, feed: Feed) -> dict[str, tuple[Any, ...]]:
+        """Return the values of a feed by the name of their condition, one per picture."""
+        return {name: condition.describe(_own(condition, feed)) for name, condition in self.each.items()}
+
+    def class_weights(self, feed: Feed) -> npt.NDArray[np.float32] | None:
+        """Return the weights of the model's own classes, float32 [n, classes]; None where it has none."""
+        found = self.each.get(LABEL)
+        return found.weights(_own(found, feed)) if isinstance(found, ClassCondition) else None
+
+    def to_list(self, given: Mapping[str, Any]) -> tuple[str, int]:
+        """Return the first condition that is not given and can be listed, and its choices; "", 0 for none."""
+        for name, condition in self.each.items():
+            if condition.choices and given.get(name) is None:
+                return name, condition.choices
+        return "", 0
+
+    def _refuse(self, name: str) -> None:
+        """Refuse a name, but for that of the label, of which the classes say more."""
+        if name == LABEL:
+            return
+        known = f"give one of: {', '.join(self.each)}" if self.each else "leave it out"
+        raise OptionError(f"{name!r} was given, and model {self.model!r} takes no such condition; {known}")
+
+    def _check(self, feed: Feed) -> Feed:
+        for spec in self._bounded:
+            if spec.name in feed:
+                check_sides(spec, feed[spec.name])
+        return feed
+
+
+def of_inputs(inputs: Sequence[Input], own: str, model: str) -> Conditions:
+    """Return the conditions of a model's inputs.
+
+    An input with the fact `of` belongs to the condition of the input that it names.
+
+    Args:
+        own: the kind of the input that is no condition: what the model works on.
+        model: names the model in messages.
+
+    Raises:
+        ModelError: an input is of a kind that this version does not know, belongs to none, or is not as
+            its kind needs it.
+    """
+    groups: dict[str, list[Input]] = {}
+    for spec in inputs:
+        if spec.kind == own:
+            continue
+        if spec.kind not in KINDS:
+            raise ModelError(
+                f"model {model!r} takes an input {spec.name!r} of kind {spec.kind!r}, which this ganforge "
+                f"does not know (it knows {', '.join(KINDS)}); update it with: pip install --upgrade ganforge"
+            )
+        if spec.name in RESERVED:
+            raise ModelError(
+                f"model {model!r} takes an input {spec.name!r}, by which no condition can be given; "
+                "export it again under another name"
+            )
+        if OF not in spec.facts:
+            groups[spec.name] = [spec]
+    for spec in inputs:
+        if OF in spec.facts:
+            main = groups.get(str(spec.facts[OF]))
+            if main is None or main[0].kind != spec.kind:
+                raise ModelError(
+                    f"model {model!r} has an input {spec.name!r} that belongs to no other; export it again"
+                )
+            main.append(spec)
+    return Conditions({name: KINDS[specs[0].kind](specs, model) for name, specs in groups.items()}, model)
+
+
+def _own(condition: Condition, feed: Feed) -> Feed:
+    return {spec.name: feed[spec.name] for spec in condition.inputs if spec.name in feed}
+
+
+def _take(array: npt.NDArray[Any], start: int, count: int) -> npt.NDArray[Any]:
+    return np.repeat(array, count, axis=0) if len(array) == 1 else array[start : start + count]

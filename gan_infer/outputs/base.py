@@ -1,0 +1,174 @@
+"""What models make, kind by kind: from an array to what people look at, save and compare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+
+from gan_infer import arguments
+from gan_infer.conditions.spec import IMAGE, Output
+from gan_infer.errors import ModelError, OptionError
+from gan_infer.outputs import image
+from gan_infer.text.escaping import abridge
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from gan_infer.provenance.record import Provenance
+
+    Array = npt.NDArray[Any]
+    Sign = Callable[[bytes, str], bytes]
+
+
+class OutputKind(Protocol):
+    """What is done with the arrays of one kind of output, [n, ...]."""
+
+    def check_form(self, form: object) -> None:
+        """Refuse what is no form that `convert` gives.
+
+        Raises:
+            OptionError: names the forms.
+        """
+        ...
+
+    def check_pictures(self) -> None:
+        """Refuse to show items side by side where they are no pictures.
+
+        Raises:
+            OptionError: they are none.
+        """
+        ...
+
+    def convert(self, items: Array, form: str) -> Any:
+        """Return the items in a form: "np" is the array itself."""
+        ...
+
+    def save(
+        self, item: Array, target: str | os.PathLike[str], record: Provenance | None, sign: Sign | None
+    ) -> None:
+        """Write one item to a file, whole or not at all.
+
+        Raises:
+            OptionError: it cannot be written.
+        """
+        ...
+
+    def lay_out(self, items: Array, columns: int) -> Array:
+        """Return the items side by side, in rows of `columns`, as one picture.
+
+        Raises:
+            OptionError: as `check_pictures`.
+        """
+        ...
+
+    def compare(self, got: Array, expected: Array) -> float:
+        """Return the largest difference of two arrays, in units of the kind; infinite for other shapes."""
+        ...
+
+
+class ImageOutput:
+    """Pictures, uint8 [n, height, width, channels]; they differ in levels of 256."""
+
+    def check_form(self, form: object) -> None:
+        """Refuse other forms than "np" and "pil"."""
+        arguments.check_output(form)
+
+    def check_pictures(self) -> None:
+        """Let pass."""
+
+    def convert(self, items: Array, form: str) -> Any:
+        """Return the array, or a list of Pillow images."""
+        return items if form == "np" else [image.to_pil(item) for item in items]
+
+    def save(
+        self,
+        item: Array,
+        target: str | os.PathLike[str],
+        record: Provenance | None = None,
+        sign: Sign | None = None,
+    ) -> None:
+        """Write one picture; the name's ending picks the format."""
+        image.save(item, target, record, sign)
+
+    def lay_out(self, items: Array, columns: int) -> Array:
+        """Return a sheet, uint8 [height, width, channels]."""
+        return image.tile(items, columns)
+
+    def compare(self, got: Array, expected: Array) -> float:
+        """Return the largest difference, in levels of 256."""
+        return _largest_difference(got, expected)
+
+
+class ArrayOutput:
+    """Arrays of a kind that has no pictures; a kind of its own adds how they are saved."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+
+    def check_form(self, form: object) -> None:
+        """Refuse other forms than "np"."""
+        if not isinstance(form, str) or form != "np":
+            raise OptionError(
+                f"output {abridge(form)} was given, and the model makes {self._kind}; give 'np'"
+            )
+
+    def check_pictures(self) -> None:
+        """Refuse.
+
+        Raises:
+            OptionError: always.
+        """
+        raise OptionError(f"a sheet was asked for, and the model makes {self._kind}, no pictures; use sample")
+
+    def convert(self, items: Array, form: str) -> Any:
+        """Return the array."""
+        return items
+
+    def save(
+        self, item: Array, target: str | os.PathLike[str], record: Provenance | None, sign: Sign | None
+    ) -> None:
+        """Refuse: no format is known.
+
+        Raises:
+            OptionError: always.
+        """
+        raise OptionError(f"{self._kind} has no file format in this version; save the array by numpy.save")
+
+    def lay_out(self, items: Array, columns: int) -> Array:
+        """Refuse, as `check_pictures`."""
+        self.check_pictures()
+        return items
+
+    def compare(self, got: Array, expected: Array) -> float:
+        """Return the largest difference, in units of the array."""
+        return _largest_difference(got, expected)
+
+
+# A kind of output -> what is done with it.
+OUTPUTS: Final[dict[str, OutputKind]] = {
+    IMAGE: ImageOutput(),
+}
+
+
+def of_output(output: Output, model: str) -> OutputKind:
+    """Return the kind of an output; `model` names the model in messages.
+
+    Raises:
+        ModelError: this version does not know it.
+    """
+    found = OUTPUTS.get(output.kind)
+    if found is None:
+        raise ModelError(
+            f"model {model!r} gives an output {output.name!r} of kind {output.kind!r}, which this ganforge "
+            f"does not know (it knows {', '.join(OUTPUTS)}); update it with: pip install --upgrade ganforge"
+        )
+    return found
+
+
+def _largest_difference(got: Array, expected: Array) -> float:
+    if got.shape != expected.shape:
+        return np.inf
+    return float(np.abs(got.astype(np.float64) - expected.astype(np.float64)).max(initial=0.0))
