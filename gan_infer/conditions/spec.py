@@ -45,7 +45,7 @@ class Spec:
     kind: str
     dtype: str
     shape: tuple[Side, ...] = ()
-    facts: Mapping[str, Any] = _NOTHING
+    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The operators that move, cut, join, fill and cast: in what form each is taken, what it gives and costs.
 
-As in `arithmetic`, a `Form` for every operator in `FORMS`. What decides a size is taken from the file
-and from the shapes of inputs alone.
+A `Form` for every operator in `FORMS`. What decides a size is taken from the file and from the shapes of
+inputs alone.
 """
 
 from __future__ import annotations
@@ -19,25 +19,35 @@ from gan_infer.modelfile.safety.operator import (
     SLOW,
     Call,
     Form,
-    PerPicture,
     Results,
-    Shape,
-    Side,
     axes_of,
     axis_of,
-    count,
-    each,
-    fixed,
     need,
     real,
-    settled,
-    shown,
-    size,
     texts,
-    times,
-    together,
     whole,
     wholes,
+)
+from gan_infer.modelfile.safety.sides import (
+    PerPicture,
+    Shape,
+    Side,
+    Whole,
+    add,
+    broadcast,
+    count,
+    divide,
+    each,
+    fixed,
+    for_one,
+    least,
+    most,
+    multiply,
+    settle,
+    show,
+    size,
+    times,
+    without_batch,
 )
 
 _AXIS: Final = whole(-8, 7)
@@ -70,26 +80,26 @@ def _filled(call: Call) -> Results:
     value = call.attributes.get("value")
     need(value is None or math.prod(value.shape) == 1, "has not one value")
     shape = tuple(call.sides(0))
-    need(call[0].kind == INT64 and all(each(side) >= 0 for side in shape), f"makes shape {shown(shape)}")
+    need(call[0].kind == INT64 and min(map(least, shape), default=0) >= 0, f"makes shape {show(shape)}")
     call.work = PLAIN * size(shape)
     return [(shape, value.kind if value else FLOAT32)]
 
 
 def _range(call: Call) -> Results:
     start, limit, step = (call.sides(index) for index in range(3))
-    need(start == [0] and step == [1] and len(limit) == 1 and each(limit[0]) >= 0, "counts not from 0 by 1")
+    need(start == [0] and step == [1] and len(limit) == 1 and least(limit[0]) >= 0, "counts not from 0 by 1")
     call.work = PLAIN * each(limit[0])
     return [((limit[0],), call[0].kind)]
 
 
 def _shape(call: Call) -> Results:
-    return [((len(sides_told(call)),), INT64)]
+    return [((len(told_sides(call)),), INT64)]
 
 
-def sides_told(call: Call) -> Shape:
+def told_sides(call: Call) -> Shape:
     """Return what a Shape operator tells, of its input's sides."""
     told = call[0].shape[slice(call.number("start", 0), call.attributes.get("end"))]
-    return tuple(map(settled, told))
+    return tuple(map(settle, told))
 
 
 def _size(call: Call) -> Results:
@@ -106,7 +116,7 @@ def _reshape(call: Call) -> Results:
         if side == 0:
             need(
                 not call.number("allowzero", 0) and index < len(given),
-                f"takes {shown(given)} to {shown(target)}",
+                f"takes {show(given)} to {show(target)}",
             )
             target[index] = given[index]
     rest = count(side for side in target if side != -1)
@@ -116,17 +126,20 @@ def _reshape(call: Call) -> Results:
         target[target.index(-1)] = _quotient(held, rest, given, target)
     else:
         # Where one side alone has the batch, the runtime takes one picture at a time.
-        need(each(held) == each(rest), f"takes {shown(given)} to {shown(target)}")
-    need(all(each(side) >= 0 for side in target), f"takes {shown(given)} to {shown(target)}")
+        need(for_one(held) == for_one(rest), f"takes {show(given)} to {show(target)}")
+    # A free side that may be 0 or -1 would say something else there.
+    right = all(least(side) >= (0 if isinstance(side, int) else 1) for side in target)
+    need(right, f"takes {show(given)} to {show(target)}")
     return _same_kind(call, tuple(target))
 
 
 def _quotient(held: Side, rest: Side, given: Shape, target: list[Side]) -> Side:
-    right = each(rest) > 0 and each(held) % each(rest) == 0
-    right = right and (isinstance(held, PerPicture) or not isinstance(rest, PerPicture))
-    need(right, f"takes {shown(given)} to {shown(target)}")
-    side = each(held) // each(rest)
-    return PerPicture(side) if isinstance(held, PerPicture) and not isinstance(rest, PerPicture) else side
+    batched = isinstance(held, PerPicture)
+    right = least(rest) > 0 and (batched or not isinstance(rest, PerPicture))
+    side = divide(for_one(held), for_one(rest)) if right else 0
+    right = right and multiply(side, for_one(rest)) == for_one(held)
+    need(right, f"takes {show(given)} to {show(target)}")
+    return PerPicture(side) if batched and not isinstance(rest, PerPicture) else side
 
 
 def _flatten(call: Call) -> Results:
@@ -143,7 +156,7 @@ def _squeeze(call: Call) -> Results:
         places = [i for i, side in enumerate(shape) if side == 1]
     else:
         places = axes_of(axes, len(shape))
-    need(all(shape[i] == 1 for i in places), f"squeezes {shown(shape)}")
+    need(all(shape[i] == 1 for i in places), f"squeezes {show(shape)}")
     return _same_kind(call, tuple(side for i, side in enumerate(shape) if i not in places))
 
 
@@ -160,18 +173,22 @@ def _unsqueeze(call: Call) -> Results:
 def _transpose(call: Call) -> Results:
     shape = call[0].shape
     order = call.numbers("perm", range(len(shape))[::-1])
-    need(sorted(order) == list(range(len(shape))), f"transposes {shown(shape)} by {order}")
+    need(sorted(order) == list(range(len(shape))), f"transposes {show(shape)} by {order}")
     result = _same_kind(call, tuple(shape[i] for i in order))
     call.work *= 2
     return result
 
 
 def _from_depth(call: Call) -> Results:
-    need(len(call[0].shape) == 4 and "blocksize" in call.attributes, f"takes shape {shown(call[0].shape)}")
-    (channels, height, width), block = fixed(call[0].shape[1:]), call.number("blocksize", 1)
+    need(
+        len(call[0].shape) == 4 and "blocksize" in call.attributes,
+        f"takes shape {show(call[0].shape)}",
+    )
+    (channels,), block = fixed(call[0].shape[1:2]), call.number("blocksize", 1)
     need(channels % block**2 == 0, f"makes blocks of {block} from {channels} channels")
     call.memory = 2 * call[0].words
-    return _same_kind(call, (call[0].shape[0], channels // block**2, height * block, width * block))
+    height, width = (multiply(side, block) for side in without_batch(call[0].shape[2:]))
+    return _same_kind(call, (call[0].shape[0], channels // block**2, height, width))
 
 
 # Joined, cut and picked.
@@ -189,18 +206,19 @@ def _concat(call: Call) -> Results:
             known.kind == first.kind
             and len(known.shape) == len(first.shape)
             and rest == first.shape[:axis] + first.shape[axis + 1 :],
-            f"joins {shown(first.shape)} and {shown(known.shape)}",
+            f"joins {show(first.shape)} and {show(known.shape)}",
         )
         total = _sum(total, known.shape[axis])
     return _same_kind(call, (*first.shape[:axis], total, *first.shape[axis + 1 :]))
 
 
 def _sum(left: Side, right: Side) -> Side:
-    if isinstance(left, int) and isinstance(right, int):
-        return left + right
+    total = add(for_one(settle(left)), for_one(settle(right)))
+    if not isinstance(left, PerPicture) and not isinstance(right, PerPicture):
+        return total
     both = isinstance(left, PerPicture) and isinstance(right, PerPicture)
     need(both or left == 0, "adds a fixed number to the batch")
-    return PerPicture(each(settled(left)) + each(settled(right)))
+    return PerPicture(total)
 
 
 def _split(call: Call) -> Results:
@@ -237,19 +255,42 @@ def taken(call: Call) -> tuple[slice, ...]:
         side = call[0].shape[place]
         if start == 0 and step == 1 and (end == side or _is_end(end)):
             continue
-        first, last = fixed((start, end))
-        result[place] = _part(side, first, last, step)
+        result[place] = _part(side, start, end, step)
     return tuple(result)
 
 
-def _part(side: Side, start: int, end: int, step: int) -> slice:
+def _part(side: Side, start: Side, end: Side, step: int) -> slice:
     need(1 <= abs(step) <= MAX_SIDE, f"has a step of {step}")
-    # Of the batch only its first picture can be told to be there.
-    need(isinstance(side, int) or (start, end, step) == (0, 1, 1), "cuts the batch")
-    if step > 0:
-        return slice(start, end, step)
-    need(start == -1 and end <= _TO_THE_START, "steps back, and not over all of a side")
-    return slice(None, None, step)
+    first, last = without_batch((start, end))
+    if isinstance(side, PerPicture):
+        # Of the batch only its first picture can be told to be there.
+        need((first, last, step) == (0, 1, 1), "cuts the batch")
+    elif step < 0:
+        need(first == -1 and most(last) <= _TO_THE_START, "steps back, and not over all of a side")
+        return slice(None, None, step)
+    elif not (isinstance(side, int) and isinstance(first, int) and isinstance(last, int)):
+        first, last = _from_start(side, first), _from_start(side, last)
+        right = min(map(least, (first, add(last, multiply(first, -1)), add(side, multiply(last, -1))))) >= 0
+        need(right, f"cuts {side} at a place that need not be in it")
+    return slice(first, last, step)
+
+
+def _from_start(side: Whole, bound: Whole) -> Whole:
+    if _is_end(bound):
+        return side
+    return add(side, bound) if isinstance(bound, int) and bound < 0 else bound
+
+
+def _length(side: Side, part: slice) -> Side:
+    if part == slice(None):
+        return side
+    if isinstance(side, PerPicture):
+        return 1
+    if part.step < 0:
+        return add(divide(add(side, -1), -part.step), 1)
+    if isinstance(side, int) and isinstance(part.start, int) and isinstance(part.stop, int):
+        return len(range(side)[part])
+    return divide(add(add(part.stop, multiply(part.start, -1)), part.step - 1), part.step)
 
 
 def _bounds(call: Call, name: str, index: int) -> list[Side]:
@@ -264,11 +305,7 @@ def _is_end(end: Side) -> bool:
 
 
 def _slice(call: Call) -> Results:
-    shape = tuple(
-        side if part == slice(None) else len(range(each(side))[part])
-        for side, part in zip(call[0].shape, taken(call), strict=True)
-    )
-    return _same_kind(call, shape)
+    return _same_kind(call, tuple(map(_length, call[0].shape, taken(call))))
 
 
 def _gather(call: Call) -> Results:
@@ -282,7 +319,7 @@ def _gather_nd(call: Call) -> Results:
     shape, places = call[0].shape, call[1].shape
     need(len(shape) >= 1 and len(places) >= 1 and call[1].kind == INT64, "looks up by another shape")
     (depth,) = fixed(places[-1:])
-    need(1 <= depth <= len(shape), f"takes shapes {shown(shape)} and {shown(places)}")
+    need(1 <= depth <= len(shape), f"takes shapes {show(shape)} and {show(places)}")
     call.memory = 2 * size(places)
     return _same_kind(call, places[:-1] + shape[depth:])
 
@@ -292,7 +329,7 @@ def _scatter(call: Call) -> Results:
     axis_of(call.number("axis", 0), len(shape))
     need(
         len(places) == len(shape) and places == call[2].shape and call[1].kind in (INT32, INT64),
-        f"takes shapes {shown(shape)} and {shown(places)}",
+        f"takes shapes {show(shape)} and {show(places)}",
     )
     call.memory = 4 * size(places)
     return _same_kind(call, shape)
@@ -302,7 +339,7 @@ def _one_hot(call: Call) -> Results:
     shape = call[0].shape
     axis = axis_of(call.number("axis", -1), len(shape) + 1)
     depth = call.sides(1)
-    need(len(depth) == 1 and each(depth[0]) >= 1, "makes no classes")
+    need(len(depth) == 1 and least(depth[0]) >= 1, "makes no classes")
     need(call[1].kind == INT64 and call[2].shape == (2,), "has not two values")
     result = (*shape[:axis], *depth, *shape[axis:])
     call.work = PLAIN * size(result)
@@ -314,15 +351,18 @@ def _one_hot(call: Call) -> Results:
 
 def _expand(call: Call) -> Results:
     target = tuple(call.sides(1))
-    need(call[1].kind == INT64 and all(each(side) >= 1 for side in target), f"makes shape {shown(target)}")
-    return _same_kind(call, together(call[0].shape, target))
+    need(
+        call[1].kind == INT64 and min(map(least, target), default=1) >= 1,
+        f"makes shape {show(target)}",
+    )
+    return _same_kind(call, broadcast(call[0].shape, target))
 
 
 def _tile(call: Call) -> Results:
     shape, repeats = call[0].shape, call.sides(1)
     need(
-        call[1].kind == INT64 and len(repeats) == len(shape) and all(each(side) >= 1 for side in repeats),
-        f"repeats {shown(shape)} by {shown(repeats)}",
+        call[1].kind == INT64 and len(repeats) == len(shape) and min(map(least, repeats), default=1) >= 1,
+        f"repeats {show(shape)} by {show(repeats)}",
     )
     return _same_kind(call, tuple(map(times, shape, repeats)))
 
@@ -332,14 +372,14 @@ def _pad(call: Call) -> Results:
     need(pads is not None, "has no pads")
     assert pads is not None
     rank = len(shape)
-    need(len(pads) == 2 * rank and min(pads, default=0) >= 0, f"pads {shown(shape)} by {pads[:16]}")
+    need(len(pads) == 2 * rank and min(pads, default=0) >= 0, f"pads {show(shape)} by {pads[:16]}")
     mirrored = call.attributes.get("mode", b"constant") != b"constant"
     sides: list[Side] = []
     for side, before, after in zip(shape, pads[:rank], pads[rank:], strict=True):
         if before or after:
-            (here,) = fixed([side])
-            need(not mirrored or max(before, after) <= here, f"mirrors more than {here} pixels")
-            sides.append(here + before + after)
+            (here,) = without_batch([side])
+            need(not mirrored or max(before, after) <= least(here), f"mirrors more than {here} pixels")
+            sides.append(add(here, before + after))
         else:
             sides.append(side)
     return _same_kind(call, tuple(sides))
@@ -348,7 +388,7 @@ def _pad(call: Call) -> Results:
 def _resize(call: Call) -> Results:
     """Return a picture enlarged or made smaller in all but its first two dimensions."""
     shape = call[0].shape
-    need(3 <= len(shape) <= 5, f"takes shape {shown(shape)}")
+    need(3 <= len(shape) <= 5, f"takes shape {show(shape)}")
     old = call.op == "Upsample" or call.opset < 11
     scales, sizes = (1 if old else 2), 3
     if not old and call.has(sizes) and size(call[sizes].shape):
@@ -356,18 +396,21 @@ def _resize(call: Call) -> Results:
         result = call.sides(sizes)
         need(
             len(result) == len(shape) and tuple(result[:2]) == shape[:2],
-            f"resizes {shown(shape)} to {shown(result)}",
+            f"resizes {show(shape)} to {show(result)}",
         )
-        need(min(fixed(result[2:])) >= 1, f"resizes {shown(shape)} to {shown(result)}")
+        need(
+            min(map(least, without_batch(result[2:]))) >= 1,
+            f"resizes {show(shape)} to {show(result)}",
+        )
     else:
-        result = [*shape[:2], *_scaled(call, fixed(shape[2:]), scales)]
+        result = [*shape[:2], *_scaled(call, without_batch(shape[2:]), scales)]
     places = size(call[0].shape) + size(result)
     call.memory = 4 * (places + size(result[2:]))
     call.work = SLOW * places * (10 if b"cubic" in call.attributes.get("mode", b"") else 1)
     return [(tuple(result), call[0].kind)]
 
 
-def _scaled(call: Call, sides: list[int], index: int) -> list[int]:
+def _scaled(call: Call, sides: list[Whole], index: int) -> list[Whole]:
     if "scales" in call.attributes:
         factors = np.asarray(call.attributes["scales"], np.float32)
     else:
@@ -377,12 +420,19 @@ def _scaled(call: Call, sides: list[int], index: int) -> list[int]:
         )
         factors = np.asarray(call[index].floats).reshape(-1)
     need(len(factors) == len(sides) + 2 and list(factors[:2]) == [1, 1], f"resizes by {len(factors)} factors")
-    result = []
-    for side, factor in zip(sides, factors[2:], strict=True):
-        need(0 < factor <= 4096, f"resizes by {factor}")
+    return [_scale(side, factor) for side, factor in zip(sides, factors[2:], strict=True)]
+
+
+def _scale(side: Whole, factor: np.float32) -> Whole:
+    need(0 < factor <= 4096, f"resizes by {factor}")
+    if isinstance(side, int):
         wide, narrow = math.floor(side * float(factor)), math.floor(np.float32(side) * factor)
         need(wide == narrow >= 1, f"resizes {side} by {factor}, which could be rounded either way")
-        result.append(wide)
+        return wide
+    above, below = float(factor).as_integer_ratio()
+    need(most(side) * above < 2**24, f"resizes {side} by {factor}, which could be rounded either way")
+    result = divide(multiply(side, above), below)
+    need(least(result) >= 1, f"resizes {side} by {factor}")
     return result
 
 
