@@ -373,12 +373,14 @@ def _pad(call: Call) -> Results:
     assert pads is not None
     rank = len(shape)
     need(len(pads) == 2 * rank and min(pads, default=0) >= 0, f"pads {show(shape)} by {pads[:16]}")
-    mirrored = call.attributes.get("mode", b"constant") != b"constant"
+    mode = call.attributes.get("mode", b"constant")
+    # What is mirrored lacks the pixel at the edge.
+    spare = {b"constant": -MAX_SIDE, b"reflect": 1}.get(mode, 0)
     sides: list[Side] = []
     for side, before, after in zip(shape, pads[:rank], pads[rank:], strict=True):
         if before or after:
             (here,) = without_batch([side])
-            need(not mirrored or max(before, after) <= least(here), f"mirrors more than {here} pixels")
+            need(max(before, after) + spare <= least(here), f"mirrors more than {here} pixels")
             sides.append(add(here, before + after))
         else:
             sides.append(side)

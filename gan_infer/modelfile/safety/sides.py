@@ -83,7 +83,8 @@ def free(index: int, low: int, high: int, multiple: int) -> Whole:
     first, last = -(-low // multiple) * multiple, high // multiple * multiple
     if not 1 <= first <= last:
         raise RefusedError(f"has no multiple of {multiple} between {low} and {high}")
-    return _of({(): first, (Steps(index, (last - first) // multiple),): multiple})
+    steps = (last - first) // multiple
+    return _of({(): first, (Steps(index, steps),): multiple}) if steps else first
 
 
 def _of(terms: Mapping[Term, int]) -> Whole:
