@@ -1,4 +1,4 @@
-"""Graphs over pictures of free sides, made from seeds or by hand, with the bounds that their metadata state."""
+"""Graphs over pictures of free sides, from seeds or by hand, with the bounds that their metadata state."""
 
 from __future__ import annotations
 
@@ -294,9 +294,9 @@ class Chain:
     def body(self) -> bytes:
         """Draw the whole file."""
         makers: list[Callable[[], None]] = [
-            *[self.conv] * 3, *[self.conv_transpose] * 2, *[self.resize] * 2, self.pool, self.pad, *[self.cut] * 2,
-            self.join, self.add_to, self.blocks, self.norm, self.reshape, self.attend, *[self.fill] * 2, self.tile,
-            self.reduce, self.plain, self.choose,
+            *[self.conv] * 3, *[self.conv_transpose] * 2, *[self.resize] * 2, self.pool, self.pad,
+            *[self.cut] * 2, self.join, self.add_to, self.blocks, self.norm, self.reshape, self.attend,
+            *[self.fill] * 2, self.tile, self.reduce, self.plain, self.choose,
         ]  # fmt: skip
         for _ in range(self.rng.choice([1, 1, 2, 2, 3, 4])):
             self.rng.choice(makers)()

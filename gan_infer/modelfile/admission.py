@@ -23,10 +23,9 @@ from gan_infer.runtime import session
 from gan_infer.runtime.session import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gan_infer.modelfile.golden import Compared, Feeds
     from gan_infer.modelfile.safety import Summary
+    from gan_infer.modelfile.trial import host
 
 Described = Metadata | CriticMetadata
 
@@ -117,7 +116,7 @@ def _tried(
         singles=singles,
         batch=largest_batch(vetted),
         grows=vetted.grows,
-        bytes_alone=_bytes({**vetted.inputs, **vetted.outputs}),
+        bytes_alone=vetted.bytes_alone,
         optional=_mixes(vetted, metadata),
     )
     try:
@@ -183,7 +182,7 @@ def _singles(vetted: Summary, metadata: Described | None) -> list[Feeds]:
     return golden.feeds(metadata) if found == wanted and output in vetted.outputs else []
 
 
-def _mixes(vetted: Summary, metadata: Described | None) -> list[tuple[str, str, tuple[int | None, ...]]]:
+def _mixes(vetted: Summary, metadata: Described | None) -> list[host.Input]:
     """Return the input that mixes of classes are fed to, where the file has it; without it they are not."""
     kind, shape = vetted.optional.get("label_weights", (0, ()))
     mixes = isinstance(metadata, Metadata) and metadata.conditional and kind == 1
@@ -194,13 +193,6 @@ def _outputs(vetted: Summary, metadata: Described | None) -> list[str]:
     """Return the outputs that will be asked for: ours by name, of a foreign file any."""
     ours = "image" if isinstance(metadata, Metadata) else "realness"
     return [ours] if metadata is not None and ours in vetted.outputs else list(vetted.outputs)
-
-
-def _bytes(ends: Mapping[str, tuple[int, tuple[int | None, ...]]]) -> int:
-    return sum(
-        math.prod(side or 1 for side in shape) * int(_NUMPY.get(kind, "f8")[-1])
-        for kind, shape in ends.values()
-    )
 
 
 class ChangedError(ModelError):

@@ -67,17 +67,22 @@ def _try(
     if spent > order["open_s"]:
         tell(refused="time")
         return
-    first = singles[0] if singles else _feeds(order["inputs"], 1)
+    inputs = order["inputs"]
+    wheres = ["largest", "smallest", "between"] if _are_free(inputs) else []
+    asked = singles or ([] if wheres else [_feeds(inputs, 1)])
     limits.set_time(limits.picture_s)
-    runner.run(first)
-    with limits.eased():
-        alone_s, room = _draw(runner, first, limits, tell)
+    first, *others = [*(_feeds(inputs, 1, where) for where in wheres), *asked]
+    alone_s, room = _draw_twice(runner, first, limits, tell, asked=not wheres)
     if limits.exceeded(room):
         raise MemoryError
     if alone_s > order["picture_s"] or alone_s * _MANY > order["many_s"]:
         tell(refused="time", picture=alone_s)
         return
-    for feeds in singles[1:]:
+    for feeds in others[: len(wheres[1:])]:
+        _draw_twice(runner, feeds, limits, tell, asked=False)
+        if limits.exceeded(room):
+            raise MemoryError
+    for feeds in others[len(wheres[1:]) :]:
         if limits.left() > 3 * alone_s:
             _draw(runner, feeds, limits, tell)
     tell(alone=True)
@@ -86,14 +91,26 @@ def _try(
     tell(done=True, memory=limits.taken())
 
 
-def _draw(runner: _Runner, feeds: Feeds, limits: _Limits, tell: _Teller) -> tuple[float, int]:
+def _draw_twice(
+    runner: _Runner, feeds: Feeds, limits: _Limits, tell: _Teller, *, asked: bool
+) -> tuple[float, int]:
+    """Run one picture and do so again, as the runtime lays out its memory anew then; see `_draw`."""
+    limits.set_time(limits.picture_s)
+    runner.run(feeds)
+    with limits.eased():
+        return _draw(runner, feeds, limits, tell, asked=asked)
+
+
+def _draw(
+    runner: _Runner, feeds: Feeds, limits: _Limits, tell: _Teller, *, asked: bool = True
+) -> tuple[float, int]:
     """Run one picture and tell of it; give seconds, and bytes of inputs and outputs."""
     limits.set_time(limits.picture_s)
     results, spent = _timed(lambda: runner.run(feeds))
     array = np.ascontiguousarray(results[0])
     sent = array.tobytes() if array.nbytes <= _MAX_SENT else b""
     sha256, shape = hashlib.sha256(array.data).hexdigest(), list(array.shape)
-    tell(sent, picture=spent, sha256=sha256, dtype=array.dtype.str, shape=shape, bytes=len(sent))
+    tell(sent, picture=spent, sha256=sha256, dtype=array.dtype.str, shape=shape, bytes=len(sent), asked=asked)
     # Of several outputs a call asks for one.
     return spent, max(each.nbytes for each in results) + sum(each.nbytes for each in feeds.values())
 
@@ -273,19 +290,36 @@ class _Teller:
         self._file.flush()
 
 
-def _feeds(inputs: list[list[Any]], batch: int) -> Feeds:
-    """Make inputs of a batch: floats drawn from the normal distribution, zeros of all else."""
+def _are_free(inputs: list[list[Any]]) -> bool:
+    return any(isinstance(side, list) for _, _, shape in inputs for side in shape)
+
+
+def _feeds(inputs: list[list[Any]], batch: int, where: str = "largest") -> Feeds:
+    """Make inputs of a batch: floats drawn from the normal distribution, zeros of all else.
+
+    Args:
+        where: which of the values within its bounds each free side has: the largest, the smallest, or one in
+            between, an odd number of its multiples.
+    """
     rng = np.random.default_rng(0)
     feeds = {}
     for name, kind, shape in inputs:
-        sides = tuple(
-            (batch if place == 0 else 1) if side is None else side for place, side in enumerate(shape)
-        )
+        sides = [_side(side, where) for side in shape]
+        sides[:1] = [batch if side is None else side for side in shape[:1]]
         if kind in ("<f2", "<f4", "<f8"):
             feeds[name] = rng.standard_normal(sides, np.float32).astype(kind)
         else:
             feeds[name] = np.zeros(sides, kind)
     return feeds
+
+
+def _side(side: Any, where: str) -> int:
+    if not isinstance(side, list):
+        return 1 if side is None else int(side)
+    low, high, multiple = side
+    first, last = -(-low // multiple), high // multiple
+    between = max(first, min(last, (first + last) // 2 | 1))
+    return int(multiple * {"largest": last, "smallest": first, "between": between}[where])
 
 
 def _read_feeds(source: BinaryIO, told: dict[str, list[Any]]) -> Feeds:

@@ -1,7 +1,8 @@
-"""Has a model file tried in a process of its own, and tells what came of it; it keeps nothing.
+"""Has a model file tried in a process of its own, and tells what came of it.
 
 A trial is bounded in memory, in time of the processor and in elapsed time. What it finds bounds what
-this process will be asked for by the file: calls take no larger batch than the trial did.
+this process will be asked for by the file: calls take no larger batch than the trial did, at the largest
+sides that its inputs may have.
 """
 
 from __future__ import annotations
@@ -23,10 +24,16 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from gan_infer.conditions.spec import Free
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Feeds = dict[str, npt.NDArray[Any]]
+
+# An input: its name, numpy's name of the type, and its shape: None where a side is the batch, or free without
+# bounds, and then 1.
+Input = tuple[str, str, tuple[int | Free | None, ...]]
 
 # What a file may take beyond its stated need, which is so many times its own bytes (the file, what is read
 # of it, the tensors, and the tensors once more in the order that suits the processor), and the inputs and
@@ -69,22 +76,23 @@ class Order:
     """What is to be tried.
 
     Attributes:
-        inputs: (name, numpy's name of the type, shape with None where free) of each.
-        optional: the same, of inputs that may be left out; they are fed in batches alone.
+        inputs: that every call feeds. Where a side is free within bounds, pictures at the largest sides, the
+            smallest and some between are drawn first, and batches are of the largest.
+        optional: inputs that may be left out; they are fed in batches alone.
         outputs: their names; the first one's values are told.
         singles: inputs of one picture each, whose outputs are wanted; may be empty.
         batch: the largest batch that calls will have.
         grows: that batch needs more than any smaller one.
-        bytes_alone: bytes of inputs and outputs of one picture, as the file declares them.
+        bytes_alone: bytes of inputs and outputs of one picture, at the largest sides.
     """
 
-    inputs: Sequence[tuple[str, str, tuple[int | None, ...]]]
+    inputs: Sequence[Input]
     outputs: Sequence[str]
     singles: Sequence[Feeds]
     batch: int
     grows: bool
     bytes_alone: int
-    optional: Sequence[tuple[str, str, tuple[int | None, ...]]] = ()
+    optional: Sequence[Input] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +111,7 @@ class Outcome:
         batch: the largest batch that stayed within the limits.
         limited: this system holds a process to a limit of memory.
         drawn: what it gave for the order's singles, in order; fewer where time ran out.
-        open_s, picture_s: of the processor, for opening and for one picture.
+        open_s, picture_s: of the processor, for opening and for one picture, of the largest sides.
         memory: bytes that the child took at most; 0 where this cannot be told.
     """
 
@@ -171,7 +179,9 @@ def _header(order: Order, size: int, allowance: int) -> bytes:
         "many_s": MANY_S + MANY_S_PER_MIB * size / 2**20,
         "total_s": TOTAL_S,
     }
-    return json.dumps(_path()).encode() + b"\n" + json.dumps(told).encode() + b"\n"
+    return (
+        json.dumps(_path()).encode() + b"\n" + json.dumps(told, default=dataclasses.astuple).encode() + b"\n"
+    )
 
 
 def _listen(talk: _Talk, process: subprocess.Popen[bytes], limited: bool, late: threading.Event) -> Outcome:
@@ -190,7 +200,8 @@ def _listen(talk: _Talk, process: subprocess.Popen[bytes], limited: bool, late: 
             opened = float(told["opened"])
         elif "picture" in told:
             alone = float(told["picture"]) if math.isnan(alone) else alone
-            drawn.append(_drawn(told, talk))
+            picture = _drawn(told, talk)
+            drawn += [picture] if told["asked"] else []
         elif "alone" in told:
             finished = True
         elif "batch" in told:
