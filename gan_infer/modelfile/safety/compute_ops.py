@@ -139,10 +139,15 @@ def _softmax(call: Call) -> Results:
     return like(call)
 
 
-def _normalise(call: Call, least: int) -> Results:
+def _need_elements(shape: Shape) -> None:
+    need(min(map(least, shape), default=1) >= 1, f"takes shape {show(shape)}, which may be empty")
+
+
+def _normalise(call: Call, rank: int) -> Results:
     """Check a channel's factors and statistics, the inputs after the first."""
     shape = call[0].shape
-    need(len(shape) >= least, f"takes fewer than {least} dimensions")
+    need(len(shape) >= rank, f"takes fewer than {rank} dimensions")
+    _need_elements(shape)  # of none the runtime crashes
     for index in range(1, len(call.inputs)):
         need(call[index].shape == shape[1:2], "has factors or statistics of another size")
     call.memory = 4 * call[0].words  # some are computed by several operators
@@ -161,6 +166,7 @@ def _group_norm(call: Call) -> Results:
     need("num_groups" in call.attributes, "has no number of groups")
     shape, groups = call[0].shape, call.number("num_groups", 0)
     need(len(shape) >= 3, "takes fewer than 3 dimensions")
+    _need_elements(shape)
     (channels,) = fixed(shape[1:2])
     need(channels % groups == 0, f"has {groups} groups for {channels} channels")
     factors = (groups,) if call.opset < 21 else (channels,)
@@ -172,6 +178,7 @@ def _group_norm(call: Call) -> Results:
 def _layer_norm(call: Call) -> Results:
     shape = call[0].shape
     axis = axis_of(call.number("axis", -1), len(shape))
+    _need_elements(shape)
     for index in range(1, len(call.inputs)):
         need(call[index].shape == shape[axis:], "has factors of another size")
     call.memory = 4 * call[0].words
@@ -274,6 +281,7 @@ def _pool(call: Call) -> Results:
     kernel = call.numbers("kernel_shape", ())
     sides = without_batch(shape[2:])
     need(4 <= len(shape) == len(kernel) + 2 <= 5, f"takes shape {show(shape)}")
+    _need_elements(shape)
     pads = call.numbers("pads", [0] * 2 * len(kernel))
     need(2 * max(pads) <= min(kernel), "pads by more than half of its window")
     result: Shape = (*shape[:2], *_slide(call, sides, kernel))

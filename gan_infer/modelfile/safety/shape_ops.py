@@ -390,7 +390,7 @@ def _pad(call: Call) -> Results:
 def _resize(call: Call) -> Results:
     """Return a picture enlarged or made smaller in all but its first two dimensions."""
     shape = call[0].shape
-    need(3 <= len(shape) <= 5, f"takes shape {show(shape)}")
+    need(3 <= len(shape) <= 5 and min(map(least, shape)) >= 1, f"takes shape {show(shape)}")
     old = call.op == "Upsample" or call.opset < 11
     scales, sizes = (1 if old else 2), 3
     if not old and call.has(sizes) and size(call[sizes].shape):
