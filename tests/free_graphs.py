@@ -147,14 +147,14 @@ class Chain:
 
     def resize(self) -> None:
         """Resize by factors, or to sizes reckoned from the shape."""
-        rng, mode = self.rng, {"mode": self.rng.choice(["nearest", "linear", "cubic"])}
+        rng, mode = self.rng, self.rng.choice(["nearest", "linear", "cubic"])
         if rng.random() < 0.6:
             factors = [rng.choice([0.25, 0.5, 0.75, 1.5, 2.0, 2.0, 3.0, 1.3]) for _ in range(2)]
-            self.add("Resize", self.last, "", self.held(np.array([1, 1, *factors], np.float32)), **mode)
+            self.add("Resize", self.last, "", self.held(np.array([1, 1, *factors], np.float32)), mode=mode)
             return
         start = self.joined(self.side(self.last, 0), self.side(self.last, 1))
         sides = [self.reckoned(self.side(rng.choice([self.last, "x"]), place)) for place in (2, 3)]
-        self.add("Resize", self.last, "", "", self.joined(start, *sides), **mode)
+        self.add("Resize", self.last, "", "", self.joined(start, *sides), mode=mode)
 
     def pool(self) -> None:
         """Pool windows."""

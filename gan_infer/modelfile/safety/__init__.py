@@ -1,4 +1,4 @@
-"""Refuses a dangerous or broken model file before the runtime sees it; it opens and runs nothing.
+"""Refuses a dangerous or broken model file before the runtime sees it.
 
 A file passes when all of it is understood, all of it lies in the file, every operator is on a list and
 in a form that is on it, every name is defined before it is used, and every size follows from the file,
@@ -228,7 +228,7 @@ class Trace:
         self.kept += call.kept
         self._check_costs(node)
 
-    def end(self, names: Iterable[str]) -> None:
+    def free(self, names: Iterable[str]) -> None:
         """Free values; what follows from the file alone is kept and counted apart."""
         self._held -= sum(
             known.words for known in map(self.values.get, names) if known and not known.constant
@@ -236,14 +236,14 @@ class Trace:
 
     def _check(self, node: Node, known: Known) -> None:
         if len(known.shape) > graph.MAX_RANK:
-            raise RefusedError(f"has {_named(node)}, which gives {len(known.shape)} dimensions")
+            raise RefusedError(f"has {_name_of(node)}, which gives {len(known.shape)} dimensions")
         if sum(isinstance(side, PerPicture) for side in known.shape) > 1:
-            raise RefusedError(f"has {_named(node)}, which makes what grows faster than the batch")
+            raise RefusedError(f"has {_name_of(node)}, which makes what grows faster than the batch")
         if not all(map(grows, known.shape)):
-            raise RefusedError(f"has {_named(node)}, which makes more of a smaller side")
+            raise RefusedError(f"has {_name_of(node)}, which makes more of a smaller side")
         if known.words > self._bounds.words:
             raise RefusedError(
-                f"has {_named(node)}, which makes a tensor of {size(known.shape):.2e} elements"
+                f"has {_name_of(node)}, which makes a tensor of {size(known.shape):.2e} elements"
                 f"{self._largest}; at most {self._bounds.words:,} of 4 bytes are taken"
             )
 
@@ -257,7 +257,7 @@ class Trace:
         ):
             if count > most:
                 raise RefusedError(
-                    f"{what.format(count)}, at {_named(node)}{self._largest}; at most {most:,} are taken"
+                    f"{what.format(count)}, at {_name_of(node)}{self._largest}; at most {most:,} are taken"
                 )
 
     def _allowed(self, limit: tuple[int, int]) -> int:
@@ -281,7 +281,7 @@ def trace(
         end = model.optional.get(tensor.name) if model.ir_version >= 4 else None
         if end is not None and listed is not None and None in end.shape[1:]:
             raise RefusedError(f"has a value for the input {shown(end.name)}, of which a side is free")
-        trace.define(tensor.name, _known(tensor) if end is None else _optional(tensor, end))
+        trace.define(tensor.name, _know(tensor) if end is None else _optional(tensor, end))
     given = set(trace.values)
     number = itertools.count()
     for end in model.inputs:
@@ -295,7 +295,7 @@ def trace(
         trace.add(node, model.opset)
         ended = {name for name in node.inputs if last_use[name] == index}
         ended |= {name for name in node.outputs if name not in last_use}
-        trace.end(ended - given)
+        trace.free(ended - given)
     if not model.outputs:
         raise RefusedError("has no outputs")
     for end in model.outputs:
@@ -318,7 +318,7 @@ def _open(shape: Sides, number: Iterator[int]) -> Shape:
     )
 
 
-def _known(tensor: Tensor) -> Known:
+def _know(tensor: Tensor) -> Known:
     """Return what is known of a tensor in the file."""
     value = floats = None
     if tensor.value is not None and tensor.value.size <= constant_folding.MAX_FOLLOWED:
@@ -331,7 +331,7 @@ def _known(tensor: Tensor) -> Known:
 
 def _optional(tensor: Tensor, end: graph.End) -> Known:
     """Return what is known of a tensor that stands among the inputs, too: its value may be another."""
-    known = _known(tensor)
+    known = _know(tensor)
     fits = len(end.shape) in (0, len(tensor.shape))
     if end.kind != tensor.kind or not fits or (end.shape[:1] == (None,) and tensor.shape[0] != 1):
         raise RefusedError(f"gives the input {shown(tensor.name)} a value of another type or shape")
@@ -353,9 +353,9 @@ def _results(node: Node, known: Mapping[str, Known], opset: int) -> tuple[Call, 
         raise RefusedError(f"uses the operator {shown(node.op)}, which is not taken{why}")
     for name in node.inputs:
         if name and name not in known:
-            raise RefusedError(f"feeds {_named(node)} with {shown(name)}, which nothing before it makes")
+            raise RefusedError(f"feeds {_name_of(node)} with {shown(name)}, which nothing before it makes")
     if not node.outputs:
-        raise RefusedError(f"has {_named(node)} without results")
+        raise RefusedError(f"has {_name_of(node)} without results")
     given = tuple(known[name] if name else None for name in node.inputs)
     call = Call(node.op, opset, given, node.attributes, len(node.outputs))
     try:
@@ -365,11 +365,11 @@ def _results(node: Node, known: Mapping[str, Known], opset: int) -> tuple[Call, 
             raise RefusedError(f"gives {len(node.outputs)} results")
     except (RefusedError, ArithmeticError, IndexError, LookupError, TypeError, ValueError) as error:
         reason = error if isinstance(error, RefusedError) else "takes inputs that it cannot take"
-        raise RefusedError(f"has {_named(node)}, which {reason}") from None
+        raise RefusedError(f"has {_name_of(node)}, which {reason}") from None
     constant = all(one is None or one.constant for one in given)
-    if node.op in ("Shape", "Size"):  # of fixed sides, however the rest may vary, the runtime knows the shape
-        told = shape_ops.told_sides(call) if node.op == "Shape" else call[0].shape
-        constant = all(isinstance(side, int) for side in told)
+    if node.op in ("Shape", "Size"):  # the runtime knows fixed sides on loading, whatever its input holds
+        known_sides = shape_ops.sides_of_shape(call) if node.op == "Shape" else call[0].shape
+        constant = all(isinstance(side, int) for side in known_sides)
     results = [Known(shape, kind, None, constant) for shape, kind in shapes]
     results[0] = _with_value(call, results[0])
     return call, results
@@ -383,5 +383,5 @@ def _with_value(call: Call, known: Known) -> Known:
     return known if value is None else dataclasses.replace(known, value=value)
 
 
-def _named(node: Node) -> str:
+def _name_of(node: Node) -> str:
     return f"{node.op} {shown(node.name)}" if node.name else node.op

@@ -219,7 +219,7 @@ def _filters(call: Call) -> tuple[int, list[Whole], list[int], int]:
     picture, groups = without_batch(call[0].shape[1:]), call.number("group", 1)
     filters = fixed(call[1].shape)
     need(
-        3 <= len(filters) == len(picture) + 1 <= 5 and min(map(least, picture + filters)) >= 1,
+        3 <= len(filters) == len(picture) + 1 <= 5 and min(map(least, (*picture, *filters))) >= 1,
         f"takes shapes {show(call[0].shape)} and {show(call[1].shape)}",
     )
     need(call.numbers("kernel_shape", filters[2:]) == filters[2:], "has filters of another kernel_shape")
@@ -366,7 +366,7 @@ def _einsum(call: Call) -> Results:
 def _reduce(call: Call) -> Results:
     shape = call[0].shape
     need(len(shape) >= 1, "takes a single number")
-    axes = call.listed("axes", 1)
+    axes = call.integers("axes", 1)
     places = set(range(len(shape)) if axes is None else axes_of(axes, len(shape)))
     keep = call.number("keepdims", 1)
     sides = tuple(1 if i in places else side for i, side in enumerate(shape) if keep or i not in places)

@@ -28,6 +28,7 @@ from gan_infer.modelfile.safety.sides import (
     least,
     most,
     multiply,
+    subtract,
     times,
     without_batch,
 )
@@ -79,7 +80,7 @@ def _rest(left: Side, right: Side) -> Whole:
     over, by = without_batch((left, right))
     if least(over) < 0 or least(by) <= 0:
         raise _UnknownError
-    return add(over, multiply(multiply(divide(over, by), by), -1))
+    return subtract(over, multiply(divide(over, by), by))
 
 
 def _equal(left: Any, right: Any) -> bool:
@@ -88,7 +89,7 @@ def _equal(left: Any, right: Any) -> bool:
     if isinstance(left, PerPicture) or isinstance(right, PerPicture):
         apart = least(left) > 0 >= most(right) or least(right) > 0 >= most(left)
     else:
-        over = add(left, multiply(right, -1))
+        over = subtract(left, right)
         apart = least(over) > 0 or most(over) < 0
     if not apart:
         raise _UnknownError  # at one batch, or at one free side, they may be
@@ -102,7 +103,7 @@ def _constant(call: Call) -> Values:
     return array(value, [len(value)]) if isinstance(value, list) else array([value], [])
 
 
-def _filled(call: Call) -> Values:
+def _fill(call: Call) -> Values:
     value = call.attributes.get("value")
     shape = [each(side) for side in call.sides(0)]
     return array([_value(value).reshape(-1).tolist()[0]] * int(np.prod(shape, dtype=np.int64)), shape)
@@ -129,16 +130,16 @@ def _concat(call: Call) -> Values:
     return np.concatenate([_value(known) for known in call.inputs], call.number("axis", 0))
 
 
-def _moved(function: Callable[[Values, Call], Values]) -> Callable[[Call], Values]:
+def _move(function: Callable[[Values, Call], Values]) -> Callable[[Call], Values]:
     return lambda call: function(_value(call[0]), call)
 
 
 _RULES: Final[dict[str, Callable[[Call], Values]]] = {
     "Constant": _constant,
-    "ConstantOfShape": _filled,
-    "Shape": lambda call: array(shape_ops.told_sides(call), [len(shape_ops.told_sides(call))]),
-    "Add": _one_by_one(lambda left, right: left + right),
-    "Sub": _one_by_one(lambda left, right: left - right),
+    "ConstantOfShape": _fill,
+    "Shape": lambda call: array(shape_ops.sides_of_shape(call), [len(shape_ops.sides_of_shape(call))]),
+    "Add": _one_by_one(lambda *pair: add(*without_batch(pair))),
+    "Sub": _one_by_one(lambda *pair: subtract(*without_batch(pair))),
     "Mul": _one_by_one(times),
     "Div": _one_by_one(_divide),
     "Mod": _one_by_one(_rest),
@@ -148,9 +149,9 @@ _RULES: Final[dict[str, Callable[[Call], Values]]] = {
     "Cast": _cast,
     "Concat": _concat,
     "Gather": _gather,
-    "Identity": _moved(lambda value, call: value),
-    "Slice": _moved(lambda value, call: value[shape_ops.taken(call)]),
-    "Transpose": _moved(lambda value, call: value.transpose(call.attributes.get("perm"))),
+    "Identity": _move(lambda value, call: value),
+    "Slice": _move(lambda value, call: value[shape_ops.slices_of(call)]),
+    "Transpose": _move(lambda value, call: value.transpose(call.attributes.get("perm"))),
 }
 # Elements stay as they are, in the shape that the operator's rule gave.
 _RESHAPED: Final = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})

@@ -25,12 +25,12 @@ def read(metadata: Mapping[str, str]) -> Listed | None:
         RefusedError: the list cannot be read, or states a bound that is none.
     """
     try:
-        told = json.loads(metadata.get(_KEY, "null"))
+        described = json.loads(metadata.get(_KEY, "null"))
     except (ValueError, RecursionError):  # whoever reads the description says what is wrong with it
         return None
-    if not isinstance(told, dict) or "inputs" not in told:
+    if not isinstance(described, dict) or "inputs" not in described:
         return None
-    items = told["inputs"]
+    items = described["inputs"]
     if not isinstance(items, list) or len(items) > MAX_ENDS or not all(map(_is_input, items)):
         raise RefusedError("lists inputs in its metadata that are none; expected a name and a shape of each")
     listed = {item["name"]: tuple(_side(item["name"], side) for side in item["shape"]) for item in items}
@@ -49,9 +49,9 @@ def _side(name: str, side: Any) -> int | Free:
     if _is_whole(side, 0):
         return int(side)
     if isinstance(side, dict) and side.keys() <= {"low", "high", "multiple"}:
-        low, high, multiple = side.get("low"), side.get("high"), side.get("multiple", 1)
-        if _is_whole(low, 1) and _is_whole(high, 1) and _is_whole(multiple, 1) and low <= high:
-            return Free(low, high, multiple)
+        bounds = {"low": 0, "high": 0, "multiple": 1, **side}
+        if all(_is_whole(bound, 1) for bound in bounds.values()) and bounds["low"] <= bounds["high"]:
+            return Free(**bounds)
     raise RefusedError(
         f"bounds a side of the input {shown(name)} by {str(side)[:80]!r} in its metadata; "
         f"expected a number, or low, high and multiple, 1 <= low <= high <= {MAX_SIDE:,}"

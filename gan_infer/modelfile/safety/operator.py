@@ -24,7 +24,7 @@ ALL: Final = NUMBERS | {BOOL, 2, 3}
 PLAIN: Final = 80
 SLOW: Final = 1200
 
-# Above this, integers are not reckoned with: far under the edges of int64.
+# Above this, integers are not computed with: far under the edges of int64.
 MAX_VALUE: Final = MAX_SIDE
 # The largest batch of one call; all that is bounded grows at most as it does.
 MAX_BATCH: Final = 64
@@ -100,7 +100,7 @@ class Call:
         need(value.ndim <= 1, f"takes sizes from input {index} of {value.ndim} dimensions")
         return list(value.reshape(-1))
 
-    def listed(self, name: str, index: int) -> list[int] | None:
+    def integers(self, name: str, index: int) -> list[int] | None:
         """Return integers that older files have as an attribute and newer ones as an input, if any."""
         if self.has(index):
             need(name not in self.attributes, f"gives {name} twice")

@@ -46,6 +46,7 @@ from gan_infer.modelfile.safety.sides import (
     settle,
     show,
     size,
+    subtract,
     times,
     without_batch,
 )
@@ -76,7 +77,7 @@ def _constant(call: Call) -> Results:
     return [((len(value),) if isinstance(value, list) else (), kind)]
 
 
-def _filled(call: Call) -> Results:
+def _fill(call: Call) -> Results:
     value = call.attributes.get("value")
     need(value is None or math.prod(value.shape) == 1, "has not one value")
     shape = tuple(call.sides(0))
@@ -93,13 +94,13 @@ def _range(call: Call) -> Results:
 
 
 def _shape(call: Call) -> Results:
-    return [((len(told_sides(call)),), INT64)]
+    return [((len(sides_of_shape(call)),), INT64)]
 
 
-def told_sides(call: Call) -> Shape:
-    """Return what a Shape operator tells, of its input's sides."""
-    told = call[0].shape[slice(call.number("start", 0), call.attributes.get("end"))]
-    return tuple(map(settle, told))
+def sides_of_shape(call: Call) -> Shape:
+    """Return the sides that a Shape operator gives, of its input."""
+    given = call[0].shape[slice(call.number("start", 0), call.attributes.get("end"))]
+    return tuple(map(settle, given))
 
 
 def _size(call: Call) -> Results:
@@ -150,7 +151,7 @@ def _flatten(call: Call) -> Results:
 
 
 def _squeeze(call: Call) -> Results:
-    shape, axes = call[0].shape, call.listed("axes", 1)
+    shape, axes = call[0].shape, call.integers("axes", 1)
     if axes is None:
         need(all(isinstance(side, int) for side in shape), "squeezes what may be the batch")
         places = [i for i, side in enumerate(shape) if side == 1]
@@ -161,7 +162,7 @@ def _squeeze(call: Call) -> Results:
 
 
 def _unsqueeze(call: Call) -> Results:
-    axes = call.listed("axes", 1)
+    axes = call.integers("axes", 1)
     need(axes is not None, "has no axes")
     assert axes is not None
     rank = len(call[0].shape) + len(axes)
@@ -225,7 +226,7 @@ def _split(call: Call) -> Results:
     shape = call[0].shape
     axis = axis_of(call.number("axis", 0), len(shape))
     (side,) = fixed(shape[axis : axis + 1])
-    sizes = call.listed("split", 1)
+    sizes = call.integers("split", 1)
     need(call.number("num_outputs", call.outputs) == call.outputs, "gives another number of results")
     if sizes is None:
         need(side % call.outputs == 0, f"splits {side} into {call.outputs}")
@@ -238,7 +239,7 @@ def _split(call: Call) -> Results:
     return [((*shape[:axis], part, *shape[axis + 1 :]), call[0].kind) for part in sizes]
 
 
-def taken(call: Call) -> tuple[slice, ...]:
+def slices_of(call: Call) -> tuple[slice, ...]:
     """Return what a Slice takes, a slice for every dimension; `slice(None)` where it is all.
 
     Steps back are taken from the last element to the first alone.
@@ -246,7 +247,7 @@ def taken(call: Call) -> tuple[slice, ...]:
     rank = len(call[0].shape)
     # Fixed or not, an end that is the side itself is the end of what is there.
     starts, ends = (_bounds(call, name, index) for name, index in (("starts", 1), ("ends", 2)))
-    axes = call.listed("axes", 3)
+    axes = call.integers("axes", 3)
     axes = list(range(len(starts))) if axes is None else axes
     steps = fixed(call.sides(4)) if call.has(4) else [1] * len(starts)
     need(len(starts) == len(ends) == len(axes) == len(steps), "has unequal numbers of starts and ends")
@@ -263,14 +264,14 @@ def _part(side: Side, start: Side, end: Side, step: int) -> slice:
     need(1 <= abs(step) <= MAX_SIDE, f"has a step of {step}")
     first, last = without_batch((start, end))
     if isinstance(side, PerPicture):
-        # Of the batch only its first picture can be told to be there.
+        # Of the batch only the first picture is sure to be there.
         need((first, last, step) == (0, 1, 1), "cuts the batch")
     elif step < 0:
         need(first == -1 and most(last) <= _TO_THE_START, "steps back, and not over all of a side")
         return slice(None, None, step)
     elif not (isinstance(side, int) and isinstance(first, int) and isinstance(last, int)):
         first, last = _from_start(side, first), _from_start(side, last)
-        right = min(map(least, (first, add(last, multiply(first, -1)), add(side, multiply(last, -1))))) >= 0
+        right = min(map(least, (first, subtract(last, first), subtract(side, last)))) >= 0
         need(right, f"cuts {side} at a place that need not be in it")
     return slice(first, last, step)
 
@@ -290,7 +291,7 @@ def _length(side: Side, part: slice) -> Side:
         return add(divide(add(side, -1), -part.step), 1)
     if isinstance(side, int) and isinstance(part.start, int) and isinstance(part.stop, int):
         return len(range(side)[part])
-    return divide(add(add(part.stop, multiply(part.start, -1)), part.step - 1), part.step)
+    return divide(add(subtract(part.stop, part.start), part.step - 1), part.step)
 
 
 def _bounds(call: Call, name: str, index: int) -> list[Side]:
@@ -305,7 +306,7 @@ def _is_end(end: Side) -> bool:
 
 
 def _slice(call: Call) -> Results:
-    return _same_kind(call, tuple(map(_length, call[0].shape, taken(call))))
+    return _same_kind(call, tuple(map(_length, call[0].shape, slices_of(call))))
 
 
 def _gather(call: Call) -> Results:
@@ -368,7 +369,7 @@ def _tile(call: Call) -> Results:
 
 
 def _pad(call: Call) -> Results:
-    shape, pads = call[0].shape, call.listed("pads", 1)
+    shape, pads = call[0].shape, call.integers("pads", 1)
     need(pads is not None, "has no pads")
     assert pads is not None
     rank = len(shape)
@@ -405,14 +406,14 @@ def _resize(call: Call) -> Results:
             f"resizes {show(shape)} to {show(result)}",
         )
     else:
-        result = [*shape[:2], *_scaled(call, without_batch(shape[2:]), scales)]
+        result = [*shape[:2], *_scale_all(call, without_batch(shape[2:]), scales)]
     places = size(call[0].shape) + size(result)
     call.memory = 4 * (places + size(result[2:]))
     call.work = SLOW * places * (10 if b"cubic" in call.attributes.get("mode", b"") else 1)
     return [(tuple(result), call[0].kind)]
 
 
-def _scaled(call: Call, sides: list[Whole], index: int) -> list[Whole]:
+def _scale_all(call: Call, sides: list[Whole], index: int) -> list[Whole]:
     if "scales" in call.attributes:
         factors = np.asarray(call.attributes["scales"], np.float32)
     else:
@@ -426,7 +427,7 @@ def _scaled(call: Call, sides: list[Whole], index: int) -> list[Whole]:
 
 
 def _scale(side: Whole, factor: np.float32) -> Whole:
-    need(0 < factor <= 4096, f"resizes by {factor}")
+    need(bool(0 < factor <= 4096), f"resizes by {factor}")
     if isinstance(side, int):
         wide, narrow = math.floor(side * float(factor)), math.floor(np.float32(side) * factor)
         need(wide == narrow >= 1, f"resizes {side} by {factor}, which could be rounded either way")
@@ -462,7 +463,7 @@ def _forms() -> dict[str, Form]:
         "value_ints": lambda value: isinstance(value, list),
     }
     take("Constant", Form(_constant, (0, 0), values, ()))
-    take("ConstantOfShape", Form(_filled, (1, 1), {"value": _tensor}, {INT64}))
+    take("ConstantOfShape", Form(_fill, (1, 1), {"value": _tensor}, {INT64}))
     take("Range", Form(_range, (3, 3), {}, {INT64}, (1, 2)))
     ends = whole(-8, 8)
     take("Shape", Form(_shape, (1, 1), {"start": ends, "end": ends}, ALL))

@@ -39,18 +39,6 @@ class Polynomial:
 
     terms: tuple[tuple[Term, int], ...]
 
-    def __add__(self, other: Whole) -> Whole:
-        return add(self, other) if isinstance(other, (int, Polynomial)) else NotImplemented
-
-    def __radd__(self, other: Whole) -> Whole:
-        return self + other
-
-    def __sub__(self, other: Whole) -> Whole:
-        return self + multiply(other, -1) if isinstance(other, (int, Polynomial)) else NotImplemented
-
-    def __rsub__(self, other: Whole) -> Whole:
-        return multiply(self, -1) + other
-
     def __str__(self) -> str:
         return f"{least(self)}..{most(self)}"
 
@@ -108,6 +96,11 @@ def add(left: Whole, right: Whole) -> Whole:
     return _of({term: total.get(term, 0) + other.get(term, 0) for term in total | other})
 
 
+def subtract(left: Whole, right: Whole) -> Whole:
+    """Return what is left of one without another."""
+    return add(left, multiply(right, -1))
+
+
 def multiply(left: Whole, right: Whole) -> Whole:
     """Return the product of two."""
     if isinstance(left, int) and isinstance(right, int):
@@ -147,7 +140,7 @@ def _divide_exactly(left: Whole, right: Polynomial) -> Whole:
         if len(rest) + len(lead) != len(term) or of % factor:
             raise RefusedError(f"divides {left} by a free side ({right}), which leaves a rest")
         part = _of({tuple(rest): of // factor})
-        left, result = add(left, multiply(multiply(part, right), -1)), add(result, part)
+        left, result = subtract(left, multiply(part, right)), add(result, part)
     return result
 
 
@@ -193,7 +186,7 @@ def each(side: Side) -> int:
 def settle(side: Side) -> Side:
     """Return a side that is not one of two."""
     if isinstance(side, PerPicture) and side.or_one:
-        raise RefusedError("reckons with a side that may be 1 or the batch")
+        raise RefusedError("computes with a side that may be 1 or the batch")
     return side
 
 

@@ -22,7 +22,6 @@ from gan_infer.conditions.spec import Free
 from gan_infer.modelfile import safety
 from gan_infer.modelfile.safety import free_sides, graph, sides
 from gan_infer.modelfile.safety.protobuf import RefusedError
-from tests import hostile
 from tests.free_graphs import WIDE, described, model, planes, points, shape_at, values_within
 from tests.hostile import ints, node
 
@@ -489,7 +488,7 @@ def work_out(tree: Any, names: dict[str, Any]) -> Any:
     op, left, right = tree[0], work_out(tree[1], names), work_out(tree[2], names)
     if op == "*":
         return sides.multiply(left, right)
-    return left + right if op == "+" else left - right
+    return sides.add(left, right) if op == "+" else sides.subtract(left, right)
 
 
 @settings(max_examples=150, deadline=None)
@@ -532,4 +531,3 @@ def test_a_bound_is_read_from_the_very_metadata_of_the_file() -> None:
     made.metadata_props[0].value = text.replace('"inputs"', '"\\u0069nputs"')
     assert json.loads(made.metadata_props[0].value) == json.loads(text)
     assert safety.check(made.SerializeToString(), "it").inputs == {"source": (2, (None, WIDE, WIDE, 3))}
-    assert made.metadata_props[0].key == hostile.KEY
