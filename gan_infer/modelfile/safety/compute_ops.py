@@ -6,6 +6,7 @@ work are rounded up, never down.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from gan_infer.modelfile.safety.graph import BOOL, FLOAT16, FLOAT32, FLOAT64, INT32, INT64, MAX_SIDE
@@ -18,6 +19,7 @@ from gan_infer.modelfile.safety.operator import (
     Call,
     Form,
     Results,
+    add_forms,
     axes_of,
     axis_of,
     need,
@@ -391,10 +393,7 @@ _REDUCED: Final = {"axes": wholes(-8, 7, 8), "keepdims": _FLAG, "noop_with_empty
 
 def _forms_by_element() -> dict[str, Form]:
     forms: dict[str, Form] = {}
-
-    def take(names: str, form: Form) -> None:
-        forms.update(dict.fromkeys(names.split(), form))
-
+    take = partial(add_forms, forms)
     slow = "Cos Erf Exp Log Reciprocal Sigmoid Sin Softplus Softsign Sqrt Tanh"
     take(slow, Form(like, (1, 1), {}, FLOATS))
     take("Ceil Floor Round", Form(_cheap, (1, 1), {}, FLOATS))
@@ -423,10 +422,7 @@ def _forms_by_element() -> dict[str, Form]:
 
 def _linear_forms() -> dict[str, Form]:
     forms: dict[str, Form] = {}
-
-    def take(names: str, form: Form) -> None:
-        forms.update(dict.fromkeys(names.split(), form))
-
+    take = partial(add_forms, forms)
     take("Softmax LogSoftmax", Form(_softmax, (1, 1), {"axis": _AXIS}, FLOATS))
     statistics = {**_EPSILON, "momentum": real, "spatial": whole(1, 1), "training_mode": _NO}
     take("BatchNormalization", Form(_batch_norm, (5, 5), statistics, FLOATS, (1, 2, 3, 4)))

@@ -36,6 +36,8 @@ from gan_infer.modelfile.safety.sides import (
 KINDS: Final = frozenset({BOOL, INT32, INT64})
 # Elements of the largest tensor that is followed.
 MAX_FOLLOWED: Final = 64
+# The same where one follows from free sides, which takes longer.
+_MAX_FREE: Final = 8
 
 
 class _UnknownError(ValueError):
@@ -52,10 +54,16 @@ def array(items: Sequence[Any], shape: Sequence[int]) -> Values:
 def _one_by_one(function: Callable[..., Any]) -> Callable[[Call], Values]:
     def apply(call: Call) -> Values:
         parts = np.broadcast_arrays(*map(_value, call.inputs))
+        if parts[0].size > _MAX_FREE and any(map(_is_free, np.ravel(parts))):
+            raise _UnknownError
         items = [function(*row) for row in zip(*(part.reshape(-1) for part in parts), strict=True)]
         return array(items, parts[0].shape)
 
     return apply
+
+
+def _is_free(one: Any) -> bool:
+    return isinstance(for_one(one), Polynomial)
 
 
 def _value(known: Any) -> Values:

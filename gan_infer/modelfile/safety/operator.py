@@ -151,6 +151,11 @@ class Form:
             need(all(other == kind for other in others), "mixes types")
 
 
+def add_forms(forms: dict[str, Form], names: str, form: Form) -> None:
+    """Take all operators of some names in one form."""
+    forms.update(dict.fromkeys(names.split(), form))
+
+
 # Attributes.
 
 

@@ -7,6 +7,7 @@ inputs alone.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from gan_infer.modelfile.safety.operator import (
     Call,
     Form,
     Results,
+    add_forms,
     axes_of,
     axis_of,
     need,
@@ -112,35 +114,31 @@ def _size(call: Call) -> Results:
 
 def _reshape(call: Call) -> Results:
     given, target = call[0].shape, call.sides(1)
+    wrong = f"takes {show(given)} to {show(target)}"
     need(len(target) <= MAX_RANK, f"makes {len(target)} dimensions")
     for index, side in enumerate(target):
         if side == 0:
-            need(
-                not call.number("allowzero", 0) and index < len(given),
-                f"takes {show(given)} to {show(target)}",
-            )
+            need(not call.number("allowzero", 0) and index < len(given), wrong)
             target[index] = given[index]
     rest = count(side for side in target if side != -1)
     held = count(given)
     if -1 in target:
         need(target.count(-1) == 1, "leaves two sides open")
-        target[target.index(-1)] = _quotient(held, rest, given, target)
+        target[target.index(-1)] = _quotient(held, rest, wrong)
     else:
         # Where one side alone has the batch, the runtime takes one picture at a time.
-        need(for_one(held) == for_one(rest), f"takes {show(given)} to {show(target)}")
+        need(for_one(held) == for_one(rest), wrong)
     # A free side that may be 0 or -1 would say something else there.
-    right = all(least(side) >= (0 if isinstance(side, int) else 1) for side in target)
-    need(right, f"takes {show(given)} to {show(target)}")
+    need(all(least(side) >= (0 if isinstance(side, int) else 1) for side in target), wrong)
     return _same_kind(call, tuple(target))
 
 
-def _quotient(held: Side, rest: Side, given: Shape, target: list[Side]) -> Side:
-    batched = isinstance(held, PerPicture)
-    right = least(rest) > 0 and (batched or not isinstance(rest, PerPicture))
-    side = divide(for_one(held), for_one(rest)) if right else 0
-    right = right and multiply(side, for_one(rest)) == for_one(held)
-    need(right, f"takes {show(given)} to {show(target)}")
-    return PerPicture(side) if batched and not isinstance(rest, PerPicture) else side
+def _quotient(held: Side, rest: Side, wrong: str) -> Side:
+    batched, batches = isinstance(held, PerPicture), isinstance(rest, PerPicture)
+    need(least(rest) > 0 and (batched or not batches), wrong)
+    side = divide(for_one(held), for_one(rest))
+    need(multiply(side, for_one(rest)) == for_one(held), wrong)
+    return PerPicture(side) if batched and not batches else side
 
 
 def _flatten(call: Call) -> Results:
@@ -451,10 +449,7 @@ def _tensor(value: Any) -> bool:
 
 def _forms() -> dict[str, Form]:
     forms: dict[str, Form] = {}
-
-    def take(names: str, form: Form) -> None:
-        forms.update(dict.fromkeys(names.split(), form))
-
+    take = partial(add_forms, forms)
     values = {
         "value": _tensor,
         "value_float": lambda value: isinstance(value, float),

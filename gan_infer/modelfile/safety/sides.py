@@ -14,9 +14,9 @@ from typing import Final
 from gan_infer.modelfile.safety.graph import FLOAT16, WIDE
 from gan_infer.modelfile.safety.protobuf import RefusedError
 
-# Terms of one polynomial and factors of one term: far above what the sizes of pictures come to.
-_MAX_TERMS: Final = 64
-_MAX_DEGREE: Final = 8
+# Terms of one polynomial and factors of one term: as many as all sides of two pictures multiplied have.
+_MAX_TERMS: Final = 16
+_MAX_DEGREE: Final = 6
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
