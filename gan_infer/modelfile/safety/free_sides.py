@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gan_infer.conditions.spec import Free
-from gan_infer.modelfile.safety.graph import MAX_ENDS, MAX_RANK, MAX_SIDE, End, shown
+from gan_infer.modelfile.safety.graph import MAX_RANK, MAX_SIDE, End, shown
 from gan_infer.modelfile.safety.protobuf import RefusedError
 
 _KEY: Final = "ganforge"
+_MOST_LISTED: Final = 64
 
 # Sides of an input, the batch and all; None where it is free and nothing bounds it.
 Sides = tuple[int | Free | None, ...]
@@ -31,9 +32,11 @@ def read(metadata: Mapping[str, str]) -> Listed | None:
     if not isinstance(described, dict) or "inputs" not in described:
         return None
     items = described["inputs"]
-    if not isinstance(items, list) or len(items) > MAX_ENDS or not all(map(_is_input, items)):
+    if not isinstance(items, list) or len(items) > _MOST_LISTED or not all(map(_is_input, items)):
         raise RefusedError("lists inputs in its metadata that are none; expected a name and a shape of each")
-    listed = {item["name"]: tuple(_side(item["name"], side) for side in item["shape"]) for item in items}
+    listed = {
+        item["name"]: tuple(_side(item["name"], side) for side in item.get("shape", ())) for item in items
+    }
     if len(listed) != len(items):
         raise RefusedError("lists an input twice in its metadata")
     return listed
@@ -42,16 +45,17 @@ def read(metadata: Mapping[str, str]) -> Listed | None:
 def _is_input(item: Any) -> bool:
     if not isinstance(item, dict) or not isinstance(item.get("name"), str):
         return False
-    return isinstance(item.get("shape"), list) and len(item["shape"]) < MAX_RANK
+    shape = item.get("shape", [])
+    return isinstance(shape, list) and len(shape) < MAX_RANK
 
 
 def _side(name: str, side: Any) -> int | Free:
     if _is_whole(side, 0):
         return int(side)
-    if isinstance(side, dict) and side.keys() <= {"low", "high", "multiple"}:
-        bounds = {"low": 0, "high": 0, "multiple": 1, **side}
-        if all(_is_whole(bound, 1) for bound in bounds.values()) and bounds["low"] <= bounds["high"]:
-            return Free(**bounds)
+    if isinstance(side, dict):
+        bounds = [side.get("low"), side.get("high"), side.get("multiple", 1)]
+        if all(_is_whole(bound, 1) for bound in bounds) and bounds[0] <= bounds[1]:
+            return Free(*bounds)
     raise RefusedError(
         f"bounds a side of the input {shown(name)} by {str(side)[:80]!r} in its metadata; "
         f"expected a number, or low, high and multiple, 1 <= low <= high <= {MAX_SIDE:,}"
@@ -73,7 +77,7 @@ def apply(listed: Listed | None, end: End) -> Sides:
     if listed is None or (end.name not in listed and None not in end.shape[1:]):
         return end.shape
     if end.name not in listed:
-        raise RefusedError(f"has the input {shown(end.name)}, of which its metadata bound no free side")
+        raise RefusedError(f"has the input {shown(end.name)}, of which its metadata bounds no free side")
     sides = listed[end.name]
     same = len(sides) == len(end.shape) - 1 and all(
         isinstance(side, Free) if held is None else side == held
@@ -81,7 +85,7 @@ def apply(listed: Listed | None, end: End) -> Sides:
     )
     if not same:
         raise RefusedError(
-            f"has an input {shown(end.name)} of {_format(end.shape[1:])}; its metadata say {_format(sides)}"
+            f"has an input {shown(end.name)} of {_format(end.shape[1:])}; its metadata says {_format(sides)}"
         )
     return (end.shape[0], *sides)
 

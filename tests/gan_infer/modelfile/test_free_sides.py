@@ -110,27 +110,28 @@ SAME = [node("Identity", "source", "y")]
 
 def refused_bounds() -> Iterator[Case]:
     """Return files whose metadata bound nothing, or what is not there."""
-    yield "no inputs at all", model(SAME, listed=[]), "bound no free side"
-    yield "another input", model(SAME, listed=[described("image", WIDE, WIDE, 3)]), "bound no free side"
-    yield "a side too few", model(SAME, listed=fixed_by(bound(), 3)), "its metadata say"
-    yield "one fixed that is free", model(SAME, listed=fixed_by(64, bound(), 3)), "its metadata say"
+    yield "no inputs at all", model(SAME, listed=[]), "bounds no free side"
+    yield "another input", model(SAME, listed=[described("image", WIDE, WIDE, 3)]), "bounds no free side"
+    yield "a side too few", model(SAME, listed=fixed_by(bound(), 3)), "its metadata says"
+    yield "one fixed that is free", model(SAME, listed=fixed_by(64, bound(), 3)), "its metadata says"
     yield (
         "one free that is fixed",
         model(SAME, listed=fixed_by(bound(), bound(), bound())),
-        "its metadata say",
+        "its metadata says",
     )
-    yield "other channels", model(SAME, listed=fixed_by(bound(), bound(), 4)), "its metadata say"
+    yield "other channels", model(SAME, listed=fixed_by(bound(), bound(), 4)), "its metadata says"
     fixed = [("source", ("n", 128, 128, 3))]
     yield (
         "64 at most, and 128 in the graph",
         model(SAME, listed=fixed_by(bound(), bound(), 3), inputs=fixed),
-        "its metadata say",
+        "its metadata says",
     )
-    yield "an input without a shape", without_shape(), "its metadata say"
+    yield "an input without a shape", without_shape(), "its metadata says"
     yield "twice", model(SAME, listed=[described("source", WIDE, WIDE, 3)] * 2), "twice"
     yield "no list", model(SAME, listed={"source": [16, 64]}), "that are none"
     yield "no name", model(SAME, listed=[{"shape": [bound(), bound(), 3]}]), "that are none"
-    yield "no shape", model(SAME, listed=[{"name": "source"}]), "that are none"
+    yield "no shape", model(SAME, listed=[{"name": "source"}]), "its metadata says"
+    yield "no list of sides", model(SAME, listed=[{"name": "source", "shape": 64}]), "that are none"
     yield "hundreds", model(SAME, listed=[described(f"i{i}", 3) for i in range(300)]), "that are none"
     for name, told in [
         ("nothing", {}),
@@ -146,7 +147,6 @@ def refused_bounds() -> Iterator[Case]:
         ("a fraction", bound(high=64.5)),
         ("a text", bound(high="64")),
         ("truth", bound(low=True)),
-        ("more than is known", bound(also=1)),
         ("null", None),
         ("a fixed side of -1", -1),
         ("endless", float("inf")),
@@ -459,6 +459,12 @@ def test_memory_and_work_are_those_of_the_largest_sides() -> None:
         fixed.bytes_alone,
     )
     assert free.bytes_alone == 64 * 64 * 3 + 4 * 4 * 64 * 64
+
+
+def test_what_a_list_says_besides_is_passed_over() -> None:
+    source = {"name": "source", "shape": [bound(also=1), bound(), 3], "unit": "light"}
+    body = model(SAME, listed=[source, {"name": "age", "optional": True}])
+    assert safety.check(body, "it").inputs == {"source": (2, (None, WIDE, WIDE, 3))}
 
 
 def test_a_bound_of_one_value_is_a_fixed_side() -> None:
