@@ -24,7 +24,7 @@ from gan_infer.modelfile.safety.free_sides import Sides
 from gan_infer.modelfile.safety.graph import FLOAT32, Model, Node, Tensor, shown
 from gan_infer.modelfile.safety.operator import Call, Known
 from gan_infer.modelfile.safety.protobuf import RefusedError
-from gan_infer.modelfile.safety.sides import PerPicture, Polynomial, Shape, grows, size
+from gan_infer.modelfile.safety.sides import PerPicture, Polynomial, Shape, Side, grows, size
 
 IR_VERSIONS: Final = (3, 13)
 OPSETS: Final = (7, 25)
@@ -281,7 +281,8 @@ def trace(
         end = model.optional.get(tensor.name) if model.ir_version >= 4 else None
         if end is not None and listed is not None and None in end.shape[1:]:
             raise RefusedError(f"has a value for the input {shown(end.name)}, of which a side is free")
-        trace.define(tensor.name, _know(tensor) if end is None else _optional(tensor, end))
+        is_fed = tensor.name in (listed or ())
+        trace.define(tensor.name, _know(tensor) if end is None else _optional(tensor, end, is_fed))
     given = set(trace.values)
     number = itertools.count()
     for end in model.inputs:
@@ -305,17 +306,13 @@ def trace(
 
 
 def _open(shape: Sides, number: Iterator[int]) -> Shape:
-    """Return an input's shape: a side left open is the batch where it is the first, else 1."""
-    return tuple(
-        sides.free(next(number), side.low, side.high, side.multiple)
-        if isinstance(side, Free)
-        else side
-        if side is not None
-        else PerPicture(1)
-        if index == 0
-        else 1
-        for index, side in enumerate(shape)
-    )
+    """Return an input's shape: a side without bounds is the batch where it is the first, else 1."""
+    result: list[Side] = [
+        sides.free(next(number), side.low, side.high, side.multiple) if isinstance(side, Free) else side
+        for side in ((1 if side is None else side) for side in shape)
+    ]
+    result[:1] = [PerPicture(1) if side is None else result[0] for side in shape[:1]]
+    return tuple(result)
 
 
 def _know(tensor: Tensor) -> Known:
@@ -329,7 +326,7 @@ def _know(tensor: Tensor) -> Known:
     return Known(tensor.shape, tensor.kind, value, constant=True, floats=floats)
 
 
-def _optional(tensor: Tensor, end: graph.End) -> Known:
+def _optional(tensor: Tensor, end: graph.End, is_fed: bool) -> Known:
     """Return what is known of a tensor that stands among the inputs, too: its value may be another."""
     known = _know(tensor)
     fits = len(end.shape) in (0, len(tensor.shape))
@@ -338,8 +335,9 @@ def _optional(tensor: Tensor, end: graph.End) -> Known:
     shape: Shape = tensor.shape
     if end.shape[:1] == (None,):
         shape = (PerPicture(1, or_one=True), *tensor.shape[1:])
-    # Callers feed floats alone: integers stay what the file says.
-    return dataclasses.replace(known, shape=shape, constant=False, floats=None)
+    # What is not listed is fed as floats alone, if ever: integers stay what the file says.
+    value = None if is_fed else known.value
+    return dataclasses.replace(known, shape=shape, constant=False, value=value, floats=None)
 
 
 def _results(node: Node, known: Mapping[str, Known], opset: int) -> tuple[Call, list[Known]]:

@@ -461,6 +461,19 @@ def test_memory_and_work_are_those_of_the_largest_sides() -> None:
     assert free.bytes_alone == 64 * 64 * 3 + 4 * 4 * 64 * 64
 
 
+def test_no_size_follows_from_an_integer_that_may_be_fed() -> None:
+    often = {"name": "often", "shape": [4], "optional": True}
+    nodes = [*planes(), node("Tile", "x often", "y")]
+    made = onnx.load_from_string(model(nodes, {"often": ints(1, 1, 2, 1)}))
+    made.graph.input.append(helper.make_tensor_value_info("often", onnx.TensorProto.INT64, [4]))
+    source = described("source", WIDE, WIDE, 3)
+    helper.set_model_props(made, {"ganforge": json.dumps({"inputs": [source]})})
+    assert safety.check(made.SerializeToString(), "it").optional == {"often": (7, (4,))}
+    helper.set_model_props(made, {"ganforge": json.dumps({"inputs": [source, often]})})
+    with pytest.raises(ModelError, match="that the file does not fix"):
+        safety.check(made.SerializeToString(), "it")
+
+
 def test_what_a_list_says_besides_is_passed_over() -> None:
     source = {"name": "source", "shape": [bound(also=1), bound(), 3], "unit": "light"}
     body = model(SAME, listed=[source, {"name": "age", "optional": True}])
