@@ -14,6 +14,7 @@ import random
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -730,22 +731,24 @@ import numpy as np, onnxruntime as ort
 ort.set_default_logger_severity(4)
 KINDS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
          "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(bool)": np.bool_, "tensor(uint8)": np.uint8}
-def run(body, batch):
+def run(body, batch, points, tell):
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     session = ort.InferenceSession(body, options, providers=["CPUExecutionProvider"])
-    for count in (1, batch):
-        feeds = {}
-        for item in session.get_inputs():
-            shape = [side if isinstance(side, int) else count if place == 0 else 1 for place, side in enumerate(item.shape)]
-            feeds[item.name] = np.ones(shape, KINDS[item.type])
-        session.run(None, feeds)
+    for point in points:
+        for count in (1, batch):
+            feeds, sides = {}, iter(point)
+            for item in session.get_inputs():
+                shape = [side if isinstance(side, int) else count if place == 0 else next(sides, 1) for place, side in enumerate(item.shape)]
+                feeds[item.name] = np.ones(shape, KINDS[item.type])
+            made = session.run(None, feeds)
+        os.write(tell, json.dumps([list(array.shape) for array in made]).encode() + b"\n")
 source = sys.stdin.buffer
-while header := source.read(20):
-    size, batch, limit, seconds = struct.unpack("<IIQI", header)
-    body = source.read(size)
-    start = time.time()
+while header := source.read(24):
+    size, batch, limit, seconds, told = struct.unpack("<IIQII", header)
+    body, points = source.read(size), json.loads(source.read(told))
+    hear, tell = os.pipe()
     child = os.fork()
     if not child:
         code = 3
@@ -757,28 +760,36 @@ while header := source.read(20):
             if limit:
                 taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
                 resource.setrlimit(resource.RLIMIT_AS, (taken + limit, taken + limit))
-            run(body, batch)
+            run(body, batch, points, tell)
             code = 0
         except Exception:
             code = 1
         finally:
             os._exit(code)
+    os.close(tell)
+    shapes = [json.loads(line) for line in os.fdopen(hear)]
     _, status, used = os.wait4(child, 0)
-    print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_maxrss * 1024, used.ru_utime + used.ru_stime]), flush=True)
+    print(json.dumps([os.waitstatus_to_exitcode(status), used.ru_maxrss * 1024, used.ru_utime + used.ru_stime, shapes]), flush=True)
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Ran:
-    """How a file ran: `code` 0 where it gave its results, 1 where the runtime refused it, -signal."""
+    """How a file ran: `code` 0 where it gave its results, 1 where the runtime refused it, -signal.
+
+    Attributes:
+        taken: bytes over what the runtime itself takes.
+        shapes: of its results, for each of the points that it came to.
+    """
 
     code: int
-    taken: int  # bytes over what the runtime itself takes
+    taken: int
     seconds: float
+    shapes: list[list[list[int]]]
 
 
 class Runner:
-    """Runs model files, each in a process of its own, at batch 1 and at `BATCH`."""
+    """Runs model files, each in a process of its own, at batch 1 and at `BATCH`, at each of some free sides."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -797,14 +808,29 @@ class Runner:
         self._base = 0
         self._base = self.run(model.SerializeToString()).taken
 
-    def run(self, body: bytes, *, batch: int = BATCH, limit: int = 6 * 2**30, seconds: int = 20) -> Ran:
-        """Run a file within so many bytes of address space over what the process has, and of CPU seconds."""
+    def run(
+        self,
+        body: bytes,
+        *,
+        batch: int = BATCH,
+        limit: int = 6 * 2**30,
+        seconds: int = 20,
+        points: Sequence[Sequence[int]] = ((),),
+    ) -> Ran:
+        """Run a file within so many bytes of address space over what the process has, and of CPU seconds.
+
+        Args:
+            points: the free sides of all inputs but the batch, in order, of each run; 1 where they end.
+        """
+        told = json.dumps(points).encode()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(struct.pack("<IIQI", len(body), batch, limit, seconds) + body)
+        self._process.stdin.write(
+            struct.pack("<IIQII", len(body), batch, limit, seconds, len(told)) + body + told
+        )
         self._process.stdin.flush()
-        code, most, spent = json.loads(self._process.stdout.readline())
-        return Ran(code, most - self._base, spent)
+        code, most, spent, shapes = json.loads(self._process.stdout.readline())
+        return Ran(code, most - self._base, spent, shapes)
 
     def close(self) -> None:
         """End the process."""

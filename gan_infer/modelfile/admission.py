@@ -25,10 +25,9 @@ from gan_infer.runtime import session
 from gan_infer.runtime.session import BATCH
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gan_infer.conditions.spec import Feed, Input
     from gan_infer.modelfile.safety import Summary
+    from gan_infer.modelfile.trial import host
 
 Described = Metadata | CriticMetadata
 
@@ -119,7 +118,7 @@ def _tried(
         singles=singles,
         batch=largest_batch(vetted),
         grows=vetted.grows,
-        bytes_alone=_bytes({**vetted.inputs, **vetted.outputs}),
+        bytes_alone=vetted.bytes_alone,
         optional=_optional(vetted, metadata),
     )
     try:
@@ -182,7 +181,7 @@ def _singles(vetted: Summary, metadata: Described | None) -> list[Feed]:
     return golden.feeds(metadata) if found == wanted and metadata.outputs[0].name in vetted.outputs else []
 
 
-def _optional(vetted: Summary, metadata: Described | None) -> list[tuple[str, str, tuple[int | None, ...]]]:
+def _optional(vetted: Summary, metadata: Described | None) -> list[host.Input]:
     """Return the optional inputs that will be fed at times: those that are listed and that the file has."""
     listed: list[Input] = [spec for spec in metadata.inputs if spec.optional] if metadata else []
     there = [(spec, *vetted.optional[spec.name]) for spec in listed if spec.name in vetted.optional]
@@ -198,13 +197,6 @@ def _outputs(vetted: Summary, metadata: Described | None) -> list[str]:
     """Return the outputs that will be asked for: ours by name, of a foreign file any."""
     ours = "" if metadata is None else metadata.outputs[0].name
     return [ours] if ours in vetted.outputs else list(vetted.outputs)
-
-
-def _bytes(ends: Mapping[str, tuple[int, tuple[int | None, ...]]]) -> int:
-    return sum(
-        math.prod(side or 1 for side in shape) * int(_NUMPY.get(kind, "f8")[-1])
-        for kind, shape in ends.values()
-    )
 
 
 class ChangedError(ModelError):

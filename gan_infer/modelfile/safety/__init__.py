@@ -1,22 +1,30 @@
-"""Refuses a dangerous or broken model file before the runtime sees it; it opens and runs nothing.
+"""Refuses a dangerous or broken model file before the runtime sees it.
 
 A file passes when all of it is understood, all of it lies in the file, every operator is on a list and
-in a form that is on it, every name is defined before it is used, and every size follows from the file
-and the batch: never from what an input holds. Memory and work are bounded from above. What a file takes
-when it runs is tried elsewhere, in a process with limits; where there are none, `strict` bounds are smaller.
+in a form that is on it, every name is defined before it is used, and every size follows from the file,
+the batch and the free sides that its metadata bound: never from what an input holds. Every size grows with
+each free side, so that memory and work, which are bounded from above, are largest at the largest sides. What
+a file takes when it runs is tried elsewhere, in a process with limits; where there are none, `strict` bounds
+are smaller.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+import numpy as np
+
+from gan_infer.conditions.spec import Free
 from gan_infer.errors import ModelError
-from gan_infer.modelfile.safety import compute_ops, constant_folding, graph, shape_ops
+from gan_infer.modelfile.safety import compute_ops, constant_folding, free_sides, graph, shape_ops, sides
+from gan_infer.modelfile.safety.free_sides import Sides
 from gan_infer.modelfile.safety.graph import FLOAT32, Model, Node, Tensor, shown
-from gan_infer.modelfile.safety.operator import Call, Known, PerPicture, Shape, size
+from gan_infer.modelfile.safety.operator import Call, Known
 from gan_infer.modelfile.safety.protobuf import RefusedError
+from gan_infer.modelfile.safety.sides import PerPicture, Polynomial, Shape, Side, grows, size
 
 IR_VERSIONS: Final = (3, 13)
 OPSETS: Final = (7, 25)
@@ -68,27 +76,31 @@ class Summary:
     """What a vetted file holds.
 
     Attributes:
-        inputs, outputs: name -> (number of the ONNX element type, shape with None where free).
+        inputs: name -> (number of the ONNX element type, shape): `Free` where the metadata bound a side, None
+            where a side is the batch, or free in a file that lists no inputs, and then 1.
+        outputs: the same, with None where free.
         optional: the same, of inputs that have a value of their own where none is fed.
         metadata: its metadata texts.
         operators: the types of its operators.
         parameters: elements of its tensors.
-        work: what one picture takes, in multiplications of a matrix product.
-        live: what one picture needs at once, inputs and all, in units of 4 bytes.
+        work: what one picture takes at the largest sides, in multiplications of a matrix product.
+        live: what one picture needs at once there, inputs and all, in units of 4 bytes.
+        bytes_alone: of inputs and outputs of one picture, there.
         kept: what the runtime makes of the file's tensors on loading, whatever the batch, in the same units.
-        grows: True where every size is fixed or grows with the batch, so that the largest batch bounds
-            all others; all other files are refused.
+        grows: True where every size is fixed or grows with the batch and the free sides, so that the largest
+            bound all others; all other files are refused.
     """
 
     ir_version: int
     opset: int
-    inputs: Mapping[str, tuple[int, tuple[int | None, ...]]]
+    inputs: Mapping[str, tuple[int, Sides]]
     outputs: Mapping[str, tuple[int, tuple[int | None, ...]]]
     metadata: Mapping[str, str]
     operators: frozenset[str]
     parameters: int
     work: int
     live: int
+    bytes_alone: int = 0
     kept: int = 0
     grows: bool = True
     optional: Mapping[str, tuple[int, tuple[int | None, ...]]] = dataclasses.field(default_factory=dict)
@@ -125,22 +137,28 @@ def _check(body: bytes, bounds: _Bounds) -> Summary:
         raise RefusedError("is of ONNX Runtime's own format (.ort)")
     model = graph.read(body)
     _check_versions(model)
-    traced = trace(model, len(body), bounds)
+    listed = free_sides.read(model.metadata)
+    traced = trace(model, len(body), bounds, listed)
     return Summary(
         ir_version=model.ir_version,
         opset=model.opset,
-        inputs={end.name: (end.kind, end.shape) for end in model.inputs},
+        inputs={end.name: (end.kind, free_sides.apply(listed, end)) for end in model.inputs},
         outputs={end.name: (end.kind, end.shape) for end in model.outputs},
         metadata=model.metadata,
         operators=frozenset(node.op for node in model.nodes),
         parameters=sum(size(tensor.shape) for tensor in model.initializers),
         work=traced.work,
         live=traced.live,
+        bytes_alone=sum(_bytes(traced.values[end.name]) for end in (*model.inputs, *model.outputs)),
         kept=traced.kept,
         optional={end.name: (end.kind, end.shape) for end in model.optional.values()}
         if model.ir_version >= 4
         else {},
     )
+
+
+def _bytes(known: Known) -> int:
+    return size(known.shape) * np.dtype(graph.NUMPY[known.kind]).itemsize
 
 
 def _check_versions(model: Model) -> None:
@@ -161,6 +179,7 @@ class Trace:
         self._bounds = bounds
         self._file_size = file_size
         self._held = self._made = self._constant_work = 0
+        self._largest = ""
 
     def define(self, name: str, known: Known) -> None:
         """Add a value under a name that is not taken."""
@@ -170,14 +189,20 @@ class Trace:
             raise RefusedError(f"defines {shown(name)} twice")
         self.values[name] = known
 
-    def give(self, name: str, known: Known) -> None:
+    def add_input(self, name: str, known: Known) -> None:
         """Add an input of the model, which its caller holds until the end."""
         self.define(name, known)
         self._made += known.words
         self._held += known.words
         self.live = self._held
+        free = [side for side in known.shape if isinstance(side, Polynomial)]
+        if free:
+            largest = " and ".join(f"{sides.most(side):,}" for side in free)
+            self._largest += f", with sides of {shown(name)} at {largest}"
         if self._held > self._bounds.words:
-            raise RefusedError(f"takes an input {shown(name)} of {known.words:,} elements for a picture")
+            raise RefusedError(
+                f"takes an input {shown(name)} of {known.words:,} elements for a picture{self._largest}"
+            )
 
     def add(self, node: Node, opset: int) -> None:
         """Add an operator: what it gives and what it costs.
@@ -203,7 +228,7 @@ class Trace:
         self.kept += call.kept
         self._check_costs(node)
 
-    def end(self, names: Iterable[str]) -> None:
+    def free(self, names: Iterable[str]) -> None:
         """Free values; what follows from the file alone is kept and counted apart."""
         self._held -= sum(
             known.words for known in map(self.values.get, names) if known and not known.constant
@@ -211,13 +236,15 @@ class Trace:
 
     def _check(self, node: Node, known: Known) -> None:
         if len(known.shape) > graph.MAX_RANK:
-            raise RefusedError(f"has {_named(node)}, which gives {len(known.shape)} dimensions")
+            raise RefusedError(f"has {_name_of(node)}, which gives {len(known.shape)} dimensions")
         if sum(isinstance(side, PerPicture) for side in known.shape) > 1:
-            raise RefusedError(f"has {_named(node)}, which makes what grows faster than the batch")
+            raise RefusedError(f"has {_name_of(node)}, which makes what grows faster than the batch")
+        if not all(map(grows, known.shape)):
+            raise RefusedError(f"has {_name_of(node)}, which makes more of a smaller side")
         if known.words > self._bounds.words:
             raise RefusedError(
-                f"has {_named(node)}, which makes a tensor of {size(known.shape):.2e} elements; "
-                f"at most {self._bounds.words:,} of 4 bytes are taken"
+                f"has {_name_of(node)}, which makes a tensor of {size(known.shape):.2e} elements"
+                f"{self._largest}; at most {self._bounds.words:,} of 4 bytes are taken"
             )
 
     def _check_costs(self, node: Node) -> None:
@@ -229,17 +256,22 @@ class Trace:
             ("works {:,} multiplications on loading", self._constant_work, self._allowed(_CONSTANT_WORK)),
         ):
             if count > most:
-                raise RefusedError(f"{what.format(count)}, at {_named(node)}; at most {most:,} are taken")
+                raise RefusedError(
+                    f"{what.format(count)}, at {_name_of(node)}{self._largest}; at most {most:,} are taken"
+                )
 
     def _allowed(self, limit: tuple[int, int]) -> int:
         return limit[0] * self._file_size + limit[1]
 
 
-def trace(model: Model, file_size: int, bounds: _Bounds = BOUNDS) -> Trace:
+def trace(
+    model: Model, file_size: int, bounds: _Bounds = BOUNDS, listed: free_sides.Listed | None = None
+) -> Trace:
     """Follow the values through the graph, in order.
 
     Args:
         file_size: in bytes.
+        listed: the inputs that its metadata list, if any.
 
     Raises:
         RefusedError: an operator, a name or a size is not to be taken.
@@ -247,12 +279,16 @@ def trace(model: Model, file_size: int, bounds: _Bounds = BOUNDS) -> Trace:
     trace = Trace(file_size, bounds)
     for tensor in model.initializers:
         end = model.optional.get(tensor.name) if model.ir_version >= 4 else None
-        trace.define(tensor.name, _known(tensor) if end is None else _optional(tensor, end))
+        if end is not None and listed is not None and None in end.shape[1:]:
+            raise RefusedError(f"has a value for the input {shown(end.name)}, of which a side is free")
+        is_fed = tensor.name in (listed or ())
+        trace.define(tensor.name, _know(tensor) if end is None else _optional(tensor, end, is_fed))
     given = set(trace.values)
+    number = itertools.count()
     for end in model.inputs:
         if end.kind not in graph.NUMPY:
             raise RefusedError(f"takes an input {shown(end.name)} of a type ({end.kind}) that is not taken")
-        trace.give(end.name, Known(_open(end.shape), end.kind))
+        trace.add_input(end.name, Known(_open(free_sides.apply(listed, end), number), end.kind))
         given.add(end.name)
     last_use = {name: index for index, node in enumerate(model.nodes) for name in node.inputs}
     last_use |= {end.name: len(model.nodes) for end in model.outputs}
@@ -260,7 +296,7 @@ def trace(model: Model, file_size: int, bounds: _Bounds = BOUNDS) -> Trace:
         trace.add(node, model.opset)
         ended = {name for name in node.inputs if last_use[name] == index}
         ended |= {name for name in node.outputs if name not in last_use}
-        trace.end(ended - given)
+        trace.free(ended - given)
     if not model.outputs:
         raise RefusedError("has no outputs")
     for end in model.outputs:
@@ -269,14 +305,17 @@ def trace(model: Model, file_size: int, bounds: _Bounds = BOUNDS) -> Trace:
     return trace
 
 
-def _open(shape: tuple[int | None, ...]) -> Shape:
-    """Return an input's shape: a side left open is the batch where it is the first, else 1."""
-    return tuple(
-        side if side is not None else PerPicture(1) if index == 0 else 1 for index, side in enumerate(shape)
-    )
+def _open(shape: Sides, number: Iterator[int]) -> Shape:
+    """Return an input's shape: a side without bounds is the batch where it is the first, else 1."""
+    result: list[Side] = [
+        sides.free(next(number), side.low, side.high, side.multiple) if isinstance(side, Free) else side
+        for side in ((1 if side is None else side) for side in shape)
+    ]
+    result[:1] = [PerPicture(1) if side is None else result[0] for side in shape[:1]]
+    return tuple(result)
 
 
-def _known(tensor: Tensor) -> Known:
+def _know(tensor: Tensor) -> Known:
     """Return what is known of a tensor in the file."""
     value = floats = None
     if tensor.value is not None and tensor.value.size <= constant_folding.MAX_FOLLOWED:
@@ -287,17 +326,18 @@ def _known(tensor: Tensor) -> Known:
     return Known(tensor.shape, tensor.kind, value, constant=True, floats=floats)
 
 
-def _optional(tensor: Tensor, end: graph.End) -> Known:
+def _optional(tensor: Tensor, end: graph.End, is_fed: bool) -> Known:
     """Return what is known of a tensor that stands among the inputs, too: its value may be another."""
-    known = _known(tensor)
+    known = _know(tensor)
     fits = len(end.shape) in (0, len(tensor.shape))
     if end.kind != tensor.kind or not fits or (end.shape[:1] == (None,) and tensor.shape[0] != 1):
         raise RefusedError(f"gives the input {shown(tensor.name)} a value of another type or shape")
     shape: Shape = tensor.shape
     if end.shape[:1] == (None,):
         shape = (PerPicture(1, or_one=True), *tensor.shape[1:])
-    # Callers feed floats alone: integers stay what the file says.
-    return dataclasses.replace(known, shape=shape, constant=False, floats=None)
+    # What is not listed is fed as floats alone, if ever: integers stay what the file says.
+    value = None if is_fed else known.value
+    return dataclasses.replace(known, shape=shape, constant=False, value=value, floats=None)
 
 
 def _results(node: Node, known: Mapping[str, Known], opset: int) -> tuple[Call, list[Known]]:
@@ -311,9 +351,9 @@ def _results(node: Node, known: Mapping[str, Known], opset: int) -> tuple[Call, 
         raise RefusedError(f"uses the operator {shown(node.op)}, which is not taken{why}")
     for name in node.inputs:
         if name and name not in known:
-            raise RefusedError(f"feeds {_named(node)} with {shown(name)}, which nothing before it makes")
+            raise RefusedError(f"feeds {_name_of(node)} with {shown(name)}, which nothing before it makes")
     if not node.outputs:
-        raise RefusedError(f"has {_named(node)} without results")
+        raise RefusedError(f"has {_name_of(node)} without results")
     given = tuple(known[name] if name else None for name in node.inputs)
     call = Call(node.op, opset, given, node.attributes, len(node.outputs))
     try:
@@ -323,8 +363,11 @@ def _results(node: Node, known: Mapping[str, Known], opset: int) -> tuple[Call, 
             raise RefusedError(f"gives {len(node.outputs)} results")
     except (RefusedError, ArithmeticError, IndexError, LookupError, TypeError, ValueError) as error:
         reason = error if isinstance(error, RefusedError) else "takes inputs that it cannot take"
-        raise RefusedError(f"has {_named(node)}, which {reason}") from None
-    constant = all(one is None or one.constant for one in given) or node.op in ("Shape", "Size")
+        raise RefusedError(f"has {_name_of(node)}, which {reason}") from None
+    constant = all(one is None or one.constant for one in given)
+    if node.op in ("Shape", "Size"):  # the runtime knows fixed sides on loading, whatever its input holds
+        known_sides = shape_ops.sides_of_shape(call) if node.op == "Shape" else call[0].shape
+        constant = all(isinstance(side, int) for side in known_sides)
     results = [Known(shape, kind, None, constant) for shape, kind in shapes]
     results[0] = _with_value(call, results[0])
     return call, results
@@ -338,5 +381,5 @@ def _with_value(call: Call, known: Known) -> Known:
     return known if value is None else dataclasses.replace(known, value=value)
 
 
-def _named(node: Node) -> str:
+def _name_of(node: Node) -> str:
     return f"{node.op} {shown(node.name)}" if node.name else node.op

@@ -6,6 +6,7 @@ work are rounded up, never down.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from gan_infer.modelfile.safety.graph import BOOL, FLOAT16, FLOAT32, FLOAT64, INT32, INT64, MAX_SIDE
@@ -18,22 +19,31 @@ from gan_infer.modelfile.safety.operator import (
     Call,
     Form,
     Results,
-    Shape,
-    Side,
+    add_forms,
     axes_of,
     axis_of,
-    count,
-    each,
-    fixed,
     need,
     real,
-    shown,
-    size,
     texts,
-    times,
-    together,
     whole,
     wholes,
+)
+from gan_infer.modelfile.safety.sides import (
+    Shape,
+    Side,
+    Whole,
+    add,
+    broadcast,
+    count,
+    divide,
+    each,
+    fixed,
+    least,
+    multiply,
+    show,
+    size,
+    times,
+    without_batch,
     words,
 )
 
@@ -73,7 +83,7 @@ def _clip(call: Call) -> Results:
 
 
 def _slope(call: Call) -> Results:
-    need(together(call[0].shape, call[1].shape) == call[0].shape, "has more slopes than elements")
+    need(broadcast(call[0].shape, call[1].shape) == call[0].shape, "has more slopes than elements")
     return _cheap(call)
 
 
@@ -87,7 +97,7 @@ def _random_part(call: Call) -> Results:
 
 def binary(call: Call) -> Results:
     """Return two broadcast to one, of the first one's type."""
-    shape = together(call[0].shape, call[1].shape)
+    shape = broadcast(call[0].shape, call[1].shape)
     call.work = PLAIN * size(shape)
     return [(shape, call[0].kind)]
 
@@ -115,7 +125,7 @@ def _compare(call: Call) -> Results:
 
 def _where(call: Call) -> Results:
     need(call[1].kind == call[2].kind, "mixes types")
-    shape = together(together(call[0].shape, call[1].shape), call[2].shape)
+    shape = broadcast(broadcast(call[0].shape, call[1].shape), call[2].shape)
     call.memory = 2 * words(shape, call[1].kind)
     call.work = 3 * PLAIN * size(shape)
     return [(shape, call[1].kind)]
@@ -131,10 +141,15 @@ def _softmax(call: Call) -> Results:
     return like(call)
 
 
-def _normalise(call: Call, least: int) -> Results:
+def _need_elements(shape: Shape) -> None:
+    need(min(map(least, shape), default=1) >= 1, f"takes shape {show(shape)}, which may be empty")
+
+
+def _normalise(call: Call, rank: int) -> Results:
     """Check a channel's factors and statistics, the inputs after the first."""
     shape = call[0].shape
-    need(len(shape) >= least, f"takes fewer than {least} dimensions")
+    need(len(shape) >= rank, f"takes fewer than {rank} dimensions")
+    _need_elements(shape)  # of none the runtime crashes
     for index in range(1, len(call.inputs)):
         need(call[index].shape == shape[1:2], "has factors or statistics of another size")
     call.memory = 4 * call[0].words  # some are computed by several operators
@@ -153,6 +168,7 @@ def _group_norm(call: Call) -> Results:
     need("num_groups" in call.attributes, "has no number of groups")
     shape, groups = call[0].shape, call.number("num_groups", 0)
     need(len(shape) >= 3, "takes fewer than 3 dimensions")
+    _need_elements(shape)
     (channels,) = fixed(shape[1:2])
     need(channels % groups == 0, f"has {groups} groups for {channels} channels")
     factors = (groups,) if call.opset < 21 else (channels,)
@@ -164,6 +180,7 @@ def _group_norm(call: Call) -> Results:
 def _layer_norm(call: Call) -> Results:
     shape = call[0].shape
     axis = axis_of(call.number("axis", -1), len(shape))
+    _need_elements(shape)
     for index in range(1, len(call.inputs)):
         need(call[index].shape == shape[axis:], "has factors of another size")
     call.memory = 4 * call[0].words
@@ -186,26 +203,26 @@ def _windows(call: Call, kernel: list[int]) -> list[tuple[int, int, int]]:
     return [((kernel[i] - 1) * dilations[i] + 1, strides[i], pads[i] + pads[rank + i]) for i in range(rank)]
 
 
-def _slide(call: Call, sides: list[int], kernel: list[int]) -> list[int]:
+def _slide(call: Call, sides: list[Whole], kernel: list[int]) -> list[Whole]:
     """Return the sides that a window moved over `sides` leaves."""
-    result = []
+    result: list[Whole] = []
     same = call.attributes.get("auto_pad") == b"SAME_UPPER"
     for side, (width, stride, pad) in zip(sides, _windows(call, kernel), strict=True):
         if same:
-            result.append(-(-side // stride))
+            result.append(divide(add(side, stride - 1), stride))
             continue
-        need(width <= side + pad, f"moves a window of {width} over {side} pixels")
-        result.append((side + pad - width) // stride + 1)
+        need(width <= least(side) + pad, f"moves a window of {width} over {side} pixels")
+        result.append(add(divide(add(side, pad - width), stride), 1))
     return result
 
 
-def _filters(call: Call) -> tuple[list[int], list[int], int]:
+def _filters(call: Call) -> tuple[int, list[Whole], list[int], int]:
     """Return channels and sides of the picture, the filters' shape, and the groups."""
-    picture, groups = fixed(call[0].shape[1:]), call.number("group", 1)
+    picture, groups = without_batch(call[0].shape[1:]), call.number("group", 1)
     filters = fixed(call[1].shape)
     need(
-        3 <= len(filters) == len(picture) + 1 <= 5 and min(picture + filters) >= 1,
-        f"takes shapes {shown(call[0].shape)} and {shown(call[1].shape)}",
+        3 <= len(filters) == len(picture) + 1 <= 5 and min(map(least, (*picture, *filters))) >= 1,
+        f"takes shapes {show(call[0].shape)} and {show(call[1].shape)}",
     )
     need(call.numbers("kernel_shape", filters[2:]) == filters[2:], "has filters of another kernel_shape")
     # The runtime holds them again in layouts of its own, in blocks along either of the first two sides.
@@ -214,22 +231,23 @@ def _filters(call: Call) -> tuple[list[int], list[int], int]:
         call.kept = copies * size(filters[2:])
     else:
         call.memory = copies * size(filters[2:])
-    return picture, filters, groups
+    (channels,) = fixed(picture[:1])
+    return channels, picture[1:], filters, groups
 
 
 def _conv(call: Call) -> Results:
-    picture, filters, groups = _filters(call)
+    given, picture, filters, groups = _filters(call)
     need(
-        picture[0] == filters[1] * groups and filters[0] % groups == 0,
-        f"takes {picture[0]} channels by filters {filters} in {groups} groups",
+        given == filters[1] * groups and filters[0] % groups == 0,
+        f"takes {given} channels by filters {filters} in {groups} groups",
     )
     need(not call.has(2) or call[2].shape == (filters[0],), "has a bias of another size")
-    sides = _slide(call, picture[1:], filters[2:])
+    sides = _slide(call, picture, filters[2:])
     shape = (call[0].shape[0], filters[0], *sides)
     images = each(call[0].shape[0])
     # Both pictures in blocks of channels; windows side by side, of no more places than there are filters
     # where these are few (1- and 2-dimensional), else all of one group.
-    blocked = images * (_in_blocks(picture[0]) * size(picture[1:]) + _in_blocks(filters[0]) * size(sides))
+    blocked = images * (_in_blocks(given) * size(picture) + _in_blocks(filters[0]) * size(sides))
     windows = size(filters[1:]) * size(sides)
     call.memory += blocked + min(windows, size(filters) + 2**18)
     call.work = images * (size(sides) * size(filters) + groups * windows * PLAIN) + PLAIN * blocked
@@ -237,25 +255,25 @@ def _conv(call: Call) -> Results:
 
 
 def _conv_transpose(call: Call) -> Results:
-    picture, filters, groups = _filters(call)
+    given, picture, filters, groups = _filters(call)
     need(
-        picture[0] == filters[0] and filters[0] % groups == 0,
-        f"takes {picture[0]} channels by filters {filters} in {groups} groups",
+        given == filters[0] and filters[0] % groups == 0,
+        f"takes {given} channels by filters {filters} in {groups} groups",
     )
     channels = filters[1] * groups
     need(not call.has(2) or call[2].shape == (channels,), "has a bias of another size")
     extra = call.numbers("output_padding", [0] * len(filters[2:]))
     need(len(extra) == len(filters[2:]), "has an output_padding that does not fit")
     sides = []
-    for side, more, (width, stride, pad) in zip(picture[1:], extra, _windows(call, filters[2:]), strict=True):
+    for side, more, (width, stride, pad) in zip(picture, extra, _windows(call, filters[2:]), strict=True):
         need(more < max(stride, 2), f"adds {more} to a stride of {stride}")
-        sides.append(stride * (side - 1) + more + width - pad)
-    need(min(sides) >= 1, "leaves no pixels")
-    columns = size(filters[1:]) * size(picture[1:])  # of one group of one picture, before they are summed
+        sides.append(add(multiply(side, stride), more + width - pad - stride))
+    need(min(map(least, sides)) >= 1, "leaves no pixels")
+    columns = size(filters[1:]) * size(picture)  # of one group of one picture, before they are summed
     call.memory += columns
     images = each(call[0].shape[0])
     made = PLAIN * channels * size(sides)
-    call.work = images * (size(picture[1:]) * size(filters) + 2 * groups * columns * PLAIN + made)
+    call.work = images * (size(picture) * size(filters) + 2 * groups * columns * PLAIN + made)
     return [((call[0].shape[0], channels, *sides), call[0].kind)]
 
 
@@ -263,8 +281,9 @@ def _pool(call: Call) -> Results:
     shape = call[0].shape
     need("kernel_shape" in call.attributes, "has no kernel_shape")
     kernel = call.numbers("kernel_shape", ())
-    sides = fixed(shape[2:])
-    need(4 <= len(shape) == len(kernel) + 2 <= 5, f"takes shape {shown(shape)}")
+    sides = without_batch(shape[2:])
+    need(4 <= len(shape) == len(kernel) + 2 <= 5, f"takes shape {show(shape)}")
+    _need_elements(shape)
     pads = call.numbers("pads", [0] * 2 * len(kernel))
     need(2 * max(pads) <= min(kernel), "pads by more than half of its window")
     result: Shape = (*shape[:2], *_slide(call, sides, kernel))
@@ -284,13 +303,13 @@ def _pool_all(call: Call) -> Results:
 
 def _gemm(call: Call) -> Results:
     left, right = call[0].shape, call[1].shape
-    need(len(left) == len(right) == 2, f"takes shapes {shown(left)} and {shown(right)}")
+    need(len(left) == len(right) == 2, f"takes shapes {show(left)} and {show(right)}")
     rows, inner = left[::-1] if call.number("transA", 0) else left
     across, columns = right[::-1] if call.number("transB", 0) else right
-    need(inner == across, f"takes shapes {shown(left)} and {shown(right)}")
+    need(inner == across, f"takes shapes {show(left)} and {show(right)}")
     shape = (rows, columns)
     if call.has(2):
-        need(together(call[2].shape, shape) == shape, "has a bias of another size")
+        need(broadcast(call[2].shape, shape) == shape, "has a bias of another size")
     return _product(call, shape, inner)
 
 
@@ -299,8 +318,8 @@ def _matmul(call: Call) -> Results:
     need(min(len(left), len(right)) >= 1, "takes a single number")
     rows = left if len(left) > 1 else (1, *left)
     columns = right if len(right) > 1 else (*right, 1)
-    need(rows[-1] == columns[-2], f"takes shapes {shown(left)} and {shown(right)}")
-    outer = together(rows[:-2], columns[:-2])
+    need(rows[-1] == columns[-2], f"takes shapes {show(left)} and {show(right)}")
+    outer = broadcast(rows[:-2], columns[:-2])
     shape = outer + rows[-2:-1] * (len(left) > 1) + columns[-1:] * (len(right) > 1)
     return _product(call, shape, rows[-1])
 
@@ -308,9 +327,7 @@ def _matmul(call: Call) -> Results:
 def _product(call: Call, shape: Shape, inner: Side) -> Results:
     """Return a matrix product: operands are copied, turned and laid out in blocks, each at most once."""
     parts = [(1, *known.shape) if len(known.shape) == 1 else known.shape for known in (call[0], call[1])]
-    blocks = [
-        each(count(part[:-2])) * _in_blocks(each(part[-2])) * _in_blocks(each(part[-1])) for part in parts
-    ]
+    blocks = [size(part[:-2]) * _in_blocks(each(part[-2])) * _in_blocks(each(part[-1])) for part in parts]
     call.memory = sum(blocks)
     call.kept = sum(part for part, known in zip(blocks, (call[0], call[1]), strict=True) if known.constant)
     call.work = size(shape) * each(inner) + PLAIN * (sum(blocks) + size(shape))
@@ -332,7 +349,7 @@ def _einsum(call: Call) -> Results:
     sides: dict[str, Side] = {}
     for index, term in enumerate(letters):
         shape = call[index].shape
-        need(len(term) == len(shape), f"takes shape {shown(shape)} for {term!r}")
+        need(len(term) == len(shape), f"takes shape {show(shape)} for {term!r}")
         for letter, side in zip(term, shape, strict=True):
             need(sides.setdefault(letter, side) == side, f"takes two sizes for {letter!r}")
     # A letter of one operand alone that the result lacks would be summed beforehand.
@@ -351,7 +368,7 @@ def _einsum(call: Call) -> Results:
 def _reduce(call: Call) -> Results:
     shape = call[0].shape
     need(len(shape) >= 1, "takes a single number")
-    axes = call.listed("axes", 1)
+    axes = call.integers("axes", 1)
     places = set(range(len(shape)) if axes is None else axes_of(axes, len(shape)))
     keep = call.number("keepdims", 1)
     sides = tuple(1 if i in places else side for i, side in enumerate(shape) if keep or i not in places)
@@ -376,10 +393,7 @@ _REDUCED: Final = {"axes": wholes(-8, 7, 8), "keepdims": _FLAG, "noop_with_empty
 
 def _forms_by_element() -> dict[str, Form]:
     forms: dict[str, Form] = {}
-
-    def take(names: str, form: Form) -> None:
-        forms.update(dict.fromkeys(names.split(), form))
-
+    take = partial(add_forms, forms)
     slow = "Cos Erf Exp Log Reciprocal Sigmoid Sin Softplus Softsign Sqrt Tanh"
     take(slow, Form(like, (1, 1), {}, FLOATS))
     take("Ceil Floor Round", Form(_cheap, (1, 1), {}, FLOATS))
@@ -408,10 +422,7 @@ def _forms_by_element() -> dict[str, Form]:
 
 def _linear_forms() -> dict[str, Form]:
     forms: dict[str, Form] = {}
-
-    def take(names: str, form: Form) -> None:
-        forms.update(dict.fromkeys(names.split(), form))
-
+    take = partial(add_forms, forms)
     take("Softmax LogSoftmax", Form(_softmax, (1, 1), {"axis": _AXIS}, FLOATS))
     statistics = {**_EPSILON, "momentum": real, "spatial": whole(1, 1), "training_mode": _NO}
     take("BatchNormalization", Form(_batch_norm, (5, 5), statistics, FLOATS, (1, 2, 3, 4)))

@@ -1,6 +1,6 @@
 """Values of small integer tensors, which may be the sizes of large ones.
 
-They are reckoned exactly or not at all: a result near the edges of an integer type, a division of or by
+They are computed exactly or not at all: a result near the edges of an integer type, a division of or by
 what is not positive, or anything of the batch but a multiple is left unknown.
 """
 
@@ -13,21 +13,31 @@ import numpy as np
 
 from gan_infer.modelfile.safety import shape_ops
 from gan_infer.modelfile.safety.graph import BOOL, INT32, INT64, Tensor
-from gan_infer.modelfile.safety.operator import (
-    MAX_BATCH,
-    MAX_VALUE,
-    Call,
-    PerPicture,
-    Shape,
-    Values,
-    each,
-    times,
-)
+from gan_infer.modelfile.safety.operator import MAX_BATCH, MAX_VALUE, Call, Values
 from gan_infer.modelfile.safety.protobuf import RefusedError
+from gan_infer.modelfile.safety.sides import (
+    PerPicture,
+    Polynomial,
+    Shape,
+    Side,
+    Whole,
+    add,
+    divide,
+    each,
+    for_one,
+    least,
+    most,
+    multiply,
+    subtract,
+    times,
+    without_batch,
+)
 
 KINDS: Final = frozenset({BOOL, INT32, INT64})
 # Elements of the largest tensor that is followed.
 MAX_FOLLOWED: Final = 64
+# The same where one follows from free sides, which takes longer.
+_MAX_FREE: Final = 8
 
 
 class _UnknownError(ValueError):
@@ -44,10 +54,16 @@ def array(items: Sequence[Any], shape: Sequence[int]) -> Values:
 def _one_by_one(function: Callable[..., Any]) -> Callable[[Call], Values]:
     def apply(call: Call) -> Values:
         parts = np.broadcast_arrays(*map(_value, call.inputs))
+        if parts[0].size > _MAX_FREE and any(map(_is_free, np.ravel(parts))):
+            raise _UnknownError
         items = [function(*row) for row in zip(*(part.reshape(-1) for part in parts), strict=True)]
         return array(items, parts[0].shape)
 
     return apply
+
+
+def _is_free(one: Any) -> bool:
+    return isinstance(for_one(one), Polynomial)
 
 
 def _value(known: Any) -> Values:
@@ -58,26 +74,34 @@ def _value(known: Any) -> Values:
 
 
 def _divide(left: Any, right: Any) -> Any:
-    if each(left) < 0 or each(right) <= 0:
+    if least(left) < 0 or least(right) <= 0:
         raise _UnknownError
+    result = divide(for_one(left), for_one(right))
     if isinstance(left, PerPicture) == isinstance(right, PerPicture):
-        return each(left) // each(right)
-    if isinstance(left, PerPicture) and left.each % right == 0:
-        return PerPicture(left.each // right)
+        return result
+    if isinstance(left, PerPicture) and multiply(result, right) == left.each:
+        return PerPicture(result)
     raise _UnknownError
 
 
-def _rest(left: int, right: int) -> int:
-    if left < 0 or right <= 0:
+def _rest(left: Side, right: Side) -> Whole:
+    over, by = without_batch((left, right))
+    if least(over) < 0 or least(by) <= 0:
         raise _UnknownError
-    return left % right
+    return subtract(over, multiply(divide(over, by), by))
 
 
 def _equal(left: Any, right: Any) -> bool:
-    batch = isinstance(left, PerPicture) or isinstance(right, PerPicture)
-    if batch and left != right and min(each(left), each(right)) > 0:
-        raise _UnknownError  # at one batch they may be
-    return bool(left == right)
+    if left == right:
+        return True
+    if isinstance(left, PerPicture) or isinstance(right, PerPicture):
+        apart = least(left) > 0 >= most(right) or least(right) > 0 >= most(left)
+    else:
+        over = subtract(left, right)
+        apart = least(over) > 0 or most(over) < 0
+    if not apart:
+        raise _UnknownError  # at one batch, or at one free side, they may be
+    return False
 
 
 def _constant(call: Call) -> Values:
@@ -87,7 +111,7 @@ def _constant(call: Call) -> Values:
     return array(value, [len(value)]) if isinstance(value, list) else array([value], [])
 
 
-def _filled(call: Call) -> Values:
+def _fill(call: Call) -> Values:
     value = call.attributes.get("value")
     shape = [each(side) for side in call.sides(0)]
     return array([_value(value).reshape(-1).tolist()[0]] * int(np.prod(shape, dtype=np.int64)), shape)
@@ -95,12 +119,12 @@ def _filled(call: Call) -> Values:
 
 def _cast(call: Call) -> Values:
     value, to = _value(call[0]), call.number("to", 0)
-    convert: Callable[[Any], Any] = (lambda one: each(one) != 0) if to == BOOL else _as_integer
+    convert: Callable[[Any], Any] = (lambda one: not _equal(one, 0)) if to == BOOL else _as_integer
     return array([convert(one) for one in value.reshape(-1)], value.shape)
 
 
 def _as_integer(one: Any) -> Any:
-    return one if isinstance(one, PerPicture) else int(one)
+    return one if isinstance(one, (PerPicture, Polynomial)) else int(one)
 
 
 def _gather(call: Call) -> Values:
@@ -114,16 +138,16 @@ def _concat(call: Call) -> Values:
     return np.concatenate([_value(known) for known in call.inputs], call.number("axis", 0))
 
 
-def _moved(function: Callable[[Values, Call], Values]) -> Callable[[Call], Values]:
+def _move(function: Callable[[Values, Call], Values]) -> Callable[[Call], Values]:
     return lambda call: function(_value(call[0]), call)
 
 
 _RULES: Final[dict[str, Callable[[Call], Values]]] = {
     "Constant": _constant,
-    "ConstantOfShape": _filled,
-    "Shape": lambda call: array(shape_ops.sides_told(call), [len(shape_ops.sides_told(call))]),
-    "Add": _one_by_one(lambda left, right: left + right),
-    "Sub": _one_by_one(lambda left, right: left - right),
+    "ConstantOfShape": _fill,
+    "Shape": lambda call: array(shape_ops.sides_of_shape(call), [len(shape_ops.sides_of_shape(call))]),
+    "Add": _one_by_one(lambda *pair: add(*without_batch(pair))),
+    "Sub": _one_by_one(lambda *pair: subtract(*without_batch(pair))),
     "Mul": _one_by_one(times),
     "Div": _one_by_one(_divide),
     "Mod": _one_by_one(_rest),
@@ -133,9 +157,9 @@ _RULES: Final[dict[str, Callable[[Call], Values]]] = {
     "Cast": _cast,
     "Concat": _concat,
     "Gather": _gather,
-    "Identity": _moved(lambda value, call: value),
-    "Slice": _moved(lambda value, call: value[shape_ops.taken(call)]),
-    "Transpose": _moved(lambda value, call: value.transpose(call.attributes.get("perm"))),
+    "Identity": _move(lambda value, call: value),
+    "Slice": _move(lambda value, call: value[shape_ops.slices_of(call)]),
+    "Transpose": _move(lambda value, call: value.transpose(call.attributes.get("perm"))),
 }
 # Elements stay as they are, in the shape that the operator's rule gave.
 _RESHAPED: Final = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
@@ -159,7 +183,8 @@ def value_of(call: Call, shape: Shape, kind: int) -> Values | None:
 
 def _within(value: Values, kind: int) -> bool:
     """Return whether no element leaves its type, at the largest batch neither."""
-    most = MAX_VALUE // MAX_BATCH if kind == INT32 else MAX_VALUE
+    batched = MAX_VALUE // MAX_BATCH if kind == INT32 else MAX_VALUE
     return all(
-        abs(each(one)) <= (most if isinstance(one, PerPicture) else MAX_VALUE) for one in value.reshape(-1)
+        max(-least(one), most(one)) <= (batched if isinstance(one, PerPicture) else MAX_VALUE)
+        for one in value.reshape(-1)
     )

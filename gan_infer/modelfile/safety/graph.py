@@ -1,6 +1,6 @@
-"""From the bytes of a model file to its nodes, tensors and texts; it does not judge operators.
+"""Reads the bytes of a model file: its nodes, tensors and texts.
 
-What it gives out lies wholly in the file: tensors kept elsewhere, functions, subgraphs, sparse
+What is given out lies wholly in the file: tensors kept elsewhere, functions, subgraphs, sparse
 tensors and training graphs are refused on sight.
 """
 

@@ -1,37 +1,19 @@
-"""Sides, shapes and small integers as far as a file fixes them, and an operator's call; it knows no operator.
-
-A side is a whole number, or so many for every picture of the batch. What of a side is neither is not
-reckoned but refused: what is accepted is right at every batch, and largest at the largest.
-"""
+"""An operator's call with what is known of its inputs, and the form in which an operator is taken."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from gan_infer.modelfile.safety.graph import BOOL, FLOAT16, FLOAT32, FLOAT64, INT32, INT64, MAX_SIDE, WIDE
+from gan_infer.modelfile.safety.graph import BOOL, FLOAT16, FLOAT32, FLOAT64, INT32, INT64, MAX_SIDE
 from gan_infer.modelfile.safety.protobuf import RefusedError
+from gan_infer.modelfile.safety.sides import Shape, Side, fixed, words
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class PerPicture:
-    """So many for every picture of the batch; it equals no fixed number, and is neither more nor less.
-
-    Attributes:
-        or_one: it is the batch, or 1; such a side can be broadcast, and nothing is reckoned from it.
-    """
-
-    each: int
-    or_one: bool = False
-
-
-Side = int | PerPicture
-Shape = tuple[Side, ...]
-Values = np.ndarray[Any, Any]  # of objects: int, or PerPicture
+Values = np.ndarray[Any, Any]  # of objects: bool, or Side
 Results = list[tuple[Shape, int]]  # shape and type of each
 
 FLOATS: Final = frozenset({FLOAT32, FLOAT16, FLOAT64})
@@ -42,67 +24,10 @@ ALL: Final = NUMBERS | {BOOL, 2, 3}
 PLAIN: Final = 80
 SLOW: Final = 1200
 
-# Above this, integers are not reckoned with: far under the edges of int64.
+# Above this, integers are not computed with: far under the edges of int64.
 MAX_VALUE: Final = MAX_SIDE
 # The largest batch of one call; all that is bounded grows at most as it does.
 MAX_BATCH: Final = 64
-
-
-def settled(side: Side) -> Side:
-    """Return a side that is not one of two."""
-    if isinstance(side, PerPicture) and side.or_one:
-        raise RefusedError("reckons with a side that may be 1 or the batch")
-    return side
-
-
-def times(left: Side, right: Side) -> Side:
-    """Return the product of two sides.
-
-    Raises:
-        RefusedError: it grows faster than the batch.
-    """
-    left, right = settled(left), settled(right)
-    if isinstance(left, PerPicture):
-        if isinstance(right, PerPicture):
-            raise RefusedError("makes what grows faster than the batch")
-        return PerPicture(left.each * right) if right else 0
-    if isinstance(right, PerPicture):
-        return PerPicture(left * right.each) if left else 0
-    return left * right
-
-
-def count(shape: Iterable[Side]) -> Side:
-    """Return the elements of a shape."""
-    total: Side = 1
-    for side in shape:
-        total = times(total, side)
-    return total
-
-
-def each(side: Side) -> int:
-    """Return what a side is for one picture."""
-    return side.each if isinstance(side, PerPicture) else side
-
-
-def size(shape: Iterable[Side]) -> int:
-    """Return the elements that a shape has for one picture."""
-    return math.prod(map(each, shape))
-
-
-def words(shape: Iterable[Side], kind: int) -> int:
-    """Return what a tensor takes for one picture, in units of 4 bytes.
-
-    The runtime computes float16 in float32 beside it, where the processor has no float16.
-    """
-    return size(shape) * (2 if kind in WIDE or kind == FLOAT16 else 1)
-
-
-def fixed(sides: Iterable[Side]) -> list[int]:
-    """Return sides that must not depend on the batch."""
-    given = list(sides)
-    if any(isinstance(side, PerPicture) for side in given):
-        raise RefusedError("has the batch in a place where it is not taken")
-    return [each(side) for side in given]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -175,7 +100,7 @@ class Call:
         need(value.ndim <= 1, f"takes sizes from input {index} of {value.ndim} dimensions")
         return list(value.reshape(-1))
 
-    def listed(self, name: str, index: int) -> list[int] | None:
+    def integers(self, name: str, index: int) -> list[int] | None:
         """Return integers that older files have as an attribute and newer ones as an input, if any."""
         if self.has(index):
             need(name not in self.attributes, f"gives {name} twice")
@@ -226,6 +151,11 @@ class Form:
             need(all(other == kind for other in others), "mixes types")
 
 
+def add_forms(forms: dict[str, Form], names: str, form: Form) -> None:
+    """Take all operators of some names in one form."""
+    forms.update(dict.fromkeys(names.split(), form))
+
+
 # Attributes.
 
 
@@ -271,23 +201,3 @@ def need(right: bool, what: str) -> None:
     """Refuse the operator, saying what it does, unless all is right."""
     if not right:
         raise RefusedError(what)
-
-
-def together(left: Shape, right: Shape) -> Shape:
-    """Return the shape of two broadcast to one."""
-    rank = max(len(left), len(right))
-    result: list[Side] = []
-    for place in range(-rank, 0):
-        pair = {shape[place] if place >= -len(shape) else 1 for shape in (left, right)}
-        if PerPicture(1) in pair:
-            pair.discard(PerPicture(1, or_one=True))
-        wide = pair - {1}
-        need(len(wide) <= 1, f"takes shapes {shown(left)} and {shown(right)} together")
-        result.append(wide.pop() if wide else 1)
-    return tuple(result)
-
-
-def shown(shape: Iterable[Side]) -> str:
-    """Return a shape as people read it; n is the batch."""
-    sides = [f"{side.each}n" if isinstance(side, PerPicture) else str(side) for side in shape]
-    return f"[{', '.join(sides[:16])}]".replace("[1n", "[n")

@@ -1,7 +1,7 @@
-"""Protocol-buffer messages as dicts of their fields, one level at a time; it knows no message.
+"""Reads protocol-buffer messages as dicts of their fields, one level at a time.
 
 Bytes are handed out as views, never copied, and every field costs one of a fixed number, so that
-time and memory do not depend on what a file claims. It is stricter than the format: repeated
+time and memory do not depend on what a file claims. The reader is stricter than the format: repeated
 fields that should stand once, fields of another kind than their table says, unknown fields, groups
 and numbers in more bytes than they need are all refused, for two readers could take them two ways.
 """

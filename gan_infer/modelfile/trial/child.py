@@ -62,38 +62,58 @@ def _try(
     runner: _Runner, order: dict[str, Any], singles: list[Feeds], limits: _Limits, tell: _Teller
 ) -> None:
     limits.set_time(order["open_s"])
-    _, spent = _timed(runner.open)
+    _, spent = _time(runner.open)
     tell(opened=spent)
     if spent > order["open_s"]:
         tell(refused="time")
         return
-    first = singles[0] if singles else _feeds(order["inputs"], 1)
+    inputs = order["inputs"]
+    wheres = ["largest", "smallest", "between"] if _are_free(inputs) else []
+    asked = singles or ([] if wheres else [_feeds(inputs, 1)])
     limits.set_time(limits.picture_s)
-    runner.run(first)
-    with limits.eased():
-        alone_s, room = _draw(runner, first, limits, tell)
-    if limits.exceeded(room):
+    pictures = [_feeds(inputs, 1, where) for where in wheres] + asked
+    first, others = pictures[0], pictures[1:]
+    alone_s, room = _draw_twice(runner, first, limits, tell, asked=not wheres)
+    if limits.exceeds(room):
         raise MemoryError
-    if alone_s > order["picture_s"] or alone_s * _MANY > order["many_s"]:
+    least_s = alone_s
+    for feeds in others[: len(wheres[1:])]:
+        least_s = min(least_s, _draw_twice(runner, feeds, limits, tell, asked=False)[0])
+        if limits.exceeds(room):
+            raise MemoryError
+    # Of free sides whoever feeds them chooses how much is drawn; the least is in proportion to the file.
+    if alone_s > order["picture_s"] or least_s * _MANY > order["many_s"]:
         tell(refused="time", picture=alone_s)
         return
-    for feeds in singles[1:]:
+    for feeds in others[len(wheres[1:]) :]:
         if limits.left() > 3 * alone_s:
             _draw(runner, feeds, limits, tell)
     tell(alone=True)
     limits.add_memory(min(room * order["batch"], order["most_room"]))
     _try_batches(runner, order, alone_s, limits, tell)
-    tell(done=True, memory=limits.taken())
+    tell(done=True, memory=limits.peak())
 
 
-def _draw(runner: _Runner, feeds: Feeds, limits: _Limits, tell: _Teller) -> tuple[float, int]:
+def _draw_twice(
+    runner: _Runner, feeds: Feeds, limits: _Limits, tell: _Teller, *, asked: bool
+) -> tuple[float, int]:
+    """Run one picture and do so again, as the runtime lays out its memory anew then; see `_draw`."""
+    limits.set_time(limits.picture_s)
+    runner.run(feeds)
+    with limits.ease():
+        return _draw(runner, feeds, limits, tell, asked=asked)
+
+
+def _draw(
+    runner: _Runner, feeds: Feeds, limits: _Limits, tell: _Teller, *, asked: bool = True
+) -> tuple[float, int]:
     """Run one picture and tell of it; give seconds, and bytes of inputs and outputs."""
     limits.set_time(limits.picture_s)
-    results, spent = _timed(lambda: runner.run(feeds))
+    results, spent = _time(lambda: runner.run(feeds))
     array = np.ascontiguousarray(results[0])
     sent = array.tobytes() if array.nbytes <= _MAX_SENT else b""
     sha256, shape = hashlib.sha256(array.data).hexdigest(), list(array.shape)
-    tell(sent, picture=spent, sha256=sha256, dtype=array.dtype.str, shape=shape, bytes=len(sent))
+    tell(sent, picture=spent, sha256=sha256, dtype=array.dtype.str, shape=shape, bytes=len(sent), asked=asked)
     # Of several outputs a call asks for one.
     return spent, max(each.nbytes for each in results) + sum(each.nbytes for each in feeds.values())
 
@@ -121,9 +141,9 @@ def _run_largest(runner: _Runner, order: dict[str, Any], batch: int, limits: _Li
         try:
             feeds = _feeds(inputs, batch)
             runner.run(feeds)
-            with limits.eased():
-                spent = _timed(lambda given=feeds: runner.run(given))[1]
-            if not limits.exceeded():
+            with limits.ease():
+                spent = _time(lambda given=feeds: runner.run(given))[1]
+            if not limits.exceeds():
                 return batch, 2 * spent
             if not order["grows"]:
                 return 1, 0.0
@@ -211,8 +231,8 @@ class _Limits:
             self._set("RLIMIT_AS", self._most, soft_only=True)
 
     @contextlib.contextmanager
-    def eased(self) -> Iterator[None]:
-        """Let it grow twice as far for the second run of a shape; `exceeded` says whether it did.
+    def ease(self) -> Iterator[None]:
+        """Let it grow twice as far for the second run of a shape; `exceeds` says whether it did.
 
         The runtime takes memory of another layout then, besides what it has, and where it gets none goes
         on without: in a process with limits, but not in one that has none.
@@ -224,7 +244,7 @@ class _Limits:
         self._most = most
         self.add_memory(0)
 
-    def exceeded(self, more: int = 0) -> bool:
+    def exceeds(self, more: int = 0) -> bool:
         """Return whether what the process holds is more than was allowed, and `more` besides.
 
         An eighth of what is allowed is left to batches of other sizes, whose memory lies otherwise.
@@ -240,8 +260,8 @@ class _Limits:
         """Return the seconds of the processor that are left to the whole trial."""
         return max(0.0, self._end - time.process_time())
 
-    def taken(self) -> int:
-        """Return by how many bytes the address space grew at most; 0 where that cannot be told."""
+    def peak(self) -> int:
+        """Return by how many bytes the address space grew at most; 0 where that is not known."""
         try:
             text = Path("/proc/self/status").read_text()
             peak = next(line for line in text.splitlines() if line.startswith("VmPeak"))
@@ -268,19 +288,27 @@ class _Teller:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
-    def __call__(self, body: bytes = b"", **told: Any) -> None:
-        self._file.write(json.dumps(told).encode() + b"\n" + body)
+    def __call__(self, body: bytes = b"", **message: Any) -> None:
+        self._file.write(json.dumps(message).encode() + b"\n" + body)
         self._file.flush()
 
 
-def _feeds(inputs: list[list[Any]], batch: int) -> Feeds:
-    """Make inputs of a batch: floats drawn from the normal distribution, zeros of all else."""
+def _are_free(inputs: list[list[Any]]) -> bool:
+    return any(isinstance(side, list) for _, _, shape in inputs for side in shape)
+
+
+def _feeds(inputs: list[list[Any]], batch: int, where: str = "largest") -> Feeds:
+    """Make inputs of a batch: floats drawn from the normal distribution, zeros of all else.
+
+    Args:
+        where: which of the values within its bounds each free side has: the largest, the smallest, or one in
+            between, an odd number of its multiples.
+    """
     rng = np.random.default_rng(0)
     feeds = {}
     for name, kind, shape in inputs:
-        sides = tuple(
-            (batch if place == 0 else 1) if side is None else side for place, side in enumerate(shape)
-        )
+        sides = [_side(side, where) for side in shape]
+        sides[:1] = [batch if side is None else side for side in shape[:1]]
         if kind in ("<f2", "<f4", "<f8"):
             feeds[name] = rng.standard_normal(sides, np.float32).astype(kind)
         else:
@@ -288,15 +316,24 @@ def _feeds(inputs: list[list[Any]], batch: int) -> Feeds:
     return feeds
 
 
-def _read_feeds(source: BinaryIO, told: dict[str, list[Any]]) -> Feeds:
+def _side(side: Any, where: str) -> int:
+    if not isinstance(side, list):
+        return 1 if side is None else int(side)
+    low, high, multiple = side
+    first, last = -(-low // multiple), high // multiple
+    between = max(first, min(last, (first + last) // 2 | 1))
+    return int(multiple * {"largest": last, "smallest": first, "between": between}[where])
+
+
+def _read_feeds(source: BinaryIO, message: dict[str, list[Any]]) -> Feeds:
     feeds = {}
-    for name, (kind, shape) in told.items():
+    for name, (kind, shape) in message.items():
         size = np.dtype(kind).itemsize * math.prod(shape)
         feeds[name] = np.frombuffer(source.read(size), kind).reshape(shape)
     return feeds
 
 
-def _timed(work: Any) -> tuple[Any, float]:
+def _time(work: Any) -> tuple[Any, float]:
     start = time.process_time()
     result = work()
     return result, time.process_time() - start

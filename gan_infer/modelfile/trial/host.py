@@ -1,7 +1,8 @@
-"""Has a model file tried in a process of its own, and tells what came of it; it keeps nothing.
+"""Has a model file tried in a process of its own, and reports what came of it.
 
 A trial is bounded in memory, in time of the processor and in elapsed time. What it finds bounds what
-this process will be asked for by the file: calls take no larger batch than the trial did.
+this process will be asked for by the file: calls take no larger batch than the trial did, at the largest
+sides that its inputs may have.
 """
 
 from __future__ import annotations
@@ -23,10 +24,16 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from gan_infer.conditions.spec import Free
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Feeds = dict[str, npt.NDArray[Any]]
+
+# An input: its name, numpy's name of the type, and its shape: None where a side is the batch, or free without
+# bounds, and then 1.
+Input = tuple[str, str, tuple[int | Free | None, ...]]
 
 # What a file may take beyond its stated need, which is so many times its own bytes (the file, what is read
 # of it, the tensors, and the tensors once more in the order that suits the processor), and the inputs and
@@ -69,22 +76,23 @@ class Order:
     """What is to be tried.
 
     Attributes:
-        inputs: (name, numpy's name of the type, shape with None where free) of each.
-        optional: the same, of inputs that may be left out; they are fed in batches alone.
-        outputs: their names; the first one's values are told.
+        inputs: that every call feeds. Where a side is free within bounds, pictures at the largest sides, the
+            smallest and some between are drawn first, and batches are of the largest.
+        optional: inputs that may be left out; they are fed in batches alone.
+        outputs: their names; the first one's values are given.
         singles: inputs of one picture each, whose outputs are wanted; may be empty.
         batch: the largest batch that calls will have.
         grows: that batch needs more than any smaller one.
-        bytes_alone: bytes of inputs and outputs of one picture, as the file declares them.
+        bytes_alone: bytes of inputs and outputs of one picture, at the largest sides.
     """
 
-    inputs: Sequence[tuple[str, str, tuple[int | None, ...]]]
+    inputs: Sequence[Input]
     outputs: Sequence[str]
     singles: Sequence[Feeds]
     batch: int
     grows: bool
     bytes_alone: int
-    optional: Sequence[tuple[str, str, tuple[int | None, ...]]] = ()
+    optional: Sequence[Input] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,8 +111,8 @@ class Outcome:
         batch: the largest batch that stayed within the limits.
         limited: this system holds a process to a limit of memory.
         drawn: what it gave for the order's singles, in order; fewer where time ran out.
-        open_s, picture_s: of the processor, for opening and for one picture.
-        memory: bytes that the child took at most; 0 where this cannot be told.
+        open_s, picture_s: of the processor, for opening and for one picture, of the largest sides.
+        memory: bytes that the child took at most; 0 where this is not known.
     """
 
     batch: int
@@ -138,12 +146,12 @@ def run(model: bytes, order: Order, unlimited: Callable[[], object]) -> Outcome:
     """
     if why := obstacle():
         raise CannotTryError(why)
-    with _started() as process:
+    with _start() as process:
         assert process.stdin is not None
         assert process.stdout is not None
         talk = _Talk(process)
         need = NEED_PER_BYTE * len(model) + min(order.bytes_alone, _FIRST_ROOM)
-        with _killed_after(process, _READY_S):
+        with _kill_after(process, _READY_S):
             talk.send(_header(order, len(model), ALLOWANCE + need))
             ready = talk.hear()
         if not ready.get("ready"):
@@ -151,7 +159,7 @@ def run(model: bytes, order: Order, unlimited: Callable[[], object]) -> Outcome:
         limited = bool(ready.get("limited"))
         if not limited:
             unlimited()
-        with _killed_after(process, TRIAL_S) as late:
+        with _kill_after(process, TRIAL_S) as late:
             talk.send(model, *(feed.tobytes() for single in order.singles for feed in single.values()))
             return _listen(talk, process, limited, late)
 
@@ -160,7 +168,7 @@ def _header(order: Order, size: int, allowance: int) -> bytes:
     singles = [
         {name: (feed.dtype.str, feed.shape) for name, feed in single.items()} for single in order.singles
     ]
-    told = {
+    message = {
         **{name: getattr(order, name) for name in ("inputs", "optional", "outputs", "batch", "grows")},
         "singles": singles,
         "size": size,
@@ -171,7 +179,12 @@ def _header(order: Order, size: int, allowance: int) -> bytes:
         "many_s": MANY_S + MANY_S_PER_MIB * size / 2**20,
         "total_s": TOTAL_S,
     }
-    return json.dumps(_path()).encode() + b"\n" + json.dumps(told).encode() + b"\n"
+    return (
+        json.dumps(_path()).encode()
+        + b"\n"
+        + json.dumps(message, default=dataclasses.astuple).encode()
+        + b"\n"
+    )
 
 
 def _listen(talk: _Talk, process: subprocess.Popen[bytes], limited: bool, late: threading.Event) -> Outcome:
@@ -183,37 +196,40 @@ def _listen(talk: _Talk, process: subprocess.Popen[bytes], limited: bool, late: 
     opened = alone = math.nan
     drawn: list[Drawn] = []
     batch, memory, finished = 1, 0, False
-    while told := talk.hear():
-        if "refused" in told and not finished:
-            raise FailedError(_reason(told, opened))
-        if "opened" in told:
-            opened = float(told["opened"])
-        elif "picture" in told:
-            alone = float(told["picture"]) if math.isnan(alone) else alone
-            drawn.append(_drawn(told, talk))
-        elif "alone" in told:
+    while message := talk.hear():
+        if "refused" in message and not finished:
+            raise FailedError(_reason(message, opened))
+        if "opened" in message:
+            opened = float(message["opened"])
+        elif "picture" in message:
+            alone = float(message["picture"]) if math.isnan(alone) else alone
+            picture = _read_picture(message, talk)
+            drawn += [picture] if message["asked"] else []
+        elif "alone" in message:
             finished = True
-        elif "batch" in told:
-            batch = max(batch, int(told["batch"]))
-        elif "done" in told:
-            memory = int(told["memory"])
+        elif "batch" in message:
+            batch = max(batch, int(message["batch"]))
+        elif "done" in message:
+            memory = int(message["memory"])
             break
     if not finished and not (drawn and late.is_set()):
         raise FailedError(_end(process, opened, late.is_set()))
     return Outcome(batch, limited, tuple(drawn), opened, alone, memory)
 
 
-def _reason(told: dict[str, Any], opened: float) -> str:
+def _reason(message: dict[str, Any], opened: float) -> str:
     while_opening = math.isnan(opened)
-    if told["refused"] == "memory":
+    if message["refused"] == "memory":
         where = "while it is opened" if while_opening else "for a picture"
         return f"takes over {ALLOWANCE // 1024**2} MiB of memory {where} beyond what its size accounts for"
-    if told["refused"] == "time":
-        if 0 < (spent := float(told.get("picture", 0))) <= PICTURE_S:
+    if message["refused"] == "time":
+        if 0 < (spent := float(message.get("picture", 0))) <= PICTURE_S:
             return f"takes {spent:.2f} s of the processor for a picture, too long for a file of its size"
         return _too_slow(while_opening or opened > OPEN_S)
     verb = "opened as an ONNX model" if while_opening else "run"
-    return f"cannot be {verb} ({re.sub(r'^.ONNXRuntimeError. : [0-9]+ : ', '', str(told.get('why'))[:200])})"
+    return (
+        f"cannot be {verb} ({re.sub(r'^.ONNXRuntimeError. : [0-9]+ : ', '', str(message.get('why'))[:200])})"
+    )
 
 
 def _end(process: subprocess.Popen[bytes], opened: float, late: bool) -> str:
@@ -224,7 +240,7 @@ def _end(process: subprocess.Popen[bytes], opened: float, late: bool) -> str:
     if os.name == "posix" and code == -getattr(signal, "SIGXCPU", 0):
         return _too_slow(while_opening)
     where = "being opened" if while_opening else "drawing a picture"
-    return f"ended the process that tried it, by {_named(code)}, on {where}"
+    return f"ended the process that tried it, by {_name_end(code)}, on {where}"
 
 
 def _too_slow(while_opening: bool) -> str:
@@ -233,20 +249,20 @@ def _too_slow(while_opening: bool) -> str:
     return f"takes over {PICTURE_S:.0f} s of the processor for a picture"
 
 
-def _named(code: int) -> str:
+def _name_end(code: int) -> str:
     try:
         return signal.Signals(-code).name
     except ValueError:
         return f"code {code}"
 
 
-def _drawn(told: dict[str, Any], talk: _Talk) -> Drawn:
-    body = talk.read(int(told["bytes"]))
-    shape = tuple(int(side) for side in told["shape"])
+def _read_picture(message: dict[str, Any], talk: _Talk) -> Drawn:
+    body = talk.read(int(message["bytes"]))
+    shape = tuple(int(side) for side in message["shape"])
     values = None
-    if body and len(body) == math.prod(shape) * np.dtype(told["dtype"]).itemsize:
-        values = np.frombuffer(body, np.dtype(told["dtype"])).reshape(shape)
-    return Drawn(str(told["sha256"]), values)
+    if body and len(body) == math.prod(shape) * np.dtype(message["dtype"]).itemsize:
+        values = np.frombuffer(body, np.dtype(message["dtype"])).reshape(shape)
+    return Drawn(str(message["sha256"]), values)
 
 
 class _Talk:
@@ -269,17 +285,17 @@ class _Talk:
     def hear(self) -> dict[str, Any]:
         """Return the next line; {} where there is none, or none that can be read."""
         try:
-            told = json.loads(self._from.readline(2**16) or b"{}")
+            message = json.loads(self._from.readline(2**16) or b"{}")
         except (OSError, ValueError, RecursionError):
             return {}
-        return told if isinstance(told, dict) else {}
+        return message if isinstance(message, dict) else {}
 
     def read(self, count: int) -> bytes:
         return self._from.read(max(0, min(count, self._MOST)))
 
 
 @contextlib.contextmanager
-def _started() -> Iterator[subprocess.Popen[bytes]]:
+def _start() -> Iterator[subprocess.Popen[bytes]]:
     """Start the child; whatever happens, it is gone in the end and leaves no zombie."""
     environment = {name: value for name, value in os.environ.items() if not _steers_python(name)}
     environment |= {"ORT_DISABLE_TELEMETRY": "1", "MALLOC_ARENA_MAX": "1"}
@@ -311,7 +327,7 @@ def _steers_python(name: str) -> bool:
 
 
 @contextlib.contextmanager
-def _killed_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
+def _kill_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[threading.Event]:
     late = threading.Event()
 
     def kill() -> None:

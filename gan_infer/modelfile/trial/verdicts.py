@@ -17,7 +17,7 @@ from gan_infer import files
 from gan_infer.errors import GanError
 
 # Raised whenever a rule of the vetting or of the trial changes, so that files are tried anew.
-RULES: Final = 2
+RULES: Final = 3
 _MAX_BYTES: Final = 65_536
 
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from gan_infer import ModelError
 from gan_infer.modelfile import safety
 from gan_infer.modelfile.safety import compute_ops, graph, shape_ops
-from gan_infer.modelfile.safety.operator import PerPicture
+from gan_infer.modelfile.safety.sides import PerPicture
 from tests.hostile import ints, node
 
 F = np.float32

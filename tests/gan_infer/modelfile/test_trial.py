@@ -21,12 +21,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from gan_infer import Critic, Generator, ModelError, OptionError
+from gan_infer.conditions.spec import Free
 from gan_infer.modelfile import admission, catalog, safety
 from gan_infer.modelfile.metadata import KEY
 from gan_infer.modelfile.trial import host, verdicts
 from gan_train.export import critic as critics
 from gan_train.export import write
-from tests import hostile
+from tests import free_graphs, hostile
 from tests.conftest import (
     TINY,
     UNCONDITIONAL,
@@ -291,6 +292,81 @@ def test_the_message_is_one_line_and_names_the_way_out(tmp_path: Path) -> None:
     assert "256 MiB" in str(caught.value)
     assert "trust=True (on the command line: --trust)" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+# Sides that are free within bounds: pictures of several sides are drawn, and batches of the largest.
+
+
+def free_model(*nodes: onnx.NodeProto, **constants: Any) -> bytes:
+    """Return a model of pictures in bytes, [n, h, 1, 1], whose height is known as `h`."""
+    shape = helper.make_node("Shape", ["x"], ["shape"])
+    height = helper.make_node("Gather", ["shape", "place"], ["h"])
+    made = onnx.load_from_string(model([shape, height, *nodes], place=np.array([1]), **constants))
+    made.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.UINT8, ["n", "h", 1, 1]))
+    return bytes(made.SerializeToString())
+
+
+def free_order(low: int, high: int, multiple: int = 1, batch: int = 64) -> host.Order:
+    inputs: list[host.Input] = [("x", "|u1", (None, Free(low, high, multiple), 1, 1))]
+    return dataclasses.replace(ORDER, inputs=inputs, batch=batch)
+
+
+def expanding_by(*reckoned: onnx.NodeProto, **constants: Any) -> bytes:
+    """Return a model that makes 4 MiB `size` times for each picture."""
+    nodes = [
+        *reckoned,
+        helper.make_node("Cast", ["x"], ["floats"], to=1),
+        helper.make_node("ReduceMean", ["floats", "all"], ["mean"], keepdims=1),
+        helper.make_node("Concat", ["one", "one", "size", "mib"], ["sides"], axis=0),
+        helper.make_node("Expand", ["mean", "sides"], ["wide"]),
+        helper.make_node("ReduceSum", ["wide", "all"], ["y"]),
+    ]
+    sizes = {"all": np.array([1, 2, 3]), "one": np.array([1]), "mib": np.array([2**20])}
+    made = onnx.load_from_string(free_model(*nodes, **sizes, **constants))
+    made.opset_import[0].version = 18
+    return bytes(made.SerializeToString())
+
+
+@linux
+def test_pictures_of_several_sides_are_drawn_and_batches_of_the_largest() -> None:
+    size = helper.make_node("Identity", ["h"], ["size"])  # 4 MiB a row
+    large = host.run(expanding_by(size), free_order(1, 16), never)
+    small = host.run(expanding_by(size), free_order(1, 2), never)
+    assert 1 <= large.batch <= small.batch / 2
+    assert large.drawn == ()
+    with pytest.raises(host.FailedError, match="256 MiB of memory for a picture"):
+        host.run(expanding_by(size), free_order(1, 128), never)
+
+
+@linux
+def test_a_smaller_side_that_takes_more_than_the_largest_is_told() -> None:
+    less = helper.make_node("Sub", ["many", "h"], ["size"])
+    assert host.run(expanding_by(less, many=np.array([21])), free_order(15, 20), never).batch >= 1
+    with pytest.raises(host.FailedError, match="256 MiB of memory for a picture"):
+        host.run(expanding_by(less, many=np.array([141])), free_order(1, 140), never)
+
+
+@linux
+@pytest.mark.parametrize(("low", "high", "multiple"), [(1, 64, 4), (8, 64, 4), (4, 68, 4)])
+def test_sides_at_which_a_file_cannot_be_run_are_told(low: int, high: int, multiple: int) -> None:
+    floats = helper.make_node("Cast", ["x"], ["floats"], to=1)
+    rows = helper.make_node("Reshape", ["floats", "rows"], ["y"])
+    eights = free_model(floats, rows, rows=np.array([-1, 8]))  # 64 are; 4, 36 and 68 are not
+    assert host.run(eights, free_order(8, 64, 8, batch=8), never).batch == 8
+    with pytest.raises(host.FailedError, match="cannot be run"):
+        host.run(eights, free_order(low, high, multiple), never)
+
+
+def test_a_vetted_file_of_free_sides_is_tried_once_and_known_then(trials: list[int]) -> None:
+    nodes = [*free_graphs.planes(), hostile.node("Resize", "x  f", "y", mode="nearest")]
+    body = free_graphs.model(nodes, {"f": np.array([1, 1, 2, 2], np.float32)})
+    vetted = safety.check(body, "it")
+    sha256 = catalog.sha256_of(body)
+    verdict = admission.decide(body, sha256, "it", vetted, None)
+    assert verdict.batch == 64
+    verdicts.forget()
+    assert admission.decide(body, sha256, "it", vetted, None) == verdict
+    assert len(trials) == 1
 
 
 # Verdicts.
