@@ -23,14 +23,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from gan_infer.decoding import bounds, colour, deep
+from gan_infer.decoding import bounds, colour, deep, formats
 from gan_infer.decoding import ranges as value_ranges
 from gan_infer.decoding.ranges import Levels, Ranges
 from gan_infer.errors import DataError
 
-FORMATS: Final = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")
 MAX_PIXELS: Final = bounds.MAX_PIXELS
-MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 
 # What is said of a picture that was taken all the same, to be read after "pictures".
 COMPLETED: Final = "are JPEGs whose end is missing, but show whole"
@@ -88,7 +86,7 @@ def opened(stream: BinaryIO, size: int) -> Iterator[Image.Image]:
         raise DataError("is empty")
     try:
         bounded = bounds.bound(stream, size)
-        image = Image.open(cast(BinaryIO, bounded), formats=FORMATS)
+        image = Image.open(cast(BinaryIO, bounded), formats=formats.READ)
         bounded.allow_pixels()
     except DataError:
         raise
@@ -98,7 +96,7 @@ def opened(stream: BinaryIO, size: int) -> Iterator[Image.Image]:
                 "is a TIFF that is damaged or of a kind of pixels that is not read (such as floats of 16 or "
                 "64 bits); save it with 8 or 16 bits, or floats of 32"
             ) from None
-        raise DataError(f"is no picture of a known format ({', '.join(FORMATS)})") from None
+        raise DataError(f"is no picture of a known format ({', '.join(formats.READ)})") from None
     except Image.DecompressionBombError:
         raise DataError(f"has more pixels than the {MAX_PIXELS:,} that are read at most") from None
     # Pillow's readers meet foreign bytes with errors of every class there is.
@@ -248,7 +246,7 @@ def prepare(
         shown = colour.to_srgb(shown, image.info, remarks)
         if (turn := _TURNS.get(_orientation(image))) is not None:
             shown = shown.transpose(turn)
-        coloured = _to_mode(shown, MODES[shape[2]], remarks)
+        coloured = _to_mode(shown, formats.MODES[shape[2]], remarks)
         fitted = (_padded if fit == "pad" else _cropped)(coloured, shape[0], shape[1])
         array = np.array(fitted, np.uint8).reshape(shape)
     if shape[2] == 4:  # what lies under full transparency is never seen, and should not be learnt

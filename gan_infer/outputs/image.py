@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.uint8]
 
-_MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 # Pixels between and around the pictures of a sheet; records of provenance count on it.
 GAP: Final = 2
 MAX_SHEET_BYTES: Final = 512 * 1024**2

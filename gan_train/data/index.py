@@ -20,13 +20,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from gan_infer.decoding import formats
+
 # Called with (pictures done, pictures in all).
 Progress = Callable[[int, int], None]
 
 UNREAD: Final = (".heic", ".heif", ".avif", ".jxl", ".jp2")
 SUFFIXES: Final = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    *formats.SUFFIXES,
     # Pictures too, of kinds that are not read: to pass them over in silence would lose them.
     *UNREAD,
 )
