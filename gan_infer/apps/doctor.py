@@ -53,7 +53,7 @@ def examine() -> Iterator[Finding]:
     yield from _wheels()
     started: dict[str, str] = {}
     try:
-        version, available = session.imported()
+        version, available = session.describe_runtime()
     except Exception as error:  # a wheel that is broken fails in its own ways
         yield Finding(
             "runtime", "problem", f"does not import: {error}", "pip install --force-reinstall ganforge"
@@ -167,7 +167,7 @@ def _run_tiny(provider: str) -> None:
 def _providers(started: dict[str, str]) -> Iterator[Finding]:
     for provider, why in started.items():
         # The messages of errors end with what else to do; here the finding says that.
-        reason = re.sub(r"^device \S+ cannot be had: |; or use device='cpu'$", "", why)
+        reason = re.sub(r"^device \S+ is not available: |; or use device='cpu'$", "", why)
         short = provider.removesuffix("ExecutionProvider")
         if not why:
             yield Finding(f"provider {short}", "fine", "is listed and runs a model")
@@ -235,12 +235,11 @@ def _loads(library: str) -> bool:
 
 
 def _cores() -> Iterator[Finding]:
-    host, affinity, quota = os.cpu_count() or 1, cpu_count.by_affinity(), cpu_count.by_cgroup()
+    host, affinity, quota = os.cpu_count() or 1, cpu_count.count_by_affinity(), cpu_count.count_by_cgroup()
     limit = "no limit" if quota is None else f"{quota:g}"
-    text = (
-        f"{cpu_count.usable()} usable: {host} on the host, {affinity} by affinity, {limit} by control group"
-    )
-    yield Finding("cores", "fine" if cpu_count.usable() == host else "note", text)
+    usable = cpu_count.count_usable()
+    text = f"{usable} usable: {host} on the host, {affinity} by affinity, {limit} by control group"
+    yield Finding("cores", "fine" if usable == host else "note", text)
 
 
 def _cache() -> Finding:

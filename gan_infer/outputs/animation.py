@@ -69,7 +69,7 @@ def write(
         raise OptionError("no frames were given; give at least one")
     arguments.picture(first, "a frame")
     image.check_side(first.shape[0], first.shape[1], kind)
-    with files.replacing(path) as part:
+    with files.stage(path) as part:
         _WRITERS[kind](_counted(itertools.chain([first], rest), first.shape), first.shape, part, rate)
         if provenance is not None and kind != "MP4":
             from gan_infer.provenance.record import embed

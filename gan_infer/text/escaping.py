@@ -46,7 +46,7 @@ def one_line(text: object, most: int = 200) -> str:
 
 
 def abridge(value: object, most: int = 80) -> str:
-    """Return the repr of an argument for a message, safe to print, in one line of at most `most` characters."""
+    """Return the repr of an argument for a message: safe to print, in one line, at most `most` long."""
     try:
         text = repr(value)
     except Exception:  # an object of the caller's, or an int of more digits than Python writes

@@ -107,7 +107,7 @@ def write(place: Path, shape: Shape, rows: Iterable[Pixels], describe: Callable[
     stem = _stem(place)
     array = directory() / f"{stem}-{os.urandom(6).hex()}.npy"
     old = _array_of(place)
-    with files.replacing(array) as part, part.open("wb", buffering=2**20) as file:
+    with files.stage(array) as part, part.open("wb", buffering=2**20) as file:
         _write_rows(file, shape, rows)
         record = describe()
     tree = {**dataclasses.asdict(record), "version": _VERSION, "source": str(place), "array": array.name}

@@ -116,7 +116,7 @@ def write(generator: nn.Module, metadata: Metadata, to: Path, say: Say = silent)
         OptionError: `to` cannot be written.
         ModelError: the written graph is not the generator.
     """
-    with files.replacing(to) as part:
+    with files.stage(to) as part:
         fold = getattr(generator, "folded", None)
         model = graph.to_onnx(fold() if fold else generator, metadata)
         label_mixing.add_label_weights(model, len(metadata.class_names))

@@ -129,7 +129,7 @@ def write(
     inputs: dict[str, torch.Tensor] = {"image": torch.zeros(2, *metadata.image_shape, dtype=torch.uint8)}
     if metadata.conditional:
         inputs["label"] = torch.zeros(2, dtype=torch.int64)
-    with files.replacing(to) as part:
+    with files.stage(to) as part:
         model = graph.traced(critic, inputs, "realness", "critic")
         graph.label(model, metadata)
         graph.check(model)

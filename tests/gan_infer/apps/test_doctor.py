@@ -46,7 +46,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> Callab
     def examine(
         started: dict[str, str], driver: str = "", missing: tuple[str, ...] = ()
     ) -> dict[str, Finding]:
-        monkeypatch.setattr(session, "imported", lambda: ("9.9", tuple(started)))
+        monkeypatch.setattr(session, "describe_runtime", lambda: ("9.9", tuple(started)))
         monkeypatch.setattr(doctor, "try_provider", started.__getitem__)
         monkeypatch.setattr(devices, "driver_obstacle", lambda index=0: driver)
         monkeypatch.setattr(devices, "cuda_libraries", lambda: ("libone.so", "libtwo.so"))
@@ -126,7 +126,7 @@ def test_a_runtime_that_does_not_import_is_a_problem(monkeypatch: pytest.MonkeyP
     def broken() -> None:
         raise ImportError("libx.so: no such file")
 
-    monkeypatch.setattr(session, "imported", broken)
+    monkeypatch.setattr(session, "describe_runtime", broken)
     monkeypatch.setattr(catalog, "shipped_models", dict)
     found = {finding.name: finding for finding in doctor.examine()}
     assert found["runtime"].state == "problem"
@@ -157,8 +157,8 @@ def test_a_gpu_that_works_is_fine_and_one_that_is_not_there_a_note(
 
 def test_cores_tell_what_a_container_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(cpu_count, "by_affinity", lambda: 8)
-    monkeypatch.setattr(cpu_count, "by_cgroup", lambda root=None: 1.5)
+    monkeypatch.setattr(cpu_count, "count_by_affinity", lambda: 8)
+    monkeypatch.setattr(cpu_count, "count_by_cgroup", lambda root=None: 1.5)
     (found,) = doctor._cores()
     assert found.state == "note"
     assert found.text == "2 usable: 64 on the host, 8 by affinity, 1.5 by control group"
