@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from gan_infer import display
-from gan_infer.decoding.image import opened, plain
+from gan_infer.decoding.image import explain, open_image
 from gan_infer.display import webp, xmp
 from gan_infer.errors import DataError, GanError
 from gan_infer.latent.directions import MAX_AMOUNT
@@ -182,7 +182,7 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             body = file.read(_MAX_BYTES + 1)
     except OSError as error:
-        raise DataError(f"cannot be read: {plain(error)}") from None
+        raise DataError(f"cannot be read: {explain(error)}") from None
     if len(body) > _MAX_BYTES:
         raise DataError(f"has over {_MAX_BYTES // 2**20:,} MiB; give a smaller file")
     return body
@@ -437,7 +437,7 @@ def _opened(body: bytes) -> Iterator[Image.Image]:
         body = webp.with_transparency(body)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # what matters in them is met as an error
-        with opened(io.BytesIO(body), len(body)) as image:
+        with open_image(io.BytesIO(body), len(body)) as image:
             yield image
 
 
@@ -449,7 +449,7 @@ def _shown(image: Image.Image, count: int) -> _Shown:
             frames.append(_array(image))
             times.append(float(image.info.get("duration", 0)))
     except Exception as error:  # Pillow's readers meet foreign bytes with errors of every class there is
-        raise DataError(f"is damaged: {plain(error)}") from None
+        raise DataError(f"is damaged: {explain(error)}") from None
     most = max(frame.shape[-1] for frame in frames)
     return _Shown(
         str(image.format), np.stack([_with_channels(frame, most) for frame in frames]), tuple(times)
@@ -460,7 +460,7 @@ def _count(image: Image.Image) -> int:
     try:
         return int(getattr(image, "n_frames", 1))
     except Exception as error:
-        raise DataError(f"is damaged: {plain(error)}") from None
+        raise DataError(f"is damaged: {explain(error)}") from None
 
 
 def _array(image: Image.Image) -> Frames:

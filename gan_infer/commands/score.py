@@ -82,7 +82,7 @@ def score(
     paths = list(_found(pictures, bad))
     chosen = judge.settle_range(paths, value_range)
     if chosen is not None:
-        console.say(f"note: in pictures of over 8 bits, {image.describe(str(chosen))}")
+        console.say(f"note: in pictures of over 8 bits, {image.describe_range(str(chosen))}")
     scored = list(_scored(judge, paths, given, chosen, bad))
     if judge.conditional and any(not item.label for item in scored):
         console.say("note: pictures of no known class are judged as of any; --label tells more")

@@ -52,7 +52,7 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
         archive = zipfile.ZipFile(path)
     # Foreign bytes again: a broken table of contents raises errors of many classes.
     except Exception as error:
-        raise DataError(f"{path} is a damaged zip file: {decode.plain(error)}; fetch it again") from None
+        raise DataError(f"{path} is a damaged zip file: {decode.explain(error)}; fetch it again") from None
     with archive:
         yield archive
 
@@ -232,7 +232,7 @@ def _beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo, refused: bool) -
 @contextlib.contextmanager
 def _opened(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[Image.Image]:
     content = _content(archive, info)
-    with decode.opened(io.BytesIO(content), len(content)) as image:
+    with decode.open_image(io.BytesIO(content), len(content)) as image:
         yield image
 
 
@@ -241,7 +241,7 @@ def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         with _reading:
             return archive.read(info)  # no more than the size that was checked
     except Exception as error:
-        raise DataError(f"cannot be unpacked: {decode.plain(error)}") from None
+        raise DataError(f"cannot be unpacked: {decode.explain(error)}") from None
 
 
 @contextlib.contextmanager
@@ -253,6 +253,6 @@ def _stream(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Itera
         with _reading:
             member = archive.open(info)
     except Exception as error:
-        raise DataError(f"{name} cannot be unpacked: {decode.plain(error)}") from None
+        raise DataError(f"{name} cannot be unpacked: {decode.explain(error)}") from None
     with member:
         yield cast(BinaryIO, member)

@@ -22,7 +22,7 @@ from PIL import Image
 
 from gan_infer.decoding import image as decode
 from gan_infer.decoding import ranges
-from gan_infer.decoding.ranges import Levels, Ranges
+from gan_infer.decoding.ranges import Ranges, ValueStats
 from gan_infer.errors import DataError, OptionError
 from gan_train.config.options import MAX_SIDE, MIN_SIDE, DataOptions
 from gan_train.data import cache
@@ -135,9 +135,9 @@ def survey(listing: Listing) -> Survey:
     alike = len(listing.names) if listing.array is not None else 1
     numbers = range(len(listing.names))[:: max(1, alike)]
 
-    def look(number: int) -> decode.Look:
+    def look(number: int) -> decode.Header:
         with listing.open(number) as image:
-            return decode.look(image)
+            return decode.read_header(image)
 
     for number, result in _each(look, listing, numbers):
         if isinstance(result, str):
@@ -169,13 +169,13 @@ def settle_ranges(listing: Listing, options: DataOptions, found: Survey) -> Rang
     if (asked := ranges.parse(options.value_range)) is not None:
         return asked
 
-    def measure(number: int) -> Levels | None:
+    def measure(number: int) -> ValueStats | None:
         with listing.open(number) as image:
-            return decode.levels(image)
+            return decode.measure(image)
 
-    known: dict[str, Levels] = {}
+    known: dict[str, ValueStats] = {}
     for number, result in _each(measure, listing, found.deep):
-        if isinstance(result, Levels):  # what is bad is met when pictures are decoded
+        if isinstance(result, ValueStats):  # what is bad is met when pictures are decoded
             known[shown(listing.names[number])] = result
     try:
         return ranges.settle(known) if known else None
@@ -207,7 +207,7 @@ def preparation(listing: Listing, options: DataOptions, channels: int, value_ran
     """Say what is done to the pictures."""
     if as_stored(listing, options) is not None:
         return "as stored"
-    return decode.preparation(channels, options.fit, value_range)
+    return decode.describe_preparation(channels, options.fit, value_range)
 
 
 def rows(
@@ -376,7 +376,9 @@ def _range_note(options: DataOptions, found: Survey, chosen: Ranges | None) -> l
     if chosen is None:
         return []
     how = "as asked" if given else "by all of them together; --value-range LOW:HIGH says otherwise"
-    return [f"{len(found.deep):,} pictures have more than 8 bits: {decode.describe(str(chosen))} ({how})"]
+    return [
+        f"{len(found.deep):,} pictures have more than 8 bits: {decode.describe_range(str(chosen))} ({how})"
+    ]
 
 
 def _size_notes(options: DataOptions, found: Survey, shape: tuple[int, ...]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from gan_infer.decoding.image import opened, plain
+from gan_infer.decoding.image import explain, open_image
 from gan_infer.errors import DataError
 from gan_train.data import unused
 from gan_train.data.index import Files, Member, examples, is_picture, order, stamp, unread
@@ -39,7 +39,7 @@ def read(root: Path, follow_links: bool = False) -> Files:
     for name, found in walk.entries():
         if isinstance(found, OSError):  # its files are lost, so it stands among them
             members.append(Member(name, 0, ""))
-            bad[name] = f"cannot be listed: {plain(found)}"
+            bad[name] = f"cannot be listed: {explain(found)}"
         elif name.endswith("/"):
             folders.append(name.removesuffix("/"))
         else:
@@ -153,7 +153,7 @@ def _member(name: str, entry: os.DirEntry[str]) -> tuple[Member, str]:
     try:
         status = entry.stat()
     except OSError as error:
-        return Member(name, 0, ""), f"cannot be opened: {plain(error)}"
+        return Member(name, 0, ""), f"cannot be opened: {explain(error)}"
     regular = stat.S_ISREG(status.st_mode)  # to open a pipe would wait for ever
     return Member(name, status.st_size, stamp(status)), "" if regular else "is no regular file"
 
@@ -173,8 +173,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise DataError(f"cannot be opened: {plain(error)}") from None
-    with file, opened(file, os.fstat(file.fileno()).st_size) as image:
+        raise DataError(f"cannot be opened: {explain(error)}") from None
+    with file, open_image(file, os.fstat(file.fileno()).st_size) as image:
         yield image
 
 
@@ -190,6 +190,6 @@ def opened_table(path: Path) -> Iterator[BinaryIO]:
             raise DataError(f"{path} is no regular file; expected a table of labels")
         file = path.open("rb")
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {plain(error)}") from None
+        raise DataError(f"{path} cannot be read: {explain(error)}") from None
     with file:
         yield file

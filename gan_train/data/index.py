@@ -67,7 +67,7 @@ class Files:
         others: names of the files that are none, and are not `left_behind`.
         folders: names of all folders.
         bad: of the members that cannot be used whatever they hold, the reason, as `Listing.bad`.
-        open: from a member's name to an opened picture; raises DataError as `decode.opened`.
+        open: from a member's name to an opened picture; raises DataError as `decode.open_image`.
         stream: from a file's name to its content, opened; raises DataError that names it.
         inside: the folder of the archive that alone was asked for, "" for all of it.
         left_behind: files, and folders (ending in "/"), that systems leave behind; nothing of them is read.

@@ -14,7 +14,7 @@ from typing import IO, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer.decoding.image import plain
+from gan_infer.decoding.image import explain
 from gan_infer.errors import DataError
 from gan_train.data import cache, splits, tensors
 from gan_train.data.index import examples, shown
@@ -95,7 +95,7 @@ def read(archive: zipfile.ZipFile, place: Path, key: str = "") -> Arrays:
         raise DataError(f"{place}: {error}") from None
     # Foreign bytes: a broken archive or header raises errors of many classes.
     except Exception as error:
-        raise DataError(f"{place} is damaged: {plain(error)}; save it again with numpy.savez") from None
+        raise DataError(f"{place} is damaged: {explain(error)}; save it again with numpy.savez") from None
 
 
 def _image_key(archive: zipfile.ZipFile, known: _Known, place: Path) -> tuple[str, list[str]]:
