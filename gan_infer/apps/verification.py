@@ -434,7 +434,7 @@ def _enlarged(frames: Frames, record: Provenance) -> Frames:
 @contextlib.contextmanager
 def _opened(body: bytes) -> Iterator[Image.Image]:
     if webp.is_webp(body):
-        body = webp.with_transparency(body)
+        body = webp.mark_transparent(body)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # what matters in them is met as an error
         with open_image(io.BytesIO(body), len(body)) as image:

@@ -1,4 +1,4 @@
-"""Looks for what changes the look of a GIF beside its pixels, and for pixels that are missing (GIF89a)."""
+"""Checks a GIF for what changes its look beside its pixels, and for missing pixels (GIF89a)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _KNOWN: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _RESTORE_BACKGROUND, _RESTORE_PREVIOUS = 2, 3
 _EXTENSION, _PICTURE, _END = b"!", b",", b";"
 _CONTROL, _TEXT, _COMMENT, _APPLICATION = 0xF9, 0x01, 0xFE, 0xFF
-# What the XMP specification puts behind the packet.
+# The XMP specification puts it after the packet.
 _XMP_TRAILER: Final = bytes([1, *range(255, -1, -1)])
 
 
 class _Gif:
-    """A place in the bytes of a GIF, and what was read before it."""
+    """A position in the bytes of a GIF, and what was read before it."""
 
     def __init__(self, body: bytes, found: Findings) -> None:
         self.body, self.found, self.place = body, found, 13
@@ -44,7 +44,7 @@ class _Gif:
             raise IndexError
         return data
 
-    def blocks(self) -> bytes:
+    def read_blocks(self) -> bytes:
         parts = []
         while length := self.take(1)[0]:
             parts.append(self.take(length))
@@ -52,7 +52,7 @@ class _Gif:
 
 
 def check(body: bytes, found: Findings) -> int:
-    """Note what a GIF's blocks do to its look; give the place where it ends."""
+    """Note what a GIF's blocks do to its look; return the offset where it ends."""
     try:
         gif = _Gif(body, found)
         if gif.aspect not in _SQUARE:
@@ -74,7 +74,7 @@ def check(body: bytes, found: Findings) -> int:
 def _check_extension(gif: _Gif) -> None:
     kind = gif.take(1)[0]
     start = gif.place
-    data = gif.blocks()
+    data = gif.read_blocks()
     if kind == _CONTROL:
         gif.control = data
     elif kind == _TEXT:
@@ -98,7 +98,7 @@ def _check_frame(gif: _Gif) -> None:
     elif not gif.has_table(gif.flags):
         found.doubt("names no colours")
     least = gif.take(1)[0]
-    data = gif.blocks()
+    data = gif.read_blocks()
     whole = (left, top, width, height) == (0, 0, gif.width, gif.height)
     if left + width > gif.width or top + height > gif.height or not width * height:
         found.doubt("holds a frame that does not lie on it")
@@ -114,12 +114,12 @@ def _check_frame(gif: _Gif) -> None:
 
 
 def count_pixels(data: bytes, least: int, enough: int) -> int:
-    """Return how many pixels LZW codes stand for, up to `enough` or where they stop making sense.
+    """Count the pixels that LZW codes stand for, up to `enough` or to the first invalid code.
 
     Args:
         data: the codes.
-        least: bits of the smallest code, less one.
-        enough: count no further.
+        least: the bits of the smallest code minus one.
+        enough: the count at which to stop.
     """
     clear = 1 << least
     lengths: list[int] = []
@@ -135,7 +135,7 @@ def count_pixels(data: bytes, least: int, enough: int) -> int:
             if code == clear:
                 lengths, bits, before = [1] * clear + [0, 0], least + 1, 0
                 continue
-            if not lengths:  # writers may leave the first clearing out
+            if not lengths:  # writers may omit the first clear code
                 lengths = [1] * clear + [0, 0]
             if code == clear + 1 or code > len(lengths) or (code == len(lengths) and not before):
                 return total

@@ -1,4 +1,4 @@
-"""Looks for what changes the look of a JPEG beside its pixels (ITU-T T.81, JFIF 1.02)."""
+"""Checks a JPEG for what changes its look beside its pixels (ITU-T T.81, JFIF 1.02)."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _MAX_SEGMENTS: Final = 100_000
 _SCAN, _END, _LINES, _COMMENT = 0xDA, 0xD9, 0xDC, 0xFE
 _STARTS: Final = range(0xC0, 0xD0)
 _NO_STARTS: Final = (0xC4, 0xC8, 0xCC)
-_READ_EVERYWHERE: Final = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, by Huffman's codes
+_READ_EVERYWHERE: Final = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, in Huffman codes
 _WITHOUT_LENGTH: Final = (0x01, *range(0xD0, 0xD9))
 _APPLICATION: Final = range(0xE0, 0xF0)
 _XMP, _MORE_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _ICC: Final = b"ICC_PROFILE\0"
-# Of Photoshop's resources: thumbnails, and how wide a pixel is.
+# Photoshop's resources: thumbnails, and the width of a pixel.
 _SHOWN_RESOURCES: Final = (1033, 1036, 1064)
 _YCC: Final = 1
 
 
 @dataclasses.dataclass
 class _Jpeg:
-    """What the segments so far have said."""
+    """What the segments read so far say."""
 
     found: Findings
     components: bytes = b""
@@ -38,7 +38,7 @@ class _Jpeg:
 
 
 def check(body: bytes, found: Findings) -> int:
-    """Note what a JPEG's segments do to its look; give the place where it ends."""
+    """Note what a JPEG's segments do to its look; return the offset where it ends."""
     jpeg = _Jpeg(found)
     place = _read_segments(jpeg, body)
     _check_colours(jpeg)
@@ -53,7 +53,7 @@ def _read_segments(jpeg: _Jpeg, body: bytes) -> int:
     for _ in range(_MAX_SEGMENTS):
         if body[place : place + 1] != b"\xff":
             break
-        while body[place + 1 : place + 2] == b"\xff":  # marks may be padded
+        while body[place + 1 : place + 2] == b"\xff":  # markers may be padded
             place += 1
         kind = body[place + 1] if place + 1 < len(body) else _END
         place += 2
@@ -69,13 +69,13 @@ def _read_segments(jpeg: _Jpeg, body: bytes) -> int:
         _check_segment(jpeg, kind, data)
         place += length
         if kind == _SCAN:
-            place = _behind_scan(body, place)
+            place = _find_scan_end(body, place)
     jpeg.found.doubt("ends before its end")
     return len(body)
 
 
-def _behind_scan(body: bytes, place: int) -> int:
-    """Return the place of the first mark behind the pixels of a scan."""
+def _find_scan_end(body: bytes, place: int) -> int:
+    """Return the offset of the first marker after the pixels of a scan."""
     while (place := body.find(b"\xff", place)) >= 0:
         following = body[place + 1] if place + 1 < len(body) else 0
         if following == 0 or 0xD0 <= following <= 0xD7:
@@ -99,7 +99,7 @@ def _check_segment(jpeg: _Jpeg, kind: int, data: bytes) -> None:
         elif kind in _APPLICATION:
             rule = _RULES.get(kind - _APPLICATION.start)
             if rule is None:
-                _other(jpeg, data)
+                _note_unknown(jpeg, data)
             else:
                 rule(jpeg, data)
     except (struct.error, IndexError):
@@ -115,7 +115,7 @@ def _check_start(jpeg: _Jpeg, kind: int, data: bytes) -> None:
 
 
 def _check_colours(jpeg: _Jpeg) -> None:
-    """Accept grey, and luma with two chromas where all readers take it for that."""
+    """Accept grey, and luma with two chromas if all readers agree on it."""
     count = len(jpeg.components)
     if count == 1:
         return
@@ -139,24 +139,24 @@ def _check_profile(jpeg: _Jpeg) -> None:
         icc.check(b"".join(part[2:] for part in parts), jpeg.found)
 
 
-# Segments of applications, by number.
+# Application segments, by number.
 
 
-def _density(jpeg: _Jpeg, data: bytes) -> None:
+def _check_density(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(b"JFIF\0"):
         _, across, down, thumb_across, thumb_down = struct.unpack_from(">BHHBB", data, 7)
         jpeg.jfif = True
         if across != down:
             jpeg.found.change(f"is stretched by pixels that are not square ({across}:{down})")
         if thumb_across or thumb_down:
-            _thumbnail(jpeg)
+            _note_thumbnail(jpeg)
     elif data.startswith(b"JFXX\0"):
-        _thumbnail(jpeg)
+        _note_thumbnail(jpeg)
     else:
-        _other(jpeg, data)
+        _note_unknown(jpeg, data)
 
 
-def _exif_or_xmp(jpeg: _Jpeg, data: bytes) -> None:
+def _check_exif_or_xmp(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(b"Exif\0"):
         exif.check(data[6:], jpeg.found)
     elif data.startswith(_XMP):
@@ -164,10 +164,10 @@ def _exif_or_xmp(jpeg: _Jpeg, data: bytes) -> None:
     elif data.startswith(_MORE_XMP):
         jpeg.found.doubt("holds XMP in parts, as depth and gain maps are")
     else:
-        _other(jpeg, data)
+        _note_unknown(jpeg, data)
 
 
-def _profile(jpeg: _Jpeg, data: bytes) -> None:
+def _keep_profile(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(_ICC) and len(data) > len(_ICC) + 2:
         jpeg.profile.append(data.removeprefix(_ICC))
     elif data.startswith(b"MPF\0"):
@@ -176,23 +176,23 @@ def _profile(jpeg: _Jpeg, data: bytes) -> None:
         jpeg.found.doubt("holds a profile, preview or gain map that some readers show it by")
 
 
-def _stereo(jpeg: _Jpeg, data: bytes) -> None:
+def _check_stereo(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(b"_JPSJPS_"):
         jpeg.found.doubt("holds the mark of a stereo picture")
     else:
-        _other(jpeg, data)
+        _note_unknown(jpeg, data)
 
 
-def _boxes(jpeg: _Jpeg, data: bytes) -> None:
-    """Pass over C2PA's boxes; others hold what is laid over a picture or adds light to it."""
+def _check_boxes(jpeg: _Jpeg, data: bytes) -> None:
+    """Accept C2PA's boxes; others hold what is laid over a picture or adds light to it."""
     if not (data.startswith(b"JP") and data[12:16] == b"jumb"):
         jpeg.found.doubt("holds boxes that some readers show it by")
 
 
-def _resources(jpeg: _Jpeg, data: bytes) -> None:
+def _check_resources(jpeg: _Jpeg, data: bytes) -> None:
     _, mark, rest = data.partition(b"8BIM")
     if not mark:
-        _other(jpeg, data)
+        _note_unknown(jpeg, data)
     kinds = {int.from_bytes(each[:2], "big") for each in rest.split(b"8BIM")}
     if kinds & set(_SHOWN_RESOURCES):
         jpeg.found.doubt("holds a thumbnail of its own, or the width of its pixels, by Photoshop")
@@ -200,29 +200,29 @@ def _resources(jpeg: _Jpeg, data: bytes) -> None:
         jpeg.found.add("Photoshop's notes")
 
 
-def _adobe(jpeg: _Jpeg, data: bytes) -> None:
+def _check_adobe(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(b"Adobe"):
         if jpeg.transform not in (None, data[11]):
             jpeg.found.doubt("says twice what its colours are")
         jpeg.transform = data[11]
     else:
-        _other(jpeg, data)
+        _note_unknown(jpeg, data)
 
 
-def _other(jpeg: _Jpeg, data: bytes) -> None:
+def _note_unknown(jpeg: _Jpeg, data: bytes) -> None:
     jpeg.found.add("an unknown segment")
 
 
-def _thumbnail(jpeg: _Jpeg) -> None:
+def _note_thumbnail(jpeg: _Jpeg) -> None:
     jpeg.found.doubt("holds a thumbnail of its own, which file managers show")
 
 
 _RULES: Final[dict[int, Callable[[_Jpeg, bytes], None]]] = {
-    0: _density,
-    1: _exif_or_xmp,
-    2: _profile,
-    3: _stereo,
-    11: _boxes,
-    13: _resources,
-    14: _adobe,
+    0: _check_density,
+    1: _check_exif_or_xmp,
+    2: _keep_profile,
+    3: _check_stereo,
+    11: _check_boxes,
+    13: _check_resources,
+    14: _check_adobe,
 }

@@ -121,7 +121,7 @@ class Space:
         Raises:
             OptionError, LabelError: as `Generator.edit`.
         """
-        checked, each = directions.amounts_of(self.directions, amounts)
+        checked, each = directions.check_amounts(self.directions, amounts)
         start, seeds = self._points(seed)
         count = self.count(max(each, len(start)))
         if len(start) not in (1, count) or each not in (1, count):
@@ -129,7 +129,7 @@ class Space:
                 f"{len(start)} seeds and {each} amounts do not go together; give one, or one each"
             )
         classes = self._labels(label, np.resize(seeds, count) if seeds is not None else None, count)
-        moved = directions.moved(
+        moved = directions.move(
             np.repeat(start, count // len(start), axis=0),
             self.directions,
             checked,

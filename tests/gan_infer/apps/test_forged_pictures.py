@@ -325,7 +325,7 @@ PNG_NEUTRAL: dict[str, tuple[Forge, str]] = {
     "as_grey_and_alpha": (repainted("LA", lambda array: array), ""),
     "as_palette": (paletted(), ""),
     "as_opaque_palette": (paletted(b"\xff" * 256), ""),
-    "as_16_bits": (with_rows(16, lambda levels: levels.astype(">u2") * 257), "16 bits a sample"),
+    "as_16_bits": (with_rows(16, lambda levels: levels.astype(">u2") * 257), "16 bits per sample"),
     "gamma": (before_pixels("gAMA", struct.pack(">I", 45455)), ""),
     "primaries": (before_pixels("cHRM", PRIMARIES), ""),
     "srgb": (before_pixels("sRGB", b"\0"), ""),
