@@ -743,7 +743,7 @@ def test_losses_hide_no_veil(name: str, kind: str, coloured: Generator, tmp_path
     forged = embed(saved(Image.fromarray(array), kind, **options), record)
     verdict = judged(forged, coloured, tmp_path)
     assert verdict.result == verification.DIFFERENT
-    assert verdict.largest_difference <= verification.LOSSY_LEVELS
+    assert verdict.largest_difference <= verification.LOSSY_TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
@@ -752,7 +752,7 @@ def test_a_level_between_machines_is_let_pass(kind: str, digits: Generator, tmp_
     pixels[9:21:6, 11] ^= 1
     body = embed(encode(pixels, kind), digits.provenance(7, 7))
     verdict = judged(body, digits, tmp_path)
-    assert (verdict.result, verdict.tolerance) == (verification.SAME, verification.LOSSY_LEVELS)
+    assert (verdict.result, verdict.tolerance) == (verification.SAME, verification.LOSSY_TOLERANCE)
 
 
 def neutral(kind: str, cases: dict[str, tuple[Forge, str]]) -> list[object]:
