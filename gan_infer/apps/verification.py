@@ -137,8 +137,8 @@ def _verify_body(
 ) -> Verdict:
     """Verify a file whose record can be drawn again; `made` is frames, height and width."""
     count, height, width = made
-    found, end = display.inspect(body)
-    _check_texts(found, record)
+    findings, end = display.inspect(body)
+    _check_texts(findings, record)
     with _open(body[:end]) as image:
         frames = _count_frames(image)
         # Writers keep one of equal successive frames.
@@ -151,14 +151,14 @@ def _verify_body(
             return Verdict(
                 UNKNOWN, f"is too large to be drawn anew: {_describe_size(count, height, width)}", record
             )
-        shown = _view(image, frames)
-    if frames != found.frames:
-        found.doubt(f"holds {found.frames} frames, of which readers find {frames}")
+        view = _view(image, frames)
+    if frames != findings.frames:
+        findings.doubt(f"holds {findings.frames} frames, of which readers find {frames}")
     try:
         drawn = _DRAW_BY_KIND[record.kind](generator, record)
     except GanError as error:
         return Verdict(UNKNOWN, f"names what the model cannot draw: {str(error)[:_MAX_REASON]}", record)
-    return _lower(_compare(shown, drawn, record), _find_other_pace(shown, drawn, record), shown, found)
+    return _lower(_compare(view, drawn, record), _find_other_pace(view, drawn, record), view, findings)
 
 
 def _find_other_model(record: Provenance, generator: Generator) -> str:
@@ -196,20 +196,20 @@ def _read(path: Path) -> bytes:
     return body
 
 
-def _check_texts(found: display.Findings, record: Provenance) -> None:
+def _check_texts(findings: display.Findings, record: Provenance) -> None:
     """Note texts that contradict the record, or that change how viewers show the picture."""
-    records = [text for keyword, text in found.texts if keyword == provenance.KEYWORD.encode()]
-    others = len(found.texts) - len(records)
+    records = [text for keyword, text in findings.texts if keyword == provenance.KEYWORD.encode()]
+    others = len(findings.texts) - len(records)
     if others:
-        found.add(f"{others:,} text{'s' if others != 1 else ''} of others")
+        findings.add(f"{others:,} text{'s' if others != 1 else ''} of others")
     ours = {provenance.packet(record, with_record=held).encode() for held in (True, False)}
-    for packet in found.xmp:
+    for packet in findings.xmp:
         records += provenance.records_in(packet)
         if packet.rstrip(b" ") not in ours:
-            found.add("XMP of others")
-            xmp.check(provenance.without_records(packet), found)
+            findings.add("XMP of others")
+            xmp.check(provenance.without_records(packet), findings)
     if not all(_states(text, record) for text in records):
-        found.doubt("holds a second record, which says otherwise")
+        findings.doubt("holds a second record, which says otherwise")
 
 
 def _states(text: bytes, record: Provenance) -> bool:
@@ -219,28 +219,28 @@ def _states(text: bytes, record: Provenance) -> bool:
         return False
 
 
-def _lower(verdict: Verdict, pace: str, shown: _View, found: display.Findings) -> Verdict:
+def _lower(verdict: Verdict, pace: str, view: _View, findings: display.Findings) -> Verdict:
     """Lower a result of SAME if something in the file, beside its pixels, changes its look."""
-    verdict = dataclasses.replace(verdict, notes=tuple(found.more))
+    verdict = dataclasses.replace(verdict, notes=tuple(findings.more))
     if verdict.result != SAME:
         return verdict
     if pace:
-        found.change(pace)
-    if found.behind and shown.frames.shape[-1] == 4 and (shown.frames[..., 3] < _OPAQUE).any():
-        found.doubt("names a colour to show behind it")
-    if found.changes:
-        return dataclasses.replace(verdict, result=DIFFERENT, detail=" and ".join(found.changes))
-    if found.doubts:
+        findings.change(pace)
+    if findings.behind and view.frames.shape[-1] == 4 and (view.frames[..., 3] < _OPAQUE).any():
+        findings.doubt("names a colour to show behind it")
+    if findings.changes:
+        return dataclasses.replace(verdict, result=DIFFERENT, detail=" and ".join(findings.changes))
+    if findings.doubts:
         return dataclasses.replace(
-            verdict, result=UNSURE, detail=f"{verdict.detail}, but it {' and '.join(found.doubts)}"
+            verdict, result=UNSURE, detail=f"{verdict.detail}, but it {' and '.join(findings.doubts)}"
         )
-    if not found.more:
+    if not findings.more:
         return verdict
-    return dataclasses.replace(verdict, detail=f"{verdict.detail}; it also holds {', '.join(found.more)}")
+    return dataclasses.replace(verdict, detail=f"{verdict.detail}; it also holds {', '.join(findings.more)}")
 
 
-def _compare(shown: _View, drawn: Frames, record: Provenance) -> Verdict:
-    got, kind, channels = shown.frames, shown.kind, drawn.shape[-1]
+def _compare(view: _View, drawn: Frames, record: Provenance) -> Verdict:
+    got, kind, channels = view.frames, view.kind, drawn.shape[-1]
     if kind == "JPEG" and channels == 4:
         drawn = drawn[..., :3]
     size = got[..., 0].size
@@ -322,19 +322,19 @@ def _add_channels(frames: Frames, channels: int) -> Frames:
     return frames
 
 
-def _find_other_pace(shown: _View, drawn: Frames, record: Provenance) -> str:
+def _find_other_pace(view: _View, drawn: Frames, record: Provenance) -> str:
     """Describe how long an animation's frames are shown, if it differs from the record; else ""."""
-    if len(shown.milliseconds) < 2:
+    if len(view.milliseconds) < 2:
         return ""
     starts = [*np.flatnonzero(_find_changes(drawn)), len(drawn)]
     runs = [after - before for before, after in itertools.pairwise(starts)]
     rate = record.more.get("rate")  # without it, the pace must be even
-    even = shown.milliseconds[0] / (runs[0] if len(runs) == len(shown.milliseconds) else 1)
-    each = round(even) if rate is None else animation.milliseconds(shown.kind, rate)
-    expected = [each * run for run in (runs if len(runs) == len(shown.milliseconds) else [1] * len(drawn))]
-    if all(abs(got - right) < 1 for got, right in zip(shown.milliseconds, expected, strict=False)):
+    even = view.milliseconds[0] / (runs[0] if len(runs) == len(view.milliseconds) else 1)
+    each = round(even) if rate is None else animation.milliseconds(view.kind, rate)
+    expected = [each * run for run in (runs if len(runs) == len(view.milliseconds) else [1] * len(drawn))]
+    if all(abs(got - right) < 1 for got, right in zip(view.milliseconds, expected, strict=False)):
         return ""
-    low, high = min(shown.milliseconds), max(shown.milliseconds)
+    low, high = min(view.milliseconds), max(view.milliseconds)
     return f"shows its frames for {low:,.0f} to {high:,.0f} ms, where they were made for {each:,} each"
 
 

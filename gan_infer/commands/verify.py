@@ -39,7 +39,7 @@ def verify(
 
     loaded: dict[str, Generator] = {}
 
-    def judge(path: Path) -> Verdict:
+    def verify_one(path: Path) -> Verdict:
         record = read(path)
         if record is None:
             return Verdict(NOTHING, "carries no provenance")
@@ -54,7 +54,7 @@ def verify(
     good = True
     for path in pictures:
         try:
-            verdict = judge(path)
+            verdict = verify_one(path)
         except DataError as error:
             console.say(f"gan-infer: {error}")
             good = False

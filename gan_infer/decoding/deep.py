@@ -164,10 +164,10 @@ def _codec_of(image: Image.Image) -> str:
 
 def _rawmode_of(image: Image.Image) -> str:
     tiles = getattr(image, "tile", None)
-    own = isinstance(
+    is_ours = isinstance(
         getattr(image, "fp", None), bounds.BoundedStream
     )  # otherwise a caller's own, left to Pillow
-    if not tiles or not own or image.format not in ("PNG", "TIFF"):
+    if not tiles or not is_ours or image.format not in ("PNG", "TIFF"):
         return ""
     args = tiles[0][3]
     return str(args[0] if isinstance(args, tuple) else args)

@@ -242,11 +242,11 @@ def prepare(
     """
     remarks = [] if remarks is None else remarks
     with _guard_decoding(image):
-        shown = _decode(image, ranges, remarks)
-        shown = colour.to_srgb(shown, image.info, remarks)
+        decoded = _decode(image, ranges, remarks)
+        decoded = colour.to_srgb(decoded, image.info, remarks)
         if (turn := _TURNS.get(_orientation(image))) is not None:
-            shown = shown.transpose(turn)
-        coloured = _convert(shown, formats.MODES[shape[2]], remarks)
+            decoded = decoded.transpose(turn)
+        coloured = _convert(decoded, formats.MODES[shape[2]], remarks)
         fitted = (_pad if fit == "pad" else _crop)(coloured, shape[0], shape[1])
         array = np.array(fitted, np.uint8).reshape(shape)
     if shape[2] == 4:  # hidden under full transparency, and not to be learnt
@@ -280,11 +280,11 @@ def _decode(image: Image.Image, ranges: Ranges | None, remarks: list[str]) -> Im
         raise DataError("is a TIFF of signed bytes, which cannot be read; save it with unsigned bytes")
     # Pillow reads the inks of every CMYK JPEG as Adobe writes them.
     plain_inks = image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info
-    shown = _load(image, remarks)
+    decoded = _load(image, remarks)
     if plain_inks:
         remarks.append(colour.PLAIN_CMYK)
-        return colour.invert(shown)
-    return shown
+        return colour.invert(decoded)
+    return decoded
 
 
 def _load(image: Image.Image, remarks: list[str]) -> Image.Image:
@@ -296,17 +296,17 @@ def _load(image: Image.Image, remarks: list[str]) -> Image.Image:
         and not stream.facts.ended
     ):
         content = stream.content()
-    shown = image
+    decoded = image
     try:
         image.load()
     except OSError:
         completed = _complete(content) if content else None
         if completed is None:
             raise
-        shown = completed
+        decoded = completed
     if content:
         remarks.append(COMPLETED)
-    return shown
+    return decoded
 
 
 def _complete(content: bytes) -> Image.Image | None:

@@ -89,27 +89,27 @@ def parse(text: str) -> Ranges | None:
     return Ranges(found[0], found[-1])
 
 
-def read(given: str | tuple[float, float] | Ranges | None) -> Ranges | None:
+def read(value: str | tuple[float, float] | Ranges | None) -> Ranges | None:
     """Return the range that a caller gives as a text, a pair or a Ranges; None for None and "auto".
 
     Raises:
         OptionError: it is anything else.
     """
-    if given is None or isinstance(given, Ranges):
-        return given
-    if isinstance(given, (tuple, list)) and len(given) == 2:
-        return parse(f"{given[0]}:{given[1]}")
-    if isinstance(given, str):
-        return parse(given)
-    raise OptionError(f"the value range is {given!r:.80}; {EXPECTED}, or (low, high)")
+    if value is None or isinstance(value, Ranges):
+        return value
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        return parse(f"{value[0]}:{value[1]}")
+    if isinstance(value, str):
+        return parse(value)
+    raise OptionError(f"the value range is {value!r:.80}; {EXPECTED}, or (low, high)")
 
 
 def of_recipe(recipe: Mapping[str, Any]) -> Ranges | None:
     """Return the range that a model was trained with, from the recipe in its file; None if it names none."""
     data = recipe.get("data")
-    given = data.get("value_range") if isinstance(data, dict) else None
+    text = data.get("value_range") if isinstance(data, dict) else None
     try:
-        return parse(given) if isinstance(given, str) else None
+        return parse(text) if isinstance(text, str) else None
     except OptionError:  # a model file is not trusted
         return None
 

@@ -28,11 +28,11 @@ def inspect(body: bytes) -> tuple[Findings, int]:
     Returns:
         What was found, and the offset after the picture's last byte.
     """
-    found = Findings()
+    findings = Findings()
     for signature, check in _KINDS:
         if body.startswith(signature):
-            end = check(body, found)
-            found.end(len(body) - end)
-            return found, end
-    found.doubt("is of no format that is looked through")
-    return found, len(body)
+            end = check(body, findings)
+            findings.end(len(body) - end)
+            return findings, end
+    findings.doubt("is of no format that is looked through")
+    return findings, len(body)

@@ -31,59 +31,59 @@ class _Field(NamedTuple):
     value: bytes  # the four bytes in the entry
 
 
-def check(data: bytes, found: Findings) -> None:
+def check(data: bytes, findings: Findings) -> None:
     """Note what an EXIF block does to a picture; the prefix "Exif" may be missing."""
     data = data.removeprefix(_PREFIX)
-    found.add("EXIF")
+    findings.add("EXIF")
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
     if order is None:
-        found.doubt("holds EXIF that cannot be read")
+        findings.doubt("holds EXIF that cannot be read")
         return
     try:
         place = _read_whole(order, "I", data, 4)
-        _check_directory(data, order, place, found)
+        _check_directory(data, order, place, findings)
         (count,) = struct.unpack_from(f"{order}H", data, place)
         rest = data[place + 2 + 12 * count :][:4]
         if len(rest) == 4 and any(rest):
-            found.doubt("holds a thumbnail of its own, which file managers show")
+            findings.doubt("holds a thumbnail of its own, which file managers show")
     except struct.error:
-        found.doubt("holds EXIF that is damaged")
+        findings.doubt("holds EXIF that is damaged")
 
 
-def _check_directory(data: bytes, order: str, place: int, found: Findings) -> None:
+def _check_directory(data: bytes, order: str, place: int, findings: Findings) -> None:
     densities = {}
     for field in _read_fields(data, order, place):
         if field.tag == _ORIENTATION:
-            _check_orientation(field, order, found)
+            _check_orientation(field, order, findings)
         elif field.tag == _FURTHER:
-            _check_further(data, order, field, found)
+            _check_further(data, order, field, findings)
         elif field.tag in (_X_RESOLUTION, _Y_RESOLUTION) and field.type == _RATIONAL:
             above, below = struct.unpack_from(f"{order}II", data, _read_whole(order, "I", field.value, 0))
             densities[field.tag] = above / (below or 1)
         else:
-            _check_colour(field, order, found)
+            _check_colour(field, order, findings)
     if len(set(densities.values())) > 1:
-        found.doubt("has EXIF of pixels that are not square")
+        findings.doubt("has EXIF of pixels that are not square")
 
 
-def _check_further(data: bytes, order: str, field: _Field, found: Findings) -> None:
+def _check_further(data: bytes, order: str, field: _Field, findings: Findings) -> None:
     for inner in _read_fields(data, order, _read_whole(order, "I", field.value, 0)):
         if inner.tag == _ORIENTATION:
-            found.doubt("names an orientation twice")
-        _check_colour(inner, order, found)
+            findings.doubt("names an orientation twice")
+        _check_colour(inner, order, findings)
 
 
-def _check_orientation(field: _Field, order: str, found: Findings) -> None:
+def _check_orientation(field: _Field, order: str, findings: Findings) -> None:
     value = _read_whole(order, "H", field.value, 0)
     if (field.type, field.number, value) != (_SHORT, 1, 1):
-        found.change(f"is turned by its EXIF (orientation {value})")
+        findings.change(f"is turned by its EXIF (orientation {value})")
 
 
-def _check_colour(field: _Field, order: str, found: Findings) -> None:
+def _check_colour(field: _Field, order: str, findings: Findings) -> None:
     if field.tag in _COLOURS:
-        found.doubt(f"has EXIF with {_COLOURS[field.tag]}")
+        findings.doubt(f"has EXIF with {_COLOURS[field.tag]}")
     elif field.tag == _COLOUR_SPACE and _read_whole(order, "H", field.value, 0) != _SRGB:
-        found.doubt("has EXIF that names other colours than sRGB")
+        findings.doubt("has EXIF that names other colours than sRGB")
 
 
 def _read_fields(data: bytes, order: str, place: int) -> Iterator[_Field]:

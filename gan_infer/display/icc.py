@@ -34,17 +34,17 @@ class _OtherError(ValueError):
     """The profile is of a kind that this file does not read."""
 
 
-def check(profile: bytes, found: Findings) -> None:
+def check(profile: bytes, findings: Findings) -> None:
     """Note a profile that changes colours."""
     try:
         error = _measure_error(profile)
     except (_OtherError, struct.error, ValueError, IndexError, OverflowError):
-        found.doubt("holds an ICC profile that may change its colours")
+        findings.doubt("holds an ICC profile that may change its colours")
         return
     if not error <= _TOLERANCE:  # NaN is not sRGB either
-        found.change("holds an ICC profile that changes its colours")
+        findings.change("holds an ICC profile that changes its colours")
     else:
-        found.add("an ICC profile of sRGB")
+        findings.add("an ICC profile of sRGB")
 
 
 def _measure_error(profile: bytes) -> float:

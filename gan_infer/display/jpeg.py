@@ -29,7 +29,7 @@ _YCC: Final = 1
 class _Jpeg:
     """What the segments read so far say."""
 
-    found: Findings
+    findings: Findings
     components: bytes = b""
     starts: int = 0
     jfif: bool = False
@@ -37,14 +37,14 @@ class _Jpeg:
     profile: list[bytes] = dataclasses.field(default_factory=list)
 
 
-def check(body: bytes, found: Findings) -> int:
+def check(body: bytes, findings: Findings) -> int:
     """Note what a JPEG's segments do to its look; return the offset where it ends."""
-    jpeg = _Jpeg(found)
+    jpeg = _Jpeg(findings)
     place = _read_segments(jpeg, body)
     _check_colours(jpeg)
     if jpeg.profile:
         _check_profile(jpeg)
-    found.frames = 1
+    findings.frames = 1
     return place
 
 
@@ -60,7 +60,7 @@ def _read_segments(jpeg: _Jpeg, body: bytes) -> int:
         if kind == _END:
             return place
         if kind in _WITHOUT_LENGTH:
-            jpeg.found.doubt("holds a mark in a wrong place")
+            jpeg.findings.doubt("holds a mark in a wrong place")
             continue
         length = int.from_bytes(body[place : place + 2], "big")
         data = body[place + 2 : place + max(2, length)]
@@ -70,7 +70,7 @@ def _read_segments(jpeg: _Jpeg, body: bytes) -> int:
         place += length
         if kind == _SCAN:
             place = _find_scan_end(body, place)
-    jpeg.found.doubt("ends before its end")
+    jpeg.findings.doubt("ends before its end")
     return len(body)
 
 
@@ -88,14 +88,14 @@ def _find_scan_end(body: bytes, place: int) -> int:
 
 
 def _check_segment(jpeg: _Jpeg, kind: int, data: bytes) -> None:
-    found = jpeg.found
+    findings = jpeg.findings
     try:
         if kind in _STARTS and kind not in _NO_STARTS:
             _check_start(jpeg, kind, data)
         elif kind == _LINES:
-            found.doubt("says its height behind its pixels")
+            findings.doubt("says its height behind its pixels")
         elif kind == _COMMENT:
-            found.add("a comment")
+            findings.add("a comment")
         elif kind in _APPLICATION:
             rule = _RULES.get(kind - _APPLICATION.start)
             if rule is None:
@@ -103,7 +103,7 @@ def _check_segment(jpeg: _Jpeg, kind: int, data: bytes) -> None:
             else:
                 rule(jpeg, data)
     except (struct.error, IndexError):
-        found.doubt("holds a damaged segment")
+        findings.doubt("holds a damaged segment")
 
 
 def _check_start(jpeg: _Jpeg, kind: int, data: bytes) -> None:
@@ -111,7 +111,7 @@ def _check_start(jpeg: _Jpeg, kind: int, data: bytes) -> None:
     jpeg.starts += 1
     jpeg.components = data[6 : 6 + 3 * count : 3]
     if jpeg.starts > 1 or kind not in _READ_EVERYWHERE or depth != 8 or not height:
-        jpeg.found.doubt("is of a kind of JPEG that readers differ on")
+        jpeg.findings.doubt("is of a kind of JPEG that readers differ on")
 
 
 def _check_colours(jpeg: _Jpeg) -> None:
@@ -120,23 +120,23 @@ def _check_colours(jpeg: _Jpeg) -> None:
     if count == 1:
         return
     if count != 3:
-        jpeg.found.doubt(
+        jpeg.findings.doubt(
             f"has {count} colours (CMYK, it may be), which readers turn into others each in its way"
         )
     elif jpeg.transform not in (None, _YCC):
-        jpeg.found.doubt("says that its colours are not to be transformed, which readers differ on")
+        jpeg.findings.doubt("says that its colours are not to be transformed, which readers differ on")
     elif not (jpeg.jfif or jpeg.transform == _YCC) and jpeg.components != b"\x01\x02\x03":
-        jpeg.found.doubt("does not say what its colours are")
+        jpeg.findings.doubt("does not say what its colours are")
     elif jpeg.components == b"RGB":
-        jpeg.found.doubt("names colours that readers differ on")
+        jpeg.findings.doubt("names colours that readers differ on")
 
 
 def _check_profile(jpeg: _Jpeg) -> None:
     parts = sorted(jpeg.profile, key=lambda part: part[0])
     if [tuple(part[:2]) for part in parts] != [(index + 1, len(parts)) for index in range(len(parts))]:
-        jpeg.found.doubt("holds an ICC profile in parts that do not fit")
+        jpeg.findings.doubt("holds an ICC profile in parts that do not fit")
     else:
-        icc.check(b"".join(part[2:] for part in parts), jpeg.found)
+        icc.check(b"".join(part[2:] for part in parts), jpeg.findings)
 
 
 # Application segments, by number.
@@ -147,7 +147,7 @@ def _check_density(jpeg: _Jpeg, data: bytes) -> None:
         _, across, down, thumb_across, thumb_down = struct.unpack_from(">BHHBB", data, 7)
         jpeg.jfif = True
         if across != down:
-            jpeg.found.change(f"is stretched by pixels that are not square ({across}:{down})")
+            jpeg.findings.change(f"is stretched by pixels that are not square ({across}:{down})")
         if thumb_across or thumb_down:
             _note_thumbnail(jpeg)
     elif data.startswith(b"JFXX\0"):
@@ -158,11 +158,11 @@ def _check_density(jpeg: _Jpeg, data: bytes) -> None:
 
 def _check_exif_or_xmp(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(b"Exif\0"):
-        exif.check(data[6:], jpeg.found)
+        exif.check(data[6:], jpeg.findings)
     elif data.startswith(_XMP):
-        jpeg.found.xmp.append(data.removeprefix(_XMP))
+        jpeg.findings.xmp.append(data.removeprefix(_XMP))
     elif data.startswith(_MORE_XMP):
-        jpeg.found.doubt("holds XMP in parts, as depth and gain maps are")
+        jpeg.findings.doubt("holds XMP in parts, as depth and gain maps are")
     else:
         _note_unknown(jpeg, data)
 
@@ -171,14 +171,14 @@ def _keep_profile(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(_ICC) and len(data) > len(_ICC) + 2:
         jpeg.profile.append(data.removeprefix(_ICC))
     elif data.startswith(b"MPF\0"):
-        jpeg.found.doubt("holds further pictures (MPF)")
+        jpeg.findings.doubt("holds further pictures (MPF)")
     else:
-        jpeg.found.doubt("holds a profile, preview or gain map that some readers show it by")
+        jpeg.findings.doubt("holds a profile, preview or gain map that some readers show it by")
 
 
 def _check_stereo(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(b"_JPSJPS_"):
-        jpeg.found.doubt("holds the mark of a stereo picture")
+        jpeg.findings.doubt("holds the mark of a stereo picture")
     else:
         _note_unknown(jpeg, data)
 
@@ -186,7 +186,7 @@ def _check_stereo(jpeg: _Jpeg, data: bytes) -> None:
 def _check_boxes(jpeg: _Jpeg, data: bytes) -> None:
     """Accept C2PA's boxes; others hold what is laid over a picture or adds light to it."""
     if not (data.startswith(b"JP") and data[12:16] == b"jumb"):
-        jpeg.found.doubt("holds boxes that some readers show it by")
+        jpeg.findings.doubt("holds boxes that some readers show it by")
 
 
 def _check_resources(jpeg: _Jpeg, data: bytes) -> None:
@@ -195,26 +195,26 @@ def _check_resources(jpeg: _Jpeg, data: bytes) -> None:
         _note_unknown(jpeg, data)
     kinds = {int.from_bytes(each[:2], "big") for each in rest.split(b"8BIM")}
     if kinds & set(_SHOWN_RESOURCES):
-        jpeg.found.doubt("holds a thumbnail of its own, or the width of its pixels, by Photoshop")
+        jpeg.findings.doubt("holds a thumbnail of its own, or the width of its pixels, by Photoshop")
     elif mark:
-        jpeg.found.add("Photoshop's notes")
+        jpeg.findings.add("Photoshop's notes")
 
 
 def _check_adobe(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(b"Adobe"):
         if jpeg.transform not in (None, data[11]):
-            jpeg.found.doubt("says twice what its colours are")
+            jpeg.findings.doubt("says twice what its colours are")
         jpeg.transform = data[11]
     else:
         _note_unknown(jpeg, data)
 
 
 def _note_unknown(jpeg: _Jpeg, data: bytes) -> None:
-    jpeg.found.add("an unknown segment")
+    jpeg.findings.add("an unknown segment")
 
 
 def _note_thumbnail(jpeg: _Jpeg) -> None:
-    jpeg.found.doubt("holds a thumbnail of its own, which file managers show")
+    jpeg.findings.doubt("holds a thumbnail of its own, which file managers show")
 
 
 _RULES: Final[dict[int, Callable[[_Jpeg, bytes], None]]] = {

@@ -55,7 +55,7 @@ _NOT_NOTED: Final = frozenset((b"IDAT", b"IEND", b"tIME", b"caBX", b"fcTL", b"fd
 class _Png:
     """What the chunks read so far say."""
 
-    found: Findings
+    findings: Findings
     width: int = 0
     height: int = 0
     depth: int = 8
@@ -69,9 +69,9 @@ class _Png:
     frames: list[tuple[int, int, list[bytes]]] = dataclasses.field(default_factory=list)
 
 
-def check(body: bytes, found: Findings) -> int:
+def check(body: bytes, findings: Findings) -> int:
     """Note what a PNG's chunks do to its look; return the offset where it ends."""
-    png = _Png(found)
+    png = _Png(findings)
     place = len(SIGNATURE)
     for _ in range(_MAX_CHUNKS):
         if len(body) < place + 8:
@@ -83,36 +83,36 @@ def check(body: bytes, found: Findings) -> int:
         if kind == b"IEND":
             break
     else:
-        found.doubt("holds more pieces than are looked at")
+        findings.doubt("holds more pieces than are looked at")
     if b"IEND" not in png.seen:
-        found.add("no end")
+        findings.add("no end")
     _check_rows(png)
     _check_animation(png)
     return min(place, len(body))
 
 
 def _check_chunk(png: _Png, kind: bytes, data: bytes) -> None:
-    found, name = png.found, kind.decode("latin-1")
+    findings, name = png.findings, kind.decode("latin-1")
     if not (kind.isalpha() and kind.isascii()):
-        found.doubt("holds a chunk without a name")
+        findings.doubt("holds a chunk without a name")
         return
     if (kind in _ONCE and kind in png.seen) or (kind == b"IHDR") != (not png.seen):
-        found.doubt(f"holds a chunk {name} too many")
+        findings.doubt(f"holds a chunk {name} too many")
     if kind == b"IDAT" and kind in png.seen and png.seen[-1] != kind:
-        found.doubt("holds its pixels in two places")
+        findings.doubt("holds its pixels in two places")
     if kind in _BEFORE_PIXELS and b"IDAT" in png.seen:
-        found.doubt(f"holds a chunk {name} behind its pixels")
+        findings.doubt(f"holds a chunk {name} behind its pixels")
     if rule := _RULES.get(kind):
         try:
             rule(png, data)
         except (struct.error, IndexError):
-            found.doubt(f"holds a damaged chunk {name}")
+            findings.doubt(f"holds a damaged chunk {name}")
     elif kind in _STEERING:
-        found.doubt(f"holds {_STEERING[kind]}")
+        findings.doubt(f"holds {_STEERING[kind]}")
     elif kind[:1].isupper() and kind != b"IEND":
-        found.doubt(f"holds a chunk {name} that readers have to know")
+        findings.doubt(f"holds a chunk {name} that readers have to know")
     elif kind not in _NOT_NOTED:
-        found.add(f"a chunk {name}")
+        findings.add(f"a chunk {name}")
     png.seen.append(kind)
 
 
@@ -120,83 +120,83 @@ def _check_header(png: _Png, data: bytes) -> None:
     png.width, png.height, png.depth, png.colour, *ways = struct.unpack(">IIBBBBB", data)
     png.interlaced = ways[2] == 1
     if png.colour not in _SAMPLES or ways[:2] != [0, 0] or ways[2] > 1:
-        png.found.doubt("is of a kind of PNG that is not read here")
+        png.findings.doubt("is of a kind of PNG that is not read here")
     if png.depth == 16:
-        png.found.add("16 bits per sample")
+        png.findings.add("16 bits per sample")
 
 
 def _check_palette(png: _Png, data: bytes) -> None:
     png.palette = len(data) // 3
     if len(data) % 3 or not data or png.colour in (_GREY, 4):
-        png.found.doubt("holds a palette that is none")
+        png.findings.doubt("holds a palette that is none")
     if png.colour == _PALETTE and png.palette > 2**png.depth:
-        png.found.doubt("holds a palette of too many colours")
+        png.findings.doubt("holds a palette of too many colours")
 
 
 def _check_transparency(png: _Png, data: bytes) -> None:
     if png.colour == _PALETTE:
         if not 0 < len(data) <= png.palette:
-            png.found.doubt("names the transparency of colours that it does not have")
+            png.findings.doubt("names the transparency of colours that it does not have")
         return
     samples = _SAMPLES[png.colour]
     if png.colour not in (_GREY, _RGB) or len(data) != 2 * samples:
-        png.found.doubt("names a transparency that it cannot have")
+        png.findings.doubt("names a transparency that it cannot have")
     elif png.depth != 8 or any(data[::2]):
-        png.found.doubt("names transparent levels in a way that readers differ on")
+        png.findings.doubt("names transparent levels in a way that readers differ on")
 
 
 def _check_gamma(png: _Png, data: bytes) -> None:
     (gamma,) = struct.unpack(">I", data)
     if abs(gamma - _SRGB_GAMMA) > _ROUNDING:
-        png.found.change(f"holds a gamma that changes its levels (gAMA {gamma / 100_000:g})")
+        png.findings.change(f"holds a gamma that changes its levels (gAMA {gamma / 100_000:g})")
 
 
 def _check_primaries(png: _Png, data: bytes) -> None:
     pairs = zip(struct.unpack(">8I", data), _SRGB_PRIMARIES, strict=True)
     if any(abs(given - wanted) > _ROUNDING for given, wanted in pairs):
-        png.found.change("names primary colours that change its own (cHRM)")
+        png.findings.change("names primary colours that change its own (cHRM)")
 
 
 def _check_srgb(png: _Png, data: bytes) -> None:
     if len(data) != 1 or data[0] > 3:
-        png.found.doubt("holds a damaged chunk sRGB")
+        png.findings.doubt("holds a damaged chunk sRGB")
 
 
 def _check_profile(png: _Png, data: bytes) -> None:
     name, _, packed = data.partition(b"\0")
     if name.startswith(_BY_NAME):
-        png.found.change(f"names a profile that is taken by its name ({name[:30].decode('latin-1')})")
+        png.findings.change(f"names a profile that is taken by its name ({name[:30].decode('latin-1')})")
     profile = _inflate(packed[1:], icc.MAX_BYTES) if packed[:1] == b"\0" else None
     if profile is None:
-        png.found.doubt("holds an ICC profile that cannot be read")
+        png.findings.doubt("holds an ICC profile that cannot be read")
     else:
-        icc.check(profile, png.found)
+        icc.check(profile, png.findings)
 
 
 def _check_points(png: _Png, data: bytes) -> None:
     if data != _SRGB_POINTS:
-        png.found.change("names code points that change its colours (cICP)")
+        png.findings.change("names code points that change its colours (cICP)")
 
 
 def _check_significant(png: _Png, data: bytes) -> None:
     depth = 8 if png.colour == _PALETTE else png.depth
     if any(bits != depth for bits in data):
-        png.found.doubt("says that fewer of its bits count (sBIT)")
+        png.findings.doubt("says that fewer of its bits count (sBIT)")
 
 
 def _check_background(png: _Png, data: bytes) -> None:
-    png.found.behind = True
-    png.found.add("a chunk bKGD")
+    png.findings.behind = True
+    png.findings.add("a chunk bKGD")
 
 
 def _check_density(png: _Png, data: bytes) -> None:
     across, down, _ = struct.unpack(">IIB", data)
     if across != down:
-        png.found.change(f"is stretched by pixels that are not square (pHYs {across}:{down})")
+        png.findings.change(f"is stretched by pixels that are not square (pHYs {across}:{down})")
 
 
 def _check_exif(png: _Png, data: bytes) -> None:
-    exif.check(data, png.found)
+    exif.check(data, png.findings)
 
 
 def _read_plain_text(png: _Png, data: bytes) -> None:
@@ -217,14 +217,14 @@ def _read_international_text(png: _Png, data: bytes) -> None:
 
 def _note_text(png: _Png, keyword: bytes, text: bytes | None) -> None:
     if keyword.lower().startswith(b"raw profile type") or b"orientation" in keyword.lower():
-        png.found.doubt("holds a raw profile, which some readers turn or colour it by")
+        png.findings.doubt("holds a raw profile, which some readers turn or colour it by")
     elif keyword == b"XML:com.adobe.xmp":
         if text is None:
-            png.found.doubt("holds XMP that cannot be read")
+            png.findings.doubt("holds XMP that cannot be read")
         else:
-            png.found.xmp.append(text)
+            png.findings.xmp.append(text)
     else:
-        png.found.texts.append((keyword, text or b""))
+        png.findings.texts.append((keyword, text or b""))
 
 
 def _keep_pixels(png: _Png, data: bytes) -> None:
@@ -242,11 +242,11 @@ def _read_frame(png: _Png, data: bytes) -> None:
     number, width, height, left, top, *_ = struct.unpack(">IIIIIHHBB", data)
     _check_number(png, number)
     if png.planned is None:
-        png.found.doubt("holds frames of no animation")
+        png.findings.doubt("holds frames of no animation")
     if left + width > png.width or top + height > png.height or not width * height:
-        png.found.doubt("holds a frame that does not lie on it")
+        png.findings.doubt("holds a frame that does not lie on it")
     if not png.frames and b"IDAT" in png.seen:
-        png.found.change("is an animation that its own still picture is no part of")
+        png.findings.change("is an animation that its own still picture is no part of")
     png.frames.append((width, height, []))
 
 
@@ -255,27 +255,27 @@ def _keep_frame_pixels(png: _Png, data: bytes) -> None:
     if png.frames and b"IDAT" in png.seen:
         png.frames[-1][2].append(data[4:])
     else:
-        png.found.doubt("holds frames of no animation")
+        png.findings.doubt("holds frames of no animation")
 
 
 def _check_number(png: _Png, number: int) -> None:
     if number != png.sequence:
-        png.found.doubt("holds frames out of order")
+        png.findings.doubt("holds frames out of order")
     png.sequence += 1
 
 
 def _check_animation(png: _Png) -> None:
-    png.found.frames = max(1, len(png.frames))
+    png.findings.frames = max(1, len(png.frames))
     if png.planned is None:
         return
     if png.planned != len(png.frames) or not png.planned:
-        png.found.doubt(f"holds {len(png.frames)} frames, where it says {png.planned}")
+        png.findings.doubt(f"holds {len(png.frames)} frames, where it says {png.planned}")
         return
     for index, (width, height, parts) in enumerate(png.frames):
         if index or b"IDAT" not in png.seen:
             _check_size(png, width, height, parts)
         elif (width, height) != (png.width, png.height) or parts:
-            png.found.doubt("begins with a frame that is not its still picture")
+            png.findings.doubt("begins with a frame that is not its still picture")
 
 
 # Some readers show missing rows black, others transparent.
@@ -289,11 +289,11 @@ def _check_size(png: _Png, width: int, height: int, parts: Iterable[bytes]) -> N
     wanted = _count_bytes(png, width, height)
     got = _count_inflated(parts, wanted + 1)
     if got is None:
-        png.found.doubt("holds pixels that are damaged")
+        png.findings.doubt("holds pixels that are damaged")
     elif got < wanted:
-        png.found.doubt("holds fewer rows than it says")
+        png.findings.doubt("holds fewer rows than it says")
     elif got > wanted:
-        png.found.add("more rows than it says")
+        png.findings.add("more rows than it says")
 
 
 def _count_bytes(png: _Png, width: int, height: int) -> int:

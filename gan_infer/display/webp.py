@@ -22,34 +22,34 @@ def is_webp(body: bytes) -> bool:
     return body[:4] == b"RIFF" and body[8:12] == b"WEBP"
 
 
-def check(body: bytes, found: Findings) -> int:
+def check(body: bytes, findings: Findings) -> int:
     """Note what a WebP's chunks do to its look; return the offset where it ends."""
     end = min(len(body), 8 + struct.unpack_from("<I", body, 4)[0])
     kinds = []
     for kind, data, place in _read_chunks(body, 12, end):
         kinds.append(kind)
         if kind == b"VP8 " and any(side >> 14 for side in struct.unpack_from("<HH", data.ljust(10), 6)):
-            found.doubt("asks to be shown larger than it is")
+            findings.doubt("asks to be shown larger than it is")
         if place + len(data) > end:
-            found.doubt("ends before its end")
+            findings.doubt("ends before its end")
         if kind == b"ANIM" and any(data[:4]):
-            found.behind = True
+            findings.behind = True
         if kind == b"ICCP":
-            icc.check(data, found)
+            icc.check(data, findings)
         elif kind == b"EXIF":
-            exif.check(data, found)
+            exif.check(data, findings)
         elif kind == b"XMP ":
-            found.xmp.append(data)
+            findings.xmp.append(data)
         elif kind not in (*_PICTURES, *_KNOWN, b"ALPH", b"ANMF"):
-            found.add("an unknown chunk")
+            findings.add("an unknown chunk")
     still = sum(kind in _PICTURES for kind in kinds)
-    found.frames = kinds.count(b"ANMF") or 1
+    findings.frames = kinds.count(b"ANMF") or 1
     if (still > 0) == (b"ANMF" in kinds) or still > 1 or kinds.count(b"ALPH") > 1:
-        found.doubt("holds more than one still picture, or none")
+        findings.doubt("holds more than one still picture, or none")
     if len(kinds) == _MAX_CHUNKS:
-        found.doubt("holds more pieces than are looked at")
+        findings.doubt("holds more pieces than are looked at")
     if kinds.count(b"VP8X") > 1 or (b"VP8X" in kinds and kinds[0] != b"VP8X"):
-        found.doubt("holds its header in a wrong place")
+        findings.doubt("holds its header in a wrong place")
     return int(end + end % 2)
 
 

@@ -32,18 +32,18 @@ _STEERING: Final = {
 }
 
 
-def check(packet: bytes, found: Findings) -> None:
+def check(packet: bytes, findings: Findings) -> None:
     """Note what an XMP packet does to a picture; remove our own texts before."""
     if b"\0" in packet:
-        found.doubt("holds XMP in an encoding that is not read here")
+        findings.doubt("holds XMP in an encoding that is not read here")
         return
     text = packet.decode("utf-8", "replace")
     if len(_ORIENTATION.findall(text)) > len(_find_upright(text)):
-        found.change("may be turned by its XMP (an orientation)")
+        findings.change("may be turned by its XMP (an orientation)")
     lower = _SRGB.sub("", text).lower()
     for word, what in _STEERING.items():
         if word in lower:
-            found.doubt(f"holds XMP with {what}")
+            findings.doubt(f"holds XMP with {what}")
 
 
 def _find_upright(text: str) -> list[str]:

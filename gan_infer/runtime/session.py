@@ -240,8 +240,8 @@ class Session:
         # on another, where a sleeping thread wakes slowly; batch 64 took no longer on either.
         if _list_names(choice.providers)[0] == devices.DML:
             options.enable_mem_pattern = False  # that provider's own demand
-        given = self._asked[1] is not None and len(choice.providers) > 1
-        if given or choice.wanted not in (None, devices.CPU):
+        has_list = self._asked[1] is not None and len(choice.providers) > 1
+        if has_list or choice.wanted not in (None, devices.CPU):
             options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         # `note` reports a GPU that did not start, our own errors report a failed run, and the runtime
         # would warn of optional inputs at each start; its log would only repeat that.
