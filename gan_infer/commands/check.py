@@ -17,9 +17,10 @@ from gan_infer.commands import shared
 @shared.trust
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(file: str, device: str, as_json: bool) -> int:
-    """Compare the golden pictures (or a critic's golden scores) in FILE with what it gives here.
+    """Check that a model FILE gives here what it says.
 
-    The exit code is 0 if all come out as the file says, with pixel values at most 1 of 256 off, else 1.
+    Its golden pictures (or a critic's golden scores) are compared with what it gives. The exit code is 0
+    if all come out as the file says, with pixel values at most 1 of 256 off, else 1.
     """
     from gan_infer.apps import checking
 

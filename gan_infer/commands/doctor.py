@@ -13,7 +13,10 @@ from gan_infer import console
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    """Check this machine for problems and print what to type to fix them; exit code 1 if there are any."""
+    """Check this machine for problems, and say how to fix them.
+
+    The exit code is 1 if there are any, else 0.
+    """
     from gan_infer.apps import doctor as checks
 
     found = []

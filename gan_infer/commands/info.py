@@ -17,7 +17,10 @@ from gan_infer.commands import shared
 @shared.foreign
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
-    """Print what a model file says about itself, and the device that it runs on here."""
+    """Print what a model file says about itself.
+
+    Also print the device that it runs on here, and whether its golden pictures come out right.
+    """
     from gan_infer.apps import checking
     from gan_infer.modelfile import golden
     from gan_infer.runtime.devices import runtime_version

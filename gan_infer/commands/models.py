@@ -42,7 +42,10 @@ class Row:
 @shared.provenance
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models(to: Path | None, provenance: bool, as_json: bool) -> None:
-    """List the available models: those shipped, and those fetched from the Hugging Face Hub."""
+    """List the models: those shipped, and those fetched.
+
+    Fetched models come from the Hugging Face Hub, by an address such as hf://owner/repository.
+    """
     from gan_infer.modelfile import hub
     from gan_infer.outputs.image import format_of
 

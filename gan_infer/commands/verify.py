@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 def verify(
     pictures: Sequence[Path], model: str | None, device: str, as_json: bool, **foreign: str | None
 ) -> int:
-    """Draw PICTURES again from the model, seeds and conditions that their files name, and compare.
+    """Draw PICTURES again from their records, and compare.
 
-    A picture is the same if any viewer shows it the same. The exit code is 0 if all are, else 1.
+    A record names the model, the seeds and the conditions. A picture is the same if any viewer
+    shows it the same. The exit code is 0 if all are, else 1.
     """
     from gan_infer.apps.verification import NOTHING, SAME, UNKNOWN, Verdict
     from gan_infer.apps.verification import verify as compare
