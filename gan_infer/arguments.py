@@ -1,4 +1,4 @@
-"""What several calls ask of their arguments, in the same words; it knows no models."""
+"""Checks of arguments that several calls share, with the same messages."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _MOST: Final = 2**63 - 1
 _CHANNELS: Final = (1, 3, 4)
 
 
-def whole_number(value: object, name: str = "n", least: int = 1, most: int = _MOST) -> int:
+def whole_number(value: Any, name: str = "n", least: int = 1, most: int = _MOST) -> int:
     """Return a count as an int.
 
     Raises:
-        OptionError: it is no whole number from `least` to `most`.
+        OptionError: it is not a whole number from `least` to `most`.
     """
     try:
-        count = operator.index(value)  # type: ignore[arg-type]
-    except Exception:  # whatever an object of the caller's raises, it is no number
+        count = operator.index(value)
+    except Exception:  # an object of the caller's may raise anything: it is not a number
         count = least - 1
     if isinstance(value, bool) or not least <= count <= most:
         above = "" if most == _MOST else f", at most {most:,}"
@@ -36,7 +36,7 @@ def whole_number(value: object, name: str = "n", least: int = 1, most: int = _MO
 
 
 def check_output(output: object) -> None:
-    """Refuse what is no form of output.
+    """Check the form of output that a caller asks for.
 
     Raises:
         OptionError: it is neither "np" nor "pil".
@@ -49,22 +49,22 @@ def numbers(values: object, name: str) -> npt.NDArray[np.float64]:
     """Return an array of float64, of any shape.
 
     Raises:
-        OptionError: it holds anything but whole and real numbers.
+        OptionError: it holds anything but integers and floats.
     """
     try:
         array = np.asarray(values)
         if array.dtype.kind in "fiu":
             return array.astype(np.float64)
-    except Exception:  # whatever an object of the caller's raises, it is no array
+    except Exception:  # an object of the caller's may raise anything: it is not an array
         pass
     raise OptionError(f"{name} was {abridge(values)}; give numbers")
 
 
 def picture(value: Any, name: str = "a picture", *, batch: bool = False) -> npt.NDArray[np.uint8]:
-    """Return an array that is a picture, or with `batch` several; refuse others.
+    """Return an array if it is a picture, or with `batch` several pictures.
 
     Raises:
-        OptionError: it is no uint8 [height, width, 1, 3 or 4], or [n, height, width, 1, 3 or 4].
+        OptionError: it is not uint8 [height, width, 1, 3 or 4], or [n, height, width, 1, 3 or 4].
     """
     wanted = "[n, height, width, 1, 3 or 4] with n >= 1" if batch else "[height, width, 1, 3 or 4]"
     if not isinstance(value, np.ndarray):
@@ -86,14 +86,14 @@ def path(value: object, name: str = "a path") -> Path:
     """Return the path of a file.
 
     Raises:
-        OptionError: it is no path that any system takes.
+        OptionError: it is not a path that any system accepts.
     """
     if not isinstance(value, (str, os.PathLike)):
         raise OptionError(f"{name} was {abridge(value)}; give the path of a file, as a text")
     try:
         text = os.fspath(value)
         os.fsencode(text)
-    except Exception:  # of a caller's object, or of half a character
+    except Exception:  # raised by a caller's object, or for a lone surrogate
         text = ""
     if not isinstance(text, str) or not text or "\0" in text or len(text) > 4096:
         raise OptionError(f"{name} was {abridge(value)}; give the path of a file")

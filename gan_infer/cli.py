@@ -1,4 +1,4 @@
-"""The command line of the SDK, put together; each command is a file of `commands`."""
+"""The command line `gan-infer`; each command is a file in `commands`."""
 
 from __future__ import annotations
 

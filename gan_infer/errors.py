@@ -1,15 +1,15 @@
-"""The errors that users meet; it knows nothing of where they come from.
+"""The errors that users meet, one tree.
 
-    GanError                 anything that ganforge refuses, in one clear line
-    +-- ModelError           a model file cannot be read, found or trusted
-    +-- LabelError           no such class, or a label where there are none
+    GanError                 base of every error that ganforge raises on purpose
+    +-- ModelError           a model file cannot be found, read or trusted
+    +-- LabelError           no such class, or a model without classes
     +-- OptionError          an option or argument is out of its range
-    +-- DeviceError          the asked-for device cannot be had
+    +-- DeviceError          the requested device is not available
     +-- DataError            training pictures cannot be read or used
-    +-- TrainingError        a run cannot go on (its numbers stopped being finite)
+    +-- TrainingError        a run cannot go on (for example, values that are not finite)
 
 Each message says what was given, what was expected and what to do, in one line that is safe to print
-whatever file its words were taken from.
+even if it quotes a hostile file.
 """
 
 from gan_infer.text.escaping import plain
@@ -35,7 +35,7 @@ class OptionError(GanError):
 
 
 class DeviceError(GanError):
-    """The asked-for device cannot be had; the message names what is missing."""
+    """The requested device is not available; the message names what is missing."""
 
 
 class DataError(GanError):

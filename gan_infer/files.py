@@ -1,4 +1,4 @@
-"""Whole files or none: writes beside the target, syncs, then renames; it knows nothing of formats."""
+"""Writes files whole or not at all: write beside the target, sync, rename; and finds the home folder."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _PARTS: Final = f".*.{'[0-9a-f]' * (2 * _TOKEN_BYTES)}.part*"
 
 
 @contextlib.contextmanager
-def replacing(target: Path) -> Iterator[Path]:
-    """Return a path beside `target` to write to; on success it takes the target's name.
+def stage(target: Path) -> Iterator[Path]:
+    """Yield a path beside `target` to write to; after the block it is renamed to `target`.
 
     The file is synced to disk before the rename, and its directory after it, so that a crash
-    leaves the old file or the new one. On an error inside the block nothing is left behind.
+    leaves the old file or the new one. An error inside the block leaves nothing behind.
 
     Raises:
         OptionError: the target is a directory, or its directory cannot be made or written.
@@ -38,26 +38,26 @@ def replacing(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise OptionError(_cannot_write(target, error)) from error
     finally:
-        with contextlib.suppress(OSError):  # its folder may be gone, or no folder any more
+        with contextlib.suppress(OSError):  # its folder may be gone
             part.unlink(missing_ok=True)
 
 
 def check_writable(target: Path) -> None:
-    """Try whether `target` could be written, before long work; leaves it as it is.
+    """Check before long work that `target` can be written; leave it unchanged.
 
     Raises:
-        OptionError: it could not.
+        OptionError: it cannot be written.
     """
     _open_beside(Path(target)).unlink(missing_ok=True)
 
 
 def write(target: Path, fill: bytes | Callable[[BinaryIO], object]) -> None:
-    """Write bytes, or what `fill` writes to an open binary file, to `target`, whole or not at all.
+    """Write `target` whole or not at all: bytes, or what `fill` writes to an open binary file.
 
     Raises:
         OptionError: the target cannot be written.
     """
-    with replacing(target) as part, part.open("wb") as file:
+    with stage(target) as part, part.open("wb") as file:
         if callable(fill):
             fill(file)
         else:
@@ -65,7 +65,7 @@ def write(target: Path, fill: bytes | Callable[[BinaryIO], object]) -> None:
 
 
 def append(target: Path, body: bytes) -> None:
-    """Add bytes to the end of a file; a kill may leave part of them.
+    """Append bytes to a file; a kill may leave part of them.
 
     Raises:
         OptionError: the file cannot be written.
@@ -78,13 +78,13 @@ def append(target: Path, body: bytes) -> None:
 
 
 def home() -> Path:
-    """Return the folder of all that is kept between runs, which need not be there yet.
+    """Return the folder of what is kept between runs; it may not exist yet.
 
-    $GANFORGE_HOME, or `ganforge` in the user's cache; where there is no home folder, or nothing can be
-    kept in it, a folder of this user's own among the temporary ones.
+    It is $GANFORGE_HOME, else `ganforge` in the user's cache folder; without a home folder that can be
+    written to, a private folder of this user in the system's temporary folder.
 
     Raises:
-        OptionError: $GANFORGE_HOME begins with the home of a user that there is not.
+        OptionError: $GANFORGE_HOME begins with the home of a user that does not exist.
     """
     if named := os.environ.get("GANFORGE_HOME"):
         return Path(expand(named))
@@ -97,30 +97,30 @@ def home() -> Path:
 
 
 def is_temporary(folder: Path) -> bool:
-    """Return whether `home` gave a folder among the temporary ones, for lack of a home folder."""
+    """Return whether `folder` is the temporary one that `home` returns without a home folder."""
     return _temporary_home.cache_info().currsize > 0 and folder == _temporary_home()
 
 
 def user_cache() -> Path | None:
-    """Return the user's folder of caches; None where the user has no home folder."""
+    """Return the user's cache folder; None if the user has no home folder."""
     if named := os.environ.get("XDG_CACHE_HOME"):
         return Path(expand(named))
-    own = _user_home()
-    return None if own is None else own / ".cache"
+    folder = _user_home()
+    return None if folder is None else folder / ".cache"
 
 
 def expand(text: str) -> str:
-    """Return a path with "~" or "~user" at its start replaced by the home of that user, as a shell does.
+    """Replace "~" or "~user" at the start of a path by that user's home folder, as a shell does.
 
     Raises:
-        OptionError: there is no such user or home, and no file of that name.
+        OptionError: there is no such user or home, and no file with that name.
     """
     if not text.startswith("~"):
         return text
     who, _, rest = text.replace(os.sep, "/").partition("/")
-    own = _user_home() if who == "~" else Path(os.path.expanduser(who))  # noqa: PTH111
-    if own is not None and str(own) != who:
-        return str(own / rest) if rest else str(own)
+    folder = _user_home() if who == "~" else Path(os.path.expanduser(who))  # noqa: PTH111
+    if folder is not None and str(folder) != who:
+        return str(folder / rest) if rest else str(folder)
     if os.path.lexists(text):
         return text
     raise OptionError(
@@ -131,58 +131,58 @@ def expand(text: str) -> str:
 
 def _user_home() -> Path | None:
     try:
-        own = Path.home()
+        folder = Path.home()
     except (RuntimeError, KeyError):  # no $HOME, and a user without a name
         return None
-    blank = os.environ.get("HOME") == "" and os.name == "posix"  # read as the root of all folders
-    return own if own.is_absolute() and not blank else None
+    blank = os.environ.get("HOME") == "" and os.name == "posix"  # would be read as the root folder
+    return folder if folder.is_absolute() and not blank else None
 
 
 def _may_write(folder: Path) -> bool:
-    """Return whether a folder that is not there could be made."""
-    there = next((each for each in folder.parents if each.exists()), None)
-    return there is not None and os.access(there, os.W_OK | os.X_OK)
+    """Return whether a folder that does not exist could be made."""
+    parent = next((each for each in folder.parents if each.exists()), None)
+    return parent is not None and os.access(parent, os.W_OK | os.X_OK)
 
 
 @functools.cache
 def _temporary_home() -> Path:
-    """Return this user's folder among the temporary ones, and say once that it is used."""
-    import logging  # few come here
+    """Return this user's temporary folder, and say once that it is used."""
+    import logging  # rarely needed
 
-    folder = _own_temporary_folder()
+    folder = _make_temporary_folder()
     logging.getLogger("ganforge").warning(
-        "note: there is no home folder to keep anything in; what is worth keeping goes to %s, "
-        "or to a folder that GANFORGE_HOME names",
+        "note: there is no home folder to keep anything in; files are kept in %s; "
+        "set GANFORGE_HOME to use another folder",
         folder,
     )
     return folder
 
 
-def _own_temporary_folder() -> Path:
-    """Make a folder that nobody else can have planted or can look into; a new one where need be."""
-    import tempfile  # brings much along that nothing else needs
+def _make_temporary_folder() -> Path:
+    """Make a folder that only this user owns and can read; a new one if the usual name is taken."""
+    import tempfile  # slow to import
 
     user = os.getuid() if hasattr(os, "getuid") else 0
     try:
         folder = Path(tempfile.gettempdir(), f"ganforge-{user}")
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-        found = folder.lstat()
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o077:
+        status = folder.lstat()
+        if stat.S_ISDIR(status.st_mode) and status.st_uid == user and not status.st_mode & 0o077:
             return folder
         return Path(tempfile.mkdtemp(prefix="ganforge-"))
-    except OSError:  # nothing can be written anywhere; whoever keeps things goes on without
+    except OSError:  # nothing can be written anywhere; callers go on without
         return Path(os.devnull, "ganforge")
 
 
 def sweep(folder: Path) -> None:
-    """Remove what writes that were killed left in a folder. Nobody else may be writing there."""
+    """Remove what killed writes left in a folder. Nobody else may be writing there."""
     for path in folder.glob(_PARTS):
         path.unlink(missing_ok=True)
 
 
 def is_part(path: Path) -> bool:
-    """Tell by its name whether a file is what an unfinished write goes to."""
+    """Return whether a file is the part of an unfinished write, by its name."""
     return path.match(_PARTS)
 
 

@@ -1,3 +1,3 @@
-"""The version of the whole package; it knows nothing else."""
+"""The version of both packages."""
 
 __version__ = "0.1.0"

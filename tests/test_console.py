@@ -105,7 +105,7 @@ def test_commands_of_installed_packages_are_found_and_broken_ones_passed_over(
     assert [line.split()[0] for line in printed.split("Commands:\n")[1].splitlines()] == ["doctor", "sheet"]
     assert CliRunner().invoke(command, ["sheet", "--help"]).exit_code == 0
     assert CliRunner().invoke(command, ["broken"]).exit_code == 2
-    assert "Look for what will bite" in CliRunner().invoke(command, ["doctor", "--help"]).output
+    assert "Check this machine for problems" in CliRunner().invoke(command, ["doctor", "--help"]).output
 
 
 def test_ctrl_c_while_a_library_is_loaded_is_an_interruption(

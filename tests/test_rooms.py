@@ -99,7 +99,7 @@ def test_the_sdk_knows_neither_training_nor_torch() -> None:
         assert not tops & {"gan_train", "torch", "onnx", "safetensors", "rich"}, path
 
 
-def test_only_session_buckets_and_the_trial_touch_the_runtime() -> None:
+def test_only_session_graphs_and_the_trial_touch_the_runtime() -> None:
     allowed = (
         "gan_infer/runtime/session.py",
         "gan_infer/runtime/cuda_graphs.py",

@@ -1,1 +1,1 @@
-"""Programs around a model: verification, golden pictures, the doctor."""
+"""Programs around a model: verify pictures, check model files, check this machine."""

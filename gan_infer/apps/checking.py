@@ -1,4 +1,4 @@
-"""Checks a model file against its own golden pictures or judgements: does it give what it says it gives?"""
+"""Checks that a model file gives what it says: compares its golden pictures, or a critic's golden scores."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What came of a check.
+    """The result of a check.
 
     Attributes:
         file: where the model came from.
         kind: "generator", "critic", or "foreign" for a file of other tools.
-        sha256: of the file.
-        result: the worst of `compared`, "none" where there was nothing to compare.
-        compared: each golden picture or judgement.
+        sha256: the SHA-256 of the file.
+        result: the worst of `compared`, "none" if there was nothing to compare.
+        compared: each golden picture or score.
     """
 
     file: str
@@ -37,29 +37,29 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Return whether it gives what it says, as nearly as another processor may."""
+        """Return whether the file gives what it says, up to the difference between processors."""
         return self.result in (SAME, CLOSE)
 
     def detail(self) -> str:
-        """Return the result as a clause."""
-        return detail(self.compared, self.kind)
+        """Describe the result in a clause."""
+        return describe(self.compared, self.kind)
 
 
 def check(source: str, device: str = "cpu", *, trust: bool = False) -> Report:
-    """Load a generator or critic and compare its golden pictures or judgements.
+    """Load a generator or critic and compare its golden pictures or scores.
 
     Raises:
-        ModelError: it cannot be loaded, for another reason than that it was changed.
-        DeviceError: the device cannot be had.
+        ModelError: it cannot be loaded, for a reason other than a change of the file.
+        DeviceError: the device is not available.
     """
     file = catalog.read(source)
     text = safety.check(file.body, file.source).metadata.get(KEY)
     if text is None:
         return Report(file.source, "foreign", file.sha256, NONE, ())
     kind = kind_of(text)
-    opener: type[Generator | Critic] = Critic if kind == CRITIC else Generator
+    model_class: type[Generator | Critic] = Critic if kind == CRITIC else Generator
     try:
-        with opener.load(source, device=device, trust=trust) as model:
+        with model_class.load(source, device=device, trust=trust) as model:
             compared = compare(model)
     except ChangedError as error:
         compared = error.compared
@@ -67,7 +67,7 @@ def check(source: str, device: str = "cpu", *, trust: bool = False) -> Report:
 
 
 def compare(model: Generator | Critic) -> tuple[Compared, ...]:
-    """Compare the golden pictures or judgements of an open model, where it runs.
+    """Compare the golden pictures or scores of an open model, on its device.
 
     Raises:
         ModelError: a golden picture of the file cannot be read.
@@ -80,9 +80,9 @@ def compare(model: Generator | Critic) -> tuple[Compared, ...]:
     return golden.draw(run, model.metadata)
 
 
-def detail(compared: tuple[Compared, ...], kind: str) -> str:
-    """Say in a clause how golden pictures or judgements came out."""
-    what = "judgement" if kind == CRITIC else "picture"
+def describe(compared: tuple[Compared, ...], kind: str) -> str:
+    """Describe in a clause how golden pictures or scores came out."""
+    what = "score" if kind == CRITIC else "picture"
     result = golden.worst(compared)
     if result == NONE:
         return f"holds no golden {what}s to compare"
@@ -92,7 +92,7 @@ def detail(compared: tuple[Compared, ...], kind: str) -> str:
     off = [each for each in compared if each.result == result]
     places = ", ".join(each.place for each in off)
     most = max((each.off for each in compared if each.off is not None), default=math.nan)
-    unit = "in realness" if kind == CRITIC else "of 256 levels"
+    unit = "in realness" if kind == CRITIC else "of 256 in value"
     by = "" if math.isnan(most) else f" by up to {most:.3g} {unit}"
     if result == CLOSE:
         return f"{count} came out as on another processor, off{by}"

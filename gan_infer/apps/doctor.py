@@ -1,4 +1,4 @@
-"""What of this machine will bite, finding by finding, and what to type to mend it; it mends nothing."""
+"""Checks this machine for problems, one finding after another, each with the command that fixes it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _WHEELS: Final = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onn
 _TRY_S: Final = 120
 _LITTLE_ROOM_BYTES: Final = 2**30
 
-# y = x * x, float32 [n]: an ONNX model of operator set 13, so small that it is kept here.
+# y = x * x, float32 [n]: an ONNX model of operator set 13, small enough to keep here.
 _TINY: Final = (
     b'\x08\x07\x12\x00:7\n\x0e\n\x01x\n\x01x\x12\x01y"\x03Mul\x12\x01tZ\x10\n\x01x\x12\x0b\n\t\x08\x01\x12\x05'
     b"\n\x03\x12\x01nb\x10\n\x01y\x12\x0b\n\t\x08\x01\x12\x05\n\x03\x12\x01nB\x04\n\x00\x10\r"
@@ -39,7 +39,7 @@ _TINY: Final = (
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing looked at: how it stands, what was found, and what to type where that would mend it."""
+    """One thing that was checked: its state, what was found, and the command that fixes it, if any."""
 
     name: str
     state: State
@@ -48,45 +48,45 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at all of it, the quick things first; nothing is changed but an empty cache folder made."""
-    yield from _versions()
-    yield from _wheels()
+    """Check everything, quick things first; nothing is changed, but an empty cache folder may be made."""
+    yield from _check_versions()
+    yield from _check_wheels()
     started: dict[str, str] = {}
     try:
-        version, available = session.imported()
-    except Exception as error:  # a wheel that is broken fails in its own ways
+        version, available = session.describe_runtime()
+    except Exception as error:  # a broken wheel may raise anything
         yield Finding(
             "runtime", "problem", f"does not import: {error}", "pip install --force-reinstall ganforge"
         )
     else:
-        yield _imported(version)
+        yield _check_import(version)
         started = {provider: try_provider(provider) for provider in available}
-        yield from _providers(started)
-        yield from _cuda(started)
-    yield from _cores()
-    yield _cache()
-    yield _trials()
-    yield _hub()
+        yield from _check_providers(started)
+        yield from _check_cuda(started)
+    yield from _check_cores()
+    yield _check_cache()
+    yield _check_trials()
+    yield _check_hub()
     for name in catalog.shipped_models():
-        yield _model(name, "cpu")
+        yield _check_model(name, "cpu")
         if started.get(devices.CUDA) == "":
-            yield _model(name, "cuda")
+            yield _check_model(name, "cuda")
     if not catalog.shipped_models():
-        yield Finding("models", "note", "none came with this installation")
+        yield Finding("models", "note", "this installation has none")
 
 
-def _versions() -> Iterator[Finding]:
-    yield Finding("ganforge", "fine", _version("ganforge") or "in a checkout, not installed")
+def _check_versions() -> Iterator[Finding]:
+    yield Finding("ganforge", "fine", _version_of("ganforge") or "in a checkout, not installed")
     system = f"{platform.system()} {platform.machine()}"
     yield Finding("Python", "fine", f"{platform.python_version()} on {system}, {sys.executable}")
     for name in ("numpy", "Pillow", "click"):
-        version = _version(name)
+        version = _version_of(name)
         state: State = "fine" if version else "problem"
         yield Finding(name, state, version or "missing", "" if version else f"pip install {name.lower()}")
 
 
-def _wheels() -> Iterator[Finding]:
-    wheels = _installed()
+def _check_wheels() -> Iterator[Finding]:
+    wheels = _list_wheels()
     listed = ", ".join(f"{name} {version}" for name, version in wheels.items())
     if not wheels:
         yield Finding(
@@ -97,33 +97,33 @@ def _wheels() -> Iterator[Finding]:
         yield Finding(
             "runtime wheel",
             "problem",
-            f"{listed}: they write into one folder and break each other",
+            f"{listed}: they install into one folder and break each other",
             f"pip uninstall --yes {' '.join(wheels)} && pip install {kept}",
         )
     else:
         yield Finding("runtime wheel", "fine", listed)
 
 
-def _imported(version: str) -> Finding:
-    wheels = _installed()
+def _check_import(version: str) -> Finding:
+    wheels = _list_wheels()
     if wheels and version not in wheels.values():
         return Finding(
             "runtime",
             "problem",
-            f"imports as {version or 'an unknown version'}, which no installed wheel is",
+            f"imports as {version or 'an unknown version'}, which is not the version of an installed wheel",
             f"pip install --force-reinstall --no-deps {' '.join(wheels)}",
         )
     return Finding("runtime", "fine", f"imports as {version}")
 
 
-def _installed() -> dict[str, str]:
+def _list_wheels() -> dict[str, str]:
     """Return name -> version of the runtime's wheels."""
-    versions = {name: _version(name) for name in _WHEELS}
+    versions = {name: _version_of(name) for name in _WHEELS}
     return {name: version for name, version in versions.items() if version}
 
 
 def try_provider(provider: str) -> str:
-    """Open and run a tiny model on a provider, in a process of its own; "" where that works, else why not."""
+    """Run a tiny model on a provider, in a process of its own; return why it fails, "" if it works."""
     code = "import sys; from gan_infer.apps import doctor; doctor._run_tiny(sys.argv[1])"
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
@@ -143,19 +143,19 @@ def try_provider(provider: str) -> str:
         return f"cannot be tried: {error}"
     if done.returncode == 0:
         return ""
-    said = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if said:
-        return str(json.loads(said[-1])["why"])
+    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if lines:
+        return str(json.loads(lines[-1])["why"])
     return f"ends its process with code {done.returncode}"
 
 
 def _run_tiny(provider: str) -> None:
-    """Run the tiny model; print why not and end with code 1 where it fails. For a process of its own."""
+    """Run the tiny model; if it fails, print why and exit with code 1. For a process of its own."""
     import numpy as np
 
     try:
-        opened = session.Session(_TINY, source="a tiny model", providers=[provider])
-        (result,) = opened.run(["y"], {"x": np.array([3], np.float32)})
+        model = session.Session(_TINY, source="a tiny model", providers=[provider])
+        (result,) = model.run(["y"], {"x": np.array([3], np.float32)})
         why = "" if result.tolist() == [9.0] else f"gives {result.tolist()} for 3 * 3"
     except GanError as error:
         why = str(error)
@@ -164,10 +164,10 @@ def _run_tiny(provider: str) -> None:
         sys.exit(1)
 
 
-def _providers(started: dict[str, str]) -> Iterator[Finding]:
+def _check_providers(started: dict[str, str]) -> Iterator[Finding]:
     for provider, why in started.items():
-        # The messages of errors end with what else to do; here the finding says that.
-        reason = re.sub(r"^device \S+ cannot be had: |; or use device='cpu'$", "", why)
+        # Messages of errors end with what to do; here the finding says that.
+        reason = re.sub(r"^device \S+ is not available: |; or use device='cpu'$", "", why)
         short = provider.removesuffix("ExecutionProvider")
         if not why:
             yield Finding(f"provider {short}", "fine", "is listed and runs a model")
@@ -189,25 +189,25 @@ def _providers(started: dict[str, str]) -> Iterator[Finding]:
             yield Finding(f"provider {short}", "note", f"is listed but does not start: {reason}")
         else:
             yield Finding(
-                f"provider {short}", "note", "is listed but does not start; only providers= would ask for it"
+                f"provider {short}", "note", "is listed but does not start; only providers= would use it"
             )
 
 
-def _cuda(started: dict[str, str]) -> Iterator[Finding]:
+def _check_cuda(started: dict[str, str]) -> Iterator[Finding]:
     obstacle = devices.driver_obstacle()
     if obstacle:
         yield Finding("NVIDIA driver", "note", f"{obstacle}; the CPU is used")
         return
-    yield Finding("NVIDIA driver", "fine", f"sees a device; takes CUDA up to {_driver_cuda()}")
+    yield Finding("NVIDIA driver", "fine", f"sees a device; supports CUDA up to {_read_driver_cuda()}")
     if devices.CUDA not in started:
         yield Finding(
             "CUDA",
             "problem",
-            f"an NVIDIA GPU is here, but {devices.runtime_version()} is without CUDA",
+            f"an NVIDIA GPU is here, but {devices.runtime_version()} does not have CUDA",
             "pip uninstall --yes onnxruntime && pip install 'ganforge[cuda]'",
         )
         return
-    missing = [library for library in devices.cuda_libraries() if not _loads(library)]
+    missing = [library for library in devices.cuda_libraries() if not _can_load(library)]
     if missing and started[devices.CUDA]:
         yield Finding(
             "CUDA libraries", "problem", f"missing: {', '.join(missing)}", "pip install 'ganforge[cuda]'"
@@ -218,15 +218,15 @@ def _cuda(started: dict[str, str]) -> Iterator[Finding]:
         yield Finding("CUDA libraries", "fine", f"found: {', '.join(devices.cuda_libraries())}")
 
 
-def _driver_cuda() -> str:
-    """Return the newest CUDA version that the driver takes; it is known to load."""
+def _read_driver_cuda() -> str:
+    """Return the newest CUDA version that the driver supports; the driver must load."""
     driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     version = ctypes.c_int(0)
     driver.cuDriverGetVersion(ctypes.byref(version))
     return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
-def _loads(library: str) -> bool:
+def _can_load(library: str) -> bool:
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -234,16 +234,15 @@ def _loads(library: str) -> bool:
     return True
 
 
-def _cores() -> Iterator[Finding]:
-    host, affinity, quota = os.cpu_count() or 1, cpu_count.by_affinity(), cpu_count.by_cgroup()
+def _check_cores() -> Iterator[Finding]:
+    host, affinity, quota = os.cpu_count() or 1, cpu_count.count_by_affinity(), cpu_count.count_by_cgroup()
     limit = "no limit" if quota is None else f"{quota:g}"
-    text = (
-        f"{cpu_count.usable()} usable: {host} on the host, {affinity} by affinity, {limit} by control group"
-    )
-    yield Finding("cores", "fine" if cpu_count.usable() == host else "note", text)
+    usable = cpu_count.count_usable()
+    text = f"{usable} usable: {host} on the host, {affinity} by affinity, {limit} by control group"
+    yield Finding("cores", "fine" if usable == host else "note", text)
 
 
-def _cache() -> Finding:
+def _check_cache() -> Finding:
     mend = "export GANFORGE_HOME=/a/folder/you/may/write/to"
     try:
         home = files.home()
@@ -257,12 +256,12 @@ def _cache() -> Finding:
             "cache", "note", f"{text}, which is little", "export GANFORGE_HOME=/a/folder/with/room"
         )
     if files.is_temporary(home):
-        return Finding("cache", "note", f"{text}; it may be emptied, for there is no home folder", mend)
+        return Finding("cache", "note", f"{text}; it may be emptied, because there is no home folder", mend)
     return Finding("cache", "fine", text)
 
 
-def _trials() -> Finding:
-    """Return whether model files that are not known are run first in a process with limits."""
+def _check_trials() -> Finding:
+    """Check that unknown model files can be run first in a process with limits."""
     from gan_infer.modelfile.trial import host
 
     order = host.Order([("x", "<f4", (None,))], ["y"], [], batch=1, grows=True, bytes_alone=8)
@@ -270,37 +269,36 @@ def _trials() -> Finding:
     try:
         tried = host.run(_TINY, order, lambda: None)
     except host.CannotTryError as error:
-        return Finding("trials", "note", f"cannot be had: {error}; {stricter}")
+        return Finding("trials", "note", f"are not available: {error}; {stricter}")
     except host.FailedError as error:
         return Finding("trials", "problem", f"of a tiny model: it {error}; no file that is not known opens")
     if not tried.limited:
         return Finding(
             "trials", "note", f"bound time, but this system limits no process's memory; {stricter}"
         )
-    return Finding("trials", "fine", f"bound memory and time; {_verdicts_kept()}")
+    return Finding("trials", "fine", f"bound memory and time; {_describe_verdicts()}")
 
 
-def _verdicts_kept() -> str:
+def _describe_verdicts() -> str:
     from gan_infer.modelfile.trial import verdicts
 
     folder = verdicts.folder()
     try:
         files.check_writable(folder / "probe")
     except GanError as error:
-        return (
-            f"verdicts are kept nowhere, so each process tries anew: {str(error).split(';', maxsplit=1)[0]}"
-        )
+        why = str(error).split(";", maxsplit=1)[0]
+        return f"verdicts are kept nowhere, so each process runs its own trials: {why}"
     return f"{sum(1 for _ in folder.glob('*.json')):,} verdicts are kept in {folder}"
 
 
-def _hub() -> Finding:
-    version = _version("huggingface_hub")
+def _check_hub() -> Finding:
+    version = _version_of("huggingface_hub")
     text = f"huggingface_hub {version}" if version else "hf:// addresses need: pip install 'ganforge[hub]'"
     return Finding("hub", "fine" if version else "note", text)
 
 
-def _model(name: str, device: str) -> Finding:
-    """Draw a shipped model's golden pictures, and where they are others, compare its sheet of samples."""
+def _check_model(name: str, device: str) -> Finding:
+    """Draw a shipped model's golden pictures; if they differ, compare its sheet of samples."""
     title = f"model {name}" + (f" on {device}" if device != "cpu" else "")
     again = "pip install --force-reinstall --no-deps ganforge"
     try:
@@ -310,34 +308,34 @@ def _model(name: str, device: str) -> Finding:
         if not differing:
             count = len(compared)
             return Finding(title, "fine", f"checksum and {count} golden pictures are right, byte for byte")
-        levels = _levels_off(generator, Path(generator.source).with_name("samples.png"))
+        difference = _compare_sheet(generator, Path(generator.source).with_name("samples.png"))
     except (GanError, OSError) as error:
         return Finding(title, "problem", str(error), again)
-    if levels is not None and levels <= 1:
-        return Finding(title, "fine", "checksum is right; pictures are within 1 of 256 levels, as elsewhere")
-    off = "in size" if levels is None else f"by up to {levels} of 256 levels"
+    if difference is not None and difference <= 1:
+        return Finding(title, "fine", "checksum is right; pixel values are within 1 of 256, as they may be")
+    off = "in size" if difference is None else f"by up to {difference} of 256 in value"
     return Finding(
         title, "problem", f"pictures of seeds {differing} are wrong: its sheet differs {off}", again
     )
 
 
-def _levels_off(generator: Generator, sheet: Path) -> int | None:
-    """Return the largest difference from the sheet that came with a model; None for one of another size."""
+def _compare_sheet(generator: Generator, sheet: Path) -> int | None:
+    """Return the largest difference of a pixel value from a model's sheet; None if the sizes differ."""
     import numpy as np
     from PIL import Image
 
-    made = generator.grid()
+    drawn = generator.grid()
     with Image.open(sheet, formats=["PNG"]) as image:
         shipped = np.asarray(image)
     shipped = shipped.reshape(*shipped.shape[:2], -1)
-    factor = max(1, shipped.shape[0] // made.shape[0])
+    factor = max(1, shipped.shape[0] // drawn.shape[0])
     shipped = shipped[::factor, ::factor]
-    if shipped.shape != made.shape:
+    if shipped.shape != drawn.shape:
         return None
-    return int(abs(shipped.astype(np.int16) - made.astype(np.int16)).max())
+    return int(abs(shipped.astype(np.int16) - drawn.astype(np.int16)).max())
 
 
-def _version(name: str) -> str:
+def _version_of(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""`gan-infer check`: does a model file give what it says it gives?"""
+"""`gan-infer check`: compares what a model file gives with what it says."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from gan_infer.commands import shared
 @shared.trust
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def check(file: str, device: str, as_json: bool) -> int:
-    """Compare the golden pictures (or a critic's judgements) in FILE with what it gives here.
+    """Check that a model FILE gives here what it says.
 
-    Exits with 0 where all came out as the file says, at most one level of 256 off, else with 1.
+    Its golden pictures (or a critic's golden scores) are compared with what it gives. The exit code is 0
+    if all come out as the file says, with pixel values at most 1 of 256 off, else 1.
     """
     from gan_infer.apps import checking
 
@@ -28,7 +29,7 @@ def check(file: str, device: str, as_json: bool) -> int:
         facts = {**dataclasses.asdict(report), "device": device, "detail": report.detail()}
         for each in facts["compared"]:
             if each["off"] is not None and not math.isfinite(each["off"]):
-                each["off"] = None  # JSON knows no NaN
+                each["off"] = None  # JSON has no NaN
         console.echo_json(facts)
     else:
         console.echo(f"{report.result}: {report.file}: {report.detail()}")

@@ -1,4 +1,4 @@
-"""`gan-infer doctor`: one page on this machine, and what to type where something will bite."""
+"""`gan-infer doctor`: one page on this machine, with the command that fixes each problem."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from gan_infer import console
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
-    """Look for what will bite on this machine; exit code 1 where something will."""
-    from gan_infer.apps import doctor as examination
+    """Check this machine for problems, and say how to fix them.
+
+    The exit code is 1 if there are any, else 0.
+    """
+    from gan_infer.apps import doctor as checks
 
     found = []
-    for finding in examination.examine():
+    for finding in checks.examine():
         found.append(finding)
         if not as_json:
             console.echo(f"{finding.state:<8} {finding.name:<19} {' '.join(finding.text.split())}")

@@ -1,4 +1,4 @@
-"""`gan-infer info`: what a model file says of itself."""
+"""`gan-infer info`: prints what a model file says about itself."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from gan_infer.commands import shared
 @shared.foreign
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
-    """Print what a model file says of itself, and what it runs on here."""
+    """Print what a model file says about itself.
+
+    Also print the device that it runs on here, and whether its golden pictures come out right.
+    """
     from gan_infer.apps import checking
     from gan_infer.modelfile import golden
     from gan_infer.runtime.devices import runtime_version
@@ -25,7 +28,7 @@ def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
     generator = shared.load(model, device, **foreign)
     metadata = json.loads(generator.metadata.to_json())
     for each in metadata["golden"]:
-        each["png"] = bool(each["png"])  # whether the file keeps the picture, which is long
+        each["png"] = bool(each["png"])  # only whether there is one: the picture itself is long
     compared = checking.compare(generator)
     facts = {
         "file": generator.source,
@@ -42,7 +45,7 @@ def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
     if as_json:
         console.echo_json(facts, indent=2)
         return
-    facts["golden"] = checking.detail(compared, generator.metadata.kind) if compared else ""
+    facts["golden"] = checking.describe(compared, generator.metadata.kind) if compared else ""
     del facts["golden_result"]
     facts["directions"] = ", ".join(generator.directions)
     height, width, channels = generator.image_shape
@@ -51,12 +54,12 @@ def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
     facts["image"] = f"{height}x{width}x{channels} (height x width x channels)"
     for name, value in facts.items():
         if value not in ("", [], {}):
-            console.echo(f"{name.replace('_', ' '):<20} {_in_words(value)}")
+            console.echo(f"{name.replace('_', ' '):<20} {_to_text(value)}")
 
 
-def _in_words(value: object) -> str:
+def _to_text(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}={_in_words(item)}" for key, item in value.items())
+        return ", ".join(f"{key}={_to_text(item)}" for key, item in value.items())
     if isinstance(value, list):
-        return ", ".join(_in_words(item) for item in value)
+        return ", ".join(_to_text(item) for item in value)
     return str(value)

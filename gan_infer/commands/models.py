@@ -1,4 +1,4 @@
-"""`gan-infer models`: what models are at hand, and a sheet of what they draw."""
+"""`gan-infer models`: lists the available models, and draws a sheet of their pictures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TITLE: Final = 18
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A model at hand; `problem` says why it cannot be used, and then the rest is empty."""
+    """An available model; `problem` says why it cannot be used, and then the rest is empty."""
 
     name: str
     bytes: int
@@ -38,18 +38,21 @@ class Row:
 
 
 @click.command()
-@click.option("--to", type=console.FilePath(), help="Write a sheet of pictures of each, too.")
+@click.option("--to", type=console.FilePath(), help="Also write a sheet of pictures by each model.")
 @shared.provenance
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models(to: Path | None, provenance: bool, as_json: bool) -> None:
-    """List the models at hand: those shipped, and those fetched from the hub."""
+    """List the models: those shipped, and those fetched.
+
+    Fetched models come from the Hugging Face Hub, by an address such as hf://owner/repository.
+    """
     from gan_infer.modelfile import hub
     from gan_infer.outputs.image import format_of
 
     if to is not None:
-        format_of(to)  # a bad name is told before the work, not after
-    at_hand = {**catalog.shipped_models(), **hub.fetched()}
-    rows = [_row(name, path) for name, path in at_hand.items()]
+        format_of(to)  # a bad name is refused before the work
+    available = {**catalog.shipped_models(), **hub.list_fetched()}
+    rows = [_make_row(name, path) for name, path in available.items()]
     if to is not None:
         _write_sheet([row.name for row in rows if not row.problem], to, provenance)
     if as_json:
@@ -65,7 +68,7 @@ def models(to: Path | None, provenance: bool, as_json: bool) -> None:
         console.echo(to)
 
 
-def _row(name: str, path: Path) -> Row:
+def _make_row(name: str, path: Path) -> Row:
     from gan_infer.errors import ModelError
     from gan_infer.modelfile import safety
     from gan_infer.modelfile.metadata import KEY, Metadata
@@ -84,7 +87,7 @@ def _row(name: str, path: Path) -> Row:
 
 
 def _write_sheet(names: list[str], to: Path, provenance: bool) -> None:
-    """Write a strip of pictures a model, its name above; pictures are brought near 64 pixels."""
+    """Write a strip of pictures per model, with its name above; pictures are scaled to about 64 pixels."""
     import numpy as np
 
     from gan_infer.errors import ModelError
@@ -92,7 +95,7 @@ def _write_sheet(names: list[str], to: Path, provenance: bool) -> None:
 
     if not names:
         raise ModelError("there are no models to draw; leave --to out, or install ganforge again")
-    drawn = _strips(names)
+    drawn = _draw_strips(names)
     if len(drawn) < len(names):
         console.say(f"{to} shows the first {len(drawn):,} of {len(names):,} models")
     strips = [strip for strip, _ in drawn]
@@ -104,26 +107,26 @@ def _write_sheet(names: list[str], to: Path, provenance: bool) -> None:
     for strip in strips:
         sheet.paste(strip, (0, top))
         top += strip.height
-    save(np.asarray(sheet), to, _told([told for _, told in drawn]) if provenance else None)
+    save(np.asarray(sheet), to, _make_record([record for _, record in drawn]) if provenance else None)
 
 
-def _strips(names: list[str]) -> list[tuple[Image.Image, Provenance]]:
-    """Draw the strips of the first models, as many as make a sheet that viewers open."""
+def _draw_strips(names: list[str]) -> list[tuple[Image.Image, Provenance]]:
+    """Draw the strips of the first models, as many as fit on a sheet that viewers can open."""
     from gan_infer.outputs.image import VIEWABLE_SIDE
 
     drawn: list[tuple[Image.Image, Provenance]] = []
     height = 0
     for name in names:
-        strip, told = _strip(name)
+        strip, record = _draw_strip(name)
         height += strip.height
         if drawn and height > VIEWABLE_SIDE:
             break
-        drawn.append((strip, told))
+        drawn.append((strip, record))
     return drawn
 
 
-def _told(strips: list[Provenance]) -> Provenance:
-    """Say where the sheet comes from: the first model in the record's own place, all of them beside it."""
+def _make_record(strips: list[Provenance]) -> Provenance:
+    """Make the record of the sheet: the first model in the usual fields, all of them in `more`."""
     from gan_infer.provenance.record import WHICH
 
     models = [json.loads(strip.to_json()) for strip in strips]
@@ -132,14 +135,14 @@ def _told(strips: list[Provenance]) -> Provenance:
     return dataclasses.replace(strips[0].without_lists(), kind="models", more=more, pictures=pictures)
 
 
-def _strip(name: str) -> tuple[Image.Image, Provenance]:
+def _draw_strip(name: str) -> tuple[Image.Image, Provenance]:
     from PIL import Image, ImageDraw
 
     from gan_infer.models.generator import Generator
     from gan_infer.outputs.image import factor_for
 
     source = catalog.shipped_models().get(name)
-    generator = Generator.load(name if source else _fetched(name), device="cpu")
+    generator = Generator.load(name if source else _find_fetched(name), device="cpu")
     height, width, channels = generator.image_shape
     count = min(16, max(_PICTURES, len(generator.class_names)))
     pictures = [image.convert("RGB") for image in generator.sample(count, seed=0, output="pil")]
@@ -156,7 +159,7 @@ def _strip(name: str) -> tuple[Image.Image, Provenance]:
     return strip, generator.provenance(range(count))
 
 
-def _fetched(name: str) -> Path:
+def _find_fetched(name: str) -> Path:
     from gan_infer.modelfile import hub
 
-    return hub.fetched()[name]
+    return hub.list_fetched()[name]

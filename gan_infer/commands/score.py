@@ -12,16 +12,13 @@ import click
 
 from gan_infer import console
 from gan_infer.commands import shared
+from gan_infer.decoding import formats
 from gan_infer.text.escaping import plain
 
 if TYPE_CHECKING:
     from gan_infer.decoding.ranges import Ranges
     from gan_infer.models.critic import Critic
 
-SUFFIXES: Final = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
-)
 _AT_ONCE: Final = 256
 _BINS: Final = 10
 _BAR: Final = 40
@@ -85,7 +82,7 @@ def score(
     paths = list(_found(pictures, bad))
     chosen = judge.settle_range(paths, value_range)
     if chosen is not None:
-        console.say(f"note: in pictures of over 8 bits, {image.describe(str(chosen))}")
+        console.say(f"note: in pictures of over 8 bits, {image.describe_range(str(chosen))}")
     scored = list(_scored(judge, paths, given, chosen, bad))
     if judge.conditional and any(not item.label for item in scored):
         console.say("note: pictures of no known class are judged as of any; --label tells more")
@@ -118,7 +115,7 @@ def _walk(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(formats.SUFFIXES) and not name.startswith("."):
                 yield Path(place, name)
 
 

@@ -1,4 +1,4 @@
-"""`gan-infer verify`: is a picture what its file says it is?"""
+"""`gan-infer verify`: checks that a picture is what its file says."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("pictures", nargs=-1, required=True, type=console.FilePath())
-@click.option("--model", help="The model file, where it is no shipped one.  [default: the one it names]")
+@click.option("--model", help="The model file, if it is not a shipped one.  [default: the one in the record]")
 @shared.device
 @shared.foreign
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object a picture.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture.")
 def verify(
     pictures: Sequence[Path], model: str | None, device: str, as_json: bool, **foreign: str | None
 ) -> int:
-    """Draw PICTURES anew from the model, seeds and conditions that their files name, and compare.
+    """Draw PICTURES again from their records, and compare.
 
-    The same is what any viewer shows the same. Exits with 0 where all are, else with 1.
+    A record names the model, the seeds and the conditions. A picture is the same if any viewer
+    shows it the same. The exit code is 0 if all are, else 1.
     """
     from gan_infer.apps.verification import NOTHING, SAME, UNKNOWN, Verdict
     from gan_infer.apps.verification import verify as compare
@@ -39,7 +40,7 @@ def verify(
 
     loaded: dict[str, Generator] = {}
 
-    def judge(path: Path) -> Verdict:
+    def verify_one(path: Path) -> Verdict:
         record = read(path)
         if record is None:
             return Verdict(NOTHING, "carries no provenance")
@@ -54,23 +55,23 @@ def verify(
     good = True
     for path in pictures:
         try:
-            verdict = judge(path)
+            verdict = verify_one(path)
         except DataError as error:
             console.say(f"gan-infer: {error}")
             good = False
             continue
         good = good and verdict.result == SAME
         if as_json:
-            console.echo_json(_facts(path, verdict))
+            console.echo_json(_list_facts(path, verdict))
         else:
             console.echo(f"{verdict.result}: {path}: {verdict.detail}")
     return 0 if good else 1
 
 
-def _facts(path: Path, verdict: Verdict) -> dict[str, Any]:
-    told: dict[str, Any] = {"picture": str(path)}
+def _list_facts(path: Path, verdict: Verdict) -> dict[str, Any]:
+    facts: dict[str, Any] = {"picture": str(path)}
     for field in dataclasses.fields(verdict):
         if field.name != "record":
-            told[field.name] = getattr(verdict, field.name)
-    told["provenance"] = None if verdict.record is None else json.loads(verdict.record.to_json())
-    return told
+            facts[field.name] = getattr(verdict, field.name)
+    facts["provenance"] = None if verdict.record is None else json.loads(verdict.record.to_json())
+    return facts

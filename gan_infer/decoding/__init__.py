@@ -1,1 +1,1 @@
-"""Picture files to arrays, whatever is in them."""
+"""Decodes picture files of any kind to arrays."""

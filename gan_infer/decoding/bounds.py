@@ -1,7 +1,7 @@
-"""What a picture file may ask for: its structure is walked before a decoder sees it.
+"""Bounds the work that a picture file can cause, by a walk through its structure before it is decoded.
 
-The bounds are of work (pixels, reads, scans, entries), not of time, so that a file is judged alike on
-every machine and in every thread.
+The bounds count work (pixels, reads, scans, entries), not time, so that every machine and thread treats
+a file the same.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from gan_infer.errors import DataError
 
 MAX_BYTES: Final = 1024**3
 MAX_PIXELS: Final = 100_000_000
-# Beyond it a row costs more than its pixels; no camera or scanner gets there.
+# With longer sides a row costs more than its pixels; no camera or scanner makes them.
 MAX_SIDE: Final = 65_535
-# A blank page shrinks as much as it likes; a large one that does is a bomb.
+# A blank page may be compressed without limit; a large one is a decompression bomb.
 _FREE_PIXELS: Final = 16_000_000
 _MAX_PIXELS_PER_BYTE: Final = 200
-# The same of pictures that are decoded slowly, and take more room.
+# The same for pictures that are slow to decode and take more memory.
 _FREE_DEEP_PIXELS: Final = 4_000_000
 _MAX_DEEP_PIXELS_PER_BYTE: Final = 8
 
@@ -31,12 +31,12 @@ _HEADER_READS: Final = 20_000
 _READS: Final = 500_000
 _SPARE_BYTES: Final = 64 * 1024**2
 _MAX_SCANS: Final = 100
-_SCANS_OF_LARGE: Final = 24  # of more than so many pixels; the most that optimisers write is below it
+_SCANS_OF_LARGE: Final = 24  # for more than _FEW_PIXELS; optimisers write fewer
 _FEW_PIXELS: Final = 2_000_000
 _MAX_SEGMENTS: Final = 2_000
 _MAX_CHUNKS: Final = 2_000
 _MAX_PACKED_CHUNKS: Final = 64
-_MAX_UNPACKED: Final = 1024**2  # what Pillow unpacks of a chunk before it gives up
+_MAX_UNPACKED: Final = 1024**2  # Pillow unpacks no more of a chunk
 _MAX_ENTRIES: Final = 4_096
 _MAX_TILES: Final = 100_000
 _MAX_EXIF_BYTES: Final = 16 * 1024**2
@@ -49,11 +49,11 @@ _SIZES: Final = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)  # byt
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Facts:
-    """What the walk through a file found, beyond what Pillow tells.
+    """What the walk through a file found that Pillow does not report.
 
     Attributes:
-        bits: how many of a PNG's bits say something, by its sBIT chunk; 0 where it does not say.
-        dropped: what was left out of the file before decoding, "" for nothing.
+        bits: how many of a PNG's bits are significant, by its sBIT chunk; 0 if it does not say.
+        dropped: what was removed from the file before decoding, "" for nothing.
         ended: a JPEG has its end marker; true of other files.
     """
 
@@ -62,12 +62,12 @@ class Facts:
     ended: bool = True
 
 
-class Bounded:
-    """A stream for a decoder that may only be read so many times.
+class BoundedStream:
+    """A stream for a decoder, with a limited number of reads and bytes.
 
     Attributes:
-        facts: of the walk through the file.
-        size: of the file, in bytes.
+        facts: what the walk through the file found.
+        size: the size of the file, in bytes.
     """
 
     def __init__(self, stream: BinaryIO, size: int, facts: Facts) -> None:
@@ -93,26 +93,26 @@ class Bounded:
         return content
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to another place."""
+        """Move to another position."""
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
-        """Return the place."""
+        """Return the position."""
         return self._stream.tell()
 
     def close(self) -> None:
-        """Leave the stream to its owner."""
+        """Do nothing: the owner closes the stream."""
 
     def flush(self) -> None:
-        """Do nothing, as a stream that is read."""
+        """Do nothing: the stream is only read."""
 
     def allow_pixels(self) -> None:
-        """Allow as many reads as pixels may take, once the header has been read."""
+        """Allow as many reads as pixels may need; call it after the header was read."""
         self._left = _READS
         self._bytes_left = 4 * self.size + _SPARE_BYTES
 
     def content(self) -> bytes:
-        """Return the whole file; the place is the same afterwards."""
+        """Return the whole file and keep the position."""
         place = self._stream.tell()
         self._stream.seek(0)
         content = self._stream.read()
@@ -120,11 +120,11 @@ class Bounded:
         return content
 
 
-def bound(stream: BinaryIO, size: int) -> Bounded:
-    """Walk through a picture file of `size` bytes and give it to be decoded within bounds.
+def bound(stream: BinaryIO, size: int) -> BoundedStream:
+    """Walk through a picture file of `size` bytes and return a bounded stream for decoding.
 
     Raises:
-        DataError: it asks for more than any honest picture does; says what.
+        DataError: it needs more work than an honest picture does; the message says what.
     """
     if size > MAX_BYTES:
         raise DataError(f"has {size:,} bytes; at most {MAX_BYTES:,} are read")
@@ -137,11 +137,11 @@ def bound(stream: BinaryIO, size: int) -> Bounded:
         stream.seek(0)
         facts = Facts(ended=_walk_jpeg(stream.read()))
     elif first.startswith((b"II", b"MM")):
-        _check_directory(_reader(stream), size, size + _MAX_EXIF_BYTES)
+        _check_directory(_make_reader(stream), size, size + _MAX_EXIF_BYTES)
     elif first[:4] == b"RIFF" and first[8:12] == b"WEBP":
         _check_webp(first)
     stream.seek(0)
-    return Bounded(stream, size, facts)
+    return BoundedStream(stream, size, facts)
 
 
 def is_tiff(stream: BinaryIO) -> bool:
@@ -151,14 +151,14 @@ def is_tiff(stream: BinaryIO) -> bool:
 
 
 def check_pixels(width: int, height: int, size: int, deep: bool) -> None:
-    """Refuse a picture of more pixels than are read.
+    """Check the number of pixels of a picture.
 
     Args:
-        size: of the file, in bytes.
-        deep: it has more than 8 bits a channel.
+        size: the size of the file, in bytes.
+        deep: whether it has more than 8 bits per channel.
 
     Raises:
-        DataError: it has too many, or too many for its size, or none.
+        DataError: it has too many, too many for its size, or none.
     """
     if width * height > MAX_PIXELS:
         raise DataError(f"has {width}x{height} pixels; at most {MAX_PIXELS:,} are read")
@@ -170,39 +170,39 @@ def check_pixels(width: int, height: int, size: int, deep: bool) -> None:
     ratio = _MAX_DEEP_PIXELS_PER_BYTE if deep else _MAX_PIXELS_PER_BYTE
     if width * height > max(free, ratio * size):
         raise DataError(
-            f"unpacks from {size:,} bytes to {width}x{height} pixels, more than {ratio} a byte; "
-            "make it smaller if it is a true picture"
+            f"unpacks from {size:,} bytes to {width}x{height} pixels, more than {ratio} per byte; "
+            "make the picture smaller if it is a real one"
         )
 
 
 def check_codec(codec: str, pixels: int) -> None:
-    """Refuse many pixels in a form that is decoded slowly.
+    """Check the number of pixels in a format that is slow to decode.
 
     Raises:
-        DataError: too many.
+        DataError: there are too many.
     """
     if codec == "bmp_rle" and pixels > _FREE_DEEP_PIXELS:
         raise DataError(f"has {pixels:,} pixels in run lengths; at most {_FREE_DEEP_PIXELS:,} are read")
 
 
 def orientation(exif: bytes) -> int:
-    """Return the orientation that an EXIF block names, 1 to 8; 0 where it names none or is broken."""
+    """Return the orientation that an EXIF block names, 1 to 8; 0 if it names none or is broken."""
     block = exif.removeprefix(b"Exif\0\0")
     try:
-        for tag, kind, count, value in _entries(_reader(io.BytesIO(block))):
+        for tag, kind, count, value in _read_entries(_make_reader(io.BytesIO(block))):
             if tag == 0x0112 and kind in (3, 4) and count == 1:
                 number = value[0] if kind == 4 else value[1]
                 return number if 1 <= number <= 8 else 0
-    except (DataError, struct.error, KeyError):  # a picture is good to look at whatever its notes are worth
+    except (DataError, struct.error, KeyError):  # a picture is usable even if its EXIF is broken
         pass
     return 0
 
 
 def _walk_png(stream: BinaryIO, size: int) -> tuple[BinaryIO, Facts]:
-    """Walk through the chunks; those that unpack to more than Pillow reads are left out."""
+    """Walk through the chunks; drop those that unpack to more than Pillow reads."""
     kept, dropped, bits = [(0, 8)], list[str](), 0
     others = packed = 0
-    for kind, start, length in _chunks(stream, size):
+    for kind, start, length in _read_chunks(stream, size):
         whole = (start - 8, length + 12)
         others += kind not in (b"IDAT", b"fdAT", b"fcTL")
         if kind in (b"zTXt", b"iTXt", b"iCCP"):
@@ -215,7 +215,7 @@ def _walk_png(stream: BinaryIO, size: int) -> tuple[BinaryIO, Facts]:
             stream.seek(start)
             bits = max(stream.read(min(length, 3)))
         if others > _MAX_CHUNKS or packed > _MAX_PACKED_CHUNKS:
-            raise DataError(f"holds thousands of chunks that are no pixels; {_SAVE_AGAIN}")
+            raise DataError(f"holds thousands of chunks that are not pixels; {_SAVE_AGAIN}")
         kept.append(whole)
     if not dropped:
         return stream, Facts(bits)
@@ -227,8 +227,8 @@ def _walk_png(stream: BinaryIO, size: int) -> tuple[BinaryIO, Facts]:
     return parts, Facts(bits, f"{what} of more than {_MAX_UNPACKED:,} bytes")
 
 
-def _chunks(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Return a PNG's chunks as (kind, where the content starts, its length), up to the end of the file."""
+def _read_chunks(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield a PNG's chunks as (kind, start of the content, its length), up to the end of the file."""
     at = 8
     for _ in range(_READS):
         stream.seek(at)
@@ -240,7 +240,7 @@ def _chunks(stream: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
         at += 12 + length
     else:
         raise DataError(f"is made of too many small parts to be read; {_SAVE_AGAIN}")
-    if len(head) == 8 or head:  # what is cut short is left to the decoder to tell
+    if len(head) == 8 or head:  # the decoder reports a file that is cut short
         yield head[4:], at + 8, size - at - 8
 
 
@@ -258,12 +258,12 @@ def _unpacks_too_far(kind: bytes, content: bytes) -> bool:
     try:
         unpacking.decompress(rest, _MAX_UNPACKED)
         return bool(unpacking.unconsumed_tail and unpacking.decompress(unpacking.unconsumed_tail, 1))
-    except zlib.error:  # what is damaged is left to the decoder
+    except zlib.error:  # the decoder reports what is damaged
         return len(content) > _MAX_UNPACKED
 
 
 def _walk_jpeg(content: bytes) -> bool:
-    """Count scans and segments of the first picture, look into its EXIF, and tell whether it has an end."""
+    """Count scans and segments of the first picture, check its EXIF, and return whether it has an end."""
     at, scans, segments, pixels, exif = 2, 0, 0, 0, b""
     while (found := _MARKER.search(content, at)) is not None and content[found.end() - 1] != 0xD9:
         at = found.end()
@@ -281,19 +281,19 @@ def _walk_jpeg(content: bytes) -> bool:
             height, width = struct.unpack(">HH", content[at + 3 : at + 7].ljust(4, b"\0"))
             pixels = height * width
         if marker == 0xE2 and content[at + 2 : at + 6] == b"MPF\0":
-            _check_directory(_reader(io.BytesIO(content[at + 6 : at + length])), length, _MAX_EXIF_BYTES)
+            _check_directory(_make_reader(io.BytesIO(content[at + 6 : at + length])), length, _MAX_EXIF_BYTES)
         if scans > (_MAX_SCANS if pixels <= _FEW_PIXELS else _SCANS_OF_LARGE):
             raise DataError(f"is a JPEG of {pixels:,} pixels in over {scans - 1} scans; {_SAVE_AGAIN}")
         if segments > _MAX_SEGMENTS:
             raise DataError(f"is a JPEG of more than {_MAX_SEGMENTS:,} segments; {_SAVE_AGAIN}")
         at += length
     if exif:
-        _check_directory(_reader(io.BytesIO(exif)), len(exif), _MAX_EXIF_BYTES)
+        _check_directory(_make_reader(io.BytesIO(exif)), len(exif), _MAX_EXIF_BYTES)
     return found is not None
 
 
 def _check_webp(first: bytes) -> None:
-    """Refuse a WebP by the size in its header: its decoder makes room before it is asked."""
+    """Check a WebP by the size in its header: its decoder allocates memory before it reports a size."""
     kind = first[12:16]
     if kind == b"VP8X":
         width, height = (int.from_bytes(first[at : at + 3], "little") + 1 for at in (24, 27))
@@ -310,7 +310,7 @@ _Read = Callable[[int, int], bytes]
 _Entry = tuple[int, int, int, tuple[int, int]]
 
 
-def _reader(stream: BinaryIO) -> _Read:
+def _make_reader(stream: BinaryIO) -> _Read:
     def read(at: int, length: int) -> bytes:
         stream.seek(at)
         return stream.read(length)
@@ -319,14 +319,14 @@ def _reader(stream: BinaryIO) -> _Read:
 
 
 def _check_directory(read: _Read, size: int, most: int) -> None:
-    """Refuse a TIFF directory of many or large entries; a broken one is left to the decoder.
+    """Check the number and size of entries in a TIFF directory; the decoder reports a broken one.
 
     Raises:
         DataError: it names more bytes than `most`, or too many entries or tiles.
     """
     claimed = 0
     try:
-        for tag, kind, count, _ in _entries(read):
+        for tag, kind, count, _ in _read_entries(read):
             claimed += min(size, count * (_SIZES[kind] if kind < len(_SIZES) else 0))
             if tag in (273, 324) and count > _MAX_TILES:
                 raise DataError(f"is cut into {count:,} strips or tiles; at most {_MAX_TILES:,} are read")
@@ -338,8 +338,8 @@ def _check_directory(read: _Read, size: int, most: int) -> None:
         return
 
 
-def _entries(read: _Read) -> Iterator[_Entry]:
-    """Return (tag, type, count, (value as 32 bits, as 16)) of the first directory."""
+def _read_entries(read: _Read) -> Iterator[_Entry]:
+    """Yield (tag, type, count, (value as 32 bits, as 16)) of the first directory."""
     head = read(0, 16)
     order = {b"II": "<", b"MM": ">"}[head[:2]]
     (version,) = struct.unpack(order + "H", head[2:4])

@@ -1,7 +1,7 @@
-"""From the colours that a file means to sRGB: by its ICC profile, a PNG's gamma, or the way of CMYK.
+"""Converts the colours of a file to sRGB: by its ICC profile, by a PNG's gamma, or from CMYK.
 
-Pixels without a profile, and those whose profile is sRGB in all but name, stay as they are. A PNG's cHRM
-and cICP are not followed: nearly every file that carries cHRM means sRGB by it.
+Pixels without a profile, and those with a profile that equals sRGB, stay unchanged. A PNG's cHRM and
+cICP are not followed: nearly every file with cHRM means sRGB.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from PIL import Image, ImageChops, ImageCms
 
 MAX_PROFILE_BYTES: Final = 4 * 1024**2
 
-# What is said of a picture, to be read after its name or after "pictures".
+# Remarks on a picture, to be read after its name or after "pictures".
 CONVERTED: Final = "had a colour profile and were turned into sRGB"
 GAMMA: Final = "had a gamma of their own and were turned into sRGB"
 UNUSABLE: Final = "have a colour profile that cannot be used; their pixels were taken as they are"
 PLAIN_CMYK: Final = "are CMYK JPEGs without Adobe's mark; 0 was taken for no ink"
 
-# Rounding alone makes such a difference, between profiles of one space as two programs write it.
-_SAME_LEVELS: Final = 2
+# In pixel values: rounding alone makes such a difference between two programs' profiles of one space.
+_SAME_VALUES: Final = 2
 _SRGB_GAMMA: Final = 1 / 2.2
 _NEAR: Final = 0.05
 _SPACES: Final = {"L": ("GRAY", "RGB"), "RGB": ("RGB",), "CMYK": ("CMYK",)}
@@ -32,37 +32,37 @@ _FLAGS: Final = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
 
 def to_srgb(image: Image.Image, info: dict[Any, Any], remarks: list[str]) -> Image.Image:
-    """Return a picture of 8 bits in sRGB; the same object where it is that already.
+    """Convert a picture of 8 bits to sRGB; return the same object if it is sRGB already.
 
     Args:
-        image: decoded.
-        info: of the file, as Pillow gives it.
-        remarks: what was done is added here.
+        image: a decoded picture.
+        info: Pillow's information on the file.
+        remarks: a list; a note on what was done is added.
     """
     if image.mode == "LAB":
-        return _transform_lab(image)
+        return _convert_lab(image)
     profile = info.get("icc_profile")
     if isinstance(profile, bytes) and profile:
-        return _by_profile(image, profile, remarks)
+        return _convert_by_profile(image, profile, remarks)
     gamma = info.get("gamma")
     if info.get("srgb") is None and isinstance(gamma, (int, float)) and 0.1 <= gamma <= 10:
-        return _by_gamma(image, float(gamma), remarks)
+        return _convert_by_gamma(image, float(gamma), remarks)
     return image
 
 
 def invert(image: Image.Image) -> Image.Image:
-    """Return a picture with every channel the other way around."""
+    """Return a picture with every channel inverted."""
     return ImageChops.invert(image)
 
 
-def _by_profile(image: Image.Image, profile: bytes, remarks: list[str]) -> Image.Image:
-    plain = _without_palette(image)
+def _convert_by_profile(image: Image.Image, profile: bytes, remarks: list[str]) -> Image.Image:
+    plain = _drop_palette(image)
     alpha = plain.getchannel("A") if plain.mode in ("RGBA", "LA") else None
     opaque = plain.convert(plain.mode[:-1]) if alpha is not None else plain
     try:
         if len(profile) > MAX_PROFILE_BYTES:
             raise ImageCms.PyCMSError("too large")
-        transform = _transform(profile, opaque.mode)
+        transform = _make_transform(profile, opaque.mode)
         if transform is None:
             return image
         if opaque.mode == "L" and transform.input_mode == "RGB":
@@ -71,7 +71,7 @@ def _by_profile(image: Image.Image, profile: bytes, remarks: list[str]) -> Image
             changed = transform.apply(opaque).getchannel("G")
         else:
             changed = transform.apply(opaque)
-    # Foreign bytes: profiles fail with errors of several classes.
+    # Profiles are foreign bytes and fail with errors of several classes.
     except Exception:
         remarks.append(UNUSABLE)
         return image
@@ -81,8 +81,8 @@ def _by_profile(image: Image.Image, profile: bytes, remarks: list[str]) -> Image
     return changed
 
 
-def _without_palette(image: Image.Image) -> Image.Image:
-    """Return one of the modes that profiles speak of: L, LA, RGB, RGBA or CMYK."""
+def _drop_palette(image: Image.Image) -> Image.Image:
+    """Convert to a mode that a profile can be applied to: L, LA, RGB, RGBA or CMYK."""
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if image.has_transparency_data else "RGB")
     if image.has_transparency_data and image.mode in ("L", "RGB", "1"):
@@ -93,55 +93,57 @@ def _without_palette(image: Image.Image) -> Image.Image:
 
 
 @functools.lru_cache(maxsize=64)
-def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return what turns pixels of `mode` into sRGB, None where they are that already.
+def _make_transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Make the transform of pixels of `mode` to sRGB; None if they are sRGB already.
 
     Raises:
-        Exception: of whatever class; the profile is broken, or of other pixels than these.
+        Exception: of any class; the profile is broken, or for another kind of pixels.
     """
-    opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    space, kind = opened.profile.xcolor_space.strip(), opened.profile.device_class
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    space, kind = source.profile.xcolor_space.strip(), source.profile.device_class
     if space not in _SPACES.get(mode, ()) or kind not in _CLASSES:
         raise ImageCms.PyCMSError(f"a profile of {space} for {mode}")
-    taken = "RGB" if space == "RGB" else mode
+    input_mode = "RGB" if space == "RGB" else mode
     transform = ImageCms.ImageCmsTransform(
-        opened, _srgb(), taken, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags=_FLAGS
+        source, _make_srgb(), input_mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC, flags=_FLAGS
     )
-    if taken == "CMYK":
+    if input_mode == "CMYK":
         return transform
-    probe = _greys() if mode == "L" else _colours()
+    probe = _make_greys() if mode == "L" else _make_colours()
     before = Image.fromarray(probe)
-    after = np.asarray(transform.apply(before.convert(taken)), np.int16)
+    after = np.asarray(transform.apply(before.convert(input_mode)), np.int16)
     expected = np.asarray(before.convert("RGB"), np.int16)
-    return None if np.abs(after - expected).max() <= _SAME_LEVELS else transform
+    return None if np.abs(after - expected).max() <= _SAME_VALUES else transform
 
 
 @functools.cache
-def _srgb() -> ImageCms.ImageCmsProfile:
+def _make_srgb() -> ImageCms.ImageCmsProfile:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def _transform_lab(image: Image.Image) -> Image.Image:
+def _convert_lab(image: Image.Image) -> Image.Image:
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    transform = ImageCms.ImageCmsTransform(lab, _srgb(), "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+    transform = ImageCms.ImageCmsTransform(
+        lab, _make_srgb(), "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC
+    )
     return transform.apply(image)
 
 
-def _greys() -> npt.NDArray[np.uint8]:
+def _make_greys() -> npt.NDArray[np.uint8]:
     return np.arange(256, dtype=np.uint8)[None]
 
 
-def _colours() -> npt.NDArray[np.uint8]:
+def _make_colours() -> npt.NDArray[np.uint8]:
     side = np.linspace(0, 255, 18).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(side, side, side, indexing="ij"), -1)
     return grid.reshape(18 * 18, 18, 3)
 
 
-def _by_gamma(image: Image.Image, gamma: float, remarks: list[str]) -> Image.Image:
-    """Turn values that were stored as light to the power of `gamma`."""
+def _convert_by_gamma(image: Image.Image, gamma: float, remarks: list[str]) -> Image.Image:
+    """Convert pixel values that were stored as light to the power of `gamma`."""
     if abs(gamma / _SRGB_GAMMA - 1) <= _NEAR:
         return image
-    plain = _without_palette(image)
+    plain = _drop_palette(image)
     if plain.mode not in ("L", "LA", "RGB", "RGBA"):
         return image
     light = np.linspace(0, 1, 256) ** (1 / gamma)

@@ -1,7 +1,7 @@
-"""What of a picture file, beside its pixels, decides how viewers show it: turns, colours, frames, more.
+"""Finds what in a picture file, beside its pixels, changes how viewers show it: turns, colours, frames.
 
-A file of each format is read as its standard has it, piece by piece. What is known to change nothing
-passes; what changes the look, or might in some viewer, is named. No pixels are decoded.
+Each format is read piece by piece, as its standard says. What is known to change nothing is accepted;
+what changes the look, or might in some viewer, is named. No pixels are decoded.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _KINDS: Final = (
 
 
 def inspect(body: bytes) -> tuple[Findings, int]:
-    """Look through a PNG, GIF, JPEG or WebP file.
+    """Inspect a PNG, GIF, JPEG or WebP file.
 
     Returns:
-        What was found, and the place behind the picture's last byte.
+        What was found, and the offset after the picture's last byte.
     """
-    found = Findings()
+    findings = Findings()
     for signature, check in _KINDS:
         if body.startswith(signature):
-            end = check(body, found)
-            found.end(len(body) - end)
-            return found, end
-    found.doubt("is of no format that is looked through")
-    return found, len(body)
+            end = check(body, findings)
+            findings.end(len(body) - end)
+            return findings, end
+    findings.doubt("is of no format that is looked through")
+    return findings, len(body)

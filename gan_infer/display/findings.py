@@ -1,4 +1,4 @@
-"""What is found in a picture file beside its pixels, sorted by what it does to how the file looks."""
+"""What a picture file holds beside its pixels, sorted by its effect on how the file looks."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import dataclasses
 
 @dataclasses.dataclass
 class Findings:
-    """What a file holds beside its pixels; each clause is read after the name of the file.
+    """What a file holds beside its pixels; each text is a clause to be read after the file's name.
 
     Attributes:
-        changes: what makes viewers show something else than the stored pixels.
-        doubts: what some viewers might show otherwise.
-        more: what is not shown, and which a plain picture would not hold.
-        behind: a colour to be shown behind transparency is named; it counts where there is any.
-        frames: pictures in the file; 0 where they were not counted.
+        changes: what makes viewers show something other than the stored pixels.
+        doubts: what some viewers might show differently.
+        more: what is not shown, and what a plain picture would not hold.
+        behind: whether the file names a colour to show behind transparent pixels.
+        frames: the number of pictures in the file; 0 if they were not counted.
         texts: keyword and text of the plain texts of a PNG.
-        xmp: the XMP packets, as they stand in the file.
+        xmp: the XMP packets, byte for byte.
     """
 
     changes: list[str] = dataclasses.field(default_factory=list)
@@ -28,11 +28,11 @@ class Findings:
     xmp: list[bytes] = dataclasses.field(default_factory=list)
 
     def change(self, clause: str) -> None:
-        """Note what makes viewers show something else."""
+        """Note what makes viewers show something other than the stored pixels."""
         _append(self.changes, clause)
 
     def doubt(self, clause: str) -> None:
-        """Note what some viewers might show otherwise."""
+        """Note what some viewers might show differently."""
         _append(self.doubts, clause)
 
     def add(self, clause: str) -> None:
@@ -40,7 +40,7 @@ class Findings:
         _append(self.more, clause)
 
     def end(self, rest: int) -> None:
-        """Note the bytes behind the end of the picture."""
+        """Note the bytes after the end of the picture."""
         if rest > 0:
             self.add(f"{rest:,} bytes behind its end")
 

@@ -1,4 +1,4 @@
-"""Looks for what changes the look of a GIF beside its pixels, and for pixels that are missing (GIF89a)."""
+"""Checks a GIF for what changes its look beside its pixels, and for missing pixels (GIF89a)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _KNOWN: Final = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 _RESTORE_BACKGROUND, _RESTORE_PREVIOUS = 2, 3
 _EXTENSION, _PICTURE, _END = b"!", b",", b";"
 _CONTROL, _TEXT, _COMMENT, _APPLICATION = 0xF9, 0x01, 0xFE, 0xFF
-# What the XMP specification puts behind the packet.
+# The XMP specification puts it after the packet.
 _XMP_TRAILER: Final = bytes([1, *range(255, -1, -1)])
 
 
 class _Gif:
-    """A place in the bytes of a GIF, and what was read before it."""
+    """A position in the bytes of a GIF, and what was read before it."""
 
-    def __init__(self, body: bytes, found: Findings) -> None:
-        self.body, self.found, self.place = body, found, 13
+    def __init__(self, body: bytes, findings: Findings) -> None:
+        self.body, self.findings, self.place = body, findings, 13
         self.width, self.height, self.flags, _, self.aspect = struct.unpack_from("<HHBBB", body, 6)
         self.control: bytes = b""
         self.restored = False
@@ -44,29 +44,29 @@ class _Gif:
             raise IndexError
         return data
 
-    def blocks(self) -> bytes:
+    def read_blocks(self) -> bytes:
         parts = []
         while length := self.take(1)[0]:
             parts.append(self.take(length))
         return b"".join(parts)
 
 
-def check(body: bytes, found: Findings) -> int:
-    """Note what a GIF's blocks do to its look; give the place where it ends."""
+def check(body: bytes, findings: Findings) -> int:
+    """Note what a GIF's blocks do to its look; return the offset where it ends."""
     try:
-        gif = _Gif(body, found)
+        gif = _Gif(body, findings)
         if gif.aspect not in _SQUARE:
-            found.change("is stretched by pixels that are not square")
+            findings.change("is stretched by pixels that are not square")
         while (mark := gif.take(1)) != _END:
             if mark == _EXTENSION:
                 _check_extension(gif)
             elif mark == _PICTURE:
                 _check_frame(gif)
             else:
-                found.doubt("holds what is no part of a GIF")
+                findings.doubt("holds what is no part of a GIF")
                 break
     except (IndexError, struct.error):
-        found.doubt("ends before its end")
+        findings.doubt("ends before its end")
         return len(body)
     return gif.place
 
@@ -74,52 +74,52 @@ def check(body: bytes, found: Findings) -> int:
 def _check_extension(gif: _Gif) -> None:
     kind = gif.take(1)[0]
     start = gif.place
-    data = gif.blocks()
+    data = gif.read_blocks()
     if kind == _CONTROL:
         gif.control = data
     elif kind == _TEXT:
-        gif.found.doubt("holds a text that some readers write over it")
+        gif.findings.doubt("holds a text that some readers write over it")
     elif kind == _APPLICATION and data[:11] == _XMP:
         # The packet is not cut into blocks.
-        gif.found.xmp.append(gif.body[start + 12 : gif.place - 1].removesuffix(_XMP_TRAILER))
+        gif.findings.xmp.append(gif.body[start + 12 : gif.place - 1].removesuffix(_XMP_TRAILER))
     elif kind == _APPLICATION and data[:11] == _ICC:
-        icc.check(data[11:], gif.found)
+        icc.check(data[11:], gif.findings)
     elif kind == _APPLICATION and (data[:11] in _KNOWN or data.startswith(b"C2PA")):
         pass
     else:
-        gif.found.add("a comment" if kind == _COMMENT else "an extension")
+        gif.findings.add("a comment" if kind == _COMMENT else "an extension")
 
 
 def _check_frame(gif: _Gif) -> None:
-    found = gif.found
+    findings = gif.findings
     left, top, width, height, flags = struct.unpack("<HHHHB", gif.take(9))
     if gif.has_table(flags):
         gif.skip_table(flags)
     elif not gif.has_table(gif.flags):
-        found.doubt("names no colours")
+        findings.doubt("names no colours")
     least = gif.take(1)[0]
-    data = gif.blocks()
+    data = gif.read_blocks()
     whole = (left, top, width, height) == (0, 0, gif.width, gif.height)
     if left + width > gif.width or top + height > gif.height or not width * height:
-        found.doubt("holds a frame that does not lie on it")
-    if not whole and (found.frames == 0 or gif.restored):
-        found.doubt("leaves places empty, which readers fill in their own way")
+        findings.doubt("holds a frame that does not lie on it")
+    if not whole and (findings.frames == 0 or gif.restored):
+        findings.doubt("leaves places empty, which readers fill in their own way")
     if not 1 <= least <= 11 or count_pixels(data, least, width * height) < width * height:
-        found.doubt("holds fewer pixels than it says")
+        findings.doubt("holds fewer pixels than it says")
     control = gif.control or b"\0"
     way, transparent = control[0] >> 2 & 7, control[0] & 1
     gif.restored = way == _RESTORE_PREVIOUS or (way == _RESTORE_BACKGROUND and not transparent)
     gif.control = b""
-    found.frames += 1
+    findings.frames += 1
 
 
 def count_pixels(data: bytes, least: int, enough: int) -> int:
-    """Return how many pixels LZW codes stand for, up to `enough` or where they stop making sense.
+    """Count the pixels that LZW codes stand for, up to `enough` or to the first invalid code.
 
     Args:
         data: the codes.
-        least: bits of the smallest code, less one.
-        enough: count no further.
+        least: the bits of the smallest code minus one.
+        enough: the count at which to stop.
     """
     clear = 1 << least
     lengths: list[int] = []
@@ -135,7 +135,7 @@ def count_pixels(data: bytes, least: int, enough: int) -> int:
             if code == clear:
                 lengths, bits, before = [1] * clear + [0, 0], least + 1, 0
                 continue
-            if not lengths:  # writers may leave the first clearing out
+            if not lengths:  # writers may omit the first clear code
                 lengths = [1] * clear + [0, 0]
             if code == clear + 1 or code > len(lengths) or (code == len(lengths) and not before):
                 return total

@@ -1,4 +1,4 @@
-"""Looks for what changes the look of a JPEG beside its pixels (ITU-T T.81, JFIF 1.02)."""
+"""Checks a JPEG for what changes its look beside its pixels (ITU-T T.81, JFIF 1.02)."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _MAX_SEGMENTS: Final = 100_000
 _SCAN, _END, _LINES, _COMMENT = 0xDA, 0xD9, 0xDC, 0xFE
 _STARTS: Final = range(0xC0, 0xD0)
 _NO_STARTS: Final = (0xC4, 0xC8, 0xCC)
-_READ_EVERYWHERE: Final = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, by Huffman's codes
+_READ_EVERYWHERE: Final = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, in Huffman codes
 _WITHOUT_LENGTH: Final = (0x01, *range(0xD0, 0xD9))
 _APPLICATION: Final = range(0xE0, 0xF0)
 _XMP, _MORE_XMP = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _ICC: Final = b"ICC_PROFILE\0"
-# Of Photoshop's resources: thumbnails, and how wide a pixel is.
+# Photoshop's resources: thumbnails, and the width of a pixel.
 _SHOWN_RESOURCES: Final = (1033, 1036, 1064)
 _YCC: Final = 1
 
 
 @dataclasses.dataclass
 class _Jpeg:
-    """What the segments so far have said."""
+    """What the segments read so far say."""
 
-    found: Findings
+    findings: Findings
     components: bytes = b""
     starts: int = 0
     jfif: bool = False
@@ -37,14 +37,14 @@ class _Jpeg:
     profile: list[bytes] = dataclasses.field(default_factory=list)
 
 
-def check(body: bytes, found: Findings) -> int:
-    """Note what a JPEG's segments do to its look; give the place where it ends."""
-    jpeg = _Jpeg(found)
+def check(body: bytes, findings: Findings) -> int:
+    """Note what a JPEG's segments do to its look; return the offset where it ends."""
+    jpeg = _Jpeg(findings)
     place = _read_segments(jpeg, body)
     _check_colours(jpeg)
     if jpeg.profile:
         _check_profile(jpeg)
-    found.frames = 1
+    findings.frames = 1
     return place
 
 
@@ -53,14 +53,14 @@ def _read_segments(jpeg: _Jpeg, body: bytes) -> int:
     for _ in range(_MAX_SEGMENTS):
         if body[place : place + 1] != b"\xff":
             break
-        while body[place + 1 : place + 2] == b"\xff":  # marks may be padded
+        while body[place + 1 : place + 2] == b"\xff":  # markers may be padded
             place += 1
         kind = body[place + 1] if place + 1 < len(body) else _END
         place += 2
         if kind == _END:
             return place
         if kind in _WITHOUT_LENGTH:
-            jpeg.found.doubt("holds a mark in a wrong place")
+            jpeg.findings.doubt("holds a mark in a wrong place")
             continue
         length = int.from_bytes(body[place : place + 2], "big")
         data = body[place + 2 : place + max(2, length)]
@@ -69,13 +69,13 @@ def _read_segments(jpeg: _Jpeg, body: bytes) -> int:
         _check_segment(jpeg, kind, data)
         place += length
         if kind == _SCAN:
-            place = _behind_scan(body, place)
-    jpeg.found.doubt("ends before its end")
+            place = _find_scan_end(body, place)
+    jpeg.findings.doubt("ends before its end")
     return len(body)
 
 
-def _behind_scan(body: bytes, place: int) -> int:
-    """Return the place of the first mark behind the pixels of a scan."""
+def _find_scan_end(body: bytes, place: int) -> int:
+    """Return the offset of the first marker after the pixels of a scan."""
     while (place := body.find(b"\xff", place)) >= 0:
         following = body[place + 1] if place + 1 < len(body) else 0
         if following == 0 or 0xD0 <= following <= 0xD7:
@@ -88,22 +88,22 @@ def _behind_scan(body: bytes, place: int) -> int:
 
 
 def _check_segment(jpeg: _Jpeg, kind: int, data: bytes) -> None:
-    found = jpeg.found
+    findings = jpeg.findings
     try:
         if kind in _STARTS and kind not in _NO_STARTS:
             _check_start(jpeg, kind, data)
         elif kind == _LINES:
-            found.doubt("says its height behind its pixels")
+            findings.doubt("says its height behind its pixels")
         elif kind == _COMMENT:
-            found.add("a comment")
+            findings.add("a comment")
         elif kind in _APPLICATION:
             rule = _RULES.get(kind - _APPLICATION.start)
             if rule is None:
-                _other(jpeg, data)
+                _note_unknown(jpeg, data)
             else:
                 rule(jpeg, data)
     except (struct.error, IndexError):
-        found.doubt("holds a damaged segment")
+        findings.doubt("holds a damaged segment")
 
 
 def _check_start(jpeg: _Jpeg, kind: int, data: bytes) -> None:
@@ -111,118 +111,118 @@ def _check_start(jpeg: _Jpeg, kind: int, data: bytes) -> None:
     jpeg.starts += 1
     jpeg.components = data[6 : 6 + 3 * count : 3]
     if jpeg.starts > 1 or kind not in _READ_EVERYWHERE or depth != 8 or not height:
-        jpeg.found.doubt("is of a kind of JPEG that readers differ on")
+        jpeg.findings.doubt("is of a kind of JPEG that readers differ on")
 
 
 def _check_colours(jpeg: _Jpeg) -> None:
-    """Accept grey, and luma with two chromas where all readers take it for that."""
+    """Accept grey, and luma with two chromas if all readers agree on it."""
     count = len(jpeg.components)
     if count == 1:
         return
     if count != 3:
-        jpeg.found.doubt(
+        jpeg.findings.doubt(
             f"has {count} colours (CMYK, it may be), which readers turn into others each in its way"
         )
     elif jpeg.transform not in (None, _YCC):
-        jpeg.found.doubt("says that its colours are not to be transformed, which readers differ on")
+        jpeg.findings.doubt("says that its colours are not to be transformed, which readers differ on")
     elif not (jpeg.jfif or jpeg.transform == _YCC) and jpeg.components != b"\x01\x02\x03":
-        jpeg.found.doubt("does not say what its colours are")
+        jpeg.findings.doubt("does not say what its colours are")
     elif jpeg.components == b"RGB":
-        jpeg.found.doubt("names colours that readers differ on")
+        jpeg.findings.doubt("names colours that readers differ on")
 
 
 def _check_profile(jpeg: _Jpeg) -> None:
     parts = sorted(jpeg.profile, key=lambda part: part[0])
     if [tuple(part[:2]) for part in parts] != [(index + 1, len(parts)) for index in range(len(parts))]:
-        jpeg.found.doubt("holds an ICC profile in parts that do not fit")
+        jpeg.findings.doubt("holds an ICC profile in parts that do not fit")
     else:
-        icc.check(b"".join(part[2:] for part in parts), jpeg.found)
+        icc.check(b"".join(part[2:] for part in parts), jpeg.findings)
 
 
-# Segments of applications, by number.
+# Application segments, by number.
 
 
-def _density(jpeg: _Jpeg, data: bytes) -> None:
+def _check_density(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(b"JFIF\0"):
         _, across, down, thumb_across, thumb_down = struct.unpack_from(">BHHBB", data, 7)
         jpeg.jfif = True
         if across != down:
-            jpeg.found.change(f"is stretched by pixels that are not square ({across}:{down})")
+            jpeg.findings.change(f"is stretched by pixels that are not square ({across}:{down})")
         if thumb_across or thumb_down:
-            _thumbnail(jpeg)
+            _note_thumbnail(jpeg)
     elif data.startswith(b"JFXX\0"):
-        _thumbnail(jpeg)
+        _note_thumbnail(jpeg)
     else:
-        _other(jpeg, data)
+        _note_unknown(jpeg, data)
 
 
-def _exif_or_xmp(jpeg: _Jpeg, data: bytes) -> None:
+def _check_exif_or_xmp(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(b"Exif\0"):
-        exif.check(data[6:], jpeg.found)
+        exif.check(data[6:], jpeg.findings)
     elif data.startswith(_XMP):
-        jpeg.found.xmp.append(data.removeprefix(_XMP))
+        jpeg.findings.xmp.append(data.removeprefix(_XMP))
     elif data.startswith(_MORE_XMP):
-        jpeg.found.doubt("holds XMP in parts, as depth and gain maps are")
+        jpeg.findings.doubt("holds XMP in parts, as depth and gain maps are")
     else:
-        _other(jpeg, data)
+        _note_unknown(jpeg, data)
 
 
-def _profile(jpeg: _Jpeg, data: bytes) -> None:
+def _keep_profile(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(_ICC) and len(data) > len(_ICC) + 2:
         jpeg.profile.append(data.removeprefix(_ICC))
     elif data.startswith(b"MPF\0"):
-        jpeg.found.doubt("holds further pictures (MPF)")
+        jpeg.findings.doubt("holds further pictures (MPF)")
     else:
-        jpeg.found.doubt("holds a profile, preview or gain map that some readers show it by")
+        jpeg.findings.doubt("holds a profile, preview or gain map that some readers show it by")
 
 
-def _stereo(jpeg: _Jpeg, data: bytes) -> None:
+def _check_stereo(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(b"_JPSJPS_"):
-        jpeg.found.doubt("holds the mark of a stereo picture")
+        jpeg.findings.doubt("holds the mark of a stereo picture")
     else:
-        _other(jpeg, data)
+        _note_unknown(jpeg, data)
 
 
-def _boxes(jpeg: _Jpeg, data: bytes) -> None:
-    """Pass over C2PA's boxes; others hold what is laid over a picture or adds light to it."""
+def _check_boxes(jpeg: _Jpeg, data: bytes) -> None:
+    """Accept C2PA's boxes; others hold what is laid over a picture or adds light to it."""
     if not (data.startswith(b"JP") and data[12:16] == b"jumb"):
-        jpeg.found.doubt("holds boxes that some readers show it by")
+        jpeg.findings.doubt("holds boxes that some readers show it by")
 
 
-def _resources(jpeg: _Jpeg, data: bytes) -> None:
+def _check_resources(jpeg: _Jpeg, data: bytes) -> None:
     _, mark, rest = data.partition(b"8BIM")
     if not mark:
-        _other(jpeg, data)
+        _note_unknown(jpeg, data)
     kinds = {int.from_bytes(each[:2], "big") for each in rest.split(b"8BIM")}
     if kinds & set(_SHOWN_RESOURCES):
-        jpeg.found.doubt("holds a thumbnail of its own, or the width of its pixels, by Photoshop")
+        jpeg.findings.doubt("holds a thumbnail of its own, or the width of its pixels, by Photoshop")
     elif mark:
-        jpeg.found.add("Photoshop's notes")
+        jpeg.findings.add("Photoshop's notes")
 
 
-def _adobe(jpeg: _Jpeg, data: bytes) -> None:
+def _check_adobe(jpeg: _Jpeg, data: bytes) -> None:
     if data.startswith(b"Adobe"):
         if jpeg.transform not in (None, data[11]):
-            jpeg.found.doubt("says twice what its colours are")
+            jpeg.findings.doubt("says twice what its colours are")
         jpeg.transform = data[11]
     else:
-        _other(jpeg, data)
+        _note_unknown(jpeg, data)
 
 
-def _other(jpeg: _Jpeg, data: bytes) -> None:
-    jpeg.found.add("an unknown segment")
+def _note_unknown(jpeg: _Jpeg, data: bytes) -> None:
+    jpeg.findings.add("an unknown segment")
 
 
-def _thumbnail(jpeg: _Jpeg) -> None:
-    jpeg.found.doubt("holds a thumbnail of its own, which file managers show")
+def _note_thumbnail(jpeg: _Jpeg) -> None:
+    jpeg.findings.doubt("holds a thumbnail of its own, which file managers show")
 
 
 _RULES: Final[dict[int, Callable[[_Jpeg, bytes], None]]] = {
-    0: _density,
-    1: _exif_or_xmp,
-    2: _profile,
-    3: _stereo,
-    11: _boxes,
-    13: _resources,
-    14: _adobe,
+    0: _check_density,
+    1: _check_exif_or_xmp,
+    2: _keep_profile,
+    3: _check_stereo,
+    11: _check_boxes,
+    13: _check_resources,
+    14: _check_adobe,
 }

@@ -1,4 +1,4 @@
-"""Looks for what changes the look of a WebP file beside its pixels (RFC 9649)."""
+"""Checks a WebP file for what changes its look beside its pixels (RFC 9649)."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ _HAS_ALPHA: Final = 0x10
 _PICTURES: Final = (b"VP8 ", b"VP8L")
 _KNOWN: Final = (b"VP8X", b"ANIM", b"C2PA")
 _MAX_CHUNKS: Final = 100_000
-# Of a VP8L stream, after its mark and sides: whether there is any transparency, as a hint.
+# In a VP8L stream, after its mark and size: a hint whether there is transparency.
 _HINT_AT, _HINT = 4, 0x10
 
 
 def is_webp(body: bytes) -> bool:
-    """Tell by its first bytes whether a file is a WebP."""
+    """Return whether a file is a WebP, by its first bytes."""
     return body[:4] == b"RIFF" and body[8:12] == b"WEBP"
 
 
-def check(body: bytes, found: Findings) -> int:
-    """Note what a WebP's chunks do to its look; give the place where it ends."""
+def check(body: bytes, findings: Findings) -> int:
+    """Note what a WebP's chunks do to its look; return the offset where it ends."""
     end = min(len(body), 8 + struct.unpack_from("<I", body, 4)[0])
     kinds = []
-    for kind, data, place in _chunks(body, 12, end):
+    for kind, data, place in _read_chunks(body, 12, end):
         kinds.append(kind)
         if kind == b"VP8 " and any(side >> 14 for side in struct.unpack_from("<HH", data.ljust(10), 6)):
-            found.doubt("asks to be shown larger than it is")
+            findings.doubt("asks to be shown larger than it is")
         if place + len(data) > end:
-            found.doubt("ends before its end")
+            findings.doubt("ends before its end")
         if kind == b"ANIM" and any(data[:4]):
-            found.behind = True
+            findings.behind = True
         if kind == b"ICCP":
-            icc.check(data, found)
+            icc.check(data, findings)
         elif kind == b"EXIF":
-            exif.check(data, found)
+            exif.check(data, findings)
         elif kind == b"XMP ":
-            found.xmp.append(data)
+            findings.xmp.append(data)
         elif kind not in (*_PICTURES, *_KNOWN, b"ALPH", b"ANMF"):
-            found.add("an unknown chunk")
+            findings.add("an unknown chunk")
     still = sum(kind in _PICTURES for kind in kinds)
-    found.frames = kinds.count(b"ANMF") or 1
+    findings.frames = kinds.count(b"ANMF") or 1
     if (still > 0) == (b"ANMF" in kinds) or still > 1 or kinds.count(b"ALPH") > 1:
-        found.doubt("holds more than one still picture, or none")
+        findings.doubt("holds more than one still picture, or none")
     if len(kinds) == _MAX_CHUNKS:
-        found.doubt("holds more pieces than are looked at")
+        findings.doubt("holds more pieces than are looked at")
     if kinds.count(b"VP8X") > 1 or (b"VP8X" in kinds and kinds[0] != b"VP8X"):
-        found.doubt("holds its header in a wrong place")
+        findings.doubt("holds its header in a wrong place")
     return int(end + end % 2)
 
 
-def with_transparency(body: bytes) -> bytes:
-    """Return the file with every mark that it may be transparent, which are hints that some readers heed."""
+def mark_transparent(body: bytes) -> bytes:
+    """Set every flag that says a file may be transparent; some readers follow these hints."""
     marked = bytearray(body)
-    for kind, data, place in _chunks(body, 12, len(body)):
+    for kind, data, place in _read_chunks(body, 12, len(body)):
         if kind == b"VP8X" and data:
             marked[place] |= _HAS_ALPHA
         elif kind == b"VP8L":
             _mark(marked, place, data)
         elif kind == b"ANMF":
-            for inner, stream, at in _chunks(body, place + 16, place + len(data)):
+            for inner, stream, at in _read_chunks(body, place + 16, place + len(data)):
                 if inner == b"VP8L":
                     _mark(marked, at, stream)
     return bytes(marked)
@@ -73,8 +73,8 @@ def _mark(marked: bytearray, place: int, data: bytes) -> None:
         marked[place + _HINT_AT] |= _HINT
 
 
-def _chunks(body: bytes, place: int, end: int) -> Iterator[tuple[bytes, bytes, int]]:
-    """Return type, data and the place of the data of each chunk."""
+def _read_chunks(body: bytes, place: int, end: int) -> Iterator[tuple[bytes, bytes, int]]:
+    """Yield type, data and the offset of the data of each chunk."""
     for _ in range(_MAX_CHUNKS):
         if place + 8 > end:
             return

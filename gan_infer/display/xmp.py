@@ -1,4 +1,4 @@
-"""Looks for what turns, recolours or replaces a picture in its XMP, without reading it as XML."""
+"""Checks XMP for what turns, recolours or replaces a picture, without parsing it as XML."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SRGB: Final = re.compile(
     r"""exif:ColorSpace\s*=\s*(?:"1"|'1')|<exif:ColorSpace>1</exif:ColorSpace>"""
     r"""|photoshop:ICCProfile\s*=\s*(?:"sRGB[^"<]*"|'sRGB[^'<]*')|<photoshop:ICCProfile>sRGB[^<]*</photoshop:ICCProfile>"""
 )
-# Words of properties that viewers show, or show a picture by.
+# Words in properties that viewers show, or that change how they show a picture.
 _STEERING: Final = {
     "thumbnail": "a thumbnail of its own",
     "hdrgm": "a gain map",
@@ -32,20 +32,20 @@ _STEERING: Final = {
 }
 
 
-def check(packet: bytes, found: Findings) -> None:
-    """Note what an XMP packet does to a picture; texts that are ours are to be taken out before."""
+def check(packet: bytes, findings: Findings) -> None:
+    """Note what an XMP packet does to a picture; remove our own texts before."""
     if b"\0" in packet:
-        found.doubt("holds XMP in an encoding that is not read here")
+        findings.doubt("holds XMP in an encoding that is not read here")
         return
     text = packet.decode("utf-8", "replace")
-    if len(_ORIENTATION.findall(text)) > len(_mentions(text)):
-        found.change("may be turned by its XMP (an orientation)")
+    if len(_ORIENTATION.findall(text)) > len(_find_upright(text)):
+        findings.change("may be turned by its XMP (an orientation)")
     lower = _SRGB.sub("", text).lower()
     for word, what in _STEERING.items():
         if word in lower:
-            found.doubt(f"holds XMP with {what}")
+            findings.doubt(f"holds XMP with {what}")
 
 
-def _mentions(text: str) -> list[str]:
-    """Return the places where an orientation is named as upright; an element names it twice."""
+def _find_upright(text: str) -> list[str]:
+    """Return the mentions of an upright orientation; an element mentions it twice."""
     return [name for each in _UPRIGHT.findall(text) for name in _ORIENTATION.findall(each)]

@@ -1,1 +1,1 @@
-"""Seeds to latents, ways between latents, directions."""
+"""Latents: from seeds, by interpolation, along directions."""

@@ -1,4 +1,4 @@
-"""Moves latents along the directions that a model file names; it draws nothing."""
+"""Moves latents along the directions that a model file names."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
     Amount = float | npt.ArrayLike
 
-# Past this many units nothing is left of a picture; more is a slip of the keyboard.
+# With more units nothing is left of a picture; a larger number is a typing mistake.
 MAX_AMOUNT: Final = 100.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Direction:
-    """A way to change a picture: latent + amount * scale * vector draws it changed by `amount` units.
+    """A way to change a picture: latent + amount * scale * vector changes it by `amount` units.
 
-    The sum of the changes along several directions is taken first; where latents are normal, the
-    changed latent is then brought back to the length that it had.
+    Changes along several directions are summed first; if latents are normal, the changed latent is
+    then scaled back to its former length.
 
     Attributes:
-        name: what changes ("thickness"), or "direction1", "direction2", ... where nobody named it.
+        name: what changes ("thickness"), or "direction1", "direction2", ... without a name of its own.
         vector: [latent_dim], of length 1.
         scale: latent units in one unit of the direction.
         source: how it was found, and what a unit is.
-        class_vectors: [classes][latent_dim] where classes have vectors of their own, which then
-            stand in for `vector` (and need not be of length 1); a mix of classes mixes them too.
+        class_vectors: [classes][latent_dim] if classes have vectors of their own, which then replace
+            `vector` (and need not be of length 1); a mix of classes mixes them too.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Direction:
 
 
 def find(directions: Mapping[str, Direction], key: object) -> Direction:
-    """Return the direction of a name; the number k, also as a text, stands for "direction<k>".
+    """Return a direction by name; the number k, also as a text, stands for "direction<k>".
 
     Raises:
-        OptionError: there is none; names those there are.
+        OptionError: there is none; the message names those there are.
     """
     if isinstance(key, str) and key in directions:
         return directions[key]
@@ -66,18 +66,17 @@ def find(directions: Mapping[str, Direction], key: object) -> Direction:
 
 
 _HOW_TO_ADD: Final = (
-    "it has none at all; a file that gan-train wrote gets some by: "
-    "gan-train directions --model MODEL --to MODEL"
+    "it has none; add some to a file that gan-train wrote by: gan-train directions --model MODEL --to MODEL"
 )
 
 
-def amounts_of(
+def check_amounts(
     directions: Mapping[str, Direction], asked: Mapping[Any, Amount]
 ) -> tuple[dict[str, npt.NDArray[np.float64]], int]:
-    """Check what was asked for: name -> amounts float64 [n], and n, 1 where all amounts are single.
+    """Check amounts; return name -> float64 [n], and n, which is 1 if all amounts are single numbers.
 
     Raises:
-        OptionError: an unknown direction, one asked for twice, an amount that is no finite number
+        OptionError: an unknown direction, one given twice, an amount that is not a finite number
             from -100 to 100, or lists of amounts of different lengths.
     """
     if not isinstance(asked, Mapping):
@@ -86,7 +85,7 @@ def amounts_of(
     count = 1
     for key, amount in asked.items():
         name = find(directions, key).name
-        values = _numbers(name, amount)
+        values = _check_amount(name, amount)
         if name in checked:
             raise OptionError(f"direction {name!r} was asked for twice; give it once")
         if len(values) != 1 and count not in (1, len(values)):
@@ -96,7 +95,7 @@ def amounts_of(
     return checked, count
 
 
-def moved(
+def move(
     latents: npt.NDArray[np.float32],
     directions: Mapping[str, Direction],
     amounts: Mapping[str, npt.NDArray[np.float64]],
@@ -109,10 +108,10 @@ def moved(
     Args:
         latents: float32 [n, latent_dim], or [1, latent_dim] for all.
         amounts: name -> float64 [n], or [1] for all; 0 of everything leaves a latent as it is.
-        weights: float32 [n, classes] or [1, classes], which class's own vectors to take, as far as
-            a direction has them; None for an unconditional model.
-        keep_length: bring each sum back to the length of the latent that it started from. Normal
-            latents lie near a sphere; on it, pictures stay of their class further out.
+        weights: float32 [n, classes] or [1, classes], the classes whose own vectors to use, if a
+            direction has them; None for an unconditional model.
+        keep_length: scale each sum to the length of the latent that it started from. Normal latents
+            lie near a sphere; on it, pictures keep their class for larger amounts.
     """
     start = latents.astype(np.float64)
     change = np.zeros((1, start.shape[1]))
@@ -132,10 +131,10 @@ def moved(
 
 
 def parse_range(text: str) -> tuple[float, float]:
-    """Read "-3:3" as (-3.0, 3.0).
+    """Parse "-3:3" as (-3.0, 3.0).
 
     Raises:
-        OptionError: it is no two numbers from -100 to 100 with a colon between.
+        OptionError: it is not two numbers from -100 to 100 with a colon between.
     """
     if not isinstance(text, str):
         raise OptionError(f"range was {abridge(text)}; write it like -3:3")
@@ -152,7 +151,7 @@ def parse_range(text: str) -> tuple[float, float]:
     return ends
 
 
-def _numbers(name: str, amount: Amount) -> npt.NDArray[np.float64]:
+def _check_amount(name: str, amount: Amount) -> npt.NDArray[np.float64]:
     try:
         values = arguments.numbers(amount, name).reshape(-1)
     except OptionError:
@@ -166,19 +165,19 @@ def _numbers(name: str, amount: Amount) -> npt.NDArray[np.float64]:
 
 
 def read_latent(path: Path) -> tuple[npt.NDArray[np.float32], int | None]:
-    """Read a latent that `gan-train invert` wrote, .npy or .json: float32 [latent_dim], and its class.
+    """Read a latent that `gan-train invert` wrote, .npy or .json.
 
     Returns:
-        the latent, and the index of the class that a .json names; None where there is none.
+        The latent, float32 [latent_dim], and the index of the class that a .json names, else None.
 
     Raises:
         DataError: the file cannot be read, or holds no single latent.
     """
-    label, path = None, arguments.path(path, "a latent's file")
+    index, path = None, arguments.path(path, "a latent's file")
     try:
         if path.suffix.lower() == ".json":
-            held = strict.read(path.read_text(encoding="utf-8"))
-            values, label = held["latent"], held.get("label_index")
+            content = strict.read(path.read_text(encoding="utf-8"))
+            values, index = content["latent"], content.get("label_index")
         else:
             values = np.load(path, allow_pickle=False)
         with np.errstate(over="ignore"):
@@ -191,4 +190,4 @@ def read_latent(path: Path) -> tuple[npt.NDArray[np.float32], int | None]:
         ) from None
     if latent.ndim not in (1, 2) or latent.size != latent.shape[-1] or not np.isfinite(latent).all():
         raise DataError(f"{path} holds numbers of shape {latent.shape}; expected one latent, [latent_dim]")
-    return latent.reshape(-1), label if type(label) is int else None
+    return latent.reshape(-1), index if type(index) is int else None

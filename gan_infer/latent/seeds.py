@@ -1,7 +1,7 @@
-"""A seed names a latent: the written-down way from an integer to a float vector.
+"""Turns a seed into a latent, by a published algorithm.
 
-It knows nothing of models or pictures. The algorithm is part of the model-file contract, so that
-a browser or a service in another language draws the same latents; test vectors stand in
+The algorithm is part of the contract of model files, so that a browser or a service in another
+language computes the same latents; test vectors are in
 `tests/gan_infer/latent/latent_vectors.json`. All integers are unsigned and wrap at 2**64:
 
     mix(x):     x ^= x >> 30;  x *= 0xBF58476D1CE4E5B9
@@ -10,14 +10,14 @@ a browser or a service in another language draws the same latents; test vectors 
     unit(w):    (w >> 11) / 2**53                 a float64 in [0, 1)
 
 mix and G are those of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014). Words are addressed by
-counter: any element of any latent can be had without drawing those before it.
+counter: any element of any latent can be computed without those before it.
 
     normal:   elements 2k and 2k+1 are r cos(t) and r sin(t), where
               r = sqrt(-2 ln(1 - unit(word(s, 2k)))), t = 2 pi unit(word(s, 2k+1))
               (Box and Muller 1958), in float64, rounded to float32 at the end
     uniform:  element i is 2 unit(word(s, i)) - 1, rounded to float32
 
-Where the most convincing of k pictures is asked for by one seed s, the candidates are those of k seeds:
+For the best of k pictures (best-of) by one seed s, the candidates are the pictures of k seeds:
 
     candidate(s, 0) = s;  candidate(s, j) = word(s, 2**32 + j) >> 1     for 0 < j < k <= 2**31
 """
@@ -39,11 +39,11 @@ from gan_infer.text.escaping import abridge
 ALGORITHM: Final = "splitmix64-counter/box-muller/1"
 DISTRIBUTIONS: Final = ("normal", "uniform")
 SEED_LIMIT: Final = 2**63
-# Elements of a latent, and candidates of a seed; seeds in one array.
+# Elements per latent and candidates per seed, at most; seeds in one array, at most.
 _MOST_ELEMENTS: Final = 2**20
 _MOST_SEEDS: Final = 10_000_000
 
-# Counters of latents stay far below it, so that no candidate's seed is made of a latent's words.
+# Counters of latents stay far below it, so that no candidate's seed uses a latent's words.
 _CANDIDATES: Final = 2**32
 
 _GAMMA: Final = 0x9E3779B97F4A7C15
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 
 def latents(seeds: Seeds, dim: int, distribution: str = "normal") -> npt.NDArray[np.float32]:
-    """Draw one latent a seed.
+    """Compute one latent per seed.
 
     Args:
         seeds: one seed or several, each an integer with 0 <= seed < 2**63.
@@ -67,10 +67,10 @@ def latents(seeds: Seeds, dim: int, distribution: str = "normal") -> npt.NDArray
         distribution: "normal" (mean 0, variance 1) or "uniform" on [-1, 1).
 
     Returns:
-        float32 [number of seeds, dim]; a row depends on its own seed alone.
+        float32 [number of seeds, dim]; each row depends on its own seed only.
 
     Raises:
-        OptionError: a seed is no integer or out of range, or the distribution is unknown.
+        OptionError: a seed is not an integer or out of range, or the distribution is unknown.
     """
     if not isinstance(distribution, str) or distribution not in DISTRIBUTIONS:
         raise OptionError(
@@ -90,11 +90,11 @@ def latents(seeds: Seeds, dim: int, distribution: str = "normal") -> npt.NDArray
 
 
 def candidate_seeds(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:
-    """Return the seeds of `count` candidates a seed, as written at the top of this file.
+    """Return the seeds of `count` candidates per seed, by the rule at the top of this file.
 
     Args:
-        seeds: uint64 [n], checked.
-        count: candidates a seed, at least 1 and at most 2**20.
+        seeds: uint64 [n].
+        count: candidates per seed, 1 to 2**20.
 
     Returns:
         uint64 [n, count], each below 2**63; the first column is `seeds`.
@@ -107,10 +107,10 @@ def candidate_seeds(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np
 
 
 def seed_array(seeds: Seeds) -> npt.NDArray[np.uint64]:
-    """Check seeds and give them as uint64 [n].
+    """Check seeds and return them as uint64 [n].
 
     Raises:
-        OptionError: there are none, or one is no integer or not in 0 <= seed < 2**63.
+        OptionError: there are none, or one is not an integer or not in 0 <= seed < 2**63.
     """
     if isinstance(seeds, range) and seeds[_MOST_SEEDS:]:
         raise OptionError(f"seeds were {abridge(seeds)}; give at most {_MOST_SEEDS:,} at once")
@@ -130,15 +130,15 @@ def seed_array(seeds: Seeds) -> npt.NDArray[np.uint64]:
     return array
 
 
-def check_seed(seed: object) -> int:
-    """Return a seed as a plain int.
+def check_seed(seed: Any) -> int:
+    """Return a seed as an int.
 
     Raises:
-        OptionError: it is no integer or not in 0 <= seed < 2**63.
+        OptionError: it is not an integer or not in 0 <= seed < 2**63.
     """
     try:
-        number = operator.index(seed)  # type: ignore[arg-type]
-    except Exception:  # whatever an object of the caller's raises, it is no number
+        number = operator.index(seed)
+    except Exception:  # an object of the caller's may raise anything: it is not a number
         raise OptionError(_bad_seed(seed)) from None
     if not 0 <= number < SEED_LIMIT or isinstance(seed, bool):
         raise OptionError(_bad_seed(seed))
@@ -146,19 +146,19 @@ def check_seed(seed: object) -> int:
 
 
 def fresh_seed(count: int = 1) -> int:
-    """Return an unpredictable seed with room for `count` seeds after it, below 2**48.
+    """Return an unpredictable seed below 2**48, with room for `count` seeds after it.
 
-    Short enough to be read out, typed and held exactly by a JavaScript number.
+    It is short enough to read out and to type, and exact as a JavaScript number.
     """
     count = arguments.whole_number(count, "count")
     return int.from_bytes(os.urandom(6), "little") % (2**48 - min(count, 2**47))
 
 
 def parse_seeds(text: str, limit: int = 1_000_000) -> list[int]:
-    """Read seeds as people write them: "0,1,4-6" gives [0, 1, 4, 5, 6].
+    """Parse seeds as people write them: "0,1,4-6" gives [0, 1, 4, 5, 6].
 
     Raises:
-        OptionError: a part is no integer or range, a range runs backwards, a seed is out of
+        OptionError: a part is not an integer or range, a range runs backwards, a seed is out of
             range, or there would be more than `limit` seeds.
     """
     if not isinstance(text, str):

@@ -160,7 +160,7 @@ def _check_golden(source: str, compared: tuple[Compared, ...]) -> None:
         return
     off = [each for each in compared if each.result == golden.CHANGED]
     seeds = [str(each.seed) for each in off if each.seed is not None]
-    what = f"pictures of seeds {', '.join(seeds)}" if seeds else f"{len(off)} of its golden judgements"
+    what = f"pictures of seeds {', '.join(seeds)}" if seeds else f"{len(off)} of its golden scores"
     most = max((each.off for each in off if each.off is not None), default=None)
     by = (
         "" if most is None or math.isnan(most) else f" by up to {most:.3g}{' levels of 256' if seeds else ''}"

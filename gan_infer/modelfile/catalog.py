@@ -1,6 +1,6 @@
-"""From a shipped name, path, folder or hf:// address to a model file's bytes; it does not read them.
+"""Finds a model file by shipped name, path, folder or hf:// address, and returns its bytes.
 
-The shipped models stand in `catalog.json` beside them with their SHA-256, written by
+`catalog.json` lists the shipped models with their SHA-256; it is written by
 
     python -c "from gan_infer import catalog; catalog.write_checksums()"    # or: make catalog
 """
@@ -19,16 +19,16 @@ from gan_infer.text import strict
 DEFAULT: Final = "digits"
 MODEL_FILE: Final = "generator.onnx"
 CATALOG_FILE: Final = "catalog.json"
-# Where a model came from that was given as bytes or as an open file.
+# The source of a model that was given as bytes or as an open file.
 FROM_BYTES: Final = "<bytes>"
-# What names or is a model file.
+# What names a model file, or is one.
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 # Larger files are refused before they are read or fetched.
 MAX_BYTES: Final = 512 * 1024**2
 
 
 class File(NamedTuple):
-    """A model file as it was read: where it came from (a path, or `FROM_BYTES`), its bytes, their SHA-256."""
+    """A model file that was read: its source (a path, or `FROM_BYTES`), its bytes, their SHA-256."""
 
     source: str
     body: bytes
@@ -36,48 +36,48 @@ class File(NamedTuple):
 
 
 def find(source: str | os.PathLike[str]) -> Path:
-    """Return the file of a model.
+    """Find the file of a model.
 
     Args:
-        source: a path, where ~ is the user's home; a shipped name; a folder that holds one .onnx file; or
+        source: a path, where ~ is the user's home; a shipped name; a folder with one .onnx file; or
             hf://owner/repository[@revision][/file], which is fetched and kept.
 
     Raises:
         ModelError: there is no such file, or more than one.
         OptionError: an hf:// address without huggingface_hub installed.
     """
-    name = _checked(source)
+    name = _check_source(source)
     if name.startswith("hf:"):
         from gan_infer.modelfile import hub
 
         return hub.fetch(name, MAX_BYTES)
     try:
-        path = _expanded(name)
+        path = _expand(name)
         if path.is_file():
             return path
         shipped = shipped_models()
-        if name in shipped:  # before a folder that happens to have the name
+        if name in shipped:  # before a folder that happens to have this name
             return shipped[name]
         if path.is_dir():
-            return _only_model(path)
-    except OSError as error:  # a name that is too long for the system, a disk that is gone
+            return _find_only_model(path)
+    except OSError as error:  # a name that is too long for the system, or a disk that is gone
         raise ModelError(
-            f"{_short(name)} cannot be read: {error.strerror}; give the path of a file"
+            f"{_abridge(name)} cannot be read: {error.strerror}; give the path of a file"
         ) from None
     raise ModelError(
-        f"no model file {_short(name)}, and no shipped model of that name; "
+        f"no model file {_abridge(name)}, and no shipped model of that name; "
         f"give a path, hf://owner/repository, or one of: {', '.join(shipped) or '(none are shipped here)'}"
     )
 
 
-def _checked(source: object) -> str:
-    """Return the text of what names a model.
+def _check_source(source: Any) -> str:
+    """Return the text that names a model.
 
     Raises:
-        ModelError: it is no text and no path, or none that could name a file.
+        ModelError: it is neither a text nor a path, or cannot name a file.
     """
     try:
-        name = os.fspath(source)  # type: ignore[call-overload]
+        name = os.fspath(source)
     except TypeError:
         name = None
     if not isinstance(name, str):
@@ -86,65 +86,65 @@ def _checked(source: object) -> str:
     if not name:
         raise ModelError("an empty text was given for a model; give a path, or the name of a shipped model")
     if "\0" in name:
-        raise ModelError(f"{_short(name)} names no model file: it has a NUL character in it; give a path")
+        raise ModelError(f"{_abridge(name)} names no model file: it has a NUL character in it; give a path")
     return name
 
 
-def _expanded(name: str) -> Path:
-    """Return the path of a text; ~ and ~user are looked up, but where a file is named so."""
+def _expand(name: str) -> Path:
+    """Return the path of a text; ~ and ~user are expanded, unless a file has that name."""
     path = Path(name)
     if not name.startswith("~") or path.exists():
         return path
     try:
         return path.expanduser()
     except RuntimeError:
-        raise ModelError(f"the home folder of {_short(name)} is not known; give the whole path") from None
+        raise ModelError(f"the home folder of {_abridge(name)} is not known; give the whole path") from None
 
 
-def _short(name: str) -> str:
+def _abridge(name: str) -> str:
     return repr(name if len(name) <= 200 else f"{name[:120]}...{name[-60:]}")
 
 
 def read(source: Source) -> File:
-    """Read a model file, found as by `find`, or given as bytes or an open binary file.
+    """Read a model file, found by `find`, or given as bytes or as an open binary file.
 
-    A shipped one's bytes are checked.
+    The bytes of a shipped one are checked.
 
     Raises:
         ModelError: as `find`; or it cannot be read, is too large, or is not what was shipped.
         OptionError: as `find`.
     """
     if not isinstance(source, (str, os.PathLike)):
-        body = _given(source)
+        body = _read_given(source)
         return File(FROM_BYTES, body, sha256_of(body))
     path = find(source)
     try:
         with path.open("rb") as file:
-            read = file.read(MAX_BYTES + 1) if os.fstat(file.fileno()).st_size <= MAX_BYTES else None
+            content = file.read(MAX_BYTES + 1) if os.fstat(file.fileno()).st_size <= MAX_BYTES else None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}; give a file that you may read") from None
-    body = _bounded(str(path), read)
-    found = File(str(path), body, sha256_of(body))
+    body = _check_size(str(path), content)
+    model = File(str(path), body, sha256_of(body))
     if path == shipped_models().get(str(source)):
-        check(str(source), found.sha256)
-    return found
+        check(str(source), model.sha256)
+    return model
 
 
-def _given(source: bytes | bytearray | memoryview | BinaryIO) -> bytes:
+def _read_given(source: bytes | bytearray | memoryview | BinaryIO) -> bytes:
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _bounded(FROM_BYTES, None if memoryview(source).nbytes > MAX_BYTES else bytes(source))
+        return _check_size(FROM_BYTES, None if memoryview(source).nbytes > MAX_BYTES else bytes(source))
     if not hasattr(source, "read"):
-        _checked(source)
+        _check_source(source)
     try:
         body = source.read(MAX_BYTES + 1)
-    except (OSError, ValueError, EOFError, TypeError) as error:  # a closed file's error is a ValueError
+    except (OSError, ValueError, EOFError, TypeError) as error:  # a closed file raises ValueError
         raise ModelError(f"the model file given cannot be read: {error}; give it open for reading") from None
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise ModelError(f"the model file given reads as {type(body).__name__}; open it in binary mode, 'rb'")
-    return _bounded(FROM_BYTES, bytes(body))
+    return _check_size(FROM_BYTES, bytes(body))
 
 
-def _bounded(source: str, body: bytes | None) -> bytes:
+def _check_size(source: str, body: bytes | None) -> bytes:
     if body is None or len(body) > MAX_BYTES:
         raise ModelError(f"{source} is too large; model files of up to {MAX_BYTES // 1024**2} MiB are taken")
     return body
@@ -153,7 +153,9 @@ def _bounded(source: str, body: bytes | None) -> bytes:
 def is_shipped(sha256: str) -> bool:
     """Return whether the catalog lists a file of this SHA-256."""
     try:
-        return any(isinstance(entry, dict) and entry.get("sha256") == sha256 for entry in _catalog().values())
+        return any(
+            isinstance(entry, dict) and entry.get("sha256") == sha256 for entry in _read_catalog().values()
+        )
     except ModelError:
         return False
 
@@ -162,9 +164,9 @@ def check(name: str, found: str) -> None:
     """Compare the SHA-256 of a shipped model's bytes with the catalog.
 
     Raises:
-        ModelError: they are others, or the catalog lacks the model.
+        ModelError: they differ, or the catalog lacks the model.
     """
-    entry = _catalog().get(name)
+    entry = _read_catalog().get(name)
     expected = entry.get("sha256") if isinstance(entry, dict) else None
     if found != expected:
         raise ModelError(
@@ -174,18 +176,18 @@ def check(name: str, found: str) -> None:
 
 
 def shipped_models() -> dict[str, Path]:
-    """Return name -> file of the models that came with this installation, sorted by name."""
+    """Return name -> file of the models in this installation, sorted by name."""
     return {file.parent.name: file for file in sorted(_root().glob(f"*/{MODEL_FILE}"))}
 
 
 def checksums() -> dict[str, dict[str, Any]]:
-    """Return what the catalog should say: name -> size in bytes and SHA-256 of every shipped model."""
+    """Compute the content of the catalog: name -> size in bytes and SHA-256 of every shipped model."""
     bodies = {name: path.read_bytes() for name, path in shipped_models().items()}
     return {name: {"bytes": len(body), "sha256": sha256_of(body)} for name, body in bodies.items()}
 
 
 def write_checksums() -> Path:
-    """Write the catalog of the shipped models as they are now; give its path."""
+    """Write the catalog of the shipped models as they are now; return its path."""
     path = _root() / CATALOG_FILE
     files.write(path, (json.dumps(checksums(), indent=2, sort_keys=True) + "\n").encode())
     return path
@@ -198,7 +200,7 @@ def _root() -> Path:
     return packed if packed.is_dir() else here.parent / "models"
 
 
-def _catalog() -> dict[str, Any]:
+def _read_catalog() -> dict[str, Any]:
     path = _root() / CATALOG_FILE
     try:
         catalog = strict.read(path.read_text(encoding="utf-8"))
@@ -207,7 +209,7 @@ def _catalog() -> dict[str, Any]:
     return catalog if isinstance(catalog, dict) else {}
 
 
-def _only_model(folder: Path) -> Path:
+def _find_only_model(folder: Path) -> Path:
     try:
         models = sorted(
             path for path in folder.iterdir() if path.suffix.lower() == ".onnx" and path.is_file()
@@ -225,6 +227,6 @@ def _only_model(folder: Path) -> Path:
 
 def sha256_of(body: bytes) -> str:
     """Return the SHA-256 of bytes, in hexadecimal."""
-    import hashlib  # loads a library of its own, which `import gan_infer` need not wait for
+    import hashlib  # slow to import
 
     return hashlib.sha256(body).hexdigest()

@@ -166,7 +166,7 @@ class Feeder:
         Raises:
             GanError: as `Generator.edit`.
         """
-        checked, each = directions.amounts_of(self.directions, amounts)
+        checked, each = directions.check_amounts(self.directions, amounts)
         start, seeds = self._points(seed)
         count = self.count(max(each, len(start)))
         if len(start) not in (1, count) or each not in (1, count):
@@ -174,7 +174,7 @@ class Feeder:
                 f"{len(start)} seeds and {each} amounts do not go together; give one, or one each"
             )
         conditions = self._read(given, np.resize(seeds, count) if seeds is not None else None, count)
-        moved = directions.moved(
+        moved = directions.move(
             np.repeat(start, count // len(start), axis=0),
             self.directions,
             checked,

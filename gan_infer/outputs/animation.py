@@ -1,4 +1,4 @@
-"""Frames to animated GIF, WebP, PNG and MP4 files; it knows nothing of models."""
+"""Writes frames as animated GIF, WebP, PNG and MP4 files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Frame = npt.NDArray[np.uint8]
 
 FORMATS: Final = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG", ".mp4": "MP4"}
-# Browsers slow a GIF down whose frames are shorter than this.
+# Browsers slow down a GIF with a higher rate.
 MAX_RATE: Final = 50
 MAX_FRAMES: Final = 20_000
 
@@ -35,30 +35,30 @@ def write(
     rate: float = 25.0,
     provenance: Provenance | None = None,
 ) -> None:
-    """Write an animation that repeats for ever, whole or not at all; the name's ending picks the format.
+    """Write an animation that repeats for ever, whole or not at all; the suffix selects the format.
 
-    GIF, WebP and PNG keep every pixel, a GIF in colour but 256 colours a frame, and coarser ones with
-    transparency; a PNG shows its first frame where animated PNG is not known. MP4 is H.264 and near to
-    the pixels only; transparency is laid on black there. Frames are taken one after another; WebP and
-    MP4 hold no more than one.
+    GIF, WebP and PNG keep every pixel, but a GIF in colour has only 256 colours per frame, and fewer
+    with transparency; a PNG shows its first frame where animated PNG is not supported. MP4 is H.264,
+    which is lossy; transparency is laid on black there. Frames are read one after another; WebP and MP4
+    hold only one in memory.
 
     Args:
         frames: uint8 [height, width, channels], all of one shape; at least one, at most MAX_FRAMES.
-        rate: frames a second, over 0, at most MAX_RATE. In a GIF it is rounded to whole hundredths of a
-            second a frame.
-        provenance: where the frames come from, to stand in the file; an MP4 has no place for it.
+        rate: frames per second, over 0, at most MAX_RATE. In a GIF the time per frame is rounded to
+            hundredths of a second.
+        provenance: where the frames come from, to be stored in the file; an MP4 cannot store it.
 
     Raises:
-        OptionError: the ending is none of FORMATS, the rate is out of range, there are no frames or
+        OptionError: the suffix is not one of FORMATS, the rate is out of range, there are no frames or
             too many, they are too large for the format, the path cannot be written, or an MP4 is
-            asked for where its writer is missing or fails.
+            requested and its writer is missing or fails.
     """
     path = arguments.path(target, "target")
     kind = format_of(path)
-    number = isinstance(rate, (int, float, np.integer, np.floating)) and not isinstance(rate, bool)
-    if not number or not 0 < rate <= MAX_RATE:
+    is_number = isinstance(rate, (int, float, np.integer, np.floating)) and not isinstance(rate, bool)
+    if not is_number or not 0 < rate <= MAX_RATE:
         raise OptionError(
-            f"a rate of {abridge(rate)} frames a second was given; give one over 0, at most {MAX_RATE}"
+            f"a rate of {abridge(rate)} frames per second was given; give one over 0, at most {MAX_RATE}"
         )
     try:
         rest = iter(frames)
@@ -69,8 +69,8 @@ def write(
         raise OptionError("no frames were given; give at least one")
     arguments.picture(first, "a frame")
     image.check_side(first.shape[0], first.shape[1], kind)
-    with files.replacing(path) as part:
-        _WRITERS[kind](_counted(itertools.chain([first], rest), first.shape), first.shape, part, rate)
+    with files.stage(path) as part:
+        _WRITERS[kind](_check_frames(itertools.chain([first], rest), first.shape), first.shape, part, rate)
         if provenance is not None and kind != "MP4":
             from gan_infer.provenance.record import embed
 
@@ -78,30 +78,30 @@ def write(
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """Name the format of an animation that a path's ending stands for.
+    """Return the format of an animation, by the suffix of its path.
 
     Raises:
-        OptionError: the ending is none of FORMATS, or stands for MP4 and its writer is missing.
+        OptionError: the suffix is not one of FORMATS, or is that of MP4 and its writer is missing.
     """
     path = arguments.path(path)
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         raise OptionError(f"{path} has no ending of a known animation; give one of {', '.join(FORMATS)}")
     if kind == "MP4":
-        _ffmpeg()
+        _import_ffmpeg()
     return kind
 
 
 def milliseconds(kind: str, rate: float) -> int:
-    """Return for how long `write` has a file of a format show each frame."""
-    return 10 * _hundredths(rate) if kind == "GIF" else round(1000 / rate)
+    """Return how many milliseconds each frame of a file by `write` is shown."""
+    return 10 * _count_hundredths(rate) if kind == "GIF" else round(1000 / rate)
 
 
-def _hundredths(rate: float) -> int:
+def _count_hundredths(rate: float) -> int:
     return max(2, round(100 / rate))
 
 
-def _counted(frames: Iterable[Frame], shape: tuple[int, ...]) -> Iterator[Frame]:
+def _check_frames(frames: Iterable[Frame], shape: tuple[int, ...]) -> Iterator[Frame]:
     for index, frame in enumerate(frames):
         if index == MAX_FRAMES:
             raise OptionError(f"more than {MAX_FRAMES:,} frames were given; give fewer")
@@ -110,32 +110,32 @@ def _counted(frames: Iterable[Frame], shape: tuple[int, ...]) -> Iterator[Frame]
         yield frame
 
 
-def _with_pillow(frames: Iterator[Frame], part: Path, rate: float, **options: Any) -> None:
+def _write_with_pillow(frames: Iterator[Frame], part: Path, rate: float, **options: Any) -> None:
     pictures: Iterator[Image.Image] = (image.to_pil(frame) for frame in frames)
     first = next(pictures)
-    # Of a PNG, Pillow looks through the frames twice.
+    # For a PNG, Pillow reads the frames twice.
     rest = list(pictures) if part.suffix.lower() == ".png" else pictures
-    with part.open("wb") as file:  # given a path, Pillow leaves it open when it is interrupted
+    with part.open("wb") as file:  # given a path, Pillow would leave it open when interrupted
         first.save(file, save_all=True, append_images=rest, duration=round(1000 / rate), loop=0, **options)
 
 
 def _write_gif(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:
-    # Each frame is whole: Pillow would else blend a frame with what shows through it.
-    _with_pillow(frames, part, 100 / _hundredths(rate), disposal=2 if shape[2] == 4 else 0)
+    # Each frame is complete: otherwise Pillow would blend a frame with what shows through it.
+    _write_with_pillow(frames, part, 100 / _count_hundredths(rate), disposal=2 if shape[2] == 4 else 0)
 
 
 def _write_webp(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:
-    _with_pillow(frames, part, rate, lossless=True, quality=60, method=2)
+    _write_with_pillow(frames, part, rate, lossless=True, quality=60, method=2)
 
 
 def _write_png(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:
-    _with_pillow(frames, part, rate, compress_level=6)
+    _write_with_pillow(frames, part, rate, compress_level=6)
 
 
 def _write_mp4(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate: float) -> None:
     height, width, channels = shape
     even = height + height % 2, width + width % 2  # H.264 halves the resolution of colours
-    writer = _ffmpeg().write_frames(
+    writer = _import_ffmpeg().write_frames(
         str(part),
         even[::-1],
         pix_fmt_in="gray" if channels == 1 else "rgb24",
@@ -149,10 +149,10 @@ def _write_mp4(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate
     writer.send(None)
     try:
         for frame in frames:
-            flat = frame if channels != 4 else _on_black(frame)
+            flat = frame if channels != 4 else _lay_on_black(frame)
             padded = np.pad(flat, ((0, even[0] - height), (0, even[1] - width), (0, 0)), mode="edge")
             writer.send(np.ascontiguousarray(padded))
-    except OSError as error:  # it gave up in the middle, and has said why on stderr
+    except OSError as error:  # ffmpeg failed in the middle, and wrote why to stderr
         raise OptionError(f"ffmpeg, which writes the MP4, failed: {str(error).splitlines()[0]}") from None
     finally:
         writer.close()
@@ -160,12 +160,12 @@ def _write_mp4(frames: Iterator[Frame], shape: tuple[int, ...], part: Path, rate
         raise OptionError("ffmpeg wrote no MP4; give a name that ends in .gif, .webp or .png")
 
 
-def _on_black(frame: Frame) -> Frame:
-    shown: Frame = (frame[..., :3].astype(np.uint16) * frame[..., 3:] // 255).astype(np.uint8)
-    return shown
+def _lay_on_black(frame: Frame) -> Frame:
+    flat: Frame = (frame[..., :3].astype(np.uint16) * frame[..., 3:] // 255).astype(np.uint8)
+    return flat
 
 
-def _ffmpeg() -> Any:
+def _import_ffmpeg() -> Any:
     try:
         import imageio_ffmpeg
     except ImportError:

@@ -1,4 +1,4 @@
-"""Pictures as arrays: grids, Pillow images and files; it knows nothing of models.
+"""Pictures as arrays: lays them out in sheets, converts them to Pillow, writes files.
 
 A picture is uint8 [height, width, channels] with 1 (grey), 3 (RGB) or 4 (RGBA) channels; a batch
 is uint8 [n, height, width, channels].
@@ -25,32 +25,31 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.uint8]
 
-_MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
-# Pixels between and around the pictures of a sheet; records of provenance count on it.
+# Pixels between and around the pictures of a sheet; records of provenance depend on it.
 GAP: Final = 2
 MAX_SHEET_BYTES: Final = 512 * 1024**2
 _MOST_BYTES: Final = 4 * 1024**3
-# Pixels of a side up to which a sheet that nobody asked to be larger stays: viewers and WebP take it.
+# The longest side of a sheet unless a larger one is requested: viewers and WebP accept it.
 VIEWABLE_SIDE: Final = 16_383
-# How many pixels a side of a file of a format can have.
+# The longest side that a format can store, in pixels.
 LONGEST_SIDE: Final = {"JPEG": 65_500, "WEBP": 16_383, "GIF": 65_535, "MP4": 16_384}
 FORMATS: Final = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".gif": "GIF"}
 
 
 def tile(pictures: Array, columns: int, *, gap: int = GAP, background: int = 32) -> Array:
-    """Lay a batch out in rows of `columns`, left to right and top to bottom.
+    """Lay out a batch in rows of `columns`, left to right and top to bottom.
 
     Args:
         pictures: uint8 [n, height, width, channels], n >= 1.
-        columns: pictures in a row, at least 1.
+        columns: pictures per row, at least 1.
         gap: pixels between and around the pictures.
-        background: level, 0 to 255, of the gaps and of places with no picture.
+        background: pixel value, 0 to 255, of the gaps and of places without a picture.
 
     Returns:
         uint8 [rows * (height + gap) + gap, columns * (width + gap) + gap, channels].
 
     Raises:
-        OptionError: the batch is of another shape, or `columns` is under 1.
+        OptionError: the batch has another shape, or `columns` is under 1.
     """
     arguments.picture(pictures, "pictures", batch=True)
     columns = arguments.whole_number(columns, "columns")
@@ -81,7 +80,7 @@ def to_pil(picture: Array) -> Image.Image:
 
 
 def enlarge(picture: Array, factor: int) -> Array:
-    """Repeat every pixel `factor` times in both directions, so that small pictures can be seen.
+    """Repeat every pixel `factor` times in both directions, so that small pictures become visible.
 
     Raises:
         OptionError: the result would fill more than 512 MiB.
@@ -102,15 +101,15 @@ def save(
     provenance: Provenance | None = None,
     sign: Callable[[bytes, str], bytes] | None = None,
 ) -> None:
-    """Write one picture, whole or not at all; the name's ending picks the format.
+    """Write one picture, whole or not at all; the suffix of the name selects the format.
 
     Args:
-        provenance: where the picture comes from, to stand in the file; `Generator.provenance` gives
-            it.
-        sign: from a file's bytes and format to signed bytes, as `gan_infer.provenance.c2pa.Signer` does.
+        provenance: where the picture comes from, to be stored in the file; see `Generator.provenance`.
+        sign: signs a file's bytes, given its bytes and format, as `gan_infer.provenance.c2pa.Signer`
+            does.
 
     Raises:
-        OptionError: the ending is none of FORMATS, the picture is too large for the format, or the
+        OptionError: the suffix is not one of FORMATS, the picture is too large for the format, or the
             path cannot be written.
     """
     path = arguments.path(target, "target")
@@ -126,7 +125,7 @@ def save(
 
 
 def encode(picture: Array, kind: str) -> bytes:
-    """Return the bytes of a picture file of a format that FORMATS names.
+    """Encode a picture as a file of a format that FORMATS names.
 
     Raises:
         OptionError: the picture is too large for the format.
@@ -138,14 +137,14 @@ def encode(picture: Array, kind: str) -> bytes:
         image = image.convert("RGB")
     # PNG level 1 takes a third of the time of the default 6 for a few per cent more bytes.
     options: dict[str, Any] = {"compress_level": 1} if kind == "PNG" else {}
-    body = _Named()
+    body = _NamedBuffer()
     body.name = f"picture.{kind.lower()}"
     image.save(body, **options)
     return body.getvalue()
 
 
 def check_side(height: int, width: int, kind: str) -> None:
-    """Refuse what no file of a format can hold.
+    """Check that a format can hold a picture of a size.
 
     Raises:
         OptionError: a side is too long.
@@ -156,19 +155,19 @@ def check_side(height: int, width: int, kind: str) -> None:
     longest = LONGEST_SIDE.get(kind)
     if longest is not None and max(height, width) > longest:
         raise OptionError(
-            f"{width}x{height} pixels are too many for {kind}, whose files hold at most {longest:,} a side; "
-            "ask for fewer pictures or a smaller scale, or give a name that ends in .png"
+            f"{width}x{height} pixels are too many for {kind}, whose files hold at most {longest:,} per side"
+            "; ask for fewer pictures or a smaller scale, or give a name that ends in .png"
         )
 
 
 def check_sheet(rows: int, columns: int, shape: tuple[int, int, int], factor: int, kind: str) -> None:
-    """Refuse, before it is drawn, a sheet that could not be held or written.
+    """Check, before a sheet is drawn, that it can be held in memory and written.
 
     Args:
-        rows: of pictures, laid out as `tile` does.
-        columns: of pictures.
+        rows: rows of pictures, as `tile` lays them out.
+        columns: columns of pictures.
         shape: (height, width, channels) of a picture.
-        factor: how often pixels are to be repeated, as by `enlarge`.
+        factor: how often each pixel is repeated, as by `enlarge`.
         kind: a format that FORMATS names.
 
     Raises:
@@ -186,21 +185,21 @@ def check_sheet(rows: int, columns: int, shape: tuple[int, int, int], factor: in
 
 
 def rows_that_fit(height: int, width: int) -> int:
-    """Return how many rows of pictures, enlarged as people are shown them, make a sheet that viewers open."""
+    """Return how many rows of pictures, enlarged for people, fit on a sheet that viewers can open."""
     return max(1, (VIEWABLE_SIDE // factor_for(height, width) - GAP) // (height + GAP))
 
 
-class _Named(io.BytesIO):
-    """A file in memory; from the name Pillow takes the format, and then loads that plugin alone."""
+class _NamedBuffer(io.BytesIO):
+    """A file in memory with a name, by which Pillow selects the format and loads only that plugin."""
 
     name: str
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """Name the picture format that a path's ending stands for.
+    """Return the picture format of a path, by its suffix.
 
     Raises:
-        OptionError: the ending is none of FORMATS.
+        OptionError: the suffix is not one of FORMATS.
     """
     path = arguments.path(path)
     kind = FORMATS.get(path.suffix.lower())
@@ -210,7 +209,7 @@ def format_of(path: str | os.PathLike[str]) -> str:
 
 
 def factor_for(height: int, width: int, at_least: int = 64) -> int:
-    """Return the whole factor that brings the shorter side to `at_least` pixels or just over."""
+    """Return the smallest integer factor that makes the shorter side at least `at_least` pixels."""
     height, width = (arguments.whole_number(side, "a side") for side in (height, width))
     at_least = arguments.whole_number(at_least, "at_least")
     return max(1, -(-at_least // min(height, width)))

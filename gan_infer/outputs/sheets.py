@@ -1,4 +1,4 @@
-"""How many rows and columns a sheet has; it knows neither models nor pictures."""
+"""Computes how many rows and columns a sheet has."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ def layout(
     """Return (rows, columns) of a sheet.
 
     Args:
-        count: how many pictures there are, or None for as many as the sheet holds.
-        rows, columns: as asked for; None leaves them to be found.
-        classes: where it is not 0, each is a row, `rows` does not count, and there are `count`
-            pictures a row.
+        count: the number of pictures, or None for as many as the sheet holds.
+        rows, columns: as requested; None if they are to be computed.
+        classes: if not 0, each class is a row, `rows` does not count, and there are `count` pictures
+            per row.
 
     Raises:
-        OptionError: rows or columns is no whole number of at least 1, or `count` is more than fits.
+        OptionError: rows or columns is not a whole number of at least 1, or `count` pictures do not fit.
     """
     down = None if rows is None else arguments.whole_number(rows, "rows")
     across = None if columns is None else arguments.whole_number(columns, "columns")

@@ -1,1 +1,1 @@
-"""Opens and runs models: the only users of ONNX Runtime."""
+"""Opens and runs models: the only room that uses ONNX Runtime, beside the trial of unknown files."""

@@ -1,7 +1,7 @@
-"""Runs a session on buffers that stay on its device, in batches of a few fixed sizes; knows no GANs.
+"""Runs a session on buffers that stay on its device, in batches of a few fixed sizes.
 
-A GPU plans each batch size anew: kernels are chosen, memory is asked for, a graph is captured. So
-batches are padded up to one of `SIZES` and the padding is cut off the result.
+A GPU plans each new batch size: it chooses kernels, allocates memory and captures a graph. So batches
+are padded to one of `SIZES`, and the padding is cut off the result.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ _DTYPES: Final[dict[str, Any]] = {
     "tensor(int32)": np.int32,
     "tensor(uint8)": np.uint8,
 }
-# The runtime's word for a run outside of any captured graph.
+# The runtime's number for a run outside any captured graph.
 _NO_GRAPH: Final = -1
 
 
 def size_for(count: int) -> int:
-    """Return the smallest of SIZES that holds `count` rows, or the largest where none does."""
+    """Return the smallest of SIZES that holds `count` rows, or the largest if none does."""
     return next((size for size in SIZES if size >= count), SIZES[-1])
 
 
 class BucketedSession:
-    """`run` as of the runtime's own session, on fixed buffers of one device.
+    """A session of the runtime with fixed buffers on one device.
 
     All runs happen on one thread of its own: the runtime keeps a captured graph, and handles of
-    the GPU's libraries, for each thread that calls it, and callers come from many.
+    the GPU's libraries, for each thread that calls it, and callers use many.
     """
 
     def __init__(
         self, open_session: Callable[[bool], ort.InferenceSession], device_type: str, device_id: int
     ) -> None:
-        """Open a session by `open_session(with graphs)`, without graphs where it refuses them.
+        """Open a session by `open_session(with graphs)`, without graphs if it refuses them.
 
-        `device_type` is the runtime's word for where buffers lie: "cuda", or "cpu" for trying out.
+        `device_type` is the runtime's name for where buffers lie: "cuda", or "cpu" for tests.
         """
         self._open_session = open_session
         from concurrent.futures import ThreadPoolExecutor  # takes time to import, and only a GPU needs it
@@ -57,12 +57,12 @@ class BucketedSession:
         self._place = (device_type, device_id)
         self.graphs = device_type != "cpu"
         try:
-            self.opened = open_session(self.graphs)
-        except Exception:  # graphs need every node on the GPU; without them the reason would come again
+            self.session = open_session(self.graphs)
+        except Exception:  # graphs need every node on the GPU; another reason will show again without them
             if not self.graphs:
                 raise
             self.graphs = False
-            self.opened = open_session(False)
+            self.session = open_session(False)
         self._buffers: dict[tuple[int, tuple[str, ...]], _Buffers] = {}
         self._thread = ThreadPoolExecutor(1, "ganforge-gpu")
 
@@ -71,63 +71,63 @@ class BucketedSession:
         return self._thread.submit(self._run, tuple(names), feeds).result()
 
     def try_out(self) -> None:
-        """Run a batch of one on zeros, where all shapes are fixed but for the batch."""
-        names = tuple(item.name for item in self.opened.get_outputs())
-        shapes = _shapes(self.opened, names)
+        """Run a batch of one on zeros, if all shapes but the batch are fixed."""
+        names = tuple(item.name for item in self.session.get_outputs())
+        shapes = _read_shapes(self.session, names)
         if shapes is not None:
             self.run(
                 names, {name: np.zeros((1, *sides), dtype) for name, (dtype, sides) in shapes[0].items()}
             )
 
     def close(self) -> None:
-        """Let the thread end; the session goes when nobody refers to it."""
+        """Let the thread end; the session is freed when nobody refers to it."""
         self._thread.shutdown(wait=False)
 
     def _run(self, names: tuple[str, ...], feeds: Feeds) -> list[Array]:
-        shapes = _shapes(self.opened, names)
-        if shapes is None or feeds.keys() != shapes[0].keys():  # inputs that may be left out have no buffers
-            return list(self.opened.run(list(names), dict(feeds), _options(_NO_GRAPH)))
+        shapes = _read_shapes(self.session, names)
+        if shapes is None or feeds.keys() != shapes[0].keys():  # optional inputs have no buffers
+            return list(self.session.run(list(names), dict(feeds), _make_options(_NO_GRAPH)))
         count = len(next(iter(feeds.values())))
         parts = []
         for start in range(0, count, SIZES[-1]):
             rows = {name: array[start : start + SIZES[-1]] for name, array in feeds.items()}
-            parts.append(self._part(names, shapes, rows))
+            parts.append(self._run_part(names, shapes, rows))
         return parts[0] if len(parts) == 1 else [np.concatenate(each) for each in zip(*parts, strict=True)]
 
-    def _part(self, names: tuple[str, ...], shapes: _Shapes, feeds: Feeds) -> list[Array]:
+    def _run_part(self, names: tuple[str, ...], shapes: _Shapes, feeds: Feeds) -> list[Array]:
         count = len(next(iter(feeds.values())))
         key = (size_for(count), names)
         if key not in self._buffers:
-            self._buffers[key] = self._prepared(key, shapes, feeds)
+            self._buffers[key] = self._prepare(key, shapes, feeds)
         buffers = self._buffers[key]
         buffers.fill(feeds)
         buffers.run()
-        return buffers.results(count)
+        return buffers.read_results(count)
 
-    def _prepared(self, key: tuple[int, tuple[str, ...]], shapes: _Shapes, feeds: Feeds) -> _Buffers:
-        """Return buffers whose graph, where graphs are on, was captured and gives what a plain run gives."""
+    def _prepare(self, key: tuple[int, tuple[str, ...]], shapes: _Shapes, feeds: Feeds) -> _Buffers:
+        """Make buffers; with graphs, capture one and check that it gives what a plain run gives."""
         graph = len(self._buffers) + 1 if self.graphs else _NO_GRAPH
-        buffers = _Buffers(self.opened, self._place, key[0], shapes, graph)
+        buffers = _Buffers(self.session, self._place, key[0], shapes, graph)
         if not self.graphs:
             return buffers
         buffers.fill(feeds)
         try:
             buffers.run(_NO_GRAPH)
-            plain = buffers.results(key[0])
+            plain = buffers.read_results(key[0])
             for _ in range(2):  # captured, then played back
                 buffers.clear_results()
                 buffers.run()
-                if not all(map(np.array_equal, buffers.results(key[0]), plain)):
+                if not all(map(np.array_equal, buffers.read_results(key[0]), plain)):
                     raise RuntimeError("a captured graph gives other values than a plain run")
         except Exception:  # a broken capture can leave the session's stream unusable: start afresh
             self.graphs = False
             self._buffers.clear()
-            self.opened = self._open_session(False)
-            return _Buffers(self.opened, self._place, key[0], shapes, _NO_GRAPH)
+            self.session = self._open_session(False)
+            return _Buffers(self.session, self._place, key[0], shapes, _NO_GRAPH)
         return buffers
 
 
-# name -> (numpy's type, sides after the batch), of inputs and of the wanted outputs
+# name -> (numpy's type, sides after the batch), of the inputs and of the outputs to compute
 _Shapes = tuple[dict[str, tuple[Any, tuple[int, ...]]], dict[str, tuple[Any, tuple[int, ...]]]]
 
 
@@ -135,11 +135,11 @@ class _Buffers:
     """Inputs and outputs of one batch size on the device, bound to a session."""
 
     def __init__(
-        self, opened: ort.InferenceSession, place: tuple[str, int], size: int, shapes: _Shapes, graph: int
+        self, session: ort.InferenceSession, place: tuple[str, int], size: int, shapes: _Shapes, graph: int
     ) -> None:
         import onnxruntime as ort
 
-        self._opened = opened
+        self._session = session
         self._host = {name: np.zeros((size, *sides), dtype) for name, (dtype, sides) in shapes[0].items()}
         self._inputs = {
             name: ort.OrtValue.ortvalue_from_numpy(array, *place) for name, array in self._host.items()
@@ -148,36 +148,36 @@ class _Buffers:
             ort.OrtValue.ortvalue_from_shape_and_type((size, *sides), dtype, *place)
             for dtype, sides in shapes[1].values()
         ]
-        self._binding = opened.io_binding()
+        self._binding = session.io_binding()
         for name, value in self._inputs.items():
             self._binding.bind_ortvalue_input(name, value)
         for name, value in zip(shapes[1], self._outputs, strict=True):
             self._binding.bind_ortvalue_output(name, value)
-        self._options = _options(graph)
+        self._options = _make_options(graph)
 
     def fill(self, feeds: Feeds) -> None:
-        """Copy rows to the device; rows behind them keep what they held, which is as good as any."""
+        """Copy rows to the device; the rows after them keep old values, which do not matter."""
         for name, array in feeds.items():
             host = self._host[name]
             host[: len(array)] = array
             self._inputs[name].update_inplace(host)
 
     def run(self, graph: int | None = None) -> None:
-        options = self._options if graph is None else _options(graph)
+        options = self._options if graph is None else _make_options(graph)
         self._binding.synchronize_inputs()
-        self._opened.run_with_iobinding(self._binding, options)
+        self._session.run_with_iobinding(self._binding, options)
         self._binding.synchronize_outputs()
 
     def clear_results(self) -> None:
         for value in self._outputs:
             value.update_inplace(np.zeros_like(value.numpy()))
 
-    def results(self, count: int) -> list[Array]:
-        """Return the first rows of the outputs, in arrays that the next run leaves alone."""
+    def read_results(self, count: int) -> list[Array]:
+        """Return copies of the first rows of the outputs."""
         return [value.numpy()[:count].copy() for value in self._outputs]
 
 
-def _options(graph: int) -> ort.RunOptions:
+def _make_options(graph: int) -> ort.RunOptions:
     import onnxruntime as ort
 
     options = ort.RunOptions()
@@ -185,11 +185,11 @@ def _options(graph: int) -> ort.RunOptions:
     return options
 
 
-def _shapes(opened: ort.InferenceSession, names: tuple[str, ...]) -> _Shapes | None:
-    """Return all shapes but for the batch; None where one is not fixed or a type has no buffers here."""
-    outputs = {item.name: item for item in opened.get_outputs()}
+def _read_shapes(session: ort.InferenceSession, names: tuple[str, ...]) -> _Shapes | None:
+    """Return all shapes without the batch; None if one is not fixed or a type is not in `_DTYPES`."""
+    outputs = {item.name: item for item in session.get_outputs()}
     sides: list[dict[str, tuple[Any, tuple[int, ...]]]] = [{}, {}]
-    for found, items in zip(sides, (opened.get_inputs(), [outputs[name] for name in names]), strict=True):
+    for found, items in zip(sides, (session.get_inputs(), [outputs[name] for name in names]), strict=True):
         for item in items:
             batch, *rest = item.shape or [0]
             if item.type not in _DTYPES or isinstance(batch, int):

@@ -1,6 +1,6 @@
-"""From a device's name to the runtime's providers, and what is missing where one cannot be had.
+"""Chooses the runtime's providers for a device's name, and explains what is missing for one.
 
-It never imports the runtime: what the runtime offers is handed in.
+It never imports the runtime: callers pass what the runtime offers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CUDA: Final = "CUDAExecutionProvider"
 COREML: Final = "CoreMLExecutionProvider"
 DML: Final = "DmlExecutionProvider"
 
-# Every provider that a runtime may have been built with; what is not here is a mistake in writing.
+# Every provider that a runtime may be built with; any other name is a typing mistake.
 _ALL: Final = (
     *("NvTensorRTRTX", "Tensorrt", "CUDA", "MIGraphX", "OpenVINO", "Dnnl", "VitisAI", "QNN", "Nnapi"),
     *("VSINPU", "Js", "WebNN", "WebGpu", "CoreML", "ArmNN", "ACL", "Dml", "ROCM", "Rknpu", "Xnnpack"),
@@ -32,8 +32,8 @@ _ALL: Final = (
 )
 _ENDING: Final = "ExecutionProvider"
 _ASKED: Final = re.compile(r"(auto|cpu|coreml)|(cuda|dml)(?::([0-9]{1,3}))?")
-# Parity with the CPU asks for whole float32 products; searching cuDNN's algorithms by trial takes
-# minutes; an arena that grows by what is asked for does not double what a large batch once took.
+# Parity with the CPU needs full float32 products; an exhaustive search of cuDNN's algorithms takes
+# minutes; an arena that grows by the requested size does not double the memory of one large batch.
 _CUDA_OPTIONS: Final = {
     "use_tf32": "0",
     "cudnn_conv_algo_search": "HEURISTIC",
@@ -42,11 +42,11 @@ _CUDA_OPTIONS: Final = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
-    """Providers to ask the runtime for, in order; the one that must be there, or None for any.
+class Selection:
+    """Providers to request from the runtime, in order; `wanted` must start, None if any will do.
 
     `note` says why `auto` left out a GPU that the runtime was built for, or which providers of a
-    list are not in the runtime; "" where nothing was left out.
+    list are not in the runtime; "" if nothing was left out.
     """
 
     providers: tuple[str | tuple[str, Mapping[str, Any]], ...]
@@ -54,21 +54,21 @@ class Choice:
     note: str = ""
 
 
-def choose(device: str, providers: Providers | None, available: Sequence[str]) -> Choice:
-    """Return the providers for a device's name, or those that `providers` names in its place.
+def choose(device: str, providers: Providers | None, available: Sequence[str]) -> Selection:
+    """Return the providers for a device's name, or those that `providers` names instead.
 
     Args:
         device: "auto", "cpu", "cuda", "cuda:1", "coreml", "dml" or "dml:1".
-        providers: the runtime's own list, which goes before `device`; or None. Where the CPU is in
-            it, what cannot be had is left out, as the runtime does; else the first has to be there.
+        providers: the runtime's own list, used instead of `device`; or None. If the CPU is in it, what
+            is not available is left out, as the runtime does; otherwise the first must be available.
         available: the providers that the installed runtime was built with.
 
     Raises:
         DeviceError: the device or provider is not in this runtime, or its driver is missing.
-        OptionError: `device` is none that there is, or `providers` is no list of providers.
+        OptionError: `device` is unknown, or `providers` is not a list of providers.
     """
     if providers is not None:
-        return _given(providers, available)
+        return _choose_given(providers, available)
     match = _ASKED.fullmatch(device) if isinstance(device, str) else None
     if not match:
         raise OptionError(
@@ -76,26 +76,26 @@ def choose(device: str, providers: Providers | None, available: Sequence[str]) -
         )
     plain, kind, index = match.groups()
     if plain == "cpu":
-        return Choice((CPU,), CPU)
+        return Selection((CPU,), CPU)
     if plain == "auto":
-        return _automatic(available)
+        return _choose_automatically(available)
     if plain == "coreml":
-        return _of_the_runtime(COREML, {}, available, "onnxruntime on macOS has it")
+        return _choose_built_in(COREML, {}, available, "onnxruntime on macOS has it")
     if kind == "dml":
         options = {"device_id": index or "0"}
-        return _of_the_runtime(DML, options, available, "onnxruntime-directml on Windows has it")
+        return _choose_built_in(DML, options, available, "onnxruntime-directml on Windows has it")
     if CUDA not in available:
-        raise DeviceError(lacking(CUDA, _no_cuda_build()))
+        raise DeviceError(explain_missing(CUDA, _explain_no_cuda()))
     if obstacle := driver_obstacle(int(index or 0)):
-        raise DeviceError(lacking(CUDA, obstacle, index))
-    return Choice((_cuda(str(int(index or 0))), CPU), CUDA)
+        raise DeviceError(explain_missing(CUDA, obstacle, index))
+    return Selection((_cuda_provider(str(int(index or 0))), CPU), CUDA)
 
 
-def lacking(provider: str, reason: str, index: str | None = None) -> str:
-    """Return the line that says that a provider cannot be had, why, and what would do instead."""
+def explain_missing(provider: str, reason: str, index: str | None = None) -> str:
+    """Return the message that a provider is not available, why, and what to use instead."""
     asked = {CUDA: "cuda", COREML: "coreml", DML: "dml"}.get(provider, provider)
     asked += f":{index}" if index else ""
-    return f"device {asked!r} cannot be had: {reason}; or use device='cpu'"
+    return f"device {asked!r} is not available: {reason}; or use device='cpu'"
 
 
 def runtime_version() -> str:
@@ -111,7 +111,7 @@ def runtime_version() -> str:
 
 
 def driver_obstacle(index: int = 0) -> str:
-    """Say what of NVIDIA's driver is missing here; "" where it loads and sees device `index`."""
+    """Return what is missing of NVIDIA's driver; "" if it loads and sees device `index`."""
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(name)
@@ -128,7 +128,7 @@ def driver_obstacle(index: int = 0) -> str:
 
 
 def cuda_obstacle() -> str:
-    """Say what keeps the CUDA provider from starting, as far as can be told from outside."""
+    """Return what keeps the CUDA provider from starting, as far as it can be seen from outside."""
     if obstacle := driver_obstacle():
         return obstacle
     for library in cuda_libraries():
@@ -140,8 +140,8 @@ def cuda_obstacle() -> str:
 
 
 def cuda_libraries() -> tuple[str, ...]:
-    """Name the libraries that the installed runtime's CUDA provider needs, of the major it was built for."""
-    major = _cuda_major()
+    """Return the libraries that the installed runtime's CUDA provider needs, for its version of CUDA."""
+    major = _read_cuda_major()
     if sys.platform == "win32":
         return (f"cudart64_{major}.dll", f"cublasLt64_{major}.dll", f"cublas64_{major}.dll", "cudnn64_9.dll")
     return (
@@ -153,8 +153,8 @@ def cuda_libraries() -> tuple[str, ...]:
     )
 
 
-def _cuda_major() -> int:
-    """Read which CUDA the runtime was built for out of its wheel, without importing it."""
+def _read_cuda_major() -> int:
+    """Return the major version of CUDA that the runtime was built for, read without importing it."""
     spec = importlib.util.find_spec("onnxruntime")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         try:
@@ -166,29 +166,29 @@ def _cuda_major() -> int:
     return 12
 
 
-def _given(providers: Providers, available: Sequence[str]) -> Choice:
+def _choose_given(providers: Providers, available: Sequence[str]) -> Selection:
     if not isinstance(providers, (list, tuple)) or not all(map(_is_provider, providers)):
         raise OptionError(
             f"providers was {abridge(providers)}; give a list of names, or of pairs (name, options), "
             f"for example [{CUDA!r}, {CPU!r}]"
         )
     if not providers:
-        raise OptionError("providers is empty; name one, or leave it out")
+        raise OptionError("the list of providers is empty; name at least one, or leave the argument out")
     chosen: dict[str, str | tuple[str, Mapping[str, Any]]] = {}
     for item in providers:
         name = provider_name(item)
         _check_known(name, available)
-        chosen.setdefault(name, item)  # of two the first counts, as the runtime has it
+        chosen.setdefault(name, item)  # the first of two counts, as in the runtime
     missing = [name for name in chosen if name not in available]
     if CPU in chosen:
         note = f"not in this onnxruntime: {', '.join(missing)}" if missing else ""
-        return Choice(tuple(item for name, item in chosen.items() if name in available), None, note)
+        return Selection(tuple(item for name, item in chosen.items() if name in available), None, note)
     if missing:
         raise DeviceError(
             f"provider {missing[0]!r} is not in this onnxruntime; it has {', '.join(available)}; "
             f"add {CPU!r} to the list to go on without"
         )
-    return Choice(tuple(chosen.values()), next(iter(chosen)))
+    return Selection(tuple(chosen.values()), next(iter(chosen)))
 
 
 def provider_name(item: str | tuple[str, Mapping[str, Any]]) -> str:
@@ -199,7 +199,7 @@ def provider_name(item: str | tuple[str, Mapping[str, Any]]) -> str:
 def _check_known(name: str, available: Sequence[str]) -> None:
     known = {*(f"{each}{_ENDING}" for each in _ALL), *available}
     if name not in known:
-        import difflib  # only who mistypes waits for it
+        import difflib  # slow to import, and needed after a typing mistake only
 
         same = {name.lower(), f"{name}{_ENDING}".lower()}
         close = [each for each in known if each.lower() in same]
@@ -216,29 +216,29 @@ def _is_provider(item: object) -> bool:
     return isinstance(item, str)
 
 
-def _automatic(available: Sequence[str]) -> Choice:
-    """CUDA where it works, else the CPU; CoreML and DirectML, which round otherwise, only on request."""
+def _choose_automatically(available: Sequence[str]) -> Selection:
+    """Choose CUDA if it works, else the CPU; not CoreML and DirectML, which round differently."""
     if CUDA not in available:
-        return Choice((CPU,), None)
+        return Selection((CPU,), None)
     if obstacle := driver_obstacle():
-        return Choice((CPU,), None, f"no GPU in use: {obstacle}")
-    return Choice((_cuda("0"), CPU), None)
+        return Selection((CPU,), None, f"no GPU in use: {obstacle}")
+    return Selection((_cuda_provider("0"), CPU), None)
 
 
-def _of_the_runtime(
+def _choose_built_in(
     provider: str, options: Mapping[str, Any], available: Sequence[str], where: str
-) -> Choice:
+) -> Selection:
     if provider not in available:
-        reason = f"the installed runtime ({runtime_version()}) is without it; {where}"
-        raise DeviceError(lacking(provider, reason))
-    return Choice(((provider, options), CPU), provider)
+        reason = f"the installed runtime ({runtime_version()}) does not have it; {where}"
+        raise DeviceError(explain_missing(provider, reason))
+    return Selection(((provider, options), CPU), provider)
 
 
-def _cuda(index: str) -> tuple[str, Mapping[str, Any]]:
+def _cuda_provider(index: str) -> tuple[str, Mapping[str, Any]]:
     return CUDA, {"device_id": index, **_CUDA_OPTIONS}
 
 
-def _no_cuda_build() -> str:
+def _explain_no_cuda() -> str:
     return (
         f"the installed runtime ({runtime_version()}) has no CUDA; "
         "pip uninstall onnxruntime, then pip install onnxruntime-gpu"

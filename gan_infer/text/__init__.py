@@ -1,1 +1,1 @@
-"""Texts that come from elsewhere or go to a terminal."""
+"""Texts that come from outside or go to a terminal."""

@@ -1,7 +1,7 @@
-"""Makes stdout and stderr fit to print anything to: in any encoding, closed, or with nobody reading.
+"""Prepares stdout and stderr so that printing never fails: in any encoding, closed, or with no reader.
 
-What an encoding lacks is written as JSON escapes it, so that JSON stays JSON; bytes of file names
-that are no text are written as they are. What cannot be told on stderr is dropped.
+Characters that an encoding lacks are written as JSON escapes, so that JSON stays valid; bytes of file
+names that are not text are written unchanged. What cannot be written to stderr is dropped.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from typing import Any, Final
 
 _HANDLER: Final = "ganforge.escape"
 _ASCII: Final = "ganforge-ascii"
-# What a stream of Python's own does where it is not told how to treat letters that it lacks.
+# Error handlers that Python itself sets on a stream; another one was chosen by the user.
 _BY_DEFAULT: Final = ("strict", "surrogateescape", "backslashreplace")
 _NOT_TEXT: Final = range(0xDC80, 0xDD00)
 
 
 def prepare() -> None:
-    """Make the process's streams fit; to be called once, before anything is opened or printed."""
+    """Prepare the process's streams; call it once, before anything is opened or printed."""
     codecs.register_error(_HANDLER, _escape)
     codecs.register(_find_ascii)
     _fill_descriptors()
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: PTH123, SIM115
-    sys.stdout = sys.stdout or _nowhere()
-    sys.stderr = sys.stderr or _nowhere()
+    sys.stdout = sys.stdout or _open_nowhere()
+    sys.stderr = sys.stderr or _open_nowhere()
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in _BY_DEFAULT:
-        sys.stdout.reconfigure(encoding=_encoding(sys.stdout), errors=_HANDLER)
+        sys.stdout.reconfigure(encoding=_name_encoding(sys.stdout), errors=_HANDLER)
     if isinstance(sys.stderr, io.TextIOWrapper) and sys.stderr is sys.__stderr__:
         sys.stderr = _Notes(sys.stderr)
 
 
 def drop(stream: Any) -> None:
-    """Send what a stream still holds, and what comes, to nowhere, so that ending is not a failure."""
+    """Discard what a stream still holds and all that is written later, so that exiting does not fail."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -43,12 +43,12 @@ def drop(stream: Any) -> None:
 
 
 class _Notes(io.TextIOWrapper):
-    """stderr that never fails: work goes on although nobody reads how far it is."""
+    """A stderr that never fails: work continues although nobody reads its progress."""
 
     def __init__(self, stream: io.TextIOWrapper) -> None:
         file = open(stream.fileno(), "wb", closefd=False)  # noqa: SIM115
         errors = _HANDLER if stream.errors in _BY_DEFAULT else stream.errors
-        super().__init__(file, encoding=_encoding(stream), errors=errors, line_buffering=True)
+        super().__init__(file, encoding=_name_encoding(stream), errors=errors, line_buffering=True)
 
     def write(self, text: str, /) -> int:
         """Write, or drop what cannot be written."""
@@ -67,7 +67,7 @@ class _Notes(io.TextIOWrapper):
 
 
 def _fill_descriptors() -> None:
-    """Open what was closed, or the next file to be opened would be taken for stdout."""
+    """Open closed descriptors 0 to 2; otherwise the next file to be opened would become stdout."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
@@ -76,12 +76,12 @@ def _fill_descriptors() -> None:
                 os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
 
 
-def _nowhere() -> io.TextIOWrapper:
+def _open_nowhere() -> io.TextIOWrapper:
     return open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: PTH123
 
 
-def _encoding(stream: io.TextIOWrapper) -> str:
-    """Name a stream's encoding; ASCII by a name of its own, for click takes that for a mistake."""
+def _name_encoding(stream: io.TextIOWrapper) -> str:
+    """Name a stream's encoding; ASCII gets a name of its own, because click treats ASCII as a mistake."""
     return _ASCII if codecs.lookup(stream.encoding).name == "ascii" else stream.encoding
 
 
@@ -101,7 +101,7 @@ def _find_ascii(name: str) -> codecs.CodecInfo | None:
 
 
 def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return what stands for the first letter that cannot be written."""
+    """Return the replacement of the first character that cannot be written, and where to go on."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letter = error.object[error.start]

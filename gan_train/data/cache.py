@@ -161,7 +161,7 @@ def write(
     replaced = _list_arrays(request.place)
     with contextlib.ExitStack() as stack:
         opened = {
-            name: stack.enter_context(stack.enter_context(files.replacing(path)).open("wb", buffering=2**20))
+            name: stack.enter_context(stack.enter_context(files.stage(path)).open("wb", buffering=2**20))
             for name, path in paths.items()
         }
         _write_rows(

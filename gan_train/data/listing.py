@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from gan_infer.decoding import formats
 from gan_train.data.columns import Column
 
 # Called with (pictures done, pictures in all).
@@ -21,8 +22,7 @@ Progress = Callable[[int, int], None]
 
 UNREAD: Final = (".heic", ".heif", ".avif", ".jxl", ".jp2")
 SUFFIXES: Final = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".gif", ".tif", ".tiff"),
-    *(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+    *formats.SUFFIXES,
     # Pictures too, of kinds that are not read: to pass them over in silence would lose them.
     *UNREAD,
 )
@@ -60,7 +60,7 @@ class Files:
         others: names of the files that are none, and are not `left_behind`.
         folders: names of all folders.
         bad: of the members that cannot be used whatever they hold, the reason, as `Listing.bad`.
-        open: from a member's name to an opened picture; raises DataError as `decode.opened`.
+        open: from a member's name to an opened picture; raises DataError as `decode.open_image`.
         stream: from a file's name to its content, opened; raises DataError that names it.
         inside: the folder of the archive that alone was asked for, "" for all of it.
         left_behind: files, and folders (ending in "/"), that systems leave behind; nothing of them is read.

@@ -67,7 +67,7 @@ def write(
         OptionError: `to` cannot be written.
         ModelError: the written graph is not the network.
     """
-    with files.replacing(to) as part:
+    with files.stage(to) as part:
         model, inputs = graph.to_onnx(deployed, metadata.kind)
         deployed = dataclasses.replace(deployed, inputs=inputs)
         if precision == "float16":

@@ -134,7 +134,7 @@ def _write(
     """Write the foreign model by the contract; it takes its name once it draws the same pictures."""
     adopted = rebuild(model, session.plan)
     drawing = _finish(adopted, described, source)
-    with files.replacing(to) as part:
+    with files.stage(to) as part:
         body = adopted.SerializeToString()
         part.write_bytes(body)
         opened = Generator.load(part, device="cpu", trust=trust)

@@ -81,7 +81,7 @@ def amend(source: Path, to: Path, directions: Sequence[Direction] = (), *, trust
     described[KEY] = json.dumps(data, ensure_ascii=False, sort_keys=True)
     onnx.helper.set_model_props(model, described)
     contract.check(model)
-    with files.replacing(to) as part:
+    with files.stage(to) as part:
         part.write_bytes(model.SerializeToString())
         after = Generator.load(part, device="cpu", trust=trust)
         _compare(before, after)

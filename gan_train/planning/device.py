@@ -130,7 +130,7 @@ def set_up(config: Config) -> int:
         # cuBLAS asks for this before its first call.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Of cores that a container may not use, threads would only wait for one another.
-    torch.set_num_threads(config.machine.threads or min(torch.get_num_threads(), cpu_count.usable()))
+    torch.set_num_threads(config.machine.threads or min(torch.get_num_threads(), cpu_count.count_usable()))
     return torch.get_num_threads()
 
 

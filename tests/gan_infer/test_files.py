@@ -64,7 +64,7 @@ def test_what_killed_writes_left_is_swept_and_nothing_else(tmp_path: Path) -> No
     mine = [tmp_path / name for name in ("a.png", ".hidden", ".a.part.png", ".notes.123.part.md", "x.part")]
     for path in mine:
         path.write_text("mine")
-    with files.replacing(tmp_path / "b.png") as part:
+    with files.stage(tmp_path / "b.png") as part:
         part.write_text("half of i")
         left = shutil.copy(part, tmp_path / part.name.replace("b.", "c.", 1))  # as a killed process leaves it
     mine.append(tmp_path / "b.png")

@@ -121,10 +121,10 @@ def test_where_nothing_can_be_written_nothing_is_kept(monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("nobody")
 def test_the_doctor_says_where_things_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = doctor._cache()
+    found = doctor._check_cache()
     assert (found.state, "there is no home folder" in found.text) == ("note", True)
     monkeypatch.setenv("GANFORGE_HOME", "~nobodyofthisname/x")
-    found = doctor._cache()
+    found = doctor._check_cache()
     assert (found.state, "and there is none" in found.text) == ("problem", True)
 
 

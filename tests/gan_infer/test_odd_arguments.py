@@ -237,7 +237,7 @@ FUNCTIONS: Mapping[str, tuple[Callable[..., Any], Mapping[str, Any]]] = {
     "paths.check_psi": (ways.check_psi, {"psi": 1.0}),
     "edits.find": (functools.partial(directions.find, DIRECTIONS), {"key": "x"}),
     "edits.amounts_of": (
-        functools.partial(directions.amounts_of, DIRECTIONS),
+        functools.partial(directions.check_amounts, DIRECTIONS),
         {"asked": {"x": 1.0}},
     ),
     "edits.parse_range": (directions.parse_range, {"text": "-1:1"}),

@@ -130,7 +130,7 @@ def describe_preparation(listing: Listing, options: DataOptions, channels: int, 
     """Return what is done to the pictures, in a sentence."""
     if find_stored(listing, options) is not None:
         return "as stored"
-    return decode.preparation(channels, options.fit, value_range)
+    return decode.describe_preparation(channels, options.fit, value_range)
 
 
 def check_room(plan: Plan) -> tuple[bool, str]:

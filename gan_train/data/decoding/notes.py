@@ -78,7 +78,7 @@ def _note_range(plan: Plan) -> list[str]:
     if plan.ranges is None:
         return []
     how = "as asked" if given else "by all of them together; --value-range LOW:HIGH says otherwise"
-    return [f"{count:,} pictures have more than 8 bits: {decode.describe(str(plan.ranges))} ({how})"]
+    return [f"{count:,} pictures have more than 8 bits: {decode.describe_range(str(plan.ranges))} ({how})"]
 
 
 def _note_sizes(options: DataOptions, found: Survey, shape: Shape) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Final
 
 from gan_infer.decoding import image as decode
 from gan_infer.decoding import ranges
-from gan_infer.decoding.ranges import Levels, Ranges
+from gan_infer.decoding.ranges import Ranges, ValueStats
 from gan_infer.errors import DataError
 from gan_train.config.options import MAX_SIDE, MIN_SIDE, DataOptions
 from gan_train.data.decoding.threads import run_in_order
@@ -92,9 +92,9 @@ def _survey_column(listing: Listing, files: PictureFiles) -> Survey:
     alike = len(listing.names) if files.array is not None else 1
     numbers = range(len(listing.names))[:: max(1, alike)]
 
-    def look(number: int) -> decode.Look:
+    def look(number: int) -> decode.Header:
         with files.open(number) as image:
-            return decode.look(image)
+            return decode.read_header(image)
 
     for number, result in run_in_order(look, listing, numbers):
         if isinstance(result, str):  # met again, and reported, when pictures are decoded
@@ -135,17 +135,17 @@ def settle_ranges(plan: Plan) -> Ranges | None:
         return None
     if (asked := ranges.parse(plan.options.value_range)) is not None:
         return asked
-    known: dict[str, Levels] = {}
+    known: dict[str, ValueStats] = {}
     for name, found in plan.surveys.items():
         files = listing.pictures[name]
 
-        def measure(number: int, files: PictureFiles = files) -> Levels | None:
+        def measure(number: int, files: PictureFiles = files) -> ValueStats | None:
             with files.open(number) as image:
-                return decode.levels(image)
+                return decode.measure(image)
 
         mark = f" ({name})" if len(plan.surveys) > 1 else ""
         for number, result in run_in_order(measure, listing, found.deep):
-            if isinstance(result, Levels):  # what is bad is met when pictures are decoded
+            if isinstance(result, ValueStats):  # what is bad is met when pictures are decoded
                 known[escape(listing.names[number]) + mark] = result
     try:
         return ranges.settle(known) if known else None

@@ -54,7 +54,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         archive = zipfile.ZipFile(path)
     # Foreign bytes again: a broken table of contents raises errors of many classes.
     except Exception as error:
-        raise DataError(f"{path} is a damaged zip file: {decode.plain(error)}; fetch it again") from None
+        raise DataError(f"{path} is a damaged zip file: {decode.explain(error)}; fetch it again") from None
     with archive:
         yield archive
 
@@ -234,7 +234,7 @@ def _read_beginning(archive: zipfile.ZipFile, info: zipfile.ZipInfo, refused: bo
 @contextlib.contextmanager
 def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[Image.Image]:
     content = _unpack(archive, info)
-    with decode.opened(io.BytesIO(content), len(content)) as image:
+    with decode.open_image(io.BytesIO(content), len(content)) as image:
         yield image
 
 
@@ -243,7 +243,7 @@ def _unpack(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
         with _reading:
             return archive.read(info)  # no more than the size that was checked
     except Exception as error:
-        raise DataError(f"cannot be unpacked: {decode.plain(error)}") from None
+        raise DataError(f"cannot be unpacked: {decode.explain(error)}") from None
 
 
 @contextlib.contextmanager
@@ -255,6 +255,6 @@ def _stream_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -
         with _reading:
             member = archive.open(info)
     except Exception as error:
-        raise DataError(f"{name} cannot be unpacked: {decode.plain(error)}") from None
+        raise DataError(f"{name} cannot be unpacked: {decode.explain(error)}") from None
     with member:
         yield cast(BinaryIO, member)

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from gan_infer.decoding.image import opened, plain
+from gan_infer.decoding.image import explain, open_image
 from gan_infer.errors import DataError
 from gan_train.data.listing import Files, Member, find_unread_format, is_picture, sort_key, stamp
 from gan_train.data.names import list_names
@@ -40,7 +40,7 @@ def list_files(root: Path, follow_links: bool = False) -> Files:
     for name, found in walk.entries():
         if isinstance(found, OSError):  # its files are lost, so it stands among them
             members.append(Member(name, 0, ""))
-            bad[name] = f"cannot be listed: {plain(found)}"
+            bad[name] = f"cannot be listed: {explain(found)}"
         elif name.endswith("/"):
             folders.append(name.removesuffix("/"))
         else:
@@ -154,7 +154,7 @@ def _make_member(name: str, entry: os.DirEntry[str]) -> tuple[Member, str]:
     try:
         status = entry.stat()
     except OSError as error:
-        return Member(name, 0, ""), f"cannot be opened: {plain(error)}"
+        return Member(name, 0, ""), f"cannot be opened: {explain(error)}"
     regular = stat.S_ISREG(status.st_mode)  # to open a pipe would wait for ever
     return Member(name, status.st_size, stamp(status)), "" if regular else "is no regular file"
 
@@ -174,8 +174,8 @@ def _open_picture(path: Path) -> Iterator[Image.Image]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise DataError(f"cannot be opened: {plain(error)}") from None
-    with file, opened(file, os.fstat(file.fileno()).st_size) as image:
+        raise DataError(f"cannot be opened: {explain(error)}") from None
+    with file, open_image(file, os.fstat(file.fileno()).st_size) as image:
         yield image
 
 
@@ -191,6 +191,6 @@ def open_table(path: Path) -> Iterator[BinaryIO]:
             raise DataError(f"{path} is no regular file; expected a table of labels")
         file = path.open("rb")
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {plain(error)}") from None
+        raise DataError(f"{path} cannot be read: {explain(error)}") from None
     with file:
         yield file

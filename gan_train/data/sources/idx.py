@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer.decoding.image import plain
+from gan_infer.decoding.image import explain
 from gan_infer.errors import DataError
 from gan_train.data import listing
 
@@ -58,7 +58,7 @@ def read(path: Path) -> npt.NDArray[np.uint8]:
         with gzip.open(path) if zipped else path.open("rb") as file:
             return _read_array(file, path)
     except (OSError, EOFError, zlib.error, MemoryError) as error:
-        raise DataError(f"{path} cannot be read: {plain(error)}; fetch it again") from None
+        raise DataError(f"{path} cannot be read: {explain(error)}; fetch it again") from None
 
 
 def _read_array(file: BinaryIO | gzip.GzipFile, path: Path) -> npt.NDArray[np.uint8]:

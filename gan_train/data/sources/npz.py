@@ -14,7 +14,7 @@ from typing import IO, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer.decoding.image import plain
+from gan_infer.decoding.image import explain
 from gan_infer.errors import DataError
 from gan_train.data import cache
 from gan_train.data.layout import splits
@@ -97,7 +97,7 @@ def read(archive: zipfile.ZipFile, place: Path, key: str = "") -> Arrays:
         raise DataError(f"{place}: {error}") from None
     # Foreign bytes: a broken archive or header raises errors of many classes.
     except Exception as error:
-        raise DataError(f"{place} is damaged: {plain(error)}; save it again with numpy.savez") from None
+        raise DataError(f"{place} is damaged: {explain(error)}; save it again with numpy.savez") from None
 
 
 def _choose_images(archive: zipfile.ZipFile, known: _Known, place: Path) -> tuple[str, list[str]]:

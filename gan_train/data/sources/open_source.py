@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from gan_infer.decoding.image import plain
+from gan_infer.decoding.image import explain
 from gan_infer.errors import DataError
 from gan_train.config.options import DataOptions
 from gan_train.data import encodings
@@ -93,7 +93,7 @@ def _find_kind(path: Path, source: str) -> str:
         with path.open("rb") as file:
             beginning = file.read(32)
     except (OSError, ValueError) as error:
-        raise DataError(f"{escape(source)} cannot be read: {plain(error)}; {_WANTED}") from None
+        raise DataError(f"{escape(source)} cannot be read: {explain(error)}; {_WANTED}") from None
     if idx.find_pair(path) or beginning[:4] in _IDX_BEGINNINGS:
         return "idx"
     named_so = path.suffix.lower() in (".zip", ".npz")

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import Any, BinaryIO, Final
 from zipfile import BadZipFile
 
-from gan_infer.decoding.image import plain
+from gan_infer.decoding.image import explain
 from gan_infer.errors import DataError
 from gan_train.data import encodings
 from gan_train.data.names import escape
@@ -131,7 +131,7 @@ class Table:
                 f"{escape(self.name)} cannot be read as a table of labels: {reason}; {EXPECTED}"
             ) from None
         except (OSError, EOFError, zlib.error, BadZipFile, NotImplementedError) as error:
-            raise DataError(f"{escape(self.name)} cannot be read: {plain(error)}") from None
+            raise DataError(f"{escape(self.name)} cannot be read: {explain(error)}") from None
 
 
 def _read_lines(beginning: bytes, stream: BinaryIO, encoding: str, name: str) -> Iterator[str]:

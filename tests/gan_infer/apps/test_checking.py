@@ -161,7 +161,7 @@ def test_a_golden_picture_that_is_too_large_is_not_decoded(
 
 def test_a_changed_critic_is_refused(critic_file: Models, changed: Callable[..., Path]) -> None:
     path = changed(critic_file(CONDITIONAL), keep, factor=1.5)
-    with pytest.raises(ModelError, match="golden judgements"):
+    with pytest.raises(ModelError, match="golden scores"):
         Critic.load(path, device="cpu")
     assert Critic.load(path, device="cpu", trust=True).name
 

@@ -46,12 +46,12 @@ def machine(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> Callab
     def examine(
         started: dict[str, str], driver: str = "", missing: tuple[str, ...] = ()
     ) -> dict[str, Finding]:
-        monkeypatch.setattr(session, "imported", lambda: ("9.9", tuple(started)))
+        monkeypatch.setattr(session, "describe_runtime", lambda: ("9.9", tuple(started)))
         monkeypatch.setattr(doctor, "try_provider", started.__getitem__)
         monkeypatch.setattr(devices, "driver_obstacle", lambda index=0: driver)
         monkeypatch.setattr(devices, "cuda_libraries", lambda: ("libone.so", "libtwo.so"))
-        monkeypatch.setattr(doctor, "_loads", lambda library: library not in missing)
-        monkeypatch.setattr(doctor, "_driver_cuda", lambda: "13.0")
+        monkeypatch.setattr(doctor, "_can_load", lambda library: library not in missing)
+        monkeypatch.setattr(doctor, "_read_driver_cuda", lambda: "13.0")
         monkeypatch.setattr(catalog, "shipped_models", dict)
         return {finding.name: finding for finding in doctor.examine()}
 
@@ -72,24 +72,24 @@ def test_here_the_cpu_works_and_the_shipped_models_are_right() -> None:
 
 
 def test_it_says_whether_trials_can_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    found = doctor._trials()
+    found = doctor._check_trials()
     assert found.text == f"bound memory and time; 0 verdicts are kept in {verdicts.folder()}"
     Generator.load(hostile.base().SerializeToString(), device="cpu", trust=False)
     if verdicts.folder().exists():  # else another test had this process know the file
-        assert "verdicts are kept in" in doctor._trials().text
+        assert "verdicts are kept in" in doctor._check_trials().text
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GANFORGE_HOME", str(tmp_path / "file" / "x"))
-    assert "verdicts are kept nowhere" in doctor._trials().text
+    assert "verdicts are kept nowhere" in doctor._check_trials().text
     monkeypatch.setattr(host, "ALLOWANCE", -(2**40))
-    assert doctor._trials().state in ("problem", "note")
+    assert doctor._check_trials().state in ("problem", "note")
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert "cannot be had: this program is frozen; model files" in doctor._trials().text
+    assert "are not available: this program is frozen; model files" in doctor._check_trials().text
 
 
 def test_it_says_where_memory_is_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = host.Outcome(1, False, (), 0.0, 0.0, 0)
     monkeypatch.setattr(host, "run", lambda *given: outcome)
-    found = doctor._trials()
+    found = doctor._check_trials()
     assert (found.state, "limits no process's memory; model files" in found.text) == ("note", True)
 
 
@@ -126,7 +126,7 @@ def test_a_runtime_that_does_not_import_is_a_problem(monkeypatch: pytest.MonkeyP
     def broken() -> None:
         raise ImportError("libx.so: no such file")
 
-    monkeypatch.setattr(session, "imported", broken)
+    monkeypatch.setattr(session, "describe_runtime", broken)
     monkeypatch.setattr(catalog, "shipped_models", dict)
     found = {finding.name: finding for finding in doctor.examine()}
     assert found["runtime"].state == "problem"
@@ -157,9 +157,9 @@ def test_a_gpu_that_works_is_fine_and_one_that_is_not_there_a_note(
 
 def test_cores_tell_what_a_container_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    monkeypatch.setattr(cpu_count, "by_affinity", lambda: 8)
-    monkeypatch.setattr(cpu_count, "by_cgroup", lambda root=None: 1.5)
-    (found,) = doctor._cores()
+    monkeypatch.setattr(cpu_count, "count_by_affinity", lambda: 8)
+    monkeypatch.setattr(cpu_count, "count_by_cgroup", lambda root=None: 1.5)
+    (found,) = doctor._check_cores()
     assert found.state == "note"
     assert found.text == "2 usable: 64 on the host, 8 by affinity, 1.5 by control group"
 
@@ -167,7 +167,7 @@ def test_cores_tell_what_a_container_leaves(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_cache_that_cannot_be_written_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GANFORGE_HOME", str(tmp_path / "file"))
-    found = doctor._cache()
+    found = doctor._check_cache()
     assert found.state == "problem"
     assert "GANFORGE_HOME" in found.mend
 
@@ -187,26 +187,26 @@ def test_a_changed_model_and_wrong_pictures_are_problems(
         catalog.write_checksums()
 
     ship(model)
-    assert doctor._model(name, "cpu").state == "fine"
+    assert doctor._check_model(name, "cpu").state == "fine"
     # Pictures that round otherwise, as on another processor: the golden ones differ, the sheet hardly.
     props = json.loads(model.metadata_props[0].value)
     for golden in props["golden"]:
         golden["sha256"] = "0" * 64
     model.metadata_props[0].value = json.dumps(props)
     ship(model)
-    found = doctor._model(name, "cpu")
-    assert (found.state, "within 1 of 256 levels" in found.text) == ("fine", True)
+    found = doctor._check_model(name, "cpu")
+    assert (found.state, "within 1 of 256" in found.text) == ("fine", True)
     sheet = np.asarray(Image.open(folder / "samples.png"))
     # By more than processors differ, which may add or take away one.
     Image.fromarray(sheet ^ 4).save(folder / "samples.png")
-    found = doctor._model(name, "cpu")
+    found = doctor._check_model(name, "cpu")
     assert (found.state, "its sheet differs by up to" in found.text) == ("problem", True)
     Image.fromarray(sheet[:50]).save(folder / "samples.png")
-    assert doctor._model(name, "cpu").state == "problem"
+    assert doctor._check_model(name, "cpu").state == "problem"
     body = bytearray((folder / catalog.MODEL_FILE).read_bytes())
     body[-1] ^= 1
     (folder / catalog.MODEL_FILE).write_bytes(bytes(body))
-    found = doctor._model(name, "cpu")
+    found = doctor._check_model(name, "cpu")
     assert (found.state, "is not the one that was shipped" in found.text) == ("problem", True)
 
 

@@ -325,7 +325,7 @@ PNG_NEUTRAL: dict[str, tuple[Forge, str]] = {
     "as_grey_and_alpha": (repainted("LA", lambda array: array), ""),
     "as_palette": (paletted(), ""),
     "as_opaque_palette": (paletted(b"\xff" * 256), ""),
-    "as_16_bits": (with_rows(16, lambda levels: levels.astype(">u2") * 257), "16 bits a sample"),
+    "as_16_bits": (with_rows(16, lambda levels: levels.astype(">u2") * 257), "16 bits per sample"),
     "gamma": (before_pixels("gAMA", struct.pack(">I", 45455)), ""),
     "primaries": (before_pixels("cHRM", PRIMARIES), ""),
     "srgb": (before_pixels("sRGB", b"\0"), ""),
@@ -743,7 +743,7 @@ def test_losses_hide_no_veil(name: str, kind: str, coloured: Generator, tmp_path
     forged = embed(saved(Image.fromarray(array), kind, **options), record)
     verdict = judged(forged, coloured, tmp_path)
     assert verdict.result == verification.DIFFERENT
-    assert verdict.largest_difference <= verification.LOSSY_LEVELS
+    assert verdict.largest_difference <= verification.LOSSY_TOLERANCE
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
@@ -752,7 +752,7 @@ def test_a_level_between_machines_is_let_pass(kind: str, digits: Generator, tmp_
     pixels[9:21:6, 11] ^= 1
     body = embed(encode(pixels, kind), digits.provenance(7, 7))
     verdict = judged(body, digits, tmp_path)
-    assert (verdict.result, verdict.tolerance) == (verification.SAME, verification.LOSSY_LEVELS)
+    assert (verdict.result, verdict.tolerance) == (verification.SAME, verification.LOSSY_TOLERANCE)
 
 
 def neutral(kind: str, cases: dict[str, tuple[Forge, str]]) -> list[object]:

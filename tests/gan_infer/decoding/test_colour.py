@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from gan_infer import DataError
 from gan_infer.decoding import colour
-from gan_infer.decoding.image import COMPLETED, UNSEEN, UNSEEN_ON_WHITE, opened, prepare
+from gan_infer.decoding.image import COMPLETED, UNSEEN, UNSEEN_ON_WHITE, open_image, prepare
 from tests.picture_files import ADOBE_RGB, chunk, encoded, png, profile
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -21,7 +21,7 @@ GREY = PHOTO[..., 0].copy()
 
 def shown(content: bytes, channels: int = 3) -> tuple[np.ndarray, list[str]]:
     remarks: list[str] = []
-    with opened(io.BytesIO(content), len(content)) as image:
+    with open_image(io.BytesIO(content), len(content)) as image:
         return prepare(image, (16, 16, channels), "crop", None, remarks), remarks
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gan_infer import DataError
 from gan_infer.decoding import ranges
-from gan_infer.decoding.image import opened, prepare
+from gan_infer.decoding.image import open_image, prepare
 from tests.picture_files import chunk, encoded, png
 
 GREY = np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8)
@@ -20,7 +20,7 @@ COLOUR = np.dstack([GREY, GREY.T, GREY[::-1]])
 
 
 def shown(content: bytes, channels: int = 1, value_range: str | None = None) -> np.ndarray:
-    with opened(io.BytesIO(content), len(content)) as image:
+    with open_image(io.BytesIO(content), len(content)) as image:
         array = prepare(image, (16, 16, channels), "crop", ranges.read(value_range))
     return array[..., 0] if channels == 1 else array
 

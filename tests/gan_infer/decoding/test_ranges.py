@@ -11,7 +11,7 @@ from gan_infer.decoding.ranges import Range, Ranges
 
 
 def settled(*pictures: np.ndarray, bits: int = 0) -> Ranges:
-    return ranges.settle({str(n): ranges.levels_of(each, bits) for n, each in enumerate(pictures)})
+    return ranges.settle({str(n): ranges.measure(each, bits) for n, each in enumerate(pictures)})
 
 
 def whole(*values: int) -> np.ndarray:

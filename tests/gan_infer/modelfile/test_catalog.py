@@ -293,7 +293,7 @@ def test_a_repositorys_only_model_is_fetched_once_and_kept(
     again = Generator.load("hf://ann/digits/gen.onnx", device="cpu")
     assert again.source == generator.source
     assert len([line for line in server.asked if line.startswith("GET /ann/digits/resolve/")]) == 1
-    assert hub.fetched() == {"hf://ann/digits/gen.onnx": Path(generator.source)}
+    assert hub.list_fetched() == {"hf://ann/digits/gen.onnx": Path(generator.source)}
     # Without a connection what was fetched is still there, and nothing else.
     point_to("http://127.0.0.1:9", library, monkeypatch)  # where nobody listens
     assert catalog.find("hf://ann/digits") == Path(generator.source)

@@ -52,7 +52,7 @@ print("parent", generator.sample(3, label=4, seed=1).tobytes() == before)
 
 
 def test_the_default_is_the_cores_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu_count, "usable", lambda: 3)
+    monkeypatch.setattr(cpu_count, "count_usable", lambda: 3)
     with Generator.load("digits", device="cpu") as generator:
         assert generator._session.threads == 3
     with Generator.load("digits", device="cpu", threads=1) as generator:

@@ -113,7 +113,7 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(
         with pytest.raises(OptionError, match=r"\.gif, \.webp, \.png, \.mp4"):
             animation.write(frames(), tmp_path / wrong)
     for rate in (0, -1, 51, float("nan")):
-        with pytest.raises(OptionError, match="frames a second"):
+        with pytest.raises(OptionError, match="frames per second"):
             animation.write(frames(), tmp_path / "moving.gif", rate)
     with pytest.raises(OptionError, match="no frames"):
         animation.write([], tmp_path / "moving.gif")

@@ -60,7 +60,7 @@ def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("ending", "side"), [("jpg", 65_500), ("webp", 16_383), ("gif", 65_535)])
 def test_what_no_file_of_a_format_can_hold_is_refused(tmp_path: Path, ending: str, side: int) -> None:
     save(np.zeros((1, side, 1), np.uint8), tmp_path / f"a.{ending}")
-    with pytest.raises(OptionError, match=f"at most {side:,} a side"):
+    with pytest.raises(OptionError, match=f"at most {side:,} per side"):
         save(np.zeros((1, side + 1, 1), np.uint8), tmp_path / f"b.{ending}")
     save(np.zeros((1, side + 1, 1), np.uint8), tmp_path / "a.png")
     assert len(list(tmp_path.iterdir())) == 2

@@ -68,7 +68,7 @@ def tree(root: Path, group: str, files: dict[str, str]) -> Path:
 def test_quotas_of_both_versions_are_read(
     tmp_path: Path, group: str, files: dict[str, str], expected: float | None
 ) -> None:
-    assert cpu_count.by_cgroup(tree(tmp_path, group, files)) == expected
+    assert cpu_count.count_by_cgroup(tree(tmp_path, group, files)) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,16 +81,16 @@ def test_the_smaller_of_affinity_and_quota_is_usable(
     root = tree(tmp_path, "0::/\n", {"sys/fs/cgroup/cpu.max": f"{quota} 100000"})
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(affinity)), raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    assert cpu_count.usable(root) == expected
+    assert cpu_count.count_usable(root) == expected
 
 
 def test_without_affinity_or_groups_all_cores_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert cpu_count.usable(tmp_path) == 6
+    assert cpu_count.count_usable(tmp_path) == 6
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert cpu_count.usable(tmp_path) == 1
+    assert cpu_count.count_usable(tmp_path) == 1
 
 
 def test_here_there_is_at_least_one_core_and_no_more_than_the_host_has() -> None:
-    assert 1 <= cpu_count.usable() <= (os.cpu_count() or 1)
+    assert 1 <= cpu_count.count_usable() <= (os.cpu_count() or 1)

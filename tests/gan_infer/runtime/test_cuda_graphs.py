@@ -1,4 +1,4 @@
-"""The GPU's path of buffers and buckets, run on the CPU provider: padding, cutting, many callers."""
+"""The GPU's path of buffers and padded batches, run on the CPU provider: padding, cutting, many callers."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_graphs_that_the_runtime_refuses_or_breaks_are_done_without() -> None:
     session = BucketedSession(opener(find("digits")), "cuda", 0)
     assert session.graphs
     session._place = ("cpu", 0)
-    real_run = session.opened.run_with_iobinding
+    real_run = session.session.run_with_iobinding
     runs: list[str] = []
 
     def break_the_capture(binding: object, options: ort.RunOptions) -> None:
@@ -108,7 +108,7 @@ def test_graphs_that_the_runtime_refuses_or_breaks_are_done_without() -> None:
             raise RuntimeError("capture failed")
         real_run(binding, options)
 
-    session.opened.run_with_iobinding = break_the_capture
+    session.session.run_with_iobinding = break_the_capture
     assert session.run(["image"], feeds)[0].tobytes() == expected
     assert runs == ["-1", "1"]
     assert not session.graphs
@@ -120,7 +120,7 @@ def test_a_captured_graph_that_gives_other_values_than_a_plain_run_is_dropped() 
     feeds = {"latent": generator.latents([1, 2, 3]), "label": np.array([4, 4, 4])}
     session = BucketedSession(opener(find("digits")), "cuda", 0)
     session._place = ("cpu", 0)
-    real_run = session.opened.run_with_iobinding
+    real_run = session.session.run_with_iobinding
     graph_runs = 0
 
     def play_back_nothing(binding: object, options: ort.RunOptions) -> None:
@@ -129,7 +129,7 @@ def test_a_captured_graph_that_gives_other_values_than_a_plain_run_is_dropped() 
         if graph_runs < 2:  # the capture itself is right, what is played back is not
             real_run(binding, options)
 
-    session.opened.run_with_iobinding = play_back_nothing
+    session.session.run_with_iobinding = play_back_nothing
     assert session.run(["image"], feeds)[0].tobytes() == generator(*feeds.values()).tobytes()
     assert graph_runs == 2
     assert not session.graphs
@@ -142,7 +142,7 @@ def test_a_gpu_that_fails_at_its_first_run_fails_on_opening() -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no kernel image is available for execution on the device")
 
-    session.opened.run_with_iobinding = fail
+    session.session.run_with_iobinding = fail
     with pytest.raises(RuntimeError, match="no kernel image"):
         session.try_out()
     session.close()

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan_infer.decoding.image import FORMATS, look, opened, preparation, prepare
+from gan_infer.decoding.formats import READ
+from gan_infer.decoding.image import describe_preparation, open_image, prepare, read_header
 from gan_infer.errors import DataError
 from gan_train import data
 from gan_train.config.options import DataOptions
@@ -27,7 +28,7 @@ def load(source: object, **options: object) -> PictureSet:
 
 
 def prepared(content: bytes, shape: tuple[int, int, int], fit: str = "crop") -> np.ndarray:
-    with opened(io.BytesIO(content), len(content)) as image:
+    with open_image(io.BytesIO(content), len(content)) as image:
         return prepare(image, shape, fit)
 
 
@@ -111,8 +112,8 @@ def test_orientation_is_applied_and_counts_for_the_size(kind: str, orientation: 
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(Image.fromarray(np.ascontiguousarray(stored)), kind, exif=exif, quality=100)
-    with opened(io.BytesIO(content), len(content)) as image:
-        seen = look(image)
+    with open_image(io.BytesIO(content), len(content)) as image:
+        seen = read_header(image)
     assert (seen.height, seen.width) == (20, 40)
     shown = prepared(content, (20, 40, 1))[..., 0]
     assert shown[1:9, 1:19].min() > 200
@@ -183,12 +184,12 @@ def test_colours_hidden_by_transparency_do_not_bleed() -> None:
 
 
 def test_what_was_done_is_said() -> None:
-    assert preparation(3, "crop") == (
+    assert describe_preparation(3, "crop") == (
         "centre-cropped to shape, averaged by area, transparency on white, orientation applied"
     )
-    assert "padded with white" in preparation(1, "pad")
-    assert "padded with transparency" in preparation(4, "pad")
-    assert "transparency kept" in preparation(4, "crop")
+    assert "padded with white" in describe_preparation(1, "pad")
+    assert "padded with transparency" in describe_preparation(4, "pad")
+    assert "transparency kept" in describe_preparation(4, "crop")
 
 
 # Through the front door: sizes, channels, and bad files.
@@ -331,7 +332,7 @@ def test_a_file_that_vanishes_after_the_listing(photos: Path, monkeypatch: pytes
 # Whatever bytes there are, there is a picture or a DataError.
 
 _SEEDS = [
-    *(encoded(Image.effect_noise((24, 24), 60).convert("RGB"), kind) for kind in FORMATS),
+    *(encoded(Image.effect_noise((24, 24), 60).convert("RGB"), kind) for kind in READ),
     *(palette(), palette_transparent(), deep("TIFF"), deep("PNG"), animated("GIF"), animated("WEBP")),
     encoded(Image.new("RGBA", (20, 20), (1, 2, 3, 4))),
     encoded(Image.new("L", (20, 20)), "TIFF", compression="tiff_lzw"),

@@ -225,6 +225,6 @@ def test_what_a_person_should_know_of_pictures_is_said(tmp_path: Path) -> None:
     cut = notes("cut", lambda picture: by_pillow("JPEG")(picture)[:-1], COLOUR, ".jpg")
     assert "12 pictures are JPEGs whose end is missing, but show whole" in cut
     clear = np.dstack([COLOUR[0], 0 * GREY[0]])[None].repeat(COUNT, 0)
-    assert "so white is learnt of them" in notes("clear", by_pillow("PNG"), clear)
+    assert "so they are learnt as white" in notes("clear", by_pillow("PNG"), clear)
     (tmp_path / "usual" / "00.png").write_bytes(encoded(Image.new("RGB", (16, 24), (1, 2, 3))))
     assert "pictures are of 2 sizes; all become 64x64" in " ".join(load(tmp_path / "usual").warnings)
