@@ -111,6 +111,8 @@ def write_pictures(path: Path, condition: Input, says: Metadata | None = None) -
     own = helper.make_node("Reshape", [condition.name, "column"], ["own"])
     if condition.shape:
         own = helper.make_node("ReduceMean", [condition.name], ["own"], axes=[1], keepdims=1)
+    says = says or metadata(inputs=(condition,))
+    labels = [("label", TensorProto.INT64, ["batch"])] if says.class_names else []
     nodes = [
         own,
         helper.make_node("MatMul", ["own", "slope"], ["shift"]),
@@ -121,9 +123,15 @@ def write_pictures(path: Path, condition: Input, says: Metadata | None = None) -
         helper.make_node("Cast", ["clipped"], ["image"], to=TensorProto.UINT8),
     ]
     sides = [side if isinstance(side, int) else f"side{index}" for index, side in enumerate(condition.shape)]
-    inputs = [("latent", ["batch", 4]), (condition.name, ["batch", *sides])]
+    if labels:
+        tensors["table"] = rng.standard_normal((len(says.class_names), 4), np.float32) * 3
+        nodes.insert(0, helper.make_node("Gather", ["table", "label"], ["embedded"]))
+        nodes.insert(1, helper.make_node("Add", ["latent", "embedded"], ["mixed"]))
+        nodes[4].input[0] = "mixed"
+    numbers = TensorProto.FLOAT
+    inputs = [("latent", numbers, ["batch", 4]), *labels, (condition.name, numbers, ["batch", *sides])]
     made = helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", SIDE, SIDE, 1])
-    return _write(path, nodes, inputs, made, tensors, says or metadata(inputs=(condition,)))
+    return _write(path, nodes, inputs, made, tensors, says)
 
 
 def write_sounds(path: Path, samples: int = 50) -> Path:
@@ -136,18 +144,19 @@ def write_sounds(path: Path, samples: int = 50) -> Path:
     made = helper.make_tensor_value_info("audio", TensorProto.FLOAT, ["batch", samples])
     output = Output("audio", "audio", "float32", (samples,), {"sample_rate": 8000})
     says = Metadata("sounds", latent_dim=4, outputs=(output,))
-    return _write(path, nodes, [("latent", ["batch", 4])], made, tensors, says)
+    inputs = [("latent", TensorProto.FLOAT, ["batch", 4])]
+    return _write(path, nodes, inputs, made, tensors, says)
 
 
 def _write(
     path: Path,
     nodes: list[onnx.NodeProto],
-    inputs: list[tuple[str, list[Any]]],
+    inputs: list[tuple[str, int, list[Any]]],
     output: onnx.ValueInfoProto,
     tensors: Mapping[str, np.ndarray],
     says: Metadata,
 ) -> Path:
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs]
+    ends = [helper.make_tensor_value_info(*end) for end in inputs]
     initializers = [numpy_helper.from_array(array, name) for name, array in tensors.items()]
     graph = helper.make_graph(nodes, "generator", ends, [output], initializers)
     opset = helper.make_opsetid("", 17)

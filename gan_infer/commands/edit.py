@@ -69,7 +69,7 @@ def edit(
     if latent is not None:
         start, found = directions.read_latent(latent)
     amounts = np.linspace(*directions.parse_range(ends), steps)
-    generator = shared.load(model, device, **foreign)
+    generator = shared.load_for_pictures(model, device, **foreign)
     given = shared.with_class(given, generator, found)
     names = chosen or tuple(generator.directions) or ("1",)  # the last is refused, with what to do
     factor = scale or image.factor_for(*generator.image_shape[:2])

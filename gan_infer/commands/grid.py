@@ -52,7 +52,7 @@ def grid(
     kind = image.format_of(to)  # a bad name is told before the work, not after
     signer = shared.signer(sign)
     chosen = None if seeds is None else parse_seeds(seeds)
-    generator = shared.load(model, device, **foreign)
+    generator = shared.load_for_pictures(model, device, **foreign)
     factor = scale or image.factor_for(*generator.image_shape[:2])
     told = generator.grid_provenance(seeds=chosen, rows=rows, columns=cols, psi=psi, scale=factor, **given)
     down, classes = -(-len(told.seeds) // told.columns), len(generator.class_names)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -48,13 +50,21 @@ def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
     facts["golden"] = checking.describe(compared, generator.metadata.kind) if compared else ""
     del facts["golden_result"]
     facts["directions"] = ", ".join(generator.directions)
-    height, width, channels = generator.image_shape
     for name in ("height", "width", "channels"):
-        del facts[name]
-    facts["image"] = f"{height}x{width}x{channels} (height x width x channels)"
+        facts.pop(name, None)
+    for name in ("inputs", "outputs"):
+        facts[name] = [_array_in_words(each) for each in facts[name]]
+    if any(generator.image_shape):
+        facts["image"] = f"{'x'.join(map(str, generator.image_shape))} (height x width x channels)"
     for name, value in facts.items():
         if value not in ("", [], {}):
             console.echo(f"{name.replace('_', ' '):<20} {_to_text(value)}")
+
+
+def _array_in_words(spec: Mapping[str, Any]) -> str:
+    sides = [side if isinstance(side, int) else f"{side['low']}-{side['high']}" for side in spec["shape"]]
+    optional = " (optional)" if spec.get("optional") else ""
+    return f"{spec['name']} {spec['dtype']} {['batch', *sides]}{optional}".replace("'", "")
 
 
 def _to_text(value: object) -> str:

@@ -38,7 +38,7 @@ def morph(
     import numpy as np
 
     moving.check(to, sheet, seconds, rate)
-    generator = shared.load(model, device, **foreign)
+    generator = shared.load_for_pictures(model, device, **foreign)
     if not generator.conditional:
         raise OptionError(
             f"model {generator.name!r} has no classes to go between; gan-infer walk goes between its seeds"

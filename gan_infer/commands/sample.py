@@ -75,7 +75,7 @@ def sample(
     if (best_of is None) != (critic is None):
         raise OptionError("--best-of and --critic go together; give both or neither")
     signer = shared.signer(sign)
-    generator = shared.load(model, device, **foreign)
+    generator = shared.load_for_pictures(model, device, **foreign)
     first = fresh_seed(max(1, n)) if seed is None else seed
     drawn = _iter_drawn(generator, n, first, psi, given)
     if critic is not None and best_of is not None:

@@ -79,15 +79,15 @@ def score(
     judge = Critic.load(critic, device=device, trust=shared.trusted())
     given = None if label is None else judge.label_index(label)
     bad: dict[str, str] = {}
-    paths = list(_found(pictures, bad))
+    paths = list(_find(pictures, bad))
     chosen = judge.settle_range(paths, value_range)
     if chosen is not None:
         console.say(f"note: in pictures of over 8 bits, {image.describe_range(str(chosen))}")
-    scored = list(_scored(judge, paths, given, chosen, bad))
+    scored = list(_score_all(judge, paths, given, chosen, bad))
     if judge.conditional and any(not item.label for item in scored):
         console.say("note: pictures of no known class are judged as of any; --label tells more")
     if as_json:
-        console.echo_json(_told(judge, scored, bad))
+        console.echo_json(_as_json(judge, scored, bad))
     else:
         for line in _lines(judge, scored, any(path.is_dir() for path in pictures)):
             console.echo(line)
@@ -99,7 +99,7 @@ def score(
     return 1 if bad or not scored else 0
 
 
-def _found(pictures: Sequence[Path], bad: dict[str, str]) -> Iterator[Path]:
+def _find(pictures: Sequence[Path], bad: dict[str, str]) -> Iterator[Path]:
     """List files as they are named, and the pictures in folders and all below them, by name."""
     for path in pictures:
         if not path.is_dir():
@@ -119,7 +119,7 @@ def _walk(folder: Path) -> Iterator[Path]:
                 yield Path(place, name)
 
 
-def _scored(
+def _score_all(
     critic: Critic, paths: Sequence[Path], given: int | None, chosen: Ranges | None, bad: dict[str, str]
 ) -> Iterator[Scored]:
     """Score pictures a part at a time, so that memory does not grow; name what cannot be used."""
@@ -185,7 +185,7 @@ def _lines(critic: Critic, scored: Sequence[Scored], folders: bool) -> Iterator[
         yield f"{index / _BINS:.1f}-{(index + 1) / _BINS:.1f}  {count:>7,}  {bar}".rstrip()
 
 
-def _told(critic: Critic, scored: Sequence[Scored], bad: dict[str, str]) -> dict[str, Any]:
+def _as_json(critic: Critic, scored: Sequence[Scored], bad: dict[str, str]) -> dict[str, Any]:
     values = _values(scored)
     return {
         "critic": critic.name,

@@ -201,6 +201,21 @@ def load(model: str, device: str, **foreign: str | None) -> Generator:
     return generator
 
 
+def load_for_pictures(model: str, device: str, **foreign: str | None) -> Generator:
+    """Load a model for a command that writes pictures, as `load`.
+
+    Raises:
+        OptionError: it makes none.
+    """
+    generator = load(model, device, **foreign)
+    if not any(generator.image_shape):
+        kind = generator.metadata.outputs[0].kind
+        name = generator.name
+        generator.close()
+        raise OptionError(f"model {name!r} makes {kind}, no pictures; give another, or use it in Python")
+    return generator
+
+
 def parse_foreign(options: Mapping[str, str | None]) -> dict[str, Any]:
     """Return the options of `foreign` that were given, as `Generator.load` takes them.
 

@@ -40,7 +40,7 @@ def walk(
 
     moving.check(to, sheet, seconds, rate)
     chosen = parse_seeds(seeds, limit=10_000)
-    generator = shared.load(model, device, **foreign)
+    generator = shared.load_for_pictures(model, device, **foreign)
     told = None
     if provenance:
         told = dataclasses.replace(

@@ -14,6 +14,7 @@ from gan_infer.errors import GanError, ModelError, OptionError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from gan_infer.conditions.names import Label
     from gan_infer.conditions.spec import Feed, Input
 
     # By the name of a condition: what is fed for one or for each picture. Seeds choose the others.
@@ -211,6 +212,33 @@ class Conditions:
             if spec.name in feed:
                 check_sides(spec, feed[spec.name])
         return feed
+
+
+class Classified:
+    """What models share that may have classes."""
+
+    _classes: Classes
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes in the order of their indices; empty for an unconditional model."""
+        return self._classes.names
+
+    @property
+    def conditional(self) -> bool:
+        """True where the model takes a label."""
+        return bool(self._classes.names)
+
+    def label_index(self, label: Label) -> int:
+        """Return the index of the class that a label names, by the rule of `names.Names`.
+
+        A text that is a class's name is that class; a number, or a text of digits, is an index, and is
+        refused where it is another class's name; "index:1" and "name:1" say which.
+
+        Raises:
+            LabelError: no such class, a number that could name two, or the model is unconditional.
+        """
+        return self._classes.index(label)
 
 
 def of_inputs(inputs: Sequence[Input], own: str, model: str) -> Conditions:

@@ -283,32 +283,5 @@ class ClassCondition:
         return {self._name: np.zeros(len(labels), np.int64), self._weights: labels}
 
 
-class Classified:
-    """What models share that may have classes."""
-
-    _classes: Classes
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes in the order of their indices; empty for an unconditional model."""
-        return self._classes.names
-
-    @property
-    def conditional(self) -> bool:
-        """True where the model takes a label."""
-        return bool(self._classes.names)
-
-    def label_index(self, label: Label) -> int:
-        """Return the index of the class that a label names, by the rule of `names.Names`.
-
-        A text that is a class's name is that class; a number, or a text of digits, is an index, and is
-        refused where it is another class's name; "index:1" and "name:1" say which.
-
-        Raises:
-            LabelError: no such class, a number that could name two, or the model is unconditional.
-        """
-        return self._classes.index(label)
-
-
 def _form(spec: Input) -> tuple[str, tuple[Any, ...], bool]:
     return spec.dtype, spec.shape, spec.optional

@@ -39,25 +39,25 @@ def parse(text: str, names: Names) -> dict[str, float]:
     if len(pieces) > _MOST_PIECES:
         raise LabelError(f"the label mix {abridge(text)} has {len(pieces):,} parts; give fewer")
     commas = max(name.count(",") for name in names.names)
-    ways = _ways(pieces, names, commas + 1) if commas else []
+    ways = _find_ways(pieces, names, commas + 1) if commas else []
     if len(ways) > 1:
         raise LabelError(
             f"the label mix {abridge(text)} can be read in two ways: {ways[0]} or {ways[1]}; {_CLEAR}"
         )
     if ways:
-        return _joined(ways[0], text)
+        return _join(ways[0], text)
     parts = []
     for piece in pieces:
-        part = _part(piece, names)
+        part = _read_part(piece, names)
         if part is None:
             raise LabelError(
                 f"the label mix {abridge(text)} does not parse at {abridge(piece.strip())}; {_EXAMPLE}"
             )
         parts.append(part)
-    return _joined(parts, text)
+    return _join(parts, text)
 
 
-def _ways(pieces: list[str], names: Names, most: int) -> list[list[Part]]:
+def _find_ways(pieces: list[str], names: Names, most: int) -> list[list[Part]]:
     """Return up to two ways to join pieces, up to `most` at once, to parts that are all classes."""
     # From the last piece back: the ways to read all from a place on, two of them at most.
     ways: list[list[list[Part]]] = [[] for _ in pieces] + [[[]]]
@@ -65,14 +65,14 @@ def _ways(pieces: list[str], names: Names, most: int) -> list[list[Part]]:
         for last in range(first, min(first + most, len(pieces))):
             if not ways[last + 1] or len(ways[first]) == 2:
                 continue
-            part = _part(",".join(pieces[first : last + 1]), names)
+            part = _read_part(",".join(pieces[first : last + 1]), names)
             if part is not None and names.is_class(part[0]):
                 ways[first] += [[part, *rest] for rest in ways[last + 1]]
         del ways[first][2:]
     return ways[0]
 
 
-def _part(piece: str, names: Names) -> Part | None:
+def _read_part(piece: str, names: Names) -> Part | None:
     """Return the label and the weight of one part, None where it is none."""
     label, colon, weight = piece.rpartition(":")
     try:
@@ -84,7 +84,7 @@ def _part(piece: str, names: Names) -> Part | None:
     return None if not label or math.isnan(value) else (label, value)
 
 
-def _joined(parts: list[Part], text: str) -> dict[str, float]:
+def _join(parts: list[Part], text: str) -> dict[str, float]:
     mix = dict(parts)
     if len(mix) != len(parts):
         twice = next(label for label, _ in parts if [part[0] for part in parts].count(label) > 1)

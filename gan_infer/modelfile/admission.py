@@ -68,7 +68,7 @@ def decide(model: bytes, sha256: str, source: str, vetted: Summary, metadata: De
         runtime = session.version()
         if (found := verdicts.find(sha256, runtime)) is not None:
             return found
-        verdict, compared = _tried(model, source, vetted, metadata)
+        verdict, compared = _try(model, source, vetted, metadata)
         _check_golden(source, compared)
         if not verdict.tried:
             if verdict.golden:
@@ -98,7 +98,7 @@ def check_here(run: golden.Run, sha256: str, source: str, verdict: Verdict, meta
     return verdict
 
 
-def _tried(
+def _try(
     model: bytes, source: str, vetted: Summary, metadata: Described | None
 ) -> tuple[Verdict, tuple[Compared, ...]]:
     from gan_infer.modelfile.trial import (

@@ -134,7 +134,7 @@ def kept_picture(golden: Golden, shape: tuple[int, int, int]) -> Pictures:
     Raises:
         ModelError: it is no PNG, or of another size.
     """
-    kept = _decoded(golden.png, shape, "generator")
+    kept = _decode(golden.png, shape, "generator")
     step = _step(shape, kept.shape)
     if kept.shape != (-(-shape[0] // step), -(-shape[1] // step), shape[2]):
         raise ModelError(f"a golden picture of the generator is of {list(kept.shape)}; export it again")
@@ -148,7 +148,7 @@ def golden_picture(golden: GoldenScore, shape: tuple[int, int, int]) -> Pictures
         ModelError: it is no PNG, or not one that becomes `shape` when each pixel is repeated k times
             both ways, with the smallest k that is enough, and what is over is cut off.
     """
-    small = _decoded(golden.png, shape, "critic")
+    small = _decode(golden.png, shape, "critic")
     factor = _step(shape, small.shape)
     needed = small[: -(-shape[0] // factor), : -(-shape[1] // factor)]  # the rest is as long as a file likes
     large = needed.repeat(factor, 0).repeat(factor, 1)[: shape[0], : shape[1]]
@@ -164,12 +164,12 @@ def keep_pictures(pictures: Sequence[Pictures], most_bytes: int = 64 * 1024) -> 
         pictures: uint8 [height, width, channels] each.
         most_bytes: of all texts together.
     """
-    return tuple(_fitting(picture, most_bytes // len(pictures)) for picture in pictures)
+    return tuple(_shrink(picture, most_bytes // len(pictures)) for picture in pictures)
 
 
-def _fitting(picture: Pictures, most_bytes: int) -> str:
+def _shrink(picture: Pictures, most_bytes: int) -> str:
     step = max(1, round((picture.size / most_bytes / 16) ** 0.5))  # PNG hardly shrinks to a sixteenth
-    while len(text := _encoded(picture[::step, ::step])) > most_bytes:
+    while len(text := _encode(picture[::step, ::step])) > most_bytes:
         step += 1
     return text
 
@@ -178,7 +178,7 @@ def _step(shape: tuple[int, ...], small: tuple[int, ...]) -> int:
     return max(-(-shape[0] // small[0]), -(-shape[1] // small[1]))
 
 
-def _encoded(picture: Pictures) -> str:
+def _encode(picture: Pictures) -> str:
     from gan_infer.outputs.image import to_pil
 
     body = io.BytesIO()
@@ -186,7 +186,7 @@ def _encoded(picture: Pictures) -> str:
     return base64.b64encode(body.getvalue()).decode()
 
 
-def _decoded(text: str, shape: tuple[int, int, int], kind: str) -> Pictures:
+def _decode(text: str, shape: tuple[int, int, int], kind: str) -> Pictures:
     from PIL import Image
 
     try:

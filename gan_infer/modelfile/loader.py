@@ -75,7 +75,7 @@ def open_model(
     verdict, metadata = admission.known(file.sha256), None
     if verdict is None:
         vetted = _vet(file.body, file.source)
-        metadata = _described(vetted.metadata.get(KEY), kind, file.source, reading)
+        metadata = _describe(vetted.metadata.get(KEY), kind, file.source, reading)
         verdict = (
             admission.trusted(vetted)
             if trust
@@ -91,7 +91,7 @@ def open_model(
         sha256=file.sha256,
     )
     try:
-        metadata = metadata or _described(session.metadata.get(KEY), kind, file.source, reading)
+        metadata = metadata or _describe(session.metadata.get(KEY), kind, file.source, reading)
         if metadata is not None:
             if not verdict.golden:
                 verdict = admission.check_here(session.run, file.sha256, file.source, verdict, metadata)
@@ -119,7 +119,7 @@ def _vet(body: bytes, source: str) -> Summary:
         raise ModelError(foreign.advise(str(error), source)) from None
 
 
-def _described(
+def _describe(
     text: str | None, kind: str, source: str, reading: Reading | None
 ) -> Metadata | CriticMetadata | None:
     """Read what a file of ours says of itself; None for a file of other tools, where such are taken."""

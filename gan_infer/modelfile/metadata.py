@@ -229,7 +229,7 @@ class Metadata(Described):
             ModelError: it is no JSON object, a needed key is missing or out of its range, or the
                 file is of a newer major format version.
         """
-        known = _known(cls, text, GENERATOR)
+        known = _read_fields(cls, text, GENERATOR)
         classes = len(known["class_names"])
         known["golden"] = tuple(_golden(item, classes) for item in known.get("golden", ()))
         known["directions"] = _directions(known.get("directions", ()), known["latent_dim"], classes)
@@ -306,7 +306,7 @@ class CriticMetadata(Described):
         Raises:
             ModelError: as `Metadata.from_json`.
         """
-        known = _known(cls, text, CRITIC)
+        known = _read_fields(cls, text, CRITIC)
         classes = len(known["class_names"])
         known["golden"] = tuple(_golden_score(item, classes) for item in known.get("golden", ()))
         metadata = cls(**known)
@@ -356,12 +356,12 @@ def kind_of(text: str) -> str:
     Raises:
         ModelError: the text is no JSON object, or of a newer major format version.
     """
-    kind = _parsed(text).get("kind", GENERATOR)
+    kind = _parse(text).get("kind", GENERATOR)
     _expect(isinstance(kind, str), "kind", kind, "a text")
     return str(kind)
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parse(text: str) -> dict[str, Any]:
     try:
         data = strict.read(text, _MEASURED)
     except ValueError as error:
@@ -374,9 +374,9 @@ def _parsed(text: str) -> dict[str, Any]:
     return data
 
 
-def _known(cls: type[Metadata | CriticMetadata], text: str, kind: str) -> dict[str, Any]:
+def _read_fields(cls: type[Metadata | CriticMetadata], text: str, kind: str) -> dict[str, Any]:
     """Return the keys that a class has, each held to its rule."""
-    data = _parsed(text)
+    data = _parse(text)
     _expect(data.get("kind", GENERATOR) == kind, "kind", data.get("kind", GENERATOR), repr(kind))
     known: dict[str, Any] = {"class_names": ()}
     for field in dataclasses.fields(cls):

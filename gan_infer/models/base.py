@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
-from gan_infer.conditions.base import of_inputs
-from gan_infer.conditions.labels import Classified
+from gan_infer.conditions.base import Classified, of_inputs
 from gan_infer.errors import ModelError, OptionError
 from gan_infer.modelfile import catalog, signature
 from gan_infer.modelfile.metadata import CriticMetadata, Metadata

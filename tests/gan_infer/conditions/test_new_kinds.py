@@ -15,6 +15,7 @@ from gan_infer import Generator, LabelError, ModelError, OptionError, cli
 from gan_infer.apps.verification import verify
 from gan_infer.conditions.base import KINDS
 from gan_infer.conditions.spec import Input
+from gan_infer.latent.directions import Direction
 from gan_infer.modelfile.metadata import Golden
 from gan_infer.outputs import image
 from gan_infer.provenance.record import Provenance, read
@@ -171,6 +172,27 @@ def test_a_free_side_is_held_to_its_bounds(generator: Generator, tmp_path: Path)
             field(field.latents(0), field=[wrong])
     with pytest.raises(OptionError, match="type float32 was given; expected float32"):
         field.sample(1, field=[[1.0, 2.0]])
+
+
+def test_it_goes_together_with_classes(path: Path, tmp_path: Path) -> None:
+    vectors = tuple((float(index), 0.0, 0.0, 0.0) for index in range(3))
+    direction = Direction("age", (1.0, 0.0, 0.0, 0.0), class_vectors=vectors)
+    says = new_kinds.metadata(class_names=("a", "b", "c"), inputs=(new_kinds.AGE,), directions=(direction,))
+    new_kinds.write_pictures(path, new_kinds.AGE, says)
+    both = Generator.load(path, device="cpu")
+    assert both.class_names == ("a", "b", "c")
+    assert np.array_equal(both.sample(1, seed=7), both.sample(1, label="b", seed=7, age=7))
+    assert np.array_equal(both(both.latents(7), [1], age=[7]), both.sample(1, seed=7))
+    assert both.grid(seeds=[1, 2], age=50).shape == (3 * 8 + 2, 2 * 8 + 2, 1)
+    record = both.grid_provenance(seeds=[1, 2], age=50)
+    assert (record.labels, record.conditions) == (("a", "a", "b", "b", "c", "c"), {"age": (50.0,) * 6})
+    image.save(both.grid(seeds=[1, 2], age=50), tmp_path / "grid.png", record)
+    assert verify(tmp_path / "grid.png", both).result == "same"
+    frames = both.loop([7, 7], 4, label="c", age=[20, 40])
+    assert np.array_equal(frames[1], both.sample(1, label="c", seed=7, age=30)[0])
+    # A name that stands for a condition and a direction means the condition.
+    assert np.array_equal(both.edit(7, "c", age=30)[0], frames[1])
+    assert not np.array_equal(both.edit(7, "c", {"age": 2.0}, age=30)[0], frames[1])
 
 
 # Kinds that are not known, and inputs that are not as their kind needs them.

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_infer import Generator
+from gan_infer.conditions.spec import Free, Input
 from gan_infer.errors import ModelError
 from gan_infer.latent.directions import Direction
 from gan_infer.modelfile.metadata import CriticMetadata, Golden, GoldenScore, Metadata, kind_of
@@ -316,3 +317,108 @@ def test_a_key_that_stands_twice_is_found_at_once() -> None:
     with pytest.raises(ModelError, match="'49999' twice"):
         kind_of(f'{{{keys}, "49999": 1}}')
     assert time.process_time() - started < 2
+
+
+# Inputs and outputs.
+
+
+FREE = {"low": 16, "high": 1024, "multiple": 4}
+
+
+def with_input(**changes: Any) -> str:
+    """Return the good text with one more input of a kind that is known, changed."""
+    right = {"name": "digit", "kind": "class", "dtype": "int64", "shape": [], "facts": {"class_names": ["a"]}}
+    return changed(inputs=[*json.loads(GOOD.to_json())["inputs"], {**right, **changes}])
+
+
+def test_the_lists_are_written_and_read_back() -> None:
+    assert json.loads(GOOD.to_json())["format_version"] == "1.1"
+    assert json.loads(GOOD.to_json())["inputs"][0] == {
+        "name": "latent",
+        "kind": "latent",
+        "dtype": "float32",
+        "shape": [64],
+        "facts": {},
+        "optional": False,
+    }
+    again = Metadata.from_json(with_input())
+    assert again.inputs[-1] == Input("digit", "class", "int64", facts={"class_names": ["a"]})
+    assert Metadata.from_json(again.to_json()) == again
+    free = dataclasses.replace(
+        CRITIC, inputs=(*CRITIC.inputs, Input("x", "class", "uint8", (Free(4, 8, 2), 3)))
+    )
+    assert json.loads(free.to_json())["inputs"][-1]["shape"] == [{"low": 4, "high": 8, "multiple": 2}, 3]
+
+
+def test_a_file_without_lists_is_read_as_before() -> None:
+    old = json.loads(changed(format_version="1.0"))
+    del old["inputs"], old["outputs"]
+    again = Metadata.from_json(json.dumps(old))
+    assert (again.inputs, again.outputs) == (GOOD.inputs, GOOD.outputs)
+    assert [each.name for each in again.inputs] == ["latent", "label", "label_weights"]
+    assert again.inputs[1].facts["class_names"] == GOOD.class_names
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": ""},
+        {"name": "two words"},
+        {"name": "0"},
+        {"name": "x" * 65},
+        {"name": "label"},
+        {"name": "latent"},
+        {"name": 3},
+        {"kind": ""},
+        {"kind": None},
+        {"dtype": "float8"},
+        {"dtype": ["int64"]},
+        {"shape": 3},
+        {"shape": [0]},
+        {"shape": [True]},
+        {"shape": [2.0]},
+        {"shape": [2**24 + 1]},
+        {"shape": [1] * 7},
+        {"shape": [{"low": 16}]},
+        {"shape": [{**FREE, "low": 0}]},
+        {"shape": [{**FREE, "high": 8}]},
+        {"shape": [{**FREE, "multiple": 3}]},
+        {"shape": [{**FREE, "high": 1022}]},
+        {"shape": [{**FREE, "multiple": True}]},
+        {"facts": []},
+        {"optional": 1},
+    ],
+)
+def test_an_input_out_of_its_bounds_is_refused(changes: dict[str, Any]) -> None:
+    Metadata.from_json(with_input())
+    with pytest.raises(ModelError, match="for inputs, not a list of 1 to 64 objects"):
+        Metadata.from_json(with_input(**changes))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("inputs", []),
+        ("inputs", {}),
+        ("inputs", [1]),
+        ("inputs", [{"name": f"x{index}", "kind": "class", "dtype": "int64"} for index in range(65)]),
+        ("outputs", []),
+        ("outputs", [{"name": "image", "kind": "image", "dtype": "float32", "shape": [32, 48, 3]}]),
+        ("outputs", [{"name": "image", "kind": "image", "dtype": "uint8", "shape": [32, 47, 3]}]),
+        ("outputs", [{"name": "image", "kind": "image", "dtype": "uint8", "shape": [FREE, 48, 3]}]),
+        ("inputs", json.loads(GOOD.to_json())["inputs"][:1]),
+        ("inputs", json.loads(GOOD.to_json())["inputs"][1:]),
+        ("golden", [{"seed": 1, "label": 0, "sha256": "", "conditions": []}]),
+        ("golden", [{"seed": 1, "label": 0, "sha256": "", "conditions": {"label": 1}}]),
+    ],
+)
+def test_lists_that_say_otherwise_than_the_other_fields_are_refused(field: str, value: object) -> None:
+    with pytest.raises(ModelError, match=field) as caught:
+        Metadata.from_json(changed(**{field: value}))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [{"latent_dim": 63, "directions": []}, {"width": 47}, {"class_names": []}])
+def test_other_fields_that_say_otherwise_than_the_lists_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match=r"for (inputs|outputs|golden|directions), not"):
+        Metadata.from_json(changed(**change))

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_infer import Generator, ModelError, OptionError
+from gan_infer import Generator, ModelError, OptionError, cli
 from gan_infer.outputs.base import OUTPUTS, ArrayOutput, ImageOutput
 from tests import new_kinds
+from tests.conftest import CommandLine
 
 
 def test_a_file_that_makes_no_pictures_gives_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +30,24 @@ def test_a_file_that_makes_no_pictures_gives_arrays(tmp_path: Path, monkeypatch:
         generator.sample(1, output="pil")
     with pytest.raises(OptionError, match="would fill more than 2 GiB"):
         generator.sample(2**31 // 200 + 1)
+
+
+def test_commands_that_write_pictures_refuse_it_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_line: CommandLine
+) -> None:
+    monkeypatch.setitem(OUTPUTS, "audio", ArrayOutput("audio"))
+    path = new_kinds.write_sounds(tmp_path / "sounds.onnx")
+    run = command_line("gan-infer", cli.main)
+    for command in (("grid", "--to", "x.png"), ("sample", 2, "--to", "out"), ("walk", "--to", "x.gif")):
+        code, out, err = run(*command, "--model", path)
+        assert (code, out) == (1, "")
+        assert (
+            err == "gan-infer: model 'sounds' makes audio, no pictures; give another, or use it in Python\n"
+        )
+    code, out, err = run("info", "--model", path)
+    assert (code, err) == (0, "")
+    assert "audio float32 [batch, 50]" in out
+    assert "height x width" not in out
 
 
 def test_pictures_are_compared_in_levels_and_laid_out() -> None:
