@@ -1,4 +1,4 @@
-"""`gan-train data check`: a report on pictures, as text or JSON. It knows neither networks nor training."""
+"""`gan-train data check`: prints the report on a source, as text or JSON."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def data() -> None:
 @click.option(
     "--labels",
     type=console.FilePath(str),
-    help="A CSV or JSON file of labels.  [default: as the layout tells]",
+    help="A CSV or JSON file of labels.  [default: found by the layout]",
 )
 @click.option("--size", callback=size_option, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 for colour with transparency.")
@@ -41,7 +41,7 @@ def data() -> None:
     "--value-range",
     metavar="LOW:HIGH",
     callback=value_range_option,
-    help="Black and white of pictures of over 8 bits.  [default: by all of them together]",
+    help="Which values of pictures with more than 8 bits are black and white.  [default: found]",
 )
 @layout_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
@@ -76,25 +76,27 @@ def check(
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found)))
     else:
-        for line in lines(found):
+        for line in format_report(found):
             console.echo(line)
     return 0 if found.accepted else 1
 
 
-def lines(report: Report) -> Iterator[str]:
-    """Return the lines of a report as text: all that is bad, the first of what is many."""
+def format_report(report: Report) -> Iterator[str]:
+    """Return the lines of a report: everything that is bad, and the first entries of long lists."""
     yield f"source      {report.source}" + (f", {report.kind}" if report.kind else "")
     if report.kind:
         yield f"pictures    {report.pictures:,}, {report.usable:,} usable"
-        yield from _counts("classes", report.classes)
-        yield from _counts("sizes", report.sizes)
-        yield from _counts("pixels", report.modes)
-        yield from _counts("formats", report.formats)
-        yield from _items("bad", [f"{name} {reason}" for name, reason in report.bad.items()], len(report.bad))
-        yield from _items("duplicates", [_group(names) for names in report.duplicates])
-        yield from _items("passed over", report.passed_over)
-        yield from _items("left behind", report.left_behind)
-        yield from _items("notes", report.notes, len(report.notes))
+        yield from (f"{name:<11} {text}" for name, text in report.columns.items())
+        yield from _format_counts("sizes", report.sizes)
+        yield from _format_counts("pixels", report.modes)
+        yield from _format_counts("formats", report.formats)
+        yield from _format_items(
+            "bad", [f"{name} {reason}" for name, reason in report.bad.items()], len(report.bad)
+        )
+        yield from _format_items("duplicates", [_join_names(names) for names in report.duplicates])
+        yield from _format_items("passed over", report.passed_over)
+        yield from _format_items("left behind", report.left_behind)
+        yield from _format_items("notes", report.notes, len(report.notes))
         classes = f"{len(report.classes):,} classes" if report.classes else "no classes"
         yield (
             f"to train on {report.usable:,} x {report.height}x{report.width}x{report.channels}, {classes}, "
@@ -104,14 +106,14 @@ def lines(report: Report) -> Iterator[str]:
     yield f"verdict     {report.verdict}"
 
 
-def _counts(title: str, counts: Mapping[str, int]) -> Iterator[str]:
-    shown = [f"{name}: {count:,}" for name, count in list(counts.items())[:_MOST_LINES]]
-    more = len(counts) - len(shown)
+def _format_counts(title: str, counts: Mapping[str, int]) -> Iterator[str]:
+    parts = [f"{name}: {count:,}" for name, count in list(counts.items())[:_MOST_LINES]]
+    more = len(counts) - len(parts)
     if counts:
-        yield f"{title:<11} {', '.join(shown)}" + (f" and {more:,} more" if more else "")
+        yield f"{title:<11} {', '.join(parts)}" + (f" and {more:,} more" if more else "")
 
 
-def _items(title: str, items: Sequence[str], most: int = _MOST_LINES) -> Iterator[str]:
+def _format_items(title: str, items: Sequence[str], most: int = _MOST_LINES) -> Iterator[str]:
     if items:
         yield f"{title:<11} {len(items):,}"
     for item in items[:most]:
@@ -120,6 +122,6 @@ def _items(title: str, items: Sequence[str], most: int = _MOST_LINES) -> Iterato
         yield f"  and {len(items) - most:,} more"
 
 
-def _group(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     more = f" and {len(names) - _MOST_ALIKE:,} more" if len(names) > _MOST_ALIKE else ""
     return " = ".join(names[:_MOST_ALIKE]) + more

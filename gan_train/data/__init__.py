@@ -1,4 +1,4 @@
-"""From a source that a person names to a PictureSet: digits, a folder, a zip file, .npz or IDX files."""
+"""Loads the pictures of a source: digits, a folder, a zip file, an .npz file or IDX files."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def load(options: DataOptions, progress: Progress = _silent) -> PictureSet:
     """Read the pictures that the options name, at the size that they name.
 
     Args:
-        options: `source` is "digits", a folder of pictures (with a subfolder a class, or none),
+        options: `source` is "digits", a folder of pictures (with a subfolder for each class, or none),
             a zip file of either, a folder in one (photos.zip/test), an .npz file of arrays, an IDX
-            file of images (labels are found beside it) or a folder that holds such files. A folder
+            file of images (its labels are found beside it) or a folder that holds such files. A folder
             named digits is reached as ./digits.
         progress: called with (files done, files in all) while files are decoded.
 
     Returns:
-        Images in memory, or above 1 GiB a read-only np.memmap of a file in the cache.
+        Columns in memory; above 1 GiB, pictures are a read-only np.memmap of a file in the cache.
 
     Raises:
         DataError: nothing there, or it cannot be used; names the file.
@@ -54,7 +54,7 @@ def _rename_classes(pictures: PictureSet, options: DataOptions) -> PictureSet:
     if len(names) != len(pictures.class_names) or len(set(names)) != len(names) or "" in names:
         raise DataError(
             f"data.class_names gives {len(names)} names ({', '.join(names)}) for the "
-            f"{len(pictures.class_names)} classes of {options.source}; give each class a name of its own"
+            f"{len(pictures.class_names)} classes of {options.source}; give each class its own name"
         )
     column = pictures.columns[CLASS]
     return pictures.with_columns(dataclasses.replace(column, facts={**column.facts, "class_names": names}))

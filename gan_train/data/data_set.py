@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +41,8 @@ class DataSet:
     def __post_init__(self) -> None:
         lengths = {name: len(column) for name, column in self.columns.items()}
         if len(set(lengths.values())) != 1:
-            told = ", ".join(f"{name}: {length:,}" for name, length in lengths.items()) or "none"
-            raise DataError(f"{self.name} has columns of lengths {told}; give each example a value in each")
+            listed = ", ".join(f"{name}: {length:,}" for name, length in lengths.items()) or "none"
+            raise DataError(f"{self.name} has columns of lengths {listed}; give each example a value in each")
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
@@ -80,6 +80,10 @@ class DataSet:
         return dataclasses.replace(
             self, columns={**self.columns, **{column.name: column for column in columns}}
         )
+
+    def with_values(self, name: str, values: npt.NDArray[Any]) -> Self:
+        """Return the set with other values in one of its columns; kind and facts stay."""
+        return self.with_columns(dataclasses.replace(self.columns[name], values=values))
 
     def without(self, *names: str) -> Self:
         """Return the set without some columns, which need not be there."""

@@ -1,4 +1,4 @@
-"""Guesses in which code page names were written that say nothing of it, as in zip files of other systems."""
+"""Guesses the encoding of names that do not state it, as in zip files of other systems."""
 
 from __future__ import annotations
 

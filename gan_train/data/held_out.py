@@ -1,4 +1,4 @@
-"""Finds the split of a source that a run did not train on, where there is one; it decodes no pictures."""
+"""Finds the split of a source that a run did not train on, where there is one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gan_train.data.sources import archive, idx, unused
 
 
 def find_beside(options: DataOptions) -> DataOptions | None:
-    """Name the test or validation split that lies beside the training split of a source.
+    """Return the options of the test or validation split beside the training split of a source.
 
     Of IDX files those whose names have "t10k" or "test" for "train"; of a folder or zip file with
     subfolders train and test (val, validation ...), or of such a train folder itself, the other one.

@@ -1,11 +1,11 @@
-"""What a look at a source finds, before any training: a report as data. It keeps and prints nothing."""
+"""Makes a report on a source before any training: what is in it, and what training would do with it."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from gan_infer.decoding import ranges
 from gan_infer.errors import DataError
@@ -13,6 +13,7 @@ from gan_train.config.options import DataOptions
 from gan_train.data.columns import CLASS, Column
 from gan_train.data.data_set import find_concerns
 from gan_train.data.decoding import decode_all
+from gan_train.data.decoding.findings import Findings
 from gan_train.data.decoding.notes import explain_refusal_in_short, find_notes
 from gan_train.data.decoding.survey import Plan, look_at, settle_ranges
 from gan_train.data.kinds import count_classes, kind_of
@@ -38,7 +39,7 @@ class Report:
         formats: from the file format to how many there are.
         bad: from a picture's name to what is wrong with it.
         duplicates: groups of names of pictures that are equal as prepared.
-        passed_over: names of files that are no pictures.
+        passed_over: names of files that are not pictures.
         left_behind: names of files, and of folders (ending in "/"), that systems leave behind.
         notes: what a person should know.
         height, width, channels: of the prepared pictures; 0 where nothing is usable.
@@ -92,19 +93,11 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
     plan, refused = _make_plan(listing, options)
     # Without a range there is no picture to show, but all else can still be looked at.
     findings = decode_all.drain(dataclasses.replace(plan, ranges=_ANY_RANGE) if refused else plan, progress)
-    bad, groups = findings.bad, findings.duplicates()
-    usable = len(listing.names) - len(bad)
-    given, dropped = decode_all.select_usable(listing, bad)
-    notes = [*listing.notes, *dropped, *find_notes(plan, findings)]
-    refused = refused or explain_refusal_in_short(listing, bad, options)
-    try:
-        if decode_all.find_stored(listing, options) is None:
-            notes += filter(None, [decode_all.check_room(plan)[1]])
-        notes += find_concerns(listing.name, usable, given)
-        notes += listing.remarks
-    except DataError as error:
-        refused = refused or str(error)
-    names = [escape(name) for name in listing.names] if bad or groups else []
+    usable = len(listing.names) - len(findings.bad)
+    given, dropped = decode_all.select_usable(listing, findings.bad)
+    refused = refused or explain_refusal_in_short(listing, findings.bad, options)
+    more, too_few = _find_more_notes(plan, usable, given)
+    refused = refused or too_few
     height, width, channels = next(iter(plan.shapes.values()), (0, 0, 0))
     value_range = str(plan.ranges or "")
     return Report(
@@ -114,11 +107,10 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
         usable=usable,
         classes=next((count_classes(each) for each in given.values() if each.kind == CLASS), {}),
         **_count_headers(plan),
-        bad={names[number]: escape(bad[number]) for number in sorted(bad)},
-        duplicates=tuple(tuple(names[number] for number in group) for group in groups),
+        **_name_pictures(listing, findings),
         passed_over=tuple(map(escape, listing.passed_over)),
         left_behind=tuple(map(escape, listing.left_behind)),
-        notes=tuple(map(escape, notes)),
+        notes=tuple(map(escape, (*listing.notes, *dropped, *find_notes(plan, findings), *more))),
         height=height,
         width=width,
         channels=channels,
@@ -131,7 +123,30 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
     )
 
 
-def _count_headers(plan: Plan) -> dict[str, dict[str, int]]:
+def _find_more_notes(plan: Plan, usable: int, given: Mapping[str, Column]) -> tuple[list[str], str]:
+    """Return notes on room, classes and files, and why the set cannot be used, "" where it can."""
+    notes: list[str] = []
+    try:
+        if decode_all.find_stored(plan.listing, plan.options) is None:
+            notes += filter(None, [decode_all.check_room(plan)[1]])
+        notes += find_concerns(plan.listing.name, usable, given)
+        notes += plan.listing.remarks
+    except DataError as error:
+        return notes, str(error)
+    return notes, ""
+
+
+def _name_pictures(listing: Listing, findings: Findings) -> dict[str, Any]:
+    """Return the bad pictures and the groups of equal ones by their names."""
+    bad, groups = findings.bad, findings.duplicates()
+    names = [escape(name) for name in listing.names] if bad or groups else []
+    return {
+        "bad": {names[number]: escape(bad[number]) for number in sorted(bad)},
+        "duplicates": tuple(tuple(names[number] for number in group) for group in groups),
+    }
+
+
+def _count_headers(plan: Plan) -> dict[str, Any]:
     """Return how many pictures there are of each size, mode and format, the most frequent first."""
     sizes, modes, formats = Counter[tuple[int, int]](), Counter[str](), Counter[str]()
     for found in plan.surveys.values():

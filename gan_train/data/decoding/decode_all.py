@@ -208,8 +208,8 @@ def _decode_to_memory(plan: Plan, request: cache.Request, progress: Progress, no
     if not note:
         with contextlib.suppress(OSError, OptionError):
             cache.write(request, plan.shapes, (arrays,), lambda: record)
-    told = (*record.notes, note) if note else record.notes
-    return _Decoded(arrays, record.bad, told, record.value_range)
+    said = (*record.notes, note) if note else record.notes
+    return _Decoded(arrays, record.bad, said, record.value_range)
 
 
 def _record(plan: Plan, request: cache.Request, findings: Findings) -> cache.Record:

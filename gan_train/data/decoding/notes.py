@@ -91,8 +91,8 @@ def _note_sizes(options: DataOptions, found: Survey, shape: Shape) -> list[str]:
     )
     if small:
         notes.append(
-            f"{small:,} pictures have half of {shape[0]}x{shape[1]} pixels a side or less, and are enlarged; "
-            "a smaller --size may suit them"
+            f"{small:,} pictures have half of {shape[0]}x{shape[1]} pixels per side or less, and are "
+            "enlarged; a smaller --size may suit them"
         )
     return notes
 
@@ -111,7 +111,7 @@ def _note_kinds(options: DataOptions, found: Survey, findings: Findings, name: s
 
 
 def _note_transparency(options: DataOptions, found: Survey) -> list[str]:
-    """Say that transparency is lost where nobody asked for that."""
+    """Return a note that transparency is lost where nobody asked for that."""
     if options.channels is not None or not found.transparent:
         return []
     return [

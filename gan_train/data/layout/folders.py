@@ -1,4 +1,4 @@
-"""From file names to what they mean: classes by subfolder, splits into train and test; it opens nothing."""
+"""Reads from the names of files which pictures to use: classes by subfolder, splits into train and test."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Layout:
 def read_layout(
     names: Sequence[str], folders: Sequence[str], place: str = "", find_splits: bool = True
 ) -> Layout:
-    """Find the folder that holds the pictures, by itself or in one subfolder a class.
+    """Find the folder that holds the pictures, directly or in one subfolder for each class.
 
     Folders that only hold one other are gone through. Where there is a train folder beside those of
     test or validation, it is taken; of images beside their masks or labels, the images.
@@ -76,18 +76,18 @@ def read_layout(
             f"name another to train on that ({_AS_CLASSES})"
         )
         chosen, base = kept, f"{base}{take}/"
-    if find_splits and (told := splits.note_names_of_files(names[at] for at in chosen)):
-        notes.append(told)
+    if find_splits and (note := splits.note_names_of_files(names[at] for at in chosen)):
+        notes.append(note)
     if found <= {""}:
         return Layout(chosen, base, None, tuple(notes))
     left_out: frozenset[str] = frozenset()
     if find_splits:
-        chosen, left_out, told = _choose_in_classes(names, chosen, base)
-        notes += [told] if told else []
+        chosen, left_out, note = _choose_in_classes(names, chosen, base)
+        notes += [note] if note else []
     classes = tuple(_get_first_folder(names[at], base) for at in chosen)
     notes += _note_oddities(set(classes) - {""}, base, folders)
-    if find_splits and (told := _note_pairs([names[at][len(base) :] for at in chosen])):
-        notes.append(told)
+    if find_splits and (note := _note_pairs([names[at][len(base) :] for at in chosen])):
+        notes.append(note)
     return Layout(chosen, base, classes, tuple(notes), left_out)
 
 
@@ -105,7 +105,7 @@ def _pick(found: set[str], base: str, place: str) -> str:
     """Return the one of several folders that alone is learnt, "" where they are classes.
 
     Raises:
-        DataError: none of them can be told to be.
+        DataError: it is not clear which of them that is.
     """
     seen = splits.decide(found)
     seen = seen if seen.take or seen.why else splits.find_images(found)
@@ -146,15 +146,15 @@ def _choose_in_classes(
     if len(kept) == len(chosen):
         return chosen, frozenset(), ""
     every, train = sorted(set().union(*inner.values())), sorted(set(taken.values()))
-    told = (
+    note = (
         f"of the splits in each class ({list_names(every)}) the {len(kept):,} pictures of "
         f"{list_names(train)} are taken, {len(chosen) - len(kept):,} left out ({_AS_CLASSES})"
     )
-    return kept, left_out, told
+    return kept, left_out, note
 
 
 def _note_pairs(names: Sequence[str]) -> str:
-    """Say that classes look like the two sides of pairs: folders with the same names in each."""
+    """Return a note that classes look like the two sides of pairs: folders with the same names in each."""
     inside: dict[str, list[str]] = defaultdict(list)
     for name in names:
         top, _, rest = name.partition("/")

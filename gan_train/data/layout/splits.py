@@ -193,7 +193,7 @@ def are_pair_names(names: Iterable[str]) -> bool:
 
 
 def note_names_of_files(names: Iterable[str]) -> str:
-    """Say how many files are named as of a test split, beside files named as of training; "" for none."""
+    """Return a note on files named as of a test split beside files named as of training, "" for none."""
     kinds: dict[str, list[str]] = {TRAIN: [], HELD_OUT: []}
     for name in names:
         if found := _OF_A_SPLIT.match(name.rpartition("/")[2]):

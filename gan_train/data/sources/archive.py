@@ -1,4 +1,4 @@
-"""A zip file to the list of its files, read in place; nothing of it is ever written to disk."""
+"""Lists the files of a zip file and reads them in place; nothing is ever unpacked to disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays as people save them, of other axes, types and ranges, to pictures of 8 bits and classes."""
+"""Converts arrays as people save them (other axes, types and ranges) to pictures of 8 bits and to classes."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def to_pictures(array: npt.NDArray[Any], key: str) -> tuple[Pixels, list[str]]:
         return shaped, notes
     if shaped.dtype.kind not in "fiub":
         raise _make_error(array, key)
-    scale, offset, told = _find_range(shaped, key)
-    return _scale(shaped, scale, offset), [*notes, told]
+    scale, offset, note = _find_range(shaped, key)
+    return _scale(shaped, scale, offset), [*notes, note]
 
 
 def to_classes(
@@ -54,7 +54,7 @@ def to_classes(
         notes: what is done is added to these.
 
     Raises:
-        DataError: there is not one class a picture.
+        DataError: there is not one class for each picture.
     """
     if values.shape == (count, 1):
         values = values[:, 0]
@@ -66,15 +66,15 @@ def to_classes(
     if values.shape != (count,) or not (whole or kind in "US"):
         raise DataError(
             f"`{key}` is {values.dtype} {list(values.shape)} for {count} pictures{_name_fraction(values)}; "
-            "expected one whole number or text a picture"
+            "expected one whole number or text for each picture"
         )
     found, places = np.unique(values, return_inverse=True)
-    told = [_to_text(value) if kind in "US" else str(int(value)) for value in found.tolist()]
+    texts = [_to_text(value) if kind in "US" else str(int(value)) for value in found.tolist()]
     if whole and names is not None and names.ndim == 1 and names.dtype.kind in "US" and count:
         if int(found[0]) < 0 or int(found[-1]) >= len(names):
-            raise DataError(f"`{key}` reaches from {told[0]} to {told[-1]}; {len(names)} class names")
-        told = [_to_text(name) for name in names[found.astype(np.int64)].tolist()]
-    numbers, class_names = number_classes(told)
+            raise DataError(f"`{key}` reaches from {texts[0]} to {texts[-1]}; {len(names)} class names")
+        texts = [_to_text(name) for name in names[found.astype(np.int64)].tolist()]
+    numbers, class_names = number_classes(texts)
     return numbers[places.reshape(-1)], class_names
 
 
@@ -138,17 +138,17 @@ def _find_range(array: npt.NDArray[Any], key: str) -> tuple[float, float, str]:
     if array.dtype.kind == "b":
         return _WHITE, 0, f"`{key}` is of true and false, read as white and black"
     low, high = _find_extent(array)
-    told = f"`{key}` is {array.dtype} from {low:g} to {high:g}"
+    what = f"`{key}` is {array.dtype} from {low:g} to {high:g}"
     whole = array.dtype.kind in "iu"
     about = 0.0 if whole else _ABOUT
     if low >= -about and high <= 1 + about:
-        return _WHITE, 0, f"{told}, read as 0 to 1"
+        return _WHITE, 0, f"{what}, read as 0 to 1"
     if not whole and low >= -1 - about and high <= 1 + about:
-        return _WHITE / 2, _WHITE / 2, f"{told}, read as -1 to 1"
+        return _WHITE / 2, _WHITE / 2, f"{what}, read as -1 to 1"
     if low >= 0 and _SURELY_255 <= high <= _WHITE + about:
-        return 1, 0, f"{told}, read as 0 to 255"
+        return 1, 0, f"{what}, read as 0 to 255"
     raise DataError(
-        f"{told}, which is none of 0 to 1, -1 to 1 and 0 to 255; save numpy.uint8 of 0 to 255, "
+        f"{what}, which is none of 0 to 1, -1 to 1 and 0 to 255; save numpy.uint8 of 0 to 255, "
         f"as by ({key} - black) / (white - black) * 255"
     )
 
@@ -166,8 +166,8 @@ def _scale(array: npt.NDArray[Any], scale: float, offset: float) -> Pixels:
     made = np.empty(array.shape, np.uint8)
     at = 0
     for part in _split_rows(array):
-        levels = part.astype(np.float64) * scale + offset
-        made[at : at + len(part)] = np.clip(np.rint(levels), 0, _WHITE)
+        values = part.astype(np.float64) * scale + offset
+        made[at : at + len(part)] = np.clip(np.rint(values), 0, _WHITE)
         at += len(part)
     return made
 

@@ -1,4 +1,4 @@
-"""A folder on disk to the list of its files; it knows neither classes nor labels, and writes nothing."""
+"""Lists the files of a folder on disk."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class _Walk:
                     yield name, entry
 
     def notes(self) -> list[str]:
-        """Say which links led out of the folder."""
+        """Return notes on the links that lead out of the folder."""
         notes = []
         if self._not_followed:
             notes.append(

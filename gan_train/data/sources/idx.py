@@ -1,4 +1,4 @@
-"""IDX files, as MNIST and its kin come: a pair of arrays, plain or gzipped."""
+"""Reads IDX files, the format of MNIST: a pair of arrays, plain or gzipped."""
 
 from __future__ import annotations
 
@@ -101,6 +101,6 @@ def read_pair(
     if classes.shape != (len(pixels),):
         raise DataError(
             f"{labels} has shape {classes.shape} for the {len(pixels)} pictures of {images.name}; "
-            "expected one label a picture"
+            "expected one label for each picture"
         )
     return pixels, classes

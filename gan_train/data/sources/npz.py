@@ -1,4 +1,4 @@
-"""An .npz file of pictures and labels to two arrays; nothing in it is ever unpickled."""
+"""Reads pictures and labels from an .npz file; nothing in it is ever unpickled."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def read(archive: zipfile.ZipFile, place: Path, key: str = "") -> Arrays:
         raise DataError(f"{place} holds no folder {escape(key)}; its folders are: none, its arrays: {held}")
     try:
         image_key, notes = (key, []) if key else _choose_images(archive, known, place)
-        images, told = arrays.to_pictures(_read_array(archive, known[image_key], place), image_key)
-        notes += told
+        images, more = arrays.to_pictures(_read_array(archive, known[image_key], place), image_key)
+        notes += more
         label_key = _choose_labels(archive, known, image_key, len(images), notes)
         if label_key is None:
             return Arrays(images, None, (), tuple(notes))
@@ -112,9 +112,9 @@ def _choose_images(archive: zipfile.ZipFile, known: _Known, place: Path) -> tupl
     else:
         train = [name for name in like if (part := splits.find_part(name)) and part.kind == splits.TRAIN]
         if len(like) != 1 and len(train) != 1:
-            told = ", ".join(f"{escape(name)} {list(shapes.get(name, ()))}" for name in list(known)[:8])
+            held = ", ".join(f"{escape(name)} {list(shapes.get(name, ()))}" for name in list(known)[:8])
             example = f"; name one, such as {place}/{escape(like[0])}" if like else ""
-            raise DataError(f"holds {told}; {EXPECTED}{example}")
+            raise DataError(f"holds {held}; {EXPECTED}{example}")
         chosen = train[0] if len(train) == 1 else like[0]
     others = [name for name in like if name != chosen]
     notes = [] if chosen in IMAGE_KEYS else [f"pictures are read from the array {escape(chosen)}"]
@@ -129,7 +129,7 @@ def _choose_images(archive: zipfile.ZipFile, known: _Known, place: Path) -> tupl
 def _choose_labels(
     archive: zipfile.ZipFile, known: _Known, image_key: str, count: int, notes: list[str]
 ) -> str | None:
-    """Choose the array of labels: by its usual names, else the one with a label a picture."""
+    """Choose the array of labels: by its usual names, else the one with a label for each picture."""
     if image_key in IMAGE_KEYS and (found := next((name for name in LABEL_KEYS if name in known), None)):
         return found
     lower = {name.lower(): name for name in reversed(list(known)) if name != image_key}
@@ -151,7 +151,7 @@ def _choose_labels(
 
 
 def _holds_labels(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) -> bool:
-    """Return whether an array of any name holds a class a picture."""
+    """Return whether an array of any name holds a class for each picture."""
     shape = _read_shape(archive, info)
     if not shape or shape[0] != count or len(shape) > 2 or info.file_size > _MAX_LABEL_BYTES:
         return False

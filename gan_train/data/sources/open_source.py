@@ -1,4 +1,4 @@
-"""From what a person names to a listing: finds out its kind, its layout and its labels."""
+"""Opens a source by its name: finds its kind, its layout and its labels, and lists its examples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -82,7 +82,7 @@ def open_source(options: DataOptions) -> Iterator[Listing]:
 
 
 def _find_kind(path: Path, source: str) -> str:
-    """Tell "folder", "idx" or "zip", by what a file holds rather than by its name."""
+    """Return "folder", "idx" or "zip", by what a file holds rather than by its name."""
     try:
         if source and path.is_dir():
             return "folder"
@@ -120,7 +120,7 @@ def _list_arrays(
     options: DataOptions,
     name: str,
     paths: Sequence[Path],
-    told: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> Listing:
     images, numbers, class_names = arrays
     if options.labels:
@@ -144,7 +144,7 @@ def _list_arrays(
         fingerprint=digest.hexdigest()[:32],
         pictures={IMAGE: PictureFiles(open_row, images)},
         given=given,
-        notes=(*told, *notes),
+        notes=(*more, *notes),
     )
 
 
@@ -157,7 +157,15 @@ class _Rows(Sequence[str]):
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, number):  # type: ignore[no-untyped-def]
+    @overload
+    def __getitem__(self, number: int) -> str: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, number: int | slice) -> str | Sequence[str]:
+        if isinstance(number, slice):
+            return [self[at] for at in range(self._count)[number]]
         return f"picture {range(self._count)[number]}"
 
 
@@ -210,14 +218,14 @@ def _name_place(files: Files) -> str:
 
 
 def _explain_nothing(files: Files) -> str:
-    """Say what a source without pictures holds in place of them."""
-    told = [f"only {unused.count_kinds(files.others)}"] if files.others else []
-    told += [f"what systems leave behind ({list_names(files.left_behind, 3)})"] if files.left_behind else []
+    """Return the message on a source without pictures: what it holds in place of them."""
+    held = [f"only {unused.count_kinds(files.others)}"] if files.others else []
+    held += [f"what systems leave behind ({list_names(files.left_behind, 3)})"] if files.left_behind else []
     todo = unused.find_advice(files.others)
     return (
-        f"{_name_place(files)} holds no pictures{', ' if told else ''}{' and '.join(told)}"
+        f"{_name_place(files)} holds no pictures{', ' if held else ''}{' and '.join(held)}"
         f"{''.join(f'; {note}' for note in files.notes)}; expected files such as .png or .jpg, "
-        f"in it or in a subfolder a class{f'; {todo}' if todo else ''}"
+        f"in it or in a subfolder for each class{f'; {todo}' if todo else ''}"
     )
 
 
@@ -228,7 +236,7 @@ def _check_encoding(options: DataOptions) -> str:
 def _find_labels(
     files: Files, found: folders.Layout, names: Sequence[str], options: DataOptions
 ) -> tuple[Sequence[str] | None, str, list[str]]:
-    """Return a label a name ("" for none) or None where there are no classes, the table's name, and notes."""
+    """Return a label for each name ("" for none; None without classes), the table's name, and notes."""
     name, stream, notes = _find_table(files, found, options)
     if stream is None and found.beside:
         raise DataError(
@@ -261,7 +269,7 @@ def _read_labels(
     notes: list[str],
 ) -> tuple[Sequence[str] | None, str, list[str]]:
     columns = labels.TableColumns(options.file_column, options.label_column)
-    rows, told = labels.read_pairs(
+    rows, choices = labels.read_pairs(
         table, columns, lambda file: finder(file) is not None, bool(options.labels)
     )
     first = next(rows, None)
@@ -271,7 +279,7 @@ def _read_labels(
     given, note = labels.assign(every, table.name, names, finder)
     if not any(given):  # of no pictures at all
         return None, table.name, notes
-    read = "; ".join((f"classes are read from {escape(table.name)}", *table.notes, *told))
+    read = "; ".join((f"classes are read from {escape(table.name)}", *table.notes, *choices))
     return given, table.name, [*notes, read, *([note] if note else [])]
 
 
@@ -303,7 +311,7 @@ def _find_table(
             return name, folder.open_table(path), []
     raise DataError(
         f"no table of labels {escape(options.labels)!r}, in {files.place} or beside it; "
-        "give a CSV or JSON file with a file name and a label a picture"
+        "give a CSV or JSON file with a file name and a label for each picture"
     )
 
 
@@ -317,7 +325,7 @@ def _list_above(base: str) -> list[str]:
 
 
 def _note_tables_beside(files: Files, found: folders.Layout, used: str, known: Sequence[str]) -> list[str]:
-    """Say which files beside the pictures look like tables of their labels, and are not used."""
+    """Return notes on files that look like tables of the pictures' labels, and are not used."""
     above = _list_above(found.base)
     near = [name for name in files.others if name[: name.rfind("/") + 1] in above and name != used]
     notes = []
@@ -354,8 +362,8 @@ def _make_classes(
         return {}, []
     if len(class_names) > 1:
         return by_name(Column(CLASS, CLASS, numbers, {"class_names": class_names})), []
-    told = [f"all pictures are of one class, {class_names[0]!r}, so none is learnt"] if class_names else []
-    return {}, told
+    notes = [f"all pictures are of one class, {class_names[0]!r}, so none is learnt"] if class_names else []
+    return {}, notes
 
 
 def _name_set(files: Files) -> str:

@@ -1,4 +1,4 @@
-"""Names of files that are never learnt: what systems leave behind, and files of other kinds."""
+"""Recognises files that are never trained on: what systems leave behind, and files of other kinds."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _ADVICE: Final = (
         "a table has no pictures; give their folder, and the table as --labels",
     ),
 )
-_TOLD_ALWAYS: Final = (_CONVERT, _FRAMES)
+_ALWAYS_GIVEN: Final = (_CONVERT, _FRAMES)
 # How files begin that may have any name.
 _BEGINNINGS: Final = (
     (b"\x93NUMPY", ".npy"),
@@ -93,22 +93,22 @@ def is_left_behind(name: str, folder: bool) -> bool:
 
 
 def make_notes(others: Sequence[str], left_behind: Sequence[str]) -> list[str]:
-    """Say what was passed over, by kind: files that are no pictures, and what systems leave behind.
+    """Return notes on what was passed over: files that are not pictures, and what systems leave behind.
 
     Args:
         others: names of files that are not read as pictures.
         left_behind: names of files, and of folders (ending in "/"), for which `is_left_behind` holds.
     """
-    said = []
+    lines = []
     if others:
         what = f"{len(others):,} file{'s' * (len(others) != 1)} that {'are' if len(others) > 1 else 'is'}"
-        said.append(
+        lines.append(
             f"passed over {what} not read as pictures: {count_kinds(others)}{_advise_on_pictures(others)}"
         )
     if left_behind:
         names = Counter(_name_group(name) for name in left_behind)
-        said.append(f"passed over what systems leave behind: {_format_counts(names)}")
-    return said
+        lines.append(f"passed over what systems leave behind: {_format_counts(names)}")
+    return lines
 
 
 def count_kinds(names: Sequence[str]) -> str:
@@ -117,7 +117,7 @@ def count_kinds(names: Sequence[str]) -> str:
 
 
 def find_advice(names: Sequence[str]) -> str:
-    """Say what to do to learn what files of the most frequent kind hold, "" where there is nothing to say."""
+    """Return what to do to train on files of the most frequent kind, "" where there is no advice."""
     for kind, _ in Counter(map(_find_kind, names)).most_common():
         for endings, what in _ADVICE:
             if kind in endings.split():
@@ -126,15 +126,17 @@ def find_advice(names: Sequence[str]) -> str:
 
 
 def find_advice_on(name: str, beginning: bytes) -> str:
-    """Say what to do about a file that is of no kind that is read, "" where there is nothing to say."""
+    """Return what to do about a file of a kind that is not read, "" where there is no advice."""
     found = next((ending for magic, ending in _BEGINNINGS if beginning.startswith(magic)), "")
     return find_advice([f"x{found}"] if found else [name])
 
 
 def _advise_on_pictures(names: Sequence[str]) -> str:
     found = {_find_kind(name) for name in names}
-    told = [what for endings, what in _ADVICE if what in _TOLD_ALWAYS and found.intersection(endings.split())]
-    return f" ({'; '.join(told)})" if told else ""
+    texts = [
+        what for endings, what in _ADVICE if what in _ALWAYS_GIVEN and found.intersection(endings.split())
+    ]
+    return f" ({'; '.join(texts)})" if texts else ""
 
 
 def _find_kind(name: str) -> str:
@@ -161,6 +163,6 @@ def _name_group(name: str) -> str:
 
 def _format_counts(counts: Counter[str]) -> str:
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    told = [f"{count:,} {escape(name)}" for name, count in ordered[:_MOST_KINDS]]
+    texts = [f"{count:,} {escape(name)}" for name, count in ordered[:_MOST_KINDS]]
     more = sum(count for _, count in ordered[_MOST_KINDS:])
-    return ", ".join(told) + (f" and {more:,} more" if more else "")
+    return ", ".join(texts) + (f" and {more:,} more" if more else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import posixpath
 import re
 import sys
@@ -143,14 +144,14 @@ class Finder:
 
 def _find_closest(path: str, names: Sequence[tuple[str, str]], form: int, how: str) -> Found | None:
     """Return of names (own, as to be compared) the one that is closest to a path, or None for two alike."""
-    levels: dict[int, list[str]] = defaultdict(list)
+    ranks: dict[int, list[str]] = defaultdict(list)
     for name, compared in names:
-        if (level := _compare(path, compared)) is not None:
-            levels[level].append(name)
-    if not levels or len(levels[best := min(levels)]) > 1:
+        if (rank := _compare(path, compared)) is not None:
+            ranks[rank].append(name)
+    if not ranks or len(ranks[best := min(ranks)]) > 1:
         return None
-    told = ", ".join(filter(None, (how, _BY[best])))
-    return Found(levels[best][0], 4 * form + best, sys.intern(told))
+    assumed = ", ".join(filter(None, (how, _BY[best])))
+    return Found(ranks[best][0], 4 * form + best, sys.intern(assumed))
 
 
 def _compare(path: str, name: str) -> int | None:
@@ -204,7 +205,9 @@ def _find_shared_folders(names: Sequence[str]) -> list[str]:
     """Return the folders that all names have in common."""
     if not names:
         return []
-    return posixpath.commonprefix([name.split("/")[:-1] for name in (min(names), max(names))])  # type: ignore[return-value]
+    first, last = (name.split("/")[:-1] for name in (min(names), max(names)))
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return [folder for folder, _ in pairs]
 
 
 def _shorten(text: str) -> str:

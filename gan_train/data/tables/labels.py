@@ -1,4 +1,4 @@
-"""Tables of labels (CSV, JSON, JSON lines) to a label a picture; it knows names alone and opens no file."""
+"""Finds in a table (CSV, JSON, JSON lines) the label of each picture."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def read_pairs(
     A CSV (comma, semicolon, tab or bar) has a file column and a label column, named in its first line
     by one of FILE_COLUMNS and of LABEL_COLUMNS; without such a line it has these two columns.
     JSON is {"labels": [[file, label], ...]}, {file: label, ...} or a list of objects with the
-    columns; JSON lines is one such object a line.
+    columns; JSON lines is one such object on each line.
 
     Args:
         columns: those that were asked for.
-        knows: tells whether a text names a picture that there is.
+        knows: returns whether a text names an existing picture.
         asked_for: whether a person named the table: then more columns are known, and guessed at.
 
     Raises:
@@ -212,7 +212,7 @@ def _make_error(name: str, columns: Sequence[str]) -> OtherTableError:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Given:
-    """What a table gives a picture."""
+    """What a table says of a picture."""
 
     label: str
     found: Found
@@ -263,25 +263,25 @@ class _Matches:
             for each in given.values():
                 self.miss(each.file)
 
-    def how(self) -> str:
-        """Say how rows were matched, where more was done than to compare names."""
+    def describe(self) -> str:
+        """Return how rows were matched, where more was done than to compare names."""
         counts = Counter(given.found.how for given in self.given.values() if given.found.rank)
-        told = [f"{count:,} pictures are found {how}" for how, count in counts.most_common(3)]
+        texts = [f"{count:,} pictures are found {how}" for how, count in counts.most_common(3)]
         more = sum(counts.values()) - sum(count for _, count in counts.most_common(3))
-        told += [f"{more:,} in other ways"] if more else []
-        return ", ".join(told)
+        texts += [f"{more:,} in other ways"] if more else []
+        return ", ".join(texts)
 
     def _explain_two_labels(self, one: _Given, other: _Given) -> str:
         both = f"{escape(one.label)!r} and {escape(other.label)!r}"
         by = f" (by {escape(one.file)} and {escape(other.file)})" if one.found.rank else ""
         named = f"{escape(self._table)} gives {escape(one.found.name)} two labels"
-        return f"{named}, {both}{by}; expected one a picture"
+        return f"{named}, {both}{by}; expected one for each picture"
 
 
 def assign(
     rows: Iterable[tuple[str, str]], table: str, names: Sequence[str], known: Finder | Sequence[str]
 ) -> tuple[list[str], str]:
-    """Return each name the label that a table has for it, "" for none, and a note ("" for none).
+    """Return for each name the label that a table has for it, "" for none, and a note ("" for none).
 
     Args:
         rows: of the table, as (file, label).
@@ -309,7 +309,7 @@ def assign(
             f"not {list_names(without, 3)}{asked}; give the table of these pictures with --labels "
             "(and its column of file names with --column file=NAME), or remove it"
         )
-    notes = [matches.how()]
+    notes = [matches.describe()]
     if without:
         none = f"; of its labels {nothing}" if nothing else ""
         notes.append(
@@ -318,8 +318,10 @@ def assign(
     if matches.missing:
         count = matches.missing
         notes.append(f"{count:,} files that it names are not there ({list_names(matches.missed[:3], 3)})")
-    given, told = _unify_numbers(given)
-    notes = [note for note in (*notes, told, _note_no_classes([label for label in given if label])) if note]
+    given, unified = _unify_numbers(given)
+    notes = [
+        note for note in (*notes, unified, _note_no_classes([label for label in given if label])) if note
+    ]
     return given, f"by {escape(table)}, {'; '.join(notes)}" if notes else ""
 
 
@@ -336,7 +338,7 @@ def _unify_numbers(given: list[str]) -> tuple[list[str], str]:
 
 
 def _note_no_classes(given: Sequence[str]) -> str:
-    """Say that labels look like something else than classes; "" where they do not."""
+    """Return a note that labels look like something else than classes; "" where they do not."""
     known = set(given)
     numeric = all(map(_NUMBER.fullmatch, known))
     whole = numeric and all(label.lstrip("+-").isdigit() for label in known)

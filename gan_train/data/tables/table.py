@@ -1,4 +1,4 @@
-"""A file of rows (CSV, TSV, JSON, JSON lines) to its rows, one after the other; it knows no labels."""
+"""Reads the rows of a file (CSV, TSV, JSON, JSON lines), one after the other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_LINE: Final = 1024**2
 MAX_COLUMNS: Final = 10_000
 SAMPLE: Final = 100
 
-EXPECTED: Final = "expected a CSV or JSON file with a file name and a label a picture, in UTF-8"
+EXPECTED: Final = "expected a CSV or JSON file with a file name and a label for each picture, in UTF-8"
 
 # A row of a CSV, of JSON objects, or a pair of file and label.
 Row = Sequence[str] | Mapping[str, Any]
@@ -41,7 +41,7 @@ _OTHERS: Final = {
 
 
 class Table:
-    """The rows of an open file, to be gone through once.
+    """The rows of an open file, to be read once.
 
     Attributes:
         name: of the file, for messages.
@@ -149,7 +149,7 @@ def _read_lines(beginning: bytes, stream: BinaryIO, encoding: str, name: str) ->
 
 
 class _Joined(io.RawIOBase):
-    """The bytes that were read of a stream, and those that follow."""
+    """A stream that begins with bytes that were already read of it."""
 
     def __init__(self, beginning: bytes, stream: BinaryIO) -> None:
         self._beginning = memoryview(beginning)

@@ -22,7 +22,7 @@ from gan_infer import console
 from gan_infer.errors import DataError
 from gan_train import data
 from gan_train.commands.data import data as command
-from gan_train.commands.data import lines
+from gan_train.commands.data import format_report
 from gan_train.config.options import DataOptions
 from gan_train.data import cache, report
 from tests.conftest import CommandLine
@@ -271,7 +271,7 @@ def test_the_text_stays_short_however_many_pictures_are_alike(tmp_path: Path) ->
         Image.new("L", (8, 8)).save(tmp_path / f"{index:03}.png")
     found = check(tmp_path)
     assert len(found.duplicates[0]) == 300
-    text = list(lines(found))
+    text = list(format_report(found))
     assert "  000.png = 001.png = 002.png = 003.png = 004.png and 295 more" in text
     assert max(map(len, text)) < 200
 

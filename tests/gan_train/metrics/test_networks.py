@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from gan_infer.errors import OptionError
-from gan_train.data import Column, PictureSet
+from gan_train.data import PictureSet
 from gan_train.metrics import (
     classifier,
     efficientnet,
@@ -190,7 +190,7 @@ def test_pictures_on_disk_that_may_not_be_written_are_learnt_and_looked_at(
     monkeypatch.setattr(classifier, "_IMAGES", 200)
     pictures = stripes(100)
     np.save(tmp_path / "images.npy", pictures.images)
-    on_disk = pictures.with_columns(Column("image", "image", np.load(tmp_path / "images.npy", mmap_mode="r")))
+    on_disk = pictures.with_values("image", np.load(tmp_path / "images.npy", mmap_mode="r"))
     network = classifier.as_network(
         classifier.train(on_disk, classes_of(on_disk), "hash", lambda text: None), CPU
     )

@@ -23,7 +23,7 @@ from gan_train.config.options import Config, OptimizerOptions, replace, write
 from gan_train.config.settled import Settled, read
 from gan_train.data import batches
 from gan_train.data.batches import Batches
-from gan_train.data.columns import CLASS, Column
+from gan_train.data.columns import CLASS
 from gan_train.data.pictures import PictureSet
 from gan_train.metrics import feature_networks
 from gan_train.objectives import augment
@@ -593,9 +593,9 @@ def task_of(pictures: PictureSet, options: Settled) -> Task:
 
 
 def test_batches_show_every_picture_once_an_epoch_in_a_new_order(pictures: PictureSet) -> None:
-    numbered = dataclasses.replace(
-        pictures,
-        images=np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None, None], (40, 16, 16, 1)).copy(),
+    numbered = pictures.with_values(
+        "image",
+        np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None, None], (40, 16, 16, 1)).copy(),
     )
     options = settled(numbered, seed=3, **{"network.latent_distribution": "uniform"})
     drawn = batches_of(numbered, options)
@@ -634,9 +634,7 @@ def test_flips_mirror_about_half_of_the_pictures_where_asked(pictures: PictureSe
 
 def test_pictures_on_disk_give_the_same_batches_as_in_memory(pictures: PictureSet, tmp_path: Path) -> None:
     np.save(tmp_path / "pictures.npy", pictures.images)
-    mapped = pictures.with_columns(
-        Column("image", "image", np.load(tmp_path / "pictures.npy", mmap_mode="r"))
-    )
+    mapped = pictures.with_values("image", np.load(tmp_path / "pictures.npy", mmap_mode="r"))
     options = settled(pictures)
     for seen in (0, 8, 36, 400):
         one = batches_of(pictures, options).at(seen)

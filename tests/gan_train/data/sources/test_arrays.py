@@ -72,7 +72,7 @@ def test_idx_files_that_are_damaged_are_refused_by_name(tmp_path: Path) -> None:
     images = tmp_path / "images-idx3-ubyte"
     write_idx(images, np.zeros((12, 16, 16)), zipped=False)
     write_idx(tmp_path / "labels-idx1-ubyte", np.zeros(11), zipped=False)
-    with pytest.raises(DataError, match="one label a picture"):
+    with pytest.raises(DataError, match="one label for each picture"):
         load(images)
     whole = images.read_bytes()
     for content in (
@@ -155,7 +155,7 @@ def test_arrays_of_the_other_memory_order(tmp_path: Path) -> None:
         ({"images": NOISE[0]}, r"is uint8 \[20, 24\]"),
         ({"images": NOISE[:, None, None]}, "channels being 1, 3 or 4"),
         ({"images": NOISE, "labels": np.arange(29)}, r"int64 \[29\] for 30 pictures"),
-        ({"images": NOISE, "labels": np.full(30, np.nan)}, "one whole number or text a picture"),
+        ({"images": NOISE, "labels": np.full(30, np.nan)}, "one whole number or text for each picture"),
         ({"images": NOISE, "labels": np.array([object()] * 30)}, "labels.npy holds Python objects"),
         (
             {"images": NOISE, "labels": np.arange(30) % 2, "classes": np.array(["a", "b"], object)},
