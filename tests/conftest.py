@@ -127,14 +127,15 @@ def without_mixing(model: onnx.ModelProto) -> onnx.ModelProto:
     """Take the mixing of labels out of a model, as files of before had it."""
     other = onnx.ModelProto.FromString(model.SerializeToString())
     graph = other.graph
-    chosen = {node.output[0]: node.input[2] for node in graph.node if node.op_type == "Where"}
-    back = {plain: value for value, plain in chosen.items() if plain.endswith("_plain")}
-    kept = []
+    hanging, plain, kept = {"label_weights"}, dict[str, str](), []
     for node in graph.node:
-        if node.output[0] in back.values() or any(name.startswith("label_weights") for name in node.input):
-            continue
-        node.output[0] = back.get(node.output[0], node.output[0])
-        kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
+        if node.op_type == "Where" and node.input[0] in hanging:
+            plain[node.output[0]] = node.input[2]
+        elif hanging.intersection(node.input):
+            hanging.update(node.output)
+        else:
+            node.input[:] = [plain.get(name, name) for name in node.input]
+            kept.append(onnx.NodeProto.FromString(node.SerializeToString()))
     del graph.node[:]
     graph.node.extend(kept)
     for items in (graph.initializer, graph.input):

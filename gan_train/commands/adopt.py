@@ -63,11 +63,9 @@ def adopt(
 
 def _tell(written: Adopted) -> None:
     metadata = written.metadata
-    label = ", label int64 [batch]" if metadata.conditional else ""
-    mixes = f", label_weights float32 [batch, {len(metadata.class_names)}]" if written.mixes else ""
     facts = {
         "file": f"{written.path}, {written.size_bytes / 1e6:.2f} MB",
-        "inputs": f"latent float32 [batch, {metadata.latent_dim}]{label}{mixes}",
+        "inputs": written.describe_inputs(),
         "output": f"image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]",
     }
     if metadata.class_names:

@@ -1,4 +1,4 @@
-"""`gan-train directions`: named directions and the mixing of labels, put into a model file."""
+"""`gan-train directions`: named directions and the mixing of classes, put into a model file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from gan_infer import console, files
 from gan_infer.commands.shared import trust, trusted
 from gan_infer.errors import OptionError
 from gan_infer.latent.seeds import check_seed, parse_seeds
+from gan_train.commands.shared import TAKEN_NAMES, describe_mixing
 
 _ATTRIBUTES: Final = ("thickness", "slant", "brightness", "width", "height")
-# Arguments of Generator.edit, which a direction of that name could not be given beside.
-_TAKEN: Final = ("seed", "label", "amounts", "psi", "output")
 
 
 @click.command()
@@ -56,7 +55,7 @@ def directions(
     """Put directions to edit along into a model file; its pictures stay the same.
 
     Without --attribute and examples the file gets what an export of today has: the strongest
-    directions of its first layer, and the input by which labels are mixed.
+    directions of its first layer, and the input by which classes are mixed.
     """
     if to.suffix.lower() != ".onnx":
         raise OptionError(f"{to} does not end in .onnx; give a name that does")
@@ -67,7 +66,7 @@ def directions(
         raise OptionError(f"--name was given for {len(wanted)} directions; it names one")
     if having is not None and name is None:
         raise OptionError("a direction from examples needs a name; give --name")
-    if name is not None and (not name.isidentifier() or name in _TAKEN or len(name) > 64):
+    if name is not None and (not name.isidentifier() or name in TAKEN_NAMES or len(name) > 64):
         raise OptionError(f"{name!r} cannot name a direction; give one word of letters, digits and _")
     examples = None if having is None or lacking is None else (_seeds(having), _seeds(lacking))
     files.check_writable(to)
@@ -76,7 +75,7 @@ def directions(
     from gan_train.latent import directions as finder
 
     generator = Generator.load(model, device="cpu", trust=trusted())
-    amend.own(Path(generator.source))  # a file of another tool is refused before the work
+    amend.read_own(Path(generator.source))  # a file of another tool is refused before the work
     found = []
     if chosen:
         measured = finder.measure(generator, list(dict.fromkeys(chosen)), samples, _progress)
@@ -91,7 +90,7 @@ def directions(
             share = f"{each.explained:.0%} of its variance within a class explained"
             console.echo(f"{each.direction.name:<11} {share}")
     if written.conditional:
-        console.echo(f"label mixes {'yes' if written.mixes_labels else 'no'}")
+        console.echo(describe_mixing(written))
 
 
 def _seeds(text: str) -> list[int]:

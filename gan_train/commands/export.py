@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import click
 
@@ -64,20 +64,11 @@ def export(
     The critic says how real a picture looks, from 0 to 1, calibrated so that about 60 % of the
     pictures that it gives 0.6 are real, where as many real as generated ones are shown.
     """
-    if to is None and critic is None:
-        raise OptionError("nothing is asked for; name a file to write with --to or --critic")
     if critic is None and (calibrate or curve):
         raise OptionError("--calibrate and --calibration-curve are for a critic; name its file with --critic")
-    if critic is not None and critic == to:
-        raise OptionError("--to and --critic are the same file; give two names")
-    for target in (to, critic):
-        if target is not None and target.suffix.lower() != ".onnx":
-            raise OptionError(f"{target} does not end in .onnx; give a name that does")
+    _check_targets(to, critic)
     if run is not None and not run.is_dir():
         raise OptionError(f"no run at {run}; give the folder of a run that gan-train fit wrote")
-    for target in (to, critic):
-        if target is not None:
-            files.check_writable(target)
     if curve is not None:
         charts.check_ending(curve)
     from gan_train import export as exporter
@@ -86,7 +77,7 @@ def export(
 
     folder = run or checkpoint.newest_run(RUNS)
     console.say(f"exporting {folder}")
-    about = {
+    about: _About = {
         "which": which,
         "name": name,
         "licence": licence,
@@ -95,10 +86,10 @@ def export(
     }
     if to is not None:
         half = {"fp32": "float32", "fp16": "float16"}[precision]
-        written = exporter.export(folder, to, precision=half, say=console.say, **about)  # type: ignore[arg-type]
+        written = exporter.export(folder, to, precision=half, say=console.say, **about)
         _tell(written, exporter.VERIFIED_BATCHES)
     if critic is not None:
-        made = of_critic.export(folder, critic, calibrate=calibrate, say=console.say, **about)  # type: ignore[arg-type]
+        made = of_critic.export(folder, critic, calibrate=calibrate, say=console.say, **about)
         _tell_critic(made)
         if curve is not None:
             title = f"{made.metadata.name}: {made.metadata.calibration['origin']}"
@@ -106,29 +97,53 @@ def export(
             console.echo(f"curve       {curve}")
 
 
+class _About(TypedDict):
+    """What both kinds of file are made by."""
+
+    which: str
+    name: str | None
+    licence: str
+    intended_use: str
+    truncation: float
+
+
+def _check_targets(to: Path | None, critic: Path | None) -> None:
+    if to is None and critic is None:
+        raise OptionError("nothing is asked for; name a file to write with --to or --critic")
+    if critic is not None and critic == to:
+        raise OptionError("--to and --critic are the same file; give two names")
+    for target in (to, critic):
+        if target is not None and target.suffix.lower() != ".onnx":
+            raise OptionError(f"{target} does not end in .onnx; give a name that does")
+    for target in (to, critic):
+        if target is not None:
+            files.check_writable(target)
+
+
 def _tell(written: Exported, batches: tuple[int, ...]) -> None:
     metadata = written.metadata
-    label = ", label int64 [batch]" if metadata.conditional else ""
-    console.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
-    console.echo(f"inputs      latent float32 [batch, {metadata.latent_dim}]{label}")
-    console.echo(f"output      image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]")
+    _tell_file(written)
     _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
     console.echo(f"precision   {metadata.precision}")
     console.echo(f"truncation  {metadata.truncation:g} of every latent")
     console.echo(
-        f"difference  at most {written.difference} of 256 levels from PyTorch, in "
+        f"difference  at most {written.difference:g} of 256 levels from PyTorch, in "
         f"{written.differing:.4%} of values, at batches {', '.join(map(str, batches))}"
     )
 
 
+def _tell_file(written: Exported | ExportedCritic) -> None:
+    from gan_train.export.graph import describe_array
+
+    console.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
+    needed = [describe_array(each) for each in written.inputs if not each.optional]
+    console.echo(f"inputs      {', '.join(needed)}")
+    console.echo(f"output      {', '.join(map(describe_array, written.outputs))}")
+
+
 def _tell_critic(written: ExportedCritic) -> None:
     metadata, told = written.metadata, written.metadata.calibration
-    label = ", label int64 [batch]" if metadata.conditional else ""
-    console.echo(f"file        {written.path}, {written.size_bytes / 1e6:.2f} MB")
-    console.echo(
-        f"inputs      image uint8 [batch, {metadata.height}, {metadata.width}, {metadata.channels}]{label}"
-    )
-    console.echo("output      realness float32 [batch]")
+    _tell_file(written)
     _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
     console.echo(f"difference  at most {written.difference:.2g} from PyTorch")
     seen = ", which training saw" if told["seen_in_training"] else ""

@@ -172,7 +172,7 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
     from gan_train.planning import device
     from gan_train.runs import checkpoint
 
-    tasks.check_name_run(wanted.task)
+    tasks.check_name(wanted.task)
     _check_outside(wishes.out or shared.RUNS, wanted.data.source)
     run = wishes.out or shared.RUNS / _name_run(wanted.data.source)
     _check_allowed(wishes.allowed)

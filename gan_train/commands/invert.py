@@ -11,8 +11,8 @@ import click
 
 from gan_infer import console, files
 from gan_infer.commands.shared import trust, trusted
-from gan_infer.errors import LabelError, OptionError
-from gan_train.commands.shared import RUNS
+from gan_infer.errors import OptionError
+from gan_train.commands.shared import RUNS, condition, describe_choice, find_choices
 from gan_train.commands.shared import value_range as value_range_option
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _SHOWN_AT_LEAST: Final = 128
 @click.option("--run", type=console.FilePath(), help="The run's folder.  [default: the newest]")
 @click.option("--model", help="An exported file, or a shipped model's name, in place of a run.")
 @click.option("--checkpoint", "which", help="best, last, or a checkpoint's name.  [default: best]")
-@click.option("--label", default="auto", show_default=True, help="A class, by name or index; auto: try all.")
+@condition
 @click.option("--fit", type=click.Choice(["crop", "pad"]), help="How the photo gets the generator's shape.")
 @click.option(
     "--value-range",
@@ -56,7 +56,7 @@ def invert(
     run: Path | None,
     model: str | None,
     which: str | None,
-    label: str,
+    given: str,
     fit: str | None,
     value_range: str | None,
     to: Path,
@@ -93,9 +93,9 @@ def invert(
     target = read(photo, subject.shape, fit or subject.fit, chosen, remarks)
     for remark in remarks:
         console.say(f"note: {photo} is among pictures that {remark}")
-    labels = _labels(subject.class_names, label, subject.name)
+    choices = find_choices(subject.class_names, given, subject.name)
     found = inversion.invert(
-        subject.levels, target, subject.latent_dim, subject.distribution, labels, seed=seed
+        subject.levels, target, subject.latent_dim, subject.distribution, choices, seed=seed
     )
     # As the model file takes it, which scales it itself.
     own = found.latent / subject.truncation
@@ -105,24 +105,11 @@ def invert(
     if as_json:
         console.echo_json({**facts, "sheet": str(to), "latent_file": str(kept)})
         return
-    named = "" if found.label is None else f" of class {subject.class_names[found.label]}"
+    named = "" if found.given is None else f" of class {subject.class_names[found.given]}"
     console.echo(f"sheet    {to}: photo, nearest{named}, difference")
     console.echo(f"latent   {kept}, for model files of truncation {subject.truncation:g}")
     near = "equal" if math.isinf(found.psnr) else f"{found.psnr:.1f} dB"
     console.echo(f"near     PSNR {near}, mean difference {found.difference:.1f} of 255 levels")
-
-
-def _labels(class_names: tuple[str, ...], label: str, name: str) -> list[int] | None:
-    """Return the indices of the classes to look among, None where there are none."""
-    from gan_infer.conditions.labels import Classes
-
-    if not class_names:
-        if label != "auto":
-            raise LabelError(f"label {label!r} was given, but {name} is unconditional; leave it out")
-        return None
-    if label == "auto" and "auto" not in class_names:
-        return list(range(len(class_names)))
-    return [Classes(class_names, name).index(label)]
 
 
 def _sheet(target: Pixels, nearest: Pixels) -> Pixels:
@@ -144,8 +131,7 @@ def _facts(photo: Path, name: str, class_names: tuple[str, ...], found: Found) -
     return {
         "photo": photo.name,
         "subject": name,
-        "label": None if found.label is None else class_names[found.label],
-        "label_index": found.label,
+        **describe_choice(class_names, found.given),
         "psnr_db": None if math.isinf(found.psnr) else round(found.psnr, 3),
         "mean_difference_levels": round(found.difference, 3),
         "latent_length": round(found.length, 4),

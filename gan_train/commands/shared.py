@@ -1,16 +1,22 @@
-"""What several commands share: where runs lie, and how options of the data are written."""
+"""What several commands share: where runs lie, how data are read, and what pictures are of."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from gan_infer import console
+from gan_infer.errors import LabelError
+
+if TYPE_CHECKING:
+    from gan_infer.models.generator import Generator
 
 RUNS: Final = Path("runs")
+# Arguments of Generator.edit, which a direction of that name could not be given beside.
+TAKEN_NAMES: Final = ("seed", "label", "amounts", "psi", "output")
 
 _COLUMNS: Final = {"file": "data.file_column", "label": "data.label_column"}
 
@@ -36,6 +42,39 @@ def decoding(done: int, total: int) -> None:
     """Say how far the decoding of pictures is."""
     if done == total or done % max(1000, total // 10) == 0:
         console.say(f"decoded {done:,} of {total:,} pictures")
+
+
+# Which classes to look among.
+condition = click.option(
+    "--label", "given", default="auto", show_default=True, help="A class, by name or index; auto: try all."
+)
+
+
+def find_choices(class_names: tuple[str, ...], given: str, name: str) -> list[int] | None:
+    """Return the indices of the classes that `condition` names, None for an unconditional generator.
+
+    Raises:
+        LabelError: there is no such class.
+    """
+    from gan_infer.conditions.labels import Classes
+
+    if not class_names:
+        if given != "auto":
+            raise LabelError(f"label {given!r} was given, but {name} is unconditional; leave it out")
+        return None
+    if given == "auto" and "auto" not in class_names:
+        return list(range(len(class_names)))
+    return [Classes(class_names, name).index(given)]
+
+
+def describe_choice(class_names: tuple[str, ...], index: int | None) -> dict[str, Any]:
+    """Return what JSON says of a class."""
+    return {"label": None if index is None else class_names[index], "label_index": index}
+
+
+def describe_mixing(generator: Generator) -> str:
+    """Return the line that says whether a picture can be of several classes."""
+    return f"label mixes {'yes' if generator.mixes_labels else 'no'}"
 
 
 def layout_options(command: Callable[..., Any]) -> Callable[..., Any]:

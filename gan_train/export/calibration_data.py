@@ -11,18 +11,18 @@ import numpy.typing as npt
 from torch import nn
 
 from gan_infer.errors import DataError, ModelError
-from gan_infer.latent import seeds as latents
 from gan_train import data
 from gan_train.config.options import DataOptions
 from gan_train.data import PictureSet, held_out, matching
-from gan_train.export import TRUNCATION, calibration
+from gan_train.export import calibration
+from gan_train.export.generator import TRUNCATION
 from gan_train.metrics import split
 from gan_train.networks import pixels
 from gan_train.runs.progress import Say
 from gan_train.runs.trained import Trained
 
 Pictures = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int64]
+Classes = npt.NDArray[np.int64]
 
 _MOST_HELD: Final = 10_000
 _LEAST_HELD: Final = 50
@@ -39,15 +39,15 @@ class Reference:
         seen: True where training saw the real ones.
         truncation: what the latents of the generated ones were scaled by.
         logits: float64 [2 n], of the real ones first.
-        labels: int64 [2 n], what they were judged as; None where the critic takes none.
-        classes: the number of labels, 0 where it takes none.
+        given: int64 [2 n], the classes that they were judged as; None where the critic takes none.
+        classes: how many there are, 0 where it takes none.
     """
 
     origin: str
     seen: bool
     truncation: float
     logits: calibration.Values
-    labels: Labels | None = None
+    given: Classes | None = None
     classes: int = 0
 
     @property
@@ -55,14 +55,14 @@ class Reference:
         """Bool [2 n]: which are real."""
         return np.arange(len(self.logits)) < len(self.logits) // 2
 
-    def fit(self, which: Labels) -> tuple[float, calibration.Values]:
+    def fit(self, which: Classes) -> tuple[float, calibration.Values]:
         """Calibrate on some of the pictures, given by their places; see `calibration.fit`."""
-        labels = None if self.labels is None else self.labels[which]
-        return calibration.fit(self.logits[which], self.real[which], labels, self.classes)
+        given = None if self.given is None else self.given[which]
+        return calibration.fit(self.logits[which], self.real[which], given, self.classes)
 
     def scores(self, slope: float, intercepts: calibration.Values) -> calibration.Values:
         """Return slope * logit + intercept, float64 [2 n]."""
-        own = intercepts[self.labels] if self.labels is not None else intercepts
+        own = intercepts[self.given] if self.given is not None else intercepts
         return slope * self.logits + own
 
 
@@ -80,10 +80,10 @@ def refer(
         raise DataError(f"{origin}: {len(chosen)} are too few; a calibration needs at least {_LEAST_HELD}")
     if len(chosen) < len(pictures):
         origin = f"{len(chosen):,} of {origin}"
-    labels = None if pictures.labels is None else pictures.labels[chosen]
+    classes = None if pictures.labels is None else pictures.labels[chosen]
     seeds = np.arange(_FIRST_SEED, _FIRST_SEED + len(chosen))
-    made = drawn(model, seeds, labels, truncation)
-    known = labels if judged_classes(model) else None
+    made = model.sampler(truncation).draw(seeds, classes)
+    known = classes if judged_classes(model) else None
     on_real = pixels.judge(judging, np.ascontiguousarray(pictures.images[chosen]), known)
     on_made = pixels.judge(judging, made, known)
     return Reference(
@@ -96,7 +96,7 @@ def refer(
     )
 
 
-def fitted(reference: Reference, seed: int = 0) -> tuple[float, list[float], dict[str, Any]]:
+def calibrate(reference: Reference, seed: int = 0) -> tuple[float, list[float], dict[str, Any]]:
     """Calibrate on a random half, and measure on the other.
 
     Returns:
@@ -140,26 +140,23 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
         DataError: they cannot be read, or are of another shape or other classes.
     """
     options = model.options.data
-    kept = {"fit": options.fit, "value_range": options.value_range}
-    shape = {"height": options.height, "width": options.width, "channels": options.channels}
+    shape = (options.height, options.width, options.channels)
     beside = held_out.beside(options)
-    chosen = beside or options
-    if calibrate:
-        chosen = DataOptions(source=calibrate, on_bad="skip", **kept, **shape)  # type: ignore[arg-type]
+    chosen = _options_for(calibrate, options) if calibrate else beside or options
     try:
         pictures = data.load(chosen)
     except DataError as error:
         if calibrate:
             raise
         raise DataError(f"{error}; to calibrate by other pictures, name them with --calibrate") from None
-    if pictures.images.shape[1:] != tuple(shape.values()):
+    if pictures.images.shape[1:] != shape:
         raise DataError(
             f"{chosen.source} gives pictures of {list(pictures.images.shape[1:])}; the discriminator "
-            f"judges {list(shape.values())}"
+            f"judges {list(shape)}"
         )
     pictures, seen = _unseen(pictures, options, say)
-    pictures, labelled = matching.matched(pictures, model.class_names, say)
-    if judged_classes(model) and not labelled:
+    pictures, known = matching.matched(pictures, model.class_names, say)
+    if judged_classes(model) and not known:
         raise DataError(
             f"{chosen.source} has no classes like the run's ({', '.join(judged_classes(model)[:10])}); "
             "calibrate by pictures in a subfolder a class"
@@ -168,6 +165,19 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
     if not calibrate and beside is not None and (held := Path(beside.source).name) != pictures.name:
         origin += f" ({held})"
     return pictures, origin, seen
+
+
+def _options_for(source: str, options: DataOptions) -> DataOptions:
+    """Return the options of other pictures that are prepared as the run's were."""
+    return DataOptions(
+        source=source,
+        on_bad="skip",
+        fit=options.fit,
+        value_range=options.value_range,
+        height=options.height,
+        width=options.width,
+        channels=options.channels,
+    )
 
 
 def _unseen(pictures: PictureSet, options: DataOptions, say: Say) -> tuple[PictureSet, bool]:
@@ -194,13 +204,3 @@ def judged_classes(model: Trained) -> tuple[str, ...]:
     """Return the classes where the judgement depends on them; an auxiliary classifier stands beside it."""
     entering = ("concatenation", "projection")
     return model.class_names if model.options.condition.discriminator in entering else ()
-
-
-def drawn(model: Trained, seeds: Labels, labels: Labels | None, truncation: float) -> Pictures:
-    """Draw a picture a seed, uint8 [n, height, width, channels]; without `labels` of each class in turn."""
-    network = model.options.network
-    if labels is None and model.class_names:
-        labels = seeds % len(model.class_names)
-    latent = latents.latents(seeds, network.latent_dim, network.latent_distribution)
-    latent = latent * np.float32(truncation)
-    return model.pictures(latent, labels if model.class_names else None)

@@ -1,39 +1,37 @@
-"""From a run's discriminator to one checked critic file: calibrate, trace, write, verify, rename."""
+"""From a run's discriminator to one checked critic file, calibrated."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
-import datetime
 import io
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import torch
 
-from gan_infer import __version__, files
-from gan_infer.errors import ModelError
+from gan_infer.conditions import classes_of_seeds
+from gan_infer.conditions.spec import Input, Output
 from gan_infer.modelfile.golden import golden_picture
-from gan_infer.modelfile.metadata import KEY, CriticMetadata, GoldenScore
+from gan_infer.modelfile.metadata import CriticMetadata, GoldenScore
 from gan_infer.models.critic import Critic
 from gan_infer.outputs import image
 from gan_infer.runtime.session import Session
-from gan_train.export import TRUNCATION, VERIFIED_BATCHES, graph, make_known, recipe_of
-from gan_train.export.calibration_data import drawn, fitted, judged_classes, pictures_for, refer
-from gan_train.networks.pixels import PixelCritic
+from gan_train.export import verification, writing
+from gan_train.export.calibration_data import calibrate as fit_calibration
+from gan_train.export.calibration_data import judged_classes, pictures_for, refer
+from gan_train.export.generator import TRUNCATION
+from gan_train.export.verification import VERIFIED_BATCHES
+from gan_train.networks.pixels import Deployment, PixelCritic, deploy_critic
 from gan_train.runs import trained
 from gan_train.runs.progress import Say, silent
 
 Pictures = npt.NDArray[np.uint8]
 
-# Realness may differ so much from PyTorch's, and from batch to batch.
-_TOLERANCE: Final = 1e-3
-_TOLERANCE_OF_BATCH: Final = 1e-6
 _GOLDEN: Final = 4
 _GOLDEN_SIDE: Final = 32
 
@@ -46,6 +44,8 @@ class ExportedCritic:
     size_bytes: int
     difference: float
     metadata: CriticMetadata
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
 
 
 def export(
@@ -79,33 +79,19 @@ def export(
     """
     model, judging = trained.load(run, which, say), trained.discriminator(run, which)
     reference = refer(model, judging, *pictures_for(model, calibrate, say), truncation=truncation)
-    slope, intercepts, told = fitted(reference)
+    slope, intercepts, told = fit_calibration(reference)
     if reference.seen:
         say(
             f"warning: calibrated on {reference.origin}, which the discriminator has learnt by: new "
             "pictures will read less real than they are; name others with --calibrate"
         )
-    options, facts = model.options, model.facts
     metadata = CriticMetadata(
-        name=name or run.resolve().name,
-        height=options.data.height,
-        width=options.data.width,
-        channels=options.data.channels,
+        **writing.facts_of(model, name or run.resolve().name, licence, intended_use),
         class_names=judged_classes(model),
-        fit=options.data.fit,
+        fit=model.options.data.fit,
         calibration=told,
-        data_name=facts["data"]["name"],
-        data_sha256=options.data.sha256,
-        data_licence=facts["data"]["licence"],
-        preparation=facts["data"]["preparation"],
-        recipe=recipe_of(options),
-        images_seen=facts["images_seen"],
-        licence=licence,
-        intended_use=intended_use,
-        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        versions={"ganforge": __version__, "torch": version("torch"), "onnx": version("onnx")},
     )
-    samples = drawn(model, np.arange(max(VERIFIED_BATCHES)), None, truncation)
+    samples = model.sampler(truncation).draw(range(max(VERIFIED_BATCHES)))
     return write(PixelCritic(judging, slope, intercepts), metadata, samples, to, say)
 
 
@@ -122,68 +108,56 @@ def write(
         OptionError: `to` cannot be written.
         ModelError: the written graph is not the critic.
     """
-    critic.eval()
-    inputs: dict[str, torch.Tensor] = {"image": torch.zeros(2, *metadata.image_shape, dtype=torch.uint8)}
-    if metadata.conditional:
-        inputs["label"] = torch.zeros(2, dtype=torch.int64)
-    with files.replacing(to) as part:
-        model = graph.traced(critic, inputs, "realness", "critic")
-        graph.label(model, metadata)
-        graph.check(model)
+
+    def add_golden(model: onnx.ModelProto, metadata: CriticMetadata) -> CriticMetadata:
         session = Session(model.SerializeToString(), source="the exported graph", device="cpu")
-        opened = Critic(session, metadata, "the exported graph")
-        metadata = dataclasses.replace(metadata, golden=_golden(opened, samples))
-        onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
-        body = model.SerializeToString()
-        part.write_bytes(body)
-        difference = verify(critic, Critic.load(part, device="cpu", trust=True), samples)
-        make_known(part, to, Critic, say)
-    return ExportedCritic(to, len(body), difference, metadata)
+        with contextlib.closing(Critic(session, metadata, "the exported graph")) as judging:
+            return dataclasses.replace(metadata, golden=_golden(judging, samples))
+
+    deployed = _deploy(critic, metadata)
+    feeds = [_feed(deployed, samples)]
+    written = writing.write(deployed, metadata, to, finish=add_golden, feeds=feeds, opener=Critic, say=say)
+    largest = written.differences["realness"].largest
+    return ExportedCritic(to, written.size_bytes, largest, written.metadata, written.inputs, written.outputs)
 
 
 def verify(
     critic: PixelCritic, opened: Critic, samples: Pictures, batches: Sequence[int] = VERIFIED_BATCHES
 ) -> float:
-    """Compare a critic file with what it was made of; give the largest difference in realness.
+    """Compare a critic file with what it was made of; return the largest difference in realness.
 
     Raises:
         ModelError: it is over 0.001, or a judgement depends on the other pictures of its batch.
     """
-    first: npt.NDArray[np.float32] | None = None
-    largest = 0.0
-    for count in sorted(batches, reverse=True):
-        pictures = samples[:count]
-        labels = np.arange(count) % len(opened.class_names) if opened.conditional else None
-        with torch.no_grad():
-            expected = critic(
-                torch.from_numpy(pictures), None if labels is None else torch.from_numpy(labels)
-            ).numpy()
-        got = opened(pictures, labels)
-        gap = float(np.abs(got - expected).max())
-        largest = max(largest, gap)
-        if not gap <= _TOLERANCE:  # nor a gap that is no number
-            raise ModelError(
-                f"the exported critic is up to {gap:.2g} off PyTorch at batch {count}; "
-                f"at most {_TOLERANCE:g} is allowed, so nothing was written"
-            )
-        first = got if first is None else first
-        if np.abs(got - first[:count]).max() > _TOLERANCE_OF_BATCH:
-            raise ModelError(
-                f"the exported critic judges otherwise at batch {count} than at {len(first)}; "
-                "a judgement must not depend on its batch, so nothing was written"
-            )
-    return largest
+    deployed = _deploy(critic, opened.metadata)
+    body = Path(opened.source).read_bytes()
+    with contextlib.closing(Session(body, source=opened.source, device="cpu")) as session:
+        feeds = [_feed(deployed, samples)]
+        differences = verification.verify(deployed, session.run, feeds=feeds, batches=batches)
+    return differences["realness"].largest
 
 
-def _golden(opened: Critic, samples: Pictures) -> tuple[GoldenScore, ...]:
+def _deploy(critic: PixelCritic, metadata: CriticMetadata) -> Deployment:
+    return deploy_critic(critic, image_shape=metadata.image_shape, class_names=metadata.class_names)
+
+
+def _feed(deployed: Deployment, samples: Pictures) -> verification.Feed:
+    """Return samples with the conditions of their places."""
+    (example,) = verification.example_feeds(deployed.inputs, len(samples))
+    return {**example, "image": samples}
+
+
+def _golden(judging: Critic, samples: Pictures) -> tuple[GoldenScore, ...]:
     found = []
+    count = len(judging.class_names)
     for index, sample in enumerate(samples[:_GOLDEN]):
         step = -(-max(sample.shape[:2]) // _GOLDEN_SIDE)
         body = io.BytesIO()
         image.to_pil(sample[::step, ::step]).save(body, "PNG")
         png = base64.b64encode(body.getvalue()).decode()
-        label = index % len(opened.class_names) if opened.conditional else None
-        shown = golden_picture(GoldenScore(png, label, 0.0), opened.image_shape)
-        realness = float(opened(shown[None], None if label is None else [label])[0])
-        found.append(GoldenScore(png, label, round(realness, 6)))
+        given = classes_of_seeds(np.array([index]), count) if count else None
+        chosen = None if given is None else int(given[0])
+        shown = golden_picture(GoldenScore(png, chosen, 0.0), judging.image_shape)
+        realness = float(judging(shown[None], given)[0])
+        found.append(GoldenScore(png, chosen, round(realness, 6)))
     return tuple(found)

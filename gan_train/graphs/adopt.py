@@ -25,7 +25,7 @@ from gan_infer.modelfile.reading import Reading
 from gan_infer.models.generator import Generator
 from gan_infer.runtime.devices import runtime_version
 from gan_infer.runtime.session import Session
-from gan_train.graphs import amend, contract, label_mixing, outside, versions
+from gan_train.graphs import amend, contract, mixing, outside, versions
 from gan_train.graphs.rebuild import keep_needed, rebuild
 from gan_train.runs.progress import Say, silent
 
@@ -63,6 +63,12 @@ class Adopted:
     compared: Compared
     mixes: bool
     metadata: Metadata
+
+    def describe_inputs(self) -> str:
+        """Return the inputs of the file as people read them."""
+        chosen = ", label int64 [batch]" if self.metadata.conditional else ""
+        mixed = f", label_weights float32 [batch, {len(self.metadata.class_names)}]" if self.mixes else ""
+        return f"latent float32 [batch, {self.metadata.latent_dim}]{chosen}{mixed}"
 
 
 def adopt(
@@ -214,18 +220,18 @@ def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> Generat
         ModelError: it breaks the contract, or gives what is no number.
     """
     versions.set_ir_version(model)
-    label_mixing.add_label_weights(model, len(described.class_names))
+    mixing.add_mixing(model, len(described.class_names))
     half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
     described = dataclasses.replace(described, precision="float16" if half else "float32")
-    contract.label(model, described)
+    contract.describe(model, described.to_json(), described.versions.get("ganforge", ""))
     contract.check(model)
     body = model.SerializeToString()
     safety.check(body, source)
     opened = Generator(Session(body, source=source, device="cpu"), described, source)
     described = dataclasses.replace(
-        described, golden=contract.draw_golden(opened), directions=amend.unnamed(model, described)
+        described, golden=contract.draw_golden(opened), directions=amend.find_unnamed(model, described)
     )
-    contract.label(model, described)
+    contract.describe(model, described.to_json(), described.versions.get("ganforge", ""))
     return opened
 
 

@@ -1,4 +1,4 @@
-"""Adds directions and the mixing of labels to a model file that is there; its pictures stay the same."""
+"""Adds directions and the mixing of classes to a model file that is there; its pictures stay the same."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import onnx
 from gan_infer import files
 from gan_infer.errors import ModelError
 from gan_infer.latent.directions import Direction
+from gan_infer.modelfile import golden
 from gan_infer.modelfile.metadata import KEY, Metadata
 from gan_infer.models.generator import Generator
-from gan_train.graphs import contract, label_mixing, sefa
+from gan_train.graphs import contract, mixing, sefa
 
 _BATCHES = (1, 7, 64)
 
 
-def unnamed(model: onnx.ModelProto, metadata: Metadata) -> tuple[Direction, ...]:
+def find_unnamed(model: onnx.ModelProto, metadata: Metadata) -> tuple[Direction, ...]:
     """Return the strongest directions of an exported graph's first layer: direction1, direction2, ...
 
     A unit is one standard deviation of the latent. Empty where the graph does not start with a
@@ -32,17 +33,17 @@ def unnamed(model: onnx.ModelProto, metadata: Metadata) -> tuple[Direction, ...]
         return ()
     unit = 1.0 if metadata.latent_distribution == "normal" else 3**-0.5
     return tuple(
-        Direction(f"direction{index + 1}", rounded(vector), round(unit, 4), "closed form, first layer")
+        Direction(f"direction{index + 1}", round_vector(vector), round(unit, 4), "closed form, first layer")
         for index, vector in enumerate(sefa.strongest(matrix, sefa.COUNT))
     )
 
 
-def rounded(vector: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, ...]:
+def round_vector(vector: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, ...]:
     """Return the elements to four decimals, which is finer than any direction is known."""
     return tuple(float(element) for element in np.round(vector, 4) + 0.0)
 
 
-def own(source: Path) -> onnx.ModelProto:
+def read_own(source: Path) -> onnx.ModelProto:
     """Read a model file that an export of ours wrote.
 
     Raises:
@@ -58,7 +59,7 @@ def own(source: Path) -> onnx.ModelProto:
 
 
 def amend(source: Path, to: Path, directions: Sequence[Direction] = (), *, trust: bool = False) -> Generator:
-    """Write a model file that also has these directions, those of the first layer, and mixes labels.
+    """Write a model file that also has these directions, those of the first layer, and mixes classes.
 
     A direction takes the place of one of the same name. All else that the metadata says stays, also
     what this version does not know.
@@ -71,9 +72,9 @@ def amend(source: Path, to: Path, directions: Sequence[Direction] = (), *, trust
         OptionError: `to` cannot be written.
     """
     before = Generator.load(source, device="cpu", trust=trust)
-    model = own(Path(before.source))
-    label_mixing.add_label_weights(model, len(before.class_names))
-    known = before.directions or {each.name: each for each in unnamed(model, before.metadata)}
+    model = read_own(Path(before.source))
+    mixing.add_mixing(model, len(before.class_names))
+    known = before.directions or {each.name: each for each in find_unnamed(model, before.metadata)}
     known.update({each.name: each for each in directions})
     described = {entry.key: entry.value for entry in model.metadata_props}
     data = {**json.loads(described[KEY]), "directions": [dataclasses.asdict(each) for each in known.values()]}
@@ -94,12 +95,11 @@ def _compare(before: Generator, after: Generator) -> None:
     Raises:
         ModelError: one differs.
     """
-    for golden in before.metadata.golden:
-        label = None if golden.label is None else [golden.label]
-        old, new = (each(each.latents(golden.seed), label) for each in (before, after))
+    for feed, kept in zip(golden.feeds(before.metadata), before.metadata.golden, strict=False):
+        old, new = (each(*feed.values()) for each in (before, after))
         if not np.array_equal(old, new):
             raise ModelError(
-                f"the changed file draws another picture of seed {golden.seed}; nothing was written"
+                f"the changed file draws another picture of seed {kept.seed}; nothing was written"
             )
     for count in _BATCHES:
         if not np.array_equal(before.sample(count, seed=0), after.sample(count, seed=0)):

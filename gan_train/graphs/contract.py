@@ -1,15 +1,17 @@
-"""Holds an ONNX graph to the contract of model files, strips and labels it; it writes no files."""
+"""Holds an ONNX graph to the contract of model files, strips it, and writes its metadata."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import Final
 
+import numpy as np
 import onnx
 
+from gan_infer.conditions import classes_of_seeds
 from gan_infer.errors import ModelError
 from gan_infer.modelfile import golden
-from gan_infer.modelfile.metadata import KEY, CriticMetadata, Golden, Metadata
+from gan_infer.modelfile.metadata import KEY, Golden
 from gan_infer.models.generator import Generator
 
 MAX_OPSET: Final = 21
@@ -17,10 +19,10 @@ MAX_IR_VERSION: Final = 10
 _GOLDEN: Final = 4
 
 
-def label(model: onnx.ModelProto, metadata: Metadata | CriticMetadata) -> None:
-    """Write into a model what it says of itself."""
-    model.producer_name, model.producer_version = "ganforge", metadata.versions.get("ganforge", "")
-    onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
+def describe(model: onnx.ModelProto, text: str, version: str) -> None:
+    """Write into a model what it says of itself, the JSON under `KEY`, and the version that wrote it."""
+    model.producer_name, model.producer_version = "ganforge", version
+    onnx.helper.set_model_props(model, {KEY: text})
 
 
 def check(model: onnx.ModelProto) -> None:
@@ -56,13 +58,18 @@ def strip(model: onnx.ModelProto, name: str) -> None:
         del tensor.external_data[:]
 
 
-def draw_golden(opened: Generator) -> tuple[Golden, ...]:
-    """Return the first few seeds, each of another class, with their pictures and the hashes of these."""
-    classes = len(opened.class_names)
-    pairs = [(seed, seed % classes if classes else None) for seed in range(_GOLDEN)]
-    pictures = [opened.sample(1, seed=seed)[0] for seed, _ in pairs]
-    kept = golden.keep_pictures(pictures)
+def draw_golden(drawing: Generator) -> tuple[Golden, ...]:
+    """Return the first few seeds, each of another class, with their pictures and the hashes of these.
+
+    Of a model that makes other things than pictures, the hashes alone.
+    """
+    seeds = range(_GOLDEN)
+    count = len(drawing.class_names)
+    classes = classes_of_seeds(np.array(seeds), count).tolist() if count else [None] * _GOLDEN
+    pictures = [drawing.sample(1, seed=seed)[0] for seed in seeds]
+    are_pictures = pictures[0].dtype == np.uint8 and pictures[0].ndim == 3
+    kept = golden.keep_pictures(pictures) if are_pictures else ("",) * _GOLDEN
     return tuple(
-        Golden(seed, label, hashlib.sha256(picture.tobytes()).hexdigest(), png)
-        for (seed, label), picture, png in zip(pairs, pictures, kept, strict=True)
+        Golden(seed, index, hashlib.sha256(picture.tobytes()).hexdigest(), png)
+        for seed, index, picture, png in zip(seeds, classes, pictures, kept, strict=True)
     )

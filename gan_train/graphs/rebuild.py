@@ -48,7 +48,7 @@ class _Builder:
 
 
 def rebuild(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
-    """Return a model by the contract that draws what the plan draws of a foreign one; not yet labelled.
+    """Return a model by the contract that draws what the plan draws of a foreign one.
 
     A batch that the file fixes is freed where shapes name it; whoever calls compares the pictures.
     """

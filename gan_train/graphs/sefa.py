@@ -1,7 +1,7 @@
-"""Directions that a generator's first layer responds to most, found without labels or pictures.
+"""Directions that a generator's first layer responds to most, found without examples or pictures.
 
 Closed-form factorisation (Shen and Zhou, CVPR 2021, equation 3): with A the first linear map of the
-latent, the unit vectors n that maximise |A n| are the eigenvectors of A^T A. It knows no metadata.
+latent, the unit vectors n that maximise |A n| are the eigenvectors of A^T A.
 """
 
 from __future__ import annotations

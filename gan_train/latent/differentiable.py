@@ -1,4 +1,4 @@
-"""A generator to be looked into, from a run or a model file: latents to levels, with a gradient."""
+"""A generator that gradients go through, from a run or a model file: latents to pixel values."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from torch import Tensor
 from gan_infer.decoding import ranges
 from gan_infer.errors import OptionError
 from gan_infer.models.generator import Generator
-from gan_train.export import TRUNCATION, interpreter
+from gan_train.export import interpreter
+from gan_train.export.generator import TRUNCATION
 from gan_train.latent.inversion import Levels
+from gan_train.networks.conditioning import NAMES
 from gan_train.networks.pixels import PixelGenerator
 from gan_train.runs import checkpoint, trained
 from gan_train.runs.progress import Say, silent
@@ -23,7 +25,7 @@ class Subject:
 
     Attributes:
         name: for people.
-        levels: latents float32 [n, latent_dim] and labels int64 [n] (or None) to levels float
+        levels: latents float32 [n, latent_dim] and classes int64 [n] (or None) to pixel values float
             [n, height, width, channels], not rounded.
         shape: (height, width, channels).
         fit: how a picture of another shape gets this one, "crop" or "pad".
@@ -44,7 +46,7 @@ class Subject:
 
 
 def of_model(source: str, *, trust: bool = False) -> Subject:
-    """Return the subject of a model file.
+    """Open a model file.
 
     Raises:
         ModelError: it is no generator of ours, or has an operator that exports do not write.
@@ -53,11 +55,9 @@ def of_model(source: str, *, trust: bool = False) -> Subject:
     metadata = generator.metadata
     network = interpreter.load(Path(generator.source))
 
-    def levels(latent: Tensor, label: Tensor | None) -> Tensor:
-        feeds = {"latent": latent / metadata.truncation}
-        if label is not None:
-            feeds["label"] = label
-        return network(feeds)["image"]
+    def levels(latent: Tensor, *given: Tensor | None) -> Tensor:
+        fed = {name: tensor for name, tensor in zip(NAMES, given, strict=False) if tensor is not None}
+        return network({"latent": latent / metadata.truncation, **fed})["image"]
 
     data = metadata.recipe.get("data")
     fit = data.get("fit", "crop") if isinstance(data, dict) else "crop"
@@ -77,7 +77,7 @@ def of_model(source: str, *, trust: bool = False) -> Subject:
 def of_run(
     run: Path | None, which: str, runs: Path, truncation: float = TRUNCATION, say: Say = silent
 ) -> Subject:
-    """Return the subject of a run's averaged generator; of the newest under `runs` where none is named.
+    """Open a run's averaged generator; the newest run's under `runs` where none is named.
 
     Args:
         truncation: of the model file that it is or will be exported to.
@@ -90,15 +90,14 @@ def of_run(
         raise OptionError(f"no run at {run}; give the folder of a run that gan-train fit wrote")
     folder = run or checkpoint.newest_run(runs)
     loaded = trained.load(folder, which, say)
-    pixels = PixelGenerator(loaded.generator).eval().requires_grad_(False)
-    data, network = loaded.options.data, loaded.options.network
+    sampler, data = loaded.sampler(), loaded.options.data
     return Subject(
         name=f"run {folder}, checkpoint {which}",
-        levels=pixels.levels,
+        levels=PixelGenerator(sampler.generator).eval().requires_grad_(False).levels,
         shape=(data.height, data.width, data.channels),
         class_names=loaded.class_names,
-        latent_dim=network.latent_dim,
-        distribution=network.latent_distribution,
+        latent_dim=sampler.latent_dim,
+        distribution=sampler.distribution,
         fit=data.fit,
         value_range=data.value_range,
         truncation=truncation,

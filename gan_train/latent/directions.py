@@ -1,10 +1,10 @@
-"""Finds named directions of the latent space by regression or from examples; it reads no files.
+"""Finds named directions of the latent space by regression or from examples.
 
 A generator draws pictures, an attribute is measured on each, and the attribute is regressed on the
 latents by least squares. The coefficients of the regression are, for normal latents, the mean
 gradient of the attribute (Stein's lemma), and the direction along them changes it by the shortest
-way. Each class is regressed by itself where there are pictures enough: the label changes what the
-rest of the latent means.
+way. Each class is regressed by itself where there are pictures enough: the class changes what the
+latent means.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gan_infer.conditions import classes_of_seeds
 from gan_infer.errors import OptionError
 from gan_infer.latent.directions import Direction
 from gan_infer.models.generator import Generator
-from gan_train.graphs.amend import rounded
+from gan_train.graphs.amend import round_vector
 from gan_train.latent import attributes
 
 Doubles = npt.NDArray[np.float64]
-Labels = npt.NDArray[np.int64]
+Classes = npt.NDArray[np.int64]
 
 SAMPLES: Final = 10_000
 # Far from the seeds that people look at, so that what is shown is not what was fitted.
@@ -46,10 +47,10 @@ class Found:
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """Sampled latents float64 [n, dim], their labels int64 [n] (0 throughout without classes), values [n]."""
+    """Sampled latents float64 [n, dim], their classes int64 [n] (0 throughout without any), values [n]."""
 
     latents: Doubles
-    labels: Labels
+    classes: Classes
     values: dict[str, Doubles]
 
 
@@ -61,18 +62,17 @@ def measure(
 ) -> Measured:
     """Draw `count` pictures, classes in turn, and measure attributes of `attributes.ATTRIBUTES` on them."""
     seeds = np.arange(_FIRST_SEED, _FIRST_SEED + count, dtype=np.uint64)
-    classes = max(1, len(generator.class_names))
-    labels = np.arange(count) % classes
+    classes = classes_of_seeds(np.arange(count), max(1, len(generator.class_names)))
     parts: dict[str, list[Doubles]] = {name: [] for name in names}
     for start in range(0, count, _AT_ONCE):
         own = slice(start, min(count, start + _AT_ONCE))
-        pictures = generator(generator.latents(seeds[own]), labels[own] if generator.conditional else None)
+        pictures = generator(generator.latents(seeds[own]), classes[own] if generator.conditional else None)
         for name, values in parts.items():
             values.append(attributes.ATTRIBUTES[name](pictures))
         progress(own.stop, count)
     return Measured(
         generator.latents(seeds).astype(np.float64),
-        labels,
+        classes,
         {name: np.concatenate(values) for name, values in parts.items()},
     )
 
@@ -86,25 +86,25 @@ def by_attribute(measured: Measured, attribute: str, name: str) -> Found:
     Raises:
         OptionError: the attribute does not vary over the pictures, or these are too few.
     """
-    latents, labels, values = measured.latents, measured.labels, measured.values[attribute]
+    latents, given, values = measured.latents, measured.classes, measured.values[attribute]
     count, dim = latents.shape
     if count < 2 * dim:
         raise OptionError(f"{count} pictures are too few for latents of {dim} elements; give {2 * dim}")
-    classes = int(labels.max()) + 1
+    classes = int(given.max()) + 1
     centred = values.copy()
     for index in range(classes):
-        centred[labels == index] -= values[labels == index].mean()
+        centred[given == index] -= values[given == index].mean()
     if centred.std() < 1e-9:
         raise OptionError(f"the {attribute} of all pictures is the same; there is no direction to find")
     pooled, explained = _step(latents, centred)
     scale = float(np.linalg.norm(pooled))
     own: tuple[tuple[float, ...], ...] = ()
     if classes > 1 and count // classes >= _PICTURES_AN_ELEMENT * dim:
-        steps = [_step(latents[labels == index], values[labels == index]) for index in range(classes)]
-        own = tuple(rounded(step / scale) for step, _ in steps)
+        steps = [_step(latents[given == index], values[given == index]) for index in range(classes)]
+        own = tuple(round_vector(step / scale) for step, _ in steps)
         explained = float(np.mean([share for _, share in steps]))
     source = f"regression of {attribute} on {count} latents; unit: one standard deviation within a class"
-    return Found(Direction(name, rounded(pooled / scale), round(scale, 4), source, own), explained)
+    return Found(Direction(name, round_vector(pooled / scale), round(scale, 4), source, own), explained)
 
 
 def by_examples(generator: Generator, having: list[int], lacking: list[int], name: str) -> Found:
@@ -126,7 +126,7 @@ def by_examples(generator: Generator, having: list[int], lacking: list[int], nam
     source = (
         f"{len(having)} examples with, {len(lacking)} without; unit: one standard deviation of the latent"
     )
-    return Found(Direction(name, rounded(change / np.linalg.norm(change)), round(unit, 4), source))
+    return Found(Direction(name, round_vector(change / np.linalg.norm(change)), round(unit, 4), source))
 
 
 def _step(latents: Doubles, values: Doubles) -> tuple[Doubles, float]:

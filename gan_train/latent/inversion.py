@@ -1,4 +1,4 @@
-"""From a picture to the latent whose picture is nearest to it; it knows neither runs nor model files.
+"""From a picture to the latent whose picture is nearest to it.
 
 Many random latents are drawn; the nearest are improved by a few steps of Adam, the best of those by some
 more, and the best of all by L-BFGS, which closes in where Adam creeps: on digits it adds 5 dB for the
@@ -22,7 +22,7 @@ from gan_infer.errors import OptionError
 from gan_infer.latent import seeds
 
 Pixels = npt.NDArray[np.uint8]
-# Latents [n, latent_dim] and labels int64 [n] (or None) to levels float [n, height, width, channels].
+# Latents [n, latent_dim] and classes int64 [n] (or None) to pixel values float [n, height, width, channels].
 Levels = Callable[[Tensor, Tensor | None], Tensor]
 
 _DRAWN_AT_ONCE: Final = 64
@@ -37,7 +37,7 @@ class Effort:
     """How hard to look.
 
     Attributes:
-        drawn: random latents, over all labels together.
+        drawn: random latents, over all classes together.
         rounds: (starts that are kept, steps of Adam that each takes), one round after the other.
         finished: (starts that are kept, iterations of L-BFGS that each takes at most).
     """
@@ -53,16 +53,16 @@ class Found:
 
     Attributes:
         latent: float32 [latent_dim].
-        label: the class that it was found under, None for an unconditional generator.
+        given: the class that it was found under, None for an unconditional generator.
         picture: uint8 [height, width, channels].
         psnr: peak signal-to-noise ratio in dB, 10 log10(255^2 / mean squared difference); infinite
             for an equal picture.
-        difference: mean absolute difference in levels of 256.
+        difference: mean absolute difference in pixel values of 256.
         length: of the latent, as a multiple of what it is on average where latents are drawn.
     """
 
     latent: npt.NDArray[np.float32]
-    label: int | None
+    given: int | None
     picture: Pixels
     psnr: float
     difference: float
@@ -74,11 +74,11 @@ def invert(
     target: Pixels,
     latent_dim: int,
     distribution: str = "normal",
-    labels: Sequence[int] | None = None,
+    choices: Sequence[int] | None = None,
     effort: Effort = Effort(),
     seed: int = 0,
 ) -> Found:
-    """Find the latent whose picture is nearest to `target` in squared differences of levels.
+    """Find the latent whose picture is nearest to `target` in squared differences of pixel values.
 
     A latent's length stays within what is met where latents are drawn, so that its picture is one
     that the generator was trained to make; a uniform latent's elements stay within [-1, 1].
@@ -86,91 +86,91 @@ def invert(
     Args:
         levels: the generator, with a gradient with respect to latents.
         target: uint8 [height, width, channels].
-        labels: the classes to look among; None for an unconditional generator.
+        choices: the classes to look among; None for an unconditional generator.
         seed: of the first random latent.
 
     Raises:
         OptionError: `target` has another shape than the generator's pictures.
     """
     wanted = torch.from_numpy(target.astype(np.float32))
-    latent, label = _drawn(levels, wanted, latent_dim, distribution, labels, effort, seed)
+    latent, given = _draw(levels, wanted, latent_dim, distribution, choices, effort, seed)
     for kept, steps in effort.rounds:
-        latent, label = _nearest(levels, wanted, latent, label, kept)
-        latent = _descended(levels, wanted, latent, label, steps, distribution)
+        latent, given = _keep_nearest(levels, wanted, latent, given, kept)
+        latent = _descend(levels, wanted, latent, given, steps, distribution)
     kept, steps = effort.finished
-    latent, label = _nearest(levels, wanted, latent, label, kept)
+    latent, given = _keep_nearest(levels, wanted, latent, given, kept)
     latent = torch.cat(
         [
-            _finished(levels, wanted, latent[i : i + 1], _part(label, i), steps, distribution)
+            _finish(levels, wanted, latent[i : i + 1], _part(given, i), steps, distribution)
             for i in range(len(latent))
         ]
     )
-    best = int(_distances(levels, wanted, latent, label).argmin())
-    own = _part(label, best)
+    best = int(_distances(levels, wanted, latent, given).argmin())
+    own = _part(given, best)
     with torch.no_grad():
         picture = torch.round(levels(latent[best : best + 1], own))[0].to(torch.uint8).numpy()
-    return described(latent[best].numpy(), None if own is None else int(own), picture, target, distribution)
+    return describe(latent[best].numpy(), None if own is None else int(own), picture, target, distribution)
 
 
-def described(
-    latent: npt.NDArray[np.float32], label: int | None, picture: Pixels, target: Pixels, distribution: str
+def describe(
+    latent: npt.NDArray[np.float32], given: int | None, picture: Pixels, target: Pixels, distribution: str
 ) -> Found:
     """Say how near a latent's picture is to the target."""
     gap = picture.astype(np.float64) - target
     square = float((gap**2).mean())
     psnr = 10 * math.log10(255.0**2 / square) if square else math.inf
     length = float(np.linalg.norm(latent)) / _mean_length(len(latent), distribution)
-    return Found(latent, label, picture, psnr, float(np.abs(gap).mean()), length)
+    return Found(latent, given, picture, psnr, float(np.abs(gap).mean()), length)
 
 
 @torch.no_grad()
-def _drawn(
+def _draw(
     levels: Levels,
     wanted: Tensor,
     latent_dim: int,
     distribution: str,
-    labels: Sequence[int] | None,
+    choices: Sequence[int] | None,
     effort: Effort,
     seed: int,
 ) -> tuple[Tensor, Tensor | None]:
-    """Return many random latents and their labels, the same latents under each label."""
-    groups = len(labels) if labels else 1
+    """Return many random latents and their classes, the same latents under each class."""
+    groups = len(choices) if choices else 1
     each = max(1, effort.drawn // groups)
     drawn = torch.from_numpy(seeds.latents(range(seed, seed + each), latent_dim, distribution))
     latent = drawn.repeat(groups, 1)
-    label = torch.tensor(labels).repeat_interleave(each) if labels else None
-    if (shape := levels(latent[:1], None if label is None else label[:1]).shape[1:]) != wanted.shape:
+    given = torch.tensor(choices).repeat_interleave(each) if choices else None
+    if (shape := levels(latent[:1], None if given is None else given[:1]).shape[1:]) != wanted.shape:
         raise OptionError(
             f"a picture of {list(wanted.shape)} was given; the generator makes {list(shape)} "
             "(height, width, channels)"
         )
-    return latent, label
+    return latent, given
 
 
-def _nearest(
-    levels: Levels, wanted: Tensor, latent: Tensor, label: Tensor | None, kept: int
+def _keep_nearest(
+    levels: Levels, wanted: Tensor, latent: Tensor, given: Tensor | None, kept: int
 ) -> tuple[Tensor, Tensor | None]:
-    order = _distances(levels, wanted, latent, label).argsort()[:kept]
-    return latent[order], None if label is None else label[order]
+    order = _distances(levels, wanted, latent, given).argsort()[:kept]
+    return latent[order], None if given is None else given[order]
 
 
-def _part(label: Tensor | None, index: int) -> Tensor | None:
-    return None if label is None else label[index : index + 1]
+def _part(given: Tensor | None, index: int) -> Tensor | None:
+    return None if given is None else given[index : index + 1]
 
 
 @torch.no_grad()
-def _distances(levels: Levels, wanted: Tensor, latent: Tensor, label: Tensor | None) -> Tensor:
-    """Return mean squared differences of levels, float [n], a part at a time."""
+def _distances(levels: Levels, wanted: Tensor, latent: Tensor, given: Tensor | None) -> Tensor:
+    """Return mean squared differences of pixel values, float [n], a part at a time."""
     parts = []
     for start in range(0, len(latent), _DRAWN_AT_ONCE):
         own = slice(start, start + _DRAWN_AT_ONCE)
-        made = levels(latent[own], None if label is None else label[own])
+        made = levels(latent[own], None if given is None else given[own])
         parts.append((made - wanted).square().mean((1, 2, 3)))
     return torch.cat(parts)
 
 
-def _descended(
-    levels: Levels, wanted: Tensor, latent: Tensor, label: Tensor | None, steps: int, distribution: str
+def _descend(
+    levels: Levels, wanted: Tensor, latent: Tensor, given: Tensor | None, steps: int, distribution: str
 ) -> Tensor:
     """Return latents after `steps` steps of Adam, each on its own, the rate falling to 0 by a cosine."""
     moving = latent.clone().requires_grad_(True)
@@ -178,7 +178,7 @@ def _descended(
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
         optimizer.zero_grad()
-        total = _cost(levels, wanted, moving, label, distribution)
+        total = _cost(levels, wanted, moving, given, distribution)
         (moving.grad,) = torch.autograd.grad(total, [moving])
         optimizer.step()
         if distribution == "uniform":
@@ -187,8 +187,8 @@ def _descended(
     return moving.detach()
 
 
-def _finished(
-    levels: Levels, wanted: Tensor, latent: Tensor, label: Tensor | None, steps: int, distribution: str
+def _finish(
+    levels: Levels, wanted: Tensor, latent: Tensor, given: Tensor | None, steps: int, distribution: str
 ) -> Tensor:
     """Return one latent [1, latent_dim] after at most `steps` iterations of L-BFGS."""
     uniform = distribution == "uniform"
@@ -206,7 +206,7 @@ def _finished(
 
     def cost() -> float:
         at = torch.sin(moving) if uniform else moving
-        total = _cost(levels, wanted, at, label, distribution)
+        total = _cost(levels, wanted, at, given, distribution)
         (moving.grad,) = torch.autograd.grad(total, [moving])
         return float(total.detach())
 
@@ -215,8 +215,8 @@ def _finished(
     return ended.detach() if bool(torch.isfinite(ended).all()) else latent
 
 
-def _cost(levels: Levels, wanted: Tensor, latent: Tensor, label: Tensor | None, distribution: str) -> Tensor:
-    apart = ((levels(latent, label) - wanted) / 127.5).square().mean((1, 2, 3))
+def _cost(levels: Levels, wanted: Tensor, latent: Tensor, given: Tensor | None, distribution: str) -> Tensor:
+    apart = ((levels(latent, given) - wanted) / 127.5).square().mean((1, 2, 3))
     return (apart + _PRIOR * _untypical(latent, distribution)).sum()
 
 

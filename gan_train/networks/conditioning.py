@@ -9,26 +9,48 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gan_infer.conditions.spec import CLASS
+from gan_infer.conditions.spec import CLASS, Input
 from gan_train.networks.normalization import BatchNorm
 
-# What a batch is made or judged under: tensors [batch, ...] by the name of their kind.
-# "class" is int64 [batch]; {} is the condition of an unconditional model.
+# What a batch is made or judged under: tensors [batch, ...] by their names; {} where there is nothing.
 Condition = Mapping[str, Tensor]
-# What a model file calls the input that a class is fed by.
-CLASS_INPUT: Final = "label"
+# For model files alone, beside a class: float32 [batch, classes]. A row that is not all zeros stands for
+# the weighted mean of the classes in the place of the class.
+CLASS_WEIGHTS: Final = "class_weights"
+# What a model file calls a class and its weights, in the order in which it takes them.
+NAMES: Final = ("label", "label_weights")
 
 
 def of_class(label: Tensor | None) -> Condition:
     """Return the condition of classes int64 [batch]; of None, that of an unconditional model."""
     return {} if label is None else {CLASS: label}
+
+
+def of_inputs(given: Sequence[Tensor | None]) -> Condition:
+    """Return the condition of what a model file is fed for it, in the order of NAMES."""
+    names = (CLASS, CLASS_WEIGHTS)
+    return {name: tensor for name, tensor in zip(names, given, strict=False) if tensor is not None}
+
+
+def class_inputs(class_names: Sequence[str], mixed: bool = False) -> tuple[Input, ...]:
+    """Return the inputs of a model file by which its classes are given; none without classes.
+
+    Args:
+        mixed: with the optional weights by which a picture is of several classes.
+    """
+    if not class_names:
+        return ()
+    label, weights = NAMES
+    chosen = Input(label, CLASS, "int64", (), {"class_names": list(class_names)})
+    mixing = Input(weights, CLASS, "float32", (len(class_names),), {"of": label}, optional=True)
+    return (chosen, mixing) if mixed else (chosen,)
 
 
 def repeat(condition: Condition, times: int) -> Condition:
@@ -77,7 +99,7 @@ class ConditionSpec:
 
 
 class Way:
-    """One way into a network: modules that learn, and what they make of a condition's tensor.
+    """One way into a network: modules that learn, and what they make of a condition.
 
     Attributes:
         modules: by the names that their tensors have in a checkpoint, below those of the network's part.
@@ -87,8 +109,8 @@ class Way:
     def __init__(self, modules: dict[str, nn.Module], size: int = 0) -> None:
         self.modules, self.size = modules, size
 
-    def __call__(self, given: Tensor, *more: Tensor) -> Any:
-        """Return what enters for a condition's tensor [batch, ...]; see `WaysIn`."""
+    def __call__(self, condition: Condition, *more: Tensor) -> Any:
+        """Return what enters; see `WaysIn`."""
         raise NotImplementedError
 
 
@@ -136,7 +158,7 @@ class _Part(nn.Module):
 
     def enter(self, condition: Condition, *more: Tensor) -> Iterator[Any]:
         """Return what each condition makes enter here."""
-        return (way(condition[name], *more) for name, way in self.ways.items())
+        return (way(condition, *more) for way in self.ways.values())
 
 
 class LatentInput(_Part):
@@ -249,9 +271,30 @@ class Judgement(_Part):
             return Verdict(logits, features, classes)
 
 
-def one_hot(label: Tensor, classes: int) -> Tensor:
-    """Return float32 [batch, classes] with a 1 at each label."""
-    return F.one_hot(label, classes).float()
+def look_up(table: Tensor, condition: Condition) -> Tensor:
+    """Return the rows [batch, features] of a table [classes, features] that the class picks."""
+    rows = F.embedding(condition[CLASS], table)
+    return _mix(rows, table, condition[CLASS_WEIGHTS]) if CLASS_WEIGHTS in condition else rows
+
+
+def own_values(values: Tensor, condition: Condition) -> Tensor:
+    """Return each picture's own of values [classes], or the only value where there are no classes."""
+    return values if CLASS not in condition or len(values) == 1 else values[condition[CLASS]]
+
+
+def one_hot(condition: Condition, classes: int) -> Tensor:
+    """Return float32 [batch, classes] with a 1 at each class."""
+    rows = F.one_hot(condition[CLASS], classes).float()
+    return _mix(rows, None, condition[CLASS_WEIGHTS]) if CLASS_WEIGHTS in condition else rows
+
+
+def _mix(rows: Tensor, table: Tensor | None, weights: Tensor) -> Tensor:
+    """Return the weighted means of a table's rows, but the given row where all its weights are 0.
+
+    A given row is picked and not computed, so that its picture stays the same to the bit.
+    """
+    mixed = weights if table is None else weights @ table
+    return torch.where(weights.amax(dim=1, keepdim=True).to(torch.bool), mixed, rows)
 
 
 # The ways in of a class.
@@ -263,8 +306,8 @@ class _OneHot(Way):
     def __init__(self, classes: int) -> None:
         super().__init__({}, classes)
 
-    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
-        return one_hot(given, self.size)
+    def __call__(self, condition: Condition, *more: Tensor) -> Tensor:
+        return one_hot(condition, self.size)
 
 
 class _Embedding(Way):
@@ -274,10 +317,10 @@ class _Embedding(Way):
         self._table, self._length = nn.Embedding(classes, latent_dim), length
         super().__init__({"embedding": self._table}, latent_dim)
 
-    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
+    def __call__(self, condition: Condition, *more: Tensor) -> Tensor:
         # The whole table is normalised before the look-up: at export it folds to a constant.
         table = F.normalize(self._table.weight, dim=1) * self._length
-        return F.embedding(given, table)
+        return look_up(table, condition)
 
 
 class _ScaleAndShift(Way):
@@ -289,8 +332,8 @@ class _ScaleAndShift(Way):
         nn.init.zeros_(self._shift.weight)
         super().__init__({"scale": self._scale, "shift": self._shift}, channels)
 
-    def __call__(self, given: Tensor, *more: Tensor) -> tuple[Tensor, Tensor]:
-        return self._scale(given), self._shift(given)
+    def __call__(self, condition: Condition, *more: Tensor) -> tuple[Tensor, Tensor]:
+        return look_up(self._scale.weight, condition), look_up(self._shift.weight, condition)
 
 
 class _Plane(Way):
@@ -300,8 +343,8 @@ class _Plane(Way):
         self._plane, self._sides = nn.Embedding(classes, size[0] * size[1]), size
         super().__init__({"plane": self._plane}, 1)
 
-    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
-        plane: Tensor = self._plane(given).unflatten(1, (1, *self._sides))
+    def __call__(self, condition: Condition, *more: Tensor) -> Tensor:
+        plane: Tensor = self._plane(condition[CLASS]).unflatten(1, (1, *self._sides))
         return plane
 
 
@@ -316,9 +359,9 @@ class _Projection(Way):
         self._table = nn.Embedding(classes, features)
         super().__init__({"embedding": self._table}, features)
 
-    def __call__(self, given: Tensor, *more: Tensor) -> Tensor:
+    def __call__(self, condition: Condition, *more: Tensor) -> Tensor:
         (features,) = more
-        product: Tensor = (self._table(given) * features).sum(dim=1)
+        product: Tensor = (self._table(condition[CLASS]) * features).sum(dim=1)
         return product
 
 

@@ -1,18 +1,37 @@
-"""Between the networks' [-1, 1] and pixels: the same mapping in training and in the model files."""
+"""Between the networks' [-1, 1] and pixel values: the same mapping in training and in the model files."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from gan_train.networks.conditioning import Verdict, of_class
+from gan_infer.conditions.spec import IMAGE, LATENT, Input, Output
+from gan_train.networks.conditioning import Condition, Verdict, class_inputs, of_inputs, own_values
 
+# The kind of output that says how real a picture looks.
+SCORE: Final = "score"
 _DRAWN_AT_ONCE: Final = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Deployment:
+    """What becomes a model file.
+
+    Attributes:
+        module: on the CPU, in eval mode: takes the inputs in order, returns the outputs, or the one.
+        inputs: what it takes. Optional ones come last, and a row of zeros of each changes nothing.
+        outputs: what it returns.
+    """
+
+    module: nn.Module
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
 
 
 class PixelGenerator(nn.Module):
@@ -28,23 +47,27 @@ class PixelGenerator(nn.Module):
         self.generator = generator
         self.truncation = truncation
 
-    def forward(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, latent: Tensor, *given: Tensor | None) -> Tensor:
         """Return uint8 [batch, height, width, channels] of latents [batch, latent_dim].
 
-        Levels are 127.5 * (x + 1), rounded half to even, clipped to 0..255; `label` is int64
-        [batch], or None for an unconditional generator.
+        Pixel values are 127.5 * (x + 1), rounded half to even, clipped to 0..255; `given` are the tensors
+        of the condition, in the order of `conditioning.NAMES`, or None for an unconditional generator.
         """
-        levels = torch.clamp(torch.round(self._levels(latent, label)), 0.0, 255.0)
+        levels = torch.clamp(torch.round(self._levels(latent, given)), 0.0, 255.0)
         return levels.to(torch.uint8).permute(0, 2, 3, 1)
 
-    def levels(self, latent: Tensor, label: Tensor | None = None) -> Tensor:
-        """Return the levels before they are rounded, float32 of the same shape, for their gradient."""
-        return torch.clamp(self._levels(latent, label), 0.0, 255.0).permute(0, 2, 3, 1)
+    def levels(self, latent: Tensor, *given: Tensor | None) -> Tensor:
+        """Return pixel values before they are rounded, float32 of the same shape, for their gradient."""
+        return torch.clamp(self._levels(latent, given), 0.0, 255.0).permute(0, 2, 3, 1)
 
-    def _levels(self, latent: Tensor, label: Tensor | None) -> Tensor:
+    def folded(self) -> PixelGenerator:
+        """Return the wrapper of the generator for inference alone, see `fold`."""
+        return PixelGenerator(fold(self.generator), self.truncation).eval()
+
+    def _levels(self, latent: Tensor, given: Sequence[Tensor | None]) -> Tensor:
         if self.truncation != 1.0:
             latent = latent * self.truncation
-        pictures: Tensor = self.generator(latent, of_class(label))
+        pictures: Tensor = self.generator(latent, of_inputs(given))
         return (pictures + 1.0) * 127.5
 
 
@@ -58,33 +81,78 @@ class PixelCritic(nn.Module):
     ) -> None:
         """Wrap a discriminator; realness is the logistic function of slope * logit + intercept.
 
-        There is one intercept, or one a label.
+        There is one intercept for all pictures, or one for each class.
         """
         super().__init__()
         self.discriminator = discriminator
         self.slope = slope
         self.register_buffer("intercepts", torch.tensor(intercepts, dtype=torch.float32))
 
-    def logits(self, image: Tensor, label: Tensor | None = None) -> Tensor:
-        """Return the discriminator's own judgement, float32 [batch]; arguments are those of `forward`."""
-        pictures = image.permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        verdict: Verdict = self.discriminator(pictures, of_class(label))
-        return verdict.logits
+    def logits(self, image: Tensor, *given: Tensor | None) -> Tensor:
+        """Return float32 [batch] of uint8 [batch, height, width, channels], higher for more real."""
+        return self._logits(image, of_inputs(given))
 
-    def forward(self, image: Tensor, label: Tensor | None = None) -> Tensor:
+    def forward(self, image: Tensor, *given: Tensor | None) -> Tensor:
         """Return realness float32 [batch] from 0 to 1 of uint8 [batch, height, width, channels].
 
-        `label` is int64 [batch], or None for an unconditional discriminator.
+        `given` are the tensors of the condition, or None for an unconditional discriminator.
         """
-        own = self.intercepts if label is None or len(self.intercepts) == 1 else self.intercepts[label]
-        return torch.sigmoid(self.logits(image, label) * self.slope + own)
+        condition = of_inputs(given)
+        return torch.sigmoid(
+            self._logits(image, condition) * self.slope + own_values(self.intercepts, condition)
+        )
+
+    def _logits(self, image: Tensor, condition: Condition) -> Tensor:
+        pictures = image.permute(0, 3, 1, 2).float() / 127.5 - 1.0
+        verdict: Verdict = self.discriminator(pictures, condition)
+        return verdict.logits
+
+
+def deploy_generator(
+    generator: nn.Module,
+    *,
+    latent_dim: int,
+    distribution: str,
+    image_shape: tuple[int, int, int],
+    class_names: Sequence[str] = (),
+    truncation: float = 1.0,
+) -> Deployment:
+    """Return a generator as its model file has it.
+
+    Args:
+        generator: on the CPU, in eval mode.
+        image_shape: (height, width, channels).
+        class_names: by index; none for an unconditional generator.
+    """
+    latent = Input("latent", LATENT, "float32", (latent_dim,), {"distribution": distribution})
+    return Deployment(
+        PixelGenerator(generator, truncation).eval(),
+        (latent, *class_inputs(class_names, mixed=True)),
+        (Output("image", IMAGE, "uint8", image_shape),),
+    )
+
+
+def deploy_critic(
+    critic: PixelCritic, *, image_shape: tuple[int, int, int], class_names: Sequence[str] = ()
+) -> Deployment:
+    """Return a critic as its model file has it; arguments are those of `deploy_generator`."""
+    image = Input("image", IMAGE, "uint8", image_shape)
+    return Deployment(
+        critic.eval(), (image, *class_inputs(class_names)), (Output("realness", SCORE, "float32"),)
+    )
+
+
+def fold(network: nn.Module) -> nn.Module:
+    """Return a network with its normalisation in the weights before it, where it has `folded` for that."""
+    folded = getattr(network, "folded", None)
+    return cast(nn.Module, folded()) if folded else network
 
 
 @torch.no_grad()
 def judge(
-    discriminator: nn.Module, images: npt.NDArray[np.uint8], label: npt.NDArray[np.int64] | None
+    discriminator: nn.Module, images: npt.NDArray[np.uint8], given: npt.NDArray[np.int64] | None
 ) -> npt.NDArray[np.float64]:
-    """Return the logits, float64 [n], of pictures [n, height, width, channels] and labels [n] (or None).
+    """Return the logits, float64 [n], of pictures [n, height, width, channels] and their classes (or None).
 
     On the CPU, in eval mode, a part at a time.
     """
@@ -93,22 +161,22 @@ def judge(
     for start in range(0, len(images), _DRAWN_AT_ONCE):
         own = slice(start, start + _DRAWN_AT_ONCE)
         pictures = torch.from_numpy(np.ascontiguousarray(images[own]))
-        labels = None if label is None else torch.from_numpy(label[own])
-        parts.append(critic.logits(pictures, labels).double().numpy())
+        classes = None if given is None else torch.from_numpy(given[own])
+        parts.append(critic.logits(pictures, classes).double().numpy())
     return np.concatenate(parts)
 
 
 @torch.no_grad()
-def draw(generator: nn.Module, latent: Tensor, label: Tensor | None = None) -> npt.NDArray[np.uint8]:
+def draw(generator: nn.Module, latent: Tensor, given: Tensor | None = None) -> npt.NDArray[np.uint8]:
     """Return the pictures, uint8 [n, height, width, channels], of latents [n, latent_dim], a part at a time.
 
-    The generator is in eval mode meanwhile; latents and labels [n] (or None) are on its device.
+    The generator is in eval mode meanwhile; latents and classes [n] (or None) are on its device.
     """
     was_training = generator.training
     pixels = PixelGenerator(generator).eval()
     parts = []
     for start in range(0, len(latent), _DRAWN_AT_ONCE):
         own = slice(start, start + _DRAWN_AT_ONCE)
-        parts.append(pixels(latent[own], None if label is None else label[own]).cpu().numpy())
+        parts.append(pixels(latent[own], None if given is None else given[own]).cpu().numpy())
     generator.train(was_training)
     return np.concatenate(parts)

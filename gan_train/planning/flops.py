@@ -16,8 +16,9 @@ from gan_train import distributed, tasks
 from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
 from gan_train.data.batches import columns_of
+from gan_train.networks.pixels import Deployment
 from gan_train.planning.device import take_step
-from gan_train.tasks.base import Deployment, Players, Task
+from gan_train.tasks.base import Players, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,8 @@ def _count_operations(
     batch, phases = task.batches(device).at(0), task.phases(players)
     with _Counter() as drawing, torch.no_grad():
         deployment = _deploy(task, players)
-        deployment.module(*(_example(each, batch_size, device) for each in deployment.inputs))
+        given = (each for each in deployment.inputs if not each.optional)
+        deployment.module(*(_example(each, batch_size, device) for each in given))
     steps = {}
     for costly in (False, True):
         with _Counter() as counter:

@@ -19,6 +19,7 @@ from gan_train.config import settled
 from gan_train.config.settled import Settled
 from gan_train.data.columns import CLASS, IMAGE, Column
 from gan_train.networks import pixels
+from gan_train.networks.sampler import Sampler
 from gan_train.runs import checkpoint
 from gan_train.runs.progress import Say, silent
 from gan_train.tasks import Task, state
@@ -38,6 +39,17 @@ class Trained:
     facts: Mapping[str, Any]
     class_names: tuple[str, ...]
     generator: nn.Module
+
+    def sampler(self, truncation: float = 1.0) -> Sampler:
+        """Return what draws the pictures of seeds."""
+        network = self.options.network
+        return Sampler(
+            self.generator,
+            network.latent_dim,
+            network.latent_distribution,
+            len(self.class_names),
+            truncation=truncation,
+        )
 
     def pictures(
         self, latent: npt.NDArray[np.float32], label: npt.NDArray[np.int64] | None = None

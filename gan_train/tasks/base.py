@@ -11,10 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from gan_infer.conditions.spec import Input, Output
 from gan_train.config.settled import Settled
 from gan_train.data.batches import Batch, Batches
 from gan_train.data.columns import Column
+from gan_train.networks.pixels import Deployment
 from gan_train.tasks.figures import Figure
 
 
@@ -70,19 +70,6 @@ class Phase:
     run: Run
     batch: int = 0
     interval: int = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Deployment:
-    """What goes into a model file.
-
-    Attributes:
-        module: takes the inputs in their order, each [batch, ...], and gives the outputs in theirs.
-    """
-
-    module: nn.Module
-    inputs: tuple[Input, ...]
-    outputs: tuple[Output, ...]
 
 
 class Drawer(Protocol):

@@ -14,20 +14,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_infer.conditions.spec import CLASS, IMAGE, LATENT, Input, Output
+from gan_infer.conditions.spec import CLASS, IMAGE
 from gan_train import distributed
 from gan_train.config.options import policies
 from gan_train.config.settled import Settled
 from gan_train.data.batches import Batch, Batches, Draw, PictureBatches
 from gan_train.data.columns import Column
 from gan_train.networks import FAMILIES, Condition, ConditionSpec, Verdict, ema, judge, make_pictures
-from gan_train.networks.conditioning import CLASS_INPUT, repeat
-from gan_train.networks.pixels import PixelGenerator
+from gan_train.networks.conditioning import repeat
+from gan_train.networks.pixels import Deployment, deploy_generator
 from gan_train.networks.sampler import Sampler
 from gan_train.objectives import penalties
 from gan_train.objectives.adversarial import LOSSES, Loss
 from gan_train.objectives.augment import adapted, augment
-from gan_train.tasks.base import Controls, Deployment, Phase, Players
+from gan_train.tasks.base import Controls, Phase, Players
 from gan_train.tasks.figures import LOSS, SCORE, SHARE, Figure
 
 GENERATOR: Final = "generator"
@@ -205,16 +205,13 @@ class Generate:
 
     def deploy(self, networks: Mapping[str, nn.Module], truncation: float = 1.0) -> Deployment:
         """Return the average with the inputs and the output of the model-file contract."""
-        distribution = {"distribution": self._draw.distribution}
-        inputs = [Input("latent", LATENT, "float32", (self._draw.latent_dim,), distribution)]
-        if self.class_names:
-            names = {"class_names": list(self.class_names)}
-            inputs.append(Input(CLASS_INPUT, CLASS, "int64", (), names))
-        shape = (*self._size, self._channels)
-        return Deployment(
-            PixelGenerator(networks[AVERAGE], truncation),
-            tuple(inputs),
-            (Output("image", IMAGE, "uint8", shape),),
+        return deploy_generator(
+            networks[AVERAGE],
+            latent_dim=self._draw.latent_dim,
+            distribution=self._draw.distribution,
+            image_shape=(*self._size, self._channels),
+            class_names=self.class_names,
+            truncation=truncation,
         )
 
 

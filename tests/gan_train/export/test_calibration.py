@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
 
 from benchmarks.calibration import pool_adjacent_violators
 from gan_train.export import calibration
@@ -99,6 +101,17 @@ def test_separation_counts_pairs(pairs: list[tuple[int, bool]]) -> None:
     real = np.array([pair[1] for pair in pairs])
     wins = [(a > b) + 0.5 * (a == b) for a in logits[real].tolist() for b in logits[~real].tolist()]
     assert calibration.separation(logits, real) == pytest.approx(sum(wins) / max(1, len(wins)))
+
+
+def test_the_measures_are_those_of_torchmetrics_where_it_does_not_squash_logits() -> None:
+    logits, real = drawn(1.0, 0.0, 500)
+    realness, truth = torch.from_numpy(calibration.sigmoid(logits)), torch.from_numpy(real.astype(int))
+    assert calibration.expected_error(realness.numpy(), real) == pytest.approx(
+        float(binary_calibration_error(realness, truth, n_bins=15, norm="l1")), abs=1e-12
+    )
+    assert calibration.separation(logits, real) == pytest.approx(
+        float(binary_auroc(realness, truth)), abs=1e-6
+    )
 
 
 @given(st.lists(st.tuples(st.integers(-9, 9), st.booleans()), min_size=1, max_size=40))

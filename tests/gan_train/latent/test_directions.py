@@ -14,7 +14,7 @@ import pytest
 from gan_infer import Generator, ModelError, OptionError
 from gan_infer.modelfile.metadata import KEY
 from gan_train import cli
-from gan_train.graphs import amend, label_mixing, sefa
+from gan_train.graphs import amend, mixing, sefa
 from gan_train.latent import directions
 from tests.conftest import (
     BY_NORM,
@@ -93,14 +93,45 @@ def test_a_file_without_mixing_gets_it_and_draws_the_same_bytes(model_file: Mode
         return result
 
     without = without_mixing(model)
-    assert label_mixing.NAME not in {item.name for item in without.graph.input}
+    assert mixing.NAME not in {item.name for item in without.graph.input}
     before = draw(without)
-    assert label_mixing.add_label_weights(without, kind.classes)
+    assert mixing.add_mixing(without, kind.classes)
     onnx.checker.check_model(without, full_check=True)
     assert draw(without) == before
     again = without.SerializeToString(deterministic=True)
-    assert label_mixing.add_label_weights(without, kind.classes)
+    assert mixing.add_mixing(without, kind.classes)
     assert without.SerializeToString(deterministic=True) == again
+
+
+@pytest.mark.parametrize("kind", [CONDITIONAL, RGBA, BY_NORM], ids=str)
+def test_an_export_mixes_as_a_file_that_got_it_later(model_file: Models, kind: Kind) -> None:
+    exported = onnx.load(model_file(kind))
+    amended = without_mixing(exported)
+    assert mixing.add_mixing(amended, kind.classes)
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    rng = np.random.default_rng(1)
+    weights = rng.random((5, kind.classes)).astype(np.float32)
+    weights /= weights.sum(1, keepdims=True)
+    weights[2] = 0
+    feeds = {
+        "latent": rng.standard_normal((5, kind.latent_dim)).astype(np.float32),
+        "label": rng.integers(0, kind.classes, 5),
+    }
+    drawn = []
+    for graph in (exported, amended):
+        session = ort.InferenceSession(graph.SerializeToString(), options)
+        assert [(item.name, item.shape) for item in session.get_overridable_initializers()] == [
+            (mixing.NAME, ["batch_or_1", kind.classes])
+        ]
+        drawn.append(
+            [session.run(["image"], {**feeds, mixing.NAME: each})[0] for each in (weights, weights[:1])]
+        )
+    for left, right in zip(*drawn, strict=True):
+        assert np.array_equal(left, right)
+    plain = session.run(["image"], feeds)[0]
+    assert np.array_equal(plain[2], drawn[0][0][2])
+    assert not np.array_equal(plain, drawn[0][0])
 
 
 @pytest.mark.parametrize("harm", ["another use", "another table", "order"])
@@ -115,12 +146,12 @@ def test_a_graph_of_another_make_is_left_as_it_is(model_file: Models, harm: str)
         arange = next(item for item in model.graph.initializer if list(item.dims) == [classes])
         arange.CopyFrom(onnx.numpy_helper.from_array(np.arange(classes)[::-1].copy(), arange.name))
     before = model.SerializeToString(deterministic=True)
-    assert not label_mixing.add_label_weights(model, classes)
+    assert not mixing.add_mixing(model, classes)
     assert model.SerializeToString(deterministic=True) == before
 
 
 def test_an_unconditional_model_has_nothing_to_mix(model_file: Models) -> None:
-    assert not label_mixing.add_label_weights(onnx.load(model_file(UNCONDITIONAL)), 0)
+    assert not mixing.add_mixing(onnx.load(model_file(UNCONDITIONAL)), 0)
 
 
 # Amended files.
@@ -155,7 +186,7 @@ def test_a_file_that_would_draw_other_pictures_is_not_written(
         table.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float32), table.name))
         return True
 
-    monkeypatch.setattr(label_mixing, "add_label_weights", harm)
+    monkeypatch.setattr(mixing, "add_mixing", harm)
     with pytest.raises(ModelError, match="nothing was written"):
         amend.amend(model_file(CONDITIONAL), tmp_path / "new" / "new.onnx")
     assert not list((tmp_path / "new").iterdir())
@@ -182,7 +213,7 @@ def test_a_unit_moves_a_linear_attribute_by_its_standard_deviation_within_a_clas
     assert np.linalg.norm(found.direction.vector) == pytest.approx(1, abs=1e-3)
     for index, vector in enumerate(found.direction.class_vectors):
         step = found.direction.scale * np.array(vector)
-        spread = measured.values["size"][measured.labels == index].std()
+        spread = measured.values["size"][measured.classes == index].std()
         assert step @ gradients[index] == pytest.approx(spread, rel=0.02)
         cosine = step @ gradients[index] / np.linalg.norm(step) / np.linalg.norm(gradients[index])
         assert cosine > 0.999
@@ -227,7 +258,7 @@ def test_pictures_are_measured_with_their_latents(conditional: Generator) -> Non
     measured = directions.measure(conditional, ["brightness"], 600, lambda done, total: seen.append(done))
     assert seen == [512, 600]
     assert measured.latents.shape == (600, 64)
-    pictures = conditional(measured.latents, measured.labels)
+    pictures = conditional(measured.latents, measured.classes)
     np.testing.assert_allclose(measured.values["brightness"], pictures.mean((1, 2, 3)) / 255, rtol=1e-4)
 
 

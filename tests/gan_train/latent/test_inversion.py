@@ -82,7 +82,7 @@ def test_a_generated_picture_is_found_again(model_file: Models, kind: Kind) -> N
     found = inversion.invert(subject.levels, target, kind.latent_dim, kind.distribution, labels, QUICK)
     assert found.psnr > 40
     assert found.difference < 2
-    again = generator(found.latent[None], None if found.label is None else [found.label])[0]
+    again = generator(found.latent[None], None if found.given is None else [found.given])[0]
     assert np.abs(again.astype(int) - found.picture).max() <= 1
     if kind.distribution == "uniform":
         assert np.abs(found.latent).max() <= 1
@@ -93,10 +93,10 @@ def test_a_generated_picture_is_found_again(model_file: Models, kind: Kind) -> N
 def test_how_near_is_in_decibels_and_levels() -> None:
     target = np.zeros((2, 2, 1), np.uint8)
     latent = np.full(4, 1.0, np.float32)
-    found = inversion.described(latent, None, target + np.uint8(51), target, "normal")
+    found = inversion.describe(latent, None, target + np.uint8(51), target, "normal")
     assert (found.psnr, found.difference) == (pytest.approx(20 * math.log10(5)), 51)
     assert found.length == pytest.approx(1.0)
-    assert inversion.described(latent, 2, target, target, "normal").psnr == math.inf
+    assert inversion.describe(latent, 2, target, target, "normal").psnr == math.inf
 
 
 def test_a_picture_of_another_shape_is_refused(model_file: Models) -> None:

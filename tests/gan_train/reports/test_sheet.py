@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from gan_infer.latent import seeds
 from gan_infer.outputs import image as images
 from gan_train.networks import pixels
+from gan_train.networks.sampler import Sampler
 from gan_train.reports import sheet, walk
-from gan_train.runs.sampler import Sampler
 from tests.conftest import Kind, make_network
 
 

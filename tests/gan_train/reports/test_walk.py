@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from gan_infer.latent import interpolation, seeds
+from gan_train.networks.sampler import Sampler
 from gan_train.reports import walk
-from gan_train.runs.sampler import Sampler
 from tests.conftest import CONDITIONAL, UNCONDITIONAL, Kind, make_network
 
 

@@ -26,11 +26,12 @@ from gan_train.config.settled import Settled
 from gan_train.data.batches import Batch, Order
 from gan_train.data.columns import Column
 from gan_train.networks import ema
+from gan_train.networks.pixels import Deployment
 from gan_train.planning import flops
 from gan_train.reports import html
 from gan_train.runs import checkpoint
 from gan_train.tasks import state
-from gan_train.tasks.base import Controls, Deployment, Drawer, Phase, Players
+from gan_train.tasks.base import Controls, Drawer, Phase, Players
 from gan_train.tasks.figures import LOSS, SCORE, Figure
 from gan_train.training import loop
 from tests.gan_train.training.test_loop import Watcher, timeless
@@ -245,7 +246,8 @@ def test_what_it_deploys_is_what_its_lists_say(recordings: Any, tmp_path: Path) 
         state.load_network(network, saved.tensors, name)
     deployment = task.deploy(networks)
     (given,), (output,) = deployment.inputs, deployment.outputs
-    made = deployment.module(torch.zeros(5, *given.shape, dtype=getattr(torch, given.dtype)))
+    assert given.shape == (LATENTS,)
+    made = deployment.module(torch.zeros(5, LATENTS, dtype=getattr(torch, given.dtype)))
     assert (tuple(made.shape), str(made.dtype)) == ((5, *output.shape), f"torch.{output.dtype}")
     wanted = torch.tanh(saved.tensors["high_average.0.bias"])
     torch.testing.assert_close(made[0], wanted)

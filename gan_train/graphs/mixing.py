@@ -1,4 +1,6 @@
-"""Adds an optional input to an exported graph, by which labels can be mixed; it writes no files.
+"""Adds to a graph that is there already the optional input by which classes can be mixed.
+
+For files of before, and of other tools: what is exported now mixes by its own module.
 
 `label_weights` float32 [batch or 1, classes] stands in the graph's inputs and, with zeros [1,
 classes], in its initializers: a runtime that does not feed it takes the zeros, which mean "use
@@ -21,7 +23,7 @@ from onnx import helper, numpy_helper
 NAME: Final = "label_weights"
 
 
-def add_label_weights(model: onnx.ModelProto, classes: int) -> bool:
+def add_mixing(model: onnx.ModelProto, classes: int) -> bool:
     """Add the input in place, where every use of `label` is a look-up that can be mixed.
 
     Plain labels go the way that they went: their rows are picked, not computed, so that pictures
