@@ -234,11 +234,11 @@ class Verdict(NamedTuple):
 
     def split(self, count: int) -> tuple[Verdict, Verdict]:
         """Return the verdicts on the first `count` pictures and on the others."""
-        first, rest = (
-            [None if part is None else part[where] for part in self]
-            for where in (slice(None, count), slice(count, None))
-        )
-        return Verdict(*first), Verdict(*rest)  # type: ignore[arg-type]
+        return self._part(slice(None, count)), self._part(slice(count, None))
+
+    def _part(self, where: slice) -> Verdict:
+        classes = None if self.classes is None else self.classes[where]
+        return Verdict(self.logits[where], self.features[where], classes)
 
 
 class Judgement(_Part):
