@@ -13,7 +13,7 @@ from gan_infer.models.generator import Generator
 from gan_train.export import interpreter
 from gan_train.export.generator import TRUNCATION
 from gan_train.latent.inversion import Levels
-from gan_train.networks.conditioning import INPUTS
+from gan_train.networks.conditioning import NAMES
 from gan_train.networks.pixels import PixelGenerator
 from gan_train.runs import checkpoint, trained
 from gan_train.runs.progress import Say, silent
@@ -56,9 +56,7 @@ def of_model(source: str, *, trust: bool = False) -> Subject:
     network = interpreter.load(Path(generator.source))
 
     def levels(latent: Tensor, *given: Tensor | None) -> Tensor:
-        fed = {
-            name: tensor for name, tensor in zip(INPUTS.values(), given, strict=False) if tensor is not None
-        }
+        fed = {name: tensor for name, tensor in zip(NAMES, given, strict=False) if tensor is not None}
         return network({"latent": latent / metadata.truncation, **fed})["image"]
 
     data = metadata.recipe.get("data")

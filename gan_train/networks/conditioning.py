@@ -19,13 +19,13 @@ from torch import Tensor, nn
 from gan_infer.conditions.spec import CLASS, Input
 from gan_train.networks.normalization import BatchNorm
 
-# What a batch is made or judged under: tensors [batch, ...] by name; {} for an unconditional model.
-# "class" is int64 [batch]. In model files alone, "class_weights" float32 [batch, classes] stands beside it:
-# a row that is not all zeros is the weighted mean of the classes in the place of the class.
+# What a batch is made or judged under: tensors [batch, ...] by their names; {} where there is nothing.
 Condition = Mapping[str, Tensor]
-WEIGHTS: Final = "class_weights"
-# What a model file calls the inputs by which they are fed, in the order in which a network takes them.
-INPUTS: Final = {CLASS: "label", WEIGHTS: "label_weights"}
+# For model files alone, beside a class: float32 [batch, classes]. A row that is not all zeros stands for
+# the weighted mean of the classes in the place of the class.
+CLASS_WEIGHTS: Final = "class_weights"
+# What a model file calls a class and its weights, in the order in which it takes them.
+NAMES: Final = ("label", "label_weights")
 
 
 def of_class(label: Tensor | None) -> Condition:
@@ -34,8 +34,9 @@ def of_class(label: Tensor | None) -> Condition:
 
 
 def of_inputs(given: Sequence[Tensor | None]) -> Condition:
-    """Return the condition of the tensors of a model file's inputs, in the order of INPUTS."""
-    return {name: tensor for name, tensor in zip(INPUTS, given, strict=False) if tensor is not None}
+    """Return the condition of what a model file is fed for it, in the order of NAMES."""
+    names = (CLASS, CLASS_WEIGHTS)
+    return {name: tensor for name, tensor in zip(names, given, strict=False) if tensor is not None}
 
 
 def class_inputs(class_names: Sequence[str], mixed: bool = False) -> tuple[Input, ...]:
@@ -46,9 +47,9 @@ def class_inputs(class_names: Sequence[str], mixed: bool = False) -> tuple[Input
     """
     if not class_names:
         return ()
-    chosen = Input(INPUTS[CLASS], CLASS, "int64", (), {"class_names": list(class_names)})
-    facts = {"of": chosen.name}
-    mixing = Input(INPUTS[WEIGHTS], CLASS, "float32", (len(class_names),), facts, optional=True)
+    label, weights = NAMES
+    chosen = Input(label, CLASS, "int64", (), {"class_names": list(class_names)})
+    mixing = Input(weights, CLASS, "float32", (len(class_names),), {"of": label}, optional=True)
     return (chosen, mixing) if mixed else (chosen,)
 
 
@@ -109,7 +110,7 @@ class Way:
         self.modules, self.size = modules, size
 
     def __call__(self, condition: Condition, *more: Tensor) -> Any:
-        """Return what enters for a condition; see `WaysIn`."""
+        """Return what enters; see `WaysIn`."""
         raise NotImplementedError
 
 
@@ -233,11 +234,11 @@ class Verdict(NamedTuple):
 
     def split(self, count: int) -> tuple[Verdict, Verdict]:
         """Return the verdicts on the first `count` pictures and on the others."""
-        first, rest = (
-            [None if part is None else part[where] for part in self]
-            for where in (slice(None, count), slice(count, None))
-        )
-        return Verdict(*first), Verdict(*rest)  # type: ignore[arg-type]
+        return self._part(slice(None, count)), self._part(slice(count, None))
+
+    def _part(self, where: slice) -> Verdict:
+        classes = None if self.classes is None else self.classes[where]
+        return Verdict(self.logits[where], self.features[where], classes)
 
 
 class Judgement(_Part):
@@ -270,9 +271,10 @@ class Judgement(_Part):
             return Verdict(logits, features, classes)
 
 
-def one_hot(label: Tensor, classes: int) -> Tensor:
-    """Return float32 [batch, classes] with a 1 at each label."""
-    return F.one_hot(label, classes).float()
+def look_up(table: Tensor, condition: Condition) -> Tensor:
+    """Return the rows [batch, features] of a table [classes, features] that the class picks."""
+    rows = F.embedding(condition[CLASS], table)
+    return _mix(rows, table, condition[CLASS_WEIGHTS]) if CLASS_WEIGHTS in condition else rows
 
 
 def own_values(values: Tensor, condition: Condition) -> Tensor:
@@ -280,21 +282,22 @@ def own_values(values: Tensor, condition: Condition) -> Tensor:
     return values if CLASS not in condition or len(values) == 1 else values[condition[CLASS]]
 
 
-# The ways in of a class.
+def one_hot(condition: Condition, classes: int) -> Tensor:
+    """Return float32 [batch, classes] with a 1 at each class."""
+    rows = F.one_hot(condition[CLASS], classes).float()
+    return _mix(rows, None, condition[CLASS_WEIGHTS]) if CLASS_WEIGHTS in condition else rows
 
 
-def _look_up(table: Tensor, condition: Condition) -> Tensor:
-    """Return the rows [batch, features] of a table [classes, features] that the condition picks."""
-    rows, weights = F.embedding(condition[CLASS], table), condition.get(WEIGHTS)
-    return rows if weights is None else _mix(rows, weights, weights @ table)
-
-
-def _mix(rows: Tensor, weights: Tensor, mixed: Tensor) -> Tensor:
-    """Return the mixed rows, but the given row where all its weights are 0.
+def _mix(rows: Tensor, table: Tensor | None, weights: Tensor) -> Tensor:
+    """Return the weighted means of a table's rows, but the given row where all its weights are 0.
 
     A given row is picked and not computed, so that its picture stays the same to the bit.
     """
+    mixed = weights if table is None else weights @ table
     return torch.where(weights.amax(dim=1, keepdim=True).to(torch.bool), mixed, rows)
+
+
+# The ways in of a class.
 
 
 class _OneHot(Way):
@@ -304,8 +307,7 @@ class _OneHot(Way):
         super().__init__({}, classes)
 
     def __call__(self, condition: Condition, *more: Tensor) -> Tensor:
-        rows, weights = one_hot(condition[CLASS], self.size), condition.get(WEIGHTS)
-        return rows if weights is None else _mix(rows, weights, weights)
+        return one_hot(condition, self.size)
 
 
 class _Embedding(Way):
@@ -318,7 +320,7 @@ class _Embedding(Way):
     def __call__(self, condition: Condition, *more: Tensor) -> Tensor:
         # The whole table is normalised before the look-up: at export it folds to a constant.
         table = F.normalize(self._table.weight, dim=1) * self._length
-        return _look_up(table, condition)
+        return look_up(table, condition)
 
 
 class _ScaleAndShift(Way):
@@ -331,7 +333,7 @@ class _ScaleAndShift(Way):
         super().__init__({"scale": self._scale, "shift": self._shift}, channels)
 
     def __call__(self, condition: Condition, *more: Tensor) -> tuple[Tensor, Tensor]:
-        return _look_up(self._scale.weight, condition), _look_up(self._shift.weight, condition)
+        return look_up(self._scale.weight, condition), look_up(self._shift.weight, condition)
 
 
 class _Plane(Way):

@@ -36,7 +36,7 @@ class PixelGenerator(nn.Module):
         """Return uint8 [batch, height, width, channels] of latents [batch, latent_dim].
 
         Pixel values are 127.5 * (x + 1), rounded half to even, clipped to 0..255; `given` are the tensors
-        of the condition, in the order of `conditioning.INPUTS`, or None for an unconditional generator.
+        of the condition, in the order of `conditioning.NAMES`, or None for an unconditional generator.
         """
         levels = torch.clamp(torch.round(self._levels(latent, given)), 0.0, 255.0)
         return levels.to(torch.uint8).permute(0, 2, 3, 1)

@@ -63,7 +63,8 @@ def _count_operations(
     batch, phases = task.batches(device).at(0), task.phases(players)
     with _Counter() as drawing, torch.no_grad():
         deployment = _deploy(task, players)
-        deployment.module(*(_example(each, batch_size, device) for each in deployment.inputs))
+        given = (each for each in deployment.inputs if not each.optional)
+        deployment.module(*(_example(each, batch_size, device) for each in given))
     steps = {}
     for costly in (False, True):
         with _Counter() as counter:

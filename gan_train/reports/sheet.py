@@ -8,7 +8,8 @@ import numpy as np
 
 from gan_infer.conditions.spec import IMAGE
 from gan_infer.outputs import image
-from gan_train.reports.views import VIEWS, Drawer, Indices, Pictures
+from gan_train.reports.views import VIEWS, Indices, Pictures
+from gan_train.tasks.base import Drawer
 
 _COLUMNS: Final = 8
 _MOST_ROWS: Final = 16

@@ -10,26 +10,10 @@ import numpy.typing as npt
 import torch
 
 from gan_infer.conditions.spec import IMAGE
+from gan_train.tasks.base import Drawer
 
 Pictures = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
-
-
-class Drawer(Protocol):
-    """Draws the outputs of seeds, as a model file gives them."""
-
-    @property
-    def classes(self) -> int:
-        """How many classes it knows; 0 for none."""
-        ...
-
-    def draw(self, seeds: Any, given: Indices | None = None) -> npt.NDArray[Any]:
-        """Return the outputs of seeds, [n, ...].
-
-        Args:
-            given: their classes, int64 [n]; None lets each seed choose.
-        """
-        ...
 
 
 @runtime_checkable

@@ -13,7 +13,8 @@ from gan_infer.conditions.spec import IMAGE
 from gan_infer.latent import interpolation
 from gan_infer.outputs import image
 from gan_train.reports import sheet
-from gan_train.reports.views import VIEWS, Drawer, Pictures, Walker
+from gan_train.reports.views import VIEWS, Pictures, Walker
+from gan_train.tasks.base import Drawer
 
 _SEEDS: Final = 4
 _STEPS: Final = 8

@@ -49,7 +49,7 @@ def is_count(value: object) -> bool:
 def is_number(value: object) -> bool:
     """Return whether a JSON value is a finite number, and no true or false."""
     try:
-        return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     except OverflowError:
         return False
 

@@ -7,7 +7,7 @@ import copy
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import ClassVar, Final
+from typing import ClassVar, Final, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from gan_train.config.settled import Settled
 from gan_train.data.batches import Batch, Batches, Draw, PictureBatches
 from gan_train.data.columns import Column
 from gan_train.networks import FAMILIES, Condition, ConditionSpec, Verdict, ema, judge, make_pictures
-from gan_train.networks.conditioning import repeat
+from gan_train.networks.conditioning import Judgement, repeat
 from gan_train.networks.deployment import Deployment
 from gan_train.networks.pixels import deploy_generator
 from gan_train.networks.sampler import Sampler
@@ -147,7 +147,7 @@ class Generate:
                 if isinstance(module, (nn.Conv2d, nn.Linear, nn.Embedding)):
                     spectral_norm(module)
             # The class's embedding is then no longer than 1, and needs no dividing.
-            discriminator.head.scale = 1.0  # type: ignore[union-attr]
+            _head_of(discriminator).scale = 1.0
         return discriminator
 
     def make_players(self, device: torch.device) -> Players:
@@ -239,7 +239,7 @@ def teach_discriminator(
         total = total + objective.mismatch_weight * _mismatch(discriminator, on_real, batch)
     if penalise:  # in float32: squared gradients of gradients lose too much in bfloat16
         total = _with_penalties(total, discriminator, objective, real, fake, batch)
-    total.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(total)
     distributed.average_gradients(discriminator.parameters())
     optimizer.step()
     with torch.no_grad():
@@ -303,7 +303,7 @@ def teach_generator(
                 real_logits = judge(discriminator, real, condition).logits
     loss = game.generator(real_logits, verdict.logits)
     total = loss + objective.auxiliary_weight * _mistakes(verdict, condition)
-    total.backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(total)
     distributed.average_gradients(generator.parameters())
     optimizer.step()
     discriminator.requires_grad_(True)
@@ -340,9 +340,13 @@ def _mismatch(discriminator: nn.Module, on_real: Verdict, batch: Batch) -> Tenso
     """
     if not batch.conditions["mismatch"]:
         return on_real.logits.new_zeros(())
-    head: nn.Module = discriminator.head  # type: ignore[assignment]
+    head = _head_of(discriminator)
     verdict: Verdict = head(on_real.features, batch.conditions["mismatch"])
     return F.softplus(verdict.logits).mean()
+
+
+def _head_of(discriminator: nn.Module) -> Judgement:
+    return cast(Judgement, discriminator.get_submodule("head"))
 
 
 def _mistakes(verdict: Verdict, condition: Condition) -> Tensor:

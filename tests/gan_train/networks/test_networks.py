@@ -152,8 +152,8 @@ class Years(Way):
         self._weights = torch.nn.Linear(1, size, bias=False)
         super().__init__({"years": self._weights}, size)
 
-    def __call__(self, given: torch.Tensor, *more: torch.Tensor) -> torch.Tensor:
-        spread: torch.Tensor = self._weights(given[:, None] / 100)
+    def __call__(self, condition: Condition, *more: torch.Tensor) -> torch.Tensor:
+        spread: torch.Tensor = self._weights(condition["age"][:, None] / 100)
         return (spread * more[0]).sum(1) if more else spread
 
 

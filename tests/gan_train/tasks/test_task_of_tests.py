@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from gan_infer.conditions.spec import LATENT, Input, Output
 from gan_infer.errors import OptionError
+from gan_infer.latent import seeds
 from gan_train import seeding, tasks
 from gan_train.config import presets, settled
 from gan_train.config.options import write
@@ -28,7 +30,7 @@ from gan_train.data.columns import Column
 from gan_train.networks import ema
 from gan_train.networks.deployment import Deployment
 from gan_train.planning import flops
-from gan_train.reports import html
+from gan_train.reports import html, views
 from gan_train.runs import checkpoint
 from gan_train.tasks import state
 from gan_train.tasks.base import Controls, Drawer, Phase, Players
@@ -69,6 +71,19 @@ class Drawn:
         return Batch(
             {"real": self._values[index], "latents": torch.randn(2, BATCH, LATENTS, generator=chance)}
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class Voice:
+    """Draws the sounds of seeds."""
+
+    network: nn.Module
+    classes: int = 0
+
+    @torch.no_grad()
+    def draw(self, given_seeds: Any, given: Any = None) -> npt.NDArray[np.float32]:
+        drawn: Tensor = self.network(torch.from_numpy(seeds.latents(given_seeds, LATENTS, "normal")))
+        return drawn.numpy()
 
 
 class Sounds:
@@ -150,7 +165,7 @@ class Sounds:
         """Do nothing: there are no batch statistics."""
 
     def drawer(self, players: Players) -> Drawer | None:
-        return None
+        return Voice(players.averages["high_average"])
 
     def deploy(self, networks: Mapping[str, nn.Module], truncation: float = 1.0) -> Deployment:
         latent = Input("latent", LATENT, "float32", (LATENTS,), {"distribution": "normal"})
@@ -203,7 +218,20 @@ def test_it_is_fitted_and_its_figures_and_networks_have_their_names(recordings: 
     assert not watcher.sheets
 
 
-@pytest.mark.parametrize("number", range(4))
+def test_its_sounds_are_shown_where_their_kind_has_a_view(
+    recordings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plot(sounds: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        return np.repeat(((sounds + 1) * 127).astype(np.uint8)[:, None, :, None], 8, axis=1)
+
+    monkeypatch.setitem(views.VIEWS, "audio", plot)
+    watcher = train(config(), recordings, tmp_path)
+    assert [path.name for path in watcher.sheets] == [f"{seen:012d}.png" for seen in (60, 120, 180, 240)]
+    with Image.open(watcher.sheets[-1]) as sheet:
+        assert len(set(np.asarray(sheet).flatten().tolist())) > 10
+
+
+@pytest.mark.parametrize("number", range(3))
 def test_stopped_at_any_step_it_goes_on_bit_for_bit(recordings: Any, tmp_path: Path, number: int) -> None:
     train(config(), recordings, tmp_path / "whole")
     chance = random.Random(number)
@@ -246,7 +274,8 @@ def test_what_it_deploys_is_what_its_lists_say(recordings: Any, tmp_path: Path) 
         state.load_network(network, saved.tensors, name)
     deployment = task.deploy(networks)
     (given,), (output,) = deployment.inputs, deployment.outputs
-    made = deployment.module(torch.zeros(5, *given.shape, dtype=getattr(torch, given.dtype)))
+    assert given.shape == (LATENTS,)
+    made = deployment.module(torch.zeros(5, LATENTS, dtype=getattr(torch, given.dtype)))
     assert (tuple(made.shape), str(made.dtype)) == ((5, *output.shape), f"torch.{output.dtype}")
     wanted = torch.tanh(saved.tensors["high_average.0.bias"])
     torch.testing.assert_close(made[0], wanted)

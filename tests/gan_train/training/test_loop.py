@@ -19,7 +19,7 @@ from PIL import Image
 from gan_infer.errors import OptionError, TrainingError
 from gan_train import tasks
 from gan_train.config import presets
-from gan_train.config.options import Config, OptimizerOptions, replace, write
+from gan_train.config.options import OptimizerOptions, replace, write
 from gan_train.config.settled import Settled, read
 from gan_train.data import batches
 from gan_train.data.batches import Batches
@@ -91,7 +91,7 @@ def settled(pictures: PictureSet, preset: str = "resnet", **changes: Any) -> Set
     return budget.settle(presets.make(preset, {**small, **changes}), pictures)
 
 
-def run_whole(options: Config, pictures: PictureSet, run: Path) -> Watcher:
+def run_whole(options: Settled, pictures: PictureSet, run: Path) -> Watcher:
     write(options, run / checkpoint.CONFIG)
     watcher = Watcher()
     assert loop.train(options, pictures, run, watcher) is True
