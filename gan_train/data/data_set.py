@@ -118,7 +118,7 @@ def find_concerns(name: str, count: int, columns: Mapping[str, Column], noun: st
             f"{name} holds {count} usable {noun}{'s' * (count != 1)}; "
             f"give at least {MIN_EXAMPLES}, better some hundreds"
         )
-    return [note for column in columns.values() for note in kind_of(column).concerns(column)]
+    return [note for column in columns.values() for note in kind_of(column).concerns(column, noun)]
 
 
 def _layout(columns: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, tuple[tuple[int, ...], str]]:

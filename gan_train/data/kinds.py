@@ -46,8 +46,8 @@ class Kind:
                 f"{column.kind!r} is {self.dtype} with {1 + self.sides} dimensions; convert its values"
             )
 
-    def concerns(self, column: Column) -> list[str]:
-        """Return what a person should know before training on the column."""
+    def concerns(self, column: Column, noun: str) -> list[str]:
+        """Return what a person should know before training on it; `noun` is what one example is called."""
         return []
 
     def drop_unused(self, column: Column) -> tuple[Column, list[str]]:
@@ -97,7 +97,7 @@ class Classes(Kind):
                 f"and has {len(names)} class names; give a name to each class"
             )
 
-    def concerns(self, column: Column) -> list[str]:
+    def concerns(self, column: Column, noun: str) -> list[str]:
         """Return warnings about classes that are small, or differ much in size."""
         names = column.facts["class_names"]
         counts = np.bincount(column.values, minlength=len(names))
@@ -105,12 +105,12 @@ class Classes(Kind):
         if small := [f"{names[i]!r} ({counts[i]})" for i in np.flatnonzero(counts < _SMALL_CLASS)]:
             more = f" and {len(small) - 10} more" if len(small) > 10 else ""
             notes.append(
-                f"classes with under {_SMALL_CLASS} pictures will be learnt badly: "
+                f"classes with under {_SMALL_CLASS} {noun}s will be learnt badly: "
                 f"{', '.join(small[:10])}{more}"
             )
         if counts.max() > 10 * max(1, counts.min()):
             notes.append(
-                f"classes differ in size by more than 10:1 ({counts.min()} to {counts.max()} pictures)"
+                f"classes differ in size by more than 10:1 ({counts.min()} to {counts.max()} {noun}s)"
             )
         return notes
 

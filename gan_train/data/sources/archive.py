@@ -162,7 +162,8 @@ def _decode_names(infos: Sequence[zipfile.ZipInfo], encoding: str) -> tuple[list
     tidy = [name.replace("\\", "/").split("\0")[0] for name in found]
     if not unsaid or (used == encodings.UTF_8 and not encoding):
         return tidy, []
-    example = next(part for part in tidy[next(iter(unsaid))].split("/") if not part.isascii())
+    first = tidy[next(iter(unsaid))]  # of a damaged name, what follows a zero byte may have been all
+    example = next((part for part in first.split("/") if not part.isascii()), first)
     how = "as asked for" if encoding else "give --zip-encoding if that is wrong"
     return tidy, [f"names in the archive are read as {used} (such as {escape(example)}); {how}"]
 

@@ -250,6 +250,15 @@ def _archive() -> bytes:
 _WHOLE = _archive()
 
 
+def test_a_name_with_letters_of_no_known_encoding_behind_a_zero_byte(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.zip"
+    named = _WHOLE.replace(b"a/0.png", b"a/\0\x82.pn").replace(b"metadata.csv", b"unneeded.txt")
+    path.write_bytes(named)
+    found = check(path)
+    assert found.kind == "zip"
+    assert any("names in the archive are read as" in note for note in found.notes)
+
+
 @given(st.data())
 def test_damaged_zip_files_never_crash(tmp_path_factory: pytest.TempPathFactory, draw: st.DataObject) -> None:
     content = bytearray(_WHOLE)
