@@ -279,7 +279,7 @@ def _print_plan(settled: Settled, pictures: Any) -> None:
 
     click.echo(settled.to_json(), nl=False)
     cost = flops.count(settled, pictures)
-    speed = budget.images_a_second(settled, pictures)
+    speed = budget.images_per_second(settled, pictures)
     for name, parameters in cost.parameters.items():
         click.echo(f"{name:<15} {parameters:,} parameters")
     click.echo(f"drawing         {cost.drawing_flops / 1e6:,.1f} MFLOP per image")

@@ -1,4 +1,4 @@
-"""The networks out of a run's checkpoint, ready for use; it knows no export and no scores."""
+"""The networks out of a run's checkpoint, ready for use."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Trained:
     Attributes:
         options: the run's own.
         facts: what the checkpoint says of itself: images seen, the data, the machine.
-        class_names: in the order of the labels; empty for an unconditional generator.
+        class_names: by index; empty for an unconditional generator.
     """
 
     options: Settled
@@ -52,11 +52,11 @@ class Trained:
         )
 
     def pictures(
-        self, latent: npt.NDArray[np.float32], label: npt.NDArray[np.int64] | None = None
+        self, latent: npt.NDArray[np.float32], given: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.uint8]:
-        """Return uint8 [n, height, width, channels] of latents [n, latent_dim] and labels [n]."""
-        labels = None if label is None else torch.from_numpy(label)
-        return pixels.draw(self.generator, torch.from_numpy(latent), labels)
+        """Return uint8 [n, height, width, channels] of latents [n, latent_dim] and classes [n]."""
+        classes = None if given is None else torch.from_numpy(given)
+        return pixels.draw(self.generator, torch.from_numpy(latent), classes)
 
 
 def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
