@@ -47,14 +47,14 @@ def measure(reference: Reference, on_training: Reference | None, seed: int) -> d
     def error(realness: Values) -> float:
         return calibration.expected_error(realness, real[hold])
 
-    def of(other: Reference, which: calibration.Labels) -> Values:
+    def of(other: Reference, which: calibration.Classes) -> Values:
         return reference.scores(*other.fit(which))[hold]
 
-    def logistic(which: calibration.Labels) -> float:
+    def logistic(which: calibration.Classes) -> float:
         slope, intercept = calibration.platt(logits[which], real[which])
         return error(calibration.sigmoid(slope * logits[hold] + intercept))
 
-    def isotonic(which: calibration.Labels) -> float:
+    def isotonic(which: calibration.Classes) -> float:
         return error(np.interp(logits[hold], *pool_adjacent_violators(logits[which], real[which])))
 
     told = {}

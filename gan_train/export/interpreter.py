@@ -1,7 +1,7 @@
 """Runs an exported generator in PyTorch, so that its latents can be improved by gradient descent.
 
-It knows the operators that our exports write and no others. Everything is computed in float32, and
-what would stop a gradient (rounding, the cast to levels) is left out.
+Only the operators that our exports write are there. Everything is computed in float32, and what would
+stop a gradient (rounding, the cast to pixel values) is left out.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _constant(array: Any) -> Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
 
 
-def _padded(x: Tensor, pads: Sequence[int]) -> tuple[Tensor, int | tuple[int, ...]]:
+def _pad(x: Tensor, pads: Sequence[int]) -> tuple[Tensor, int | tuple[int, ...]]:
     """Return (x, padding) for a convolution; where two sides differ, x is padded beforehand."""
     top, left, bottom, right = pads
     if (top, left) == (bottom, right):
@@ -69,7 +69,7 @@ def _padded(x: Tensor, pads: Sequence[int]) -> tuple[Tensor, int | tuple[int, ..
 
 
 def _conv(inputs: Sequence[Any], attributes: Attributes) -> Tensor:
-    x, padding = _padded(inputs[0], attributes.get("pads", (0, 0, 0, 0)))
+    x, padding = _pad(inputs[0], attributes.get("pads", (0, 0, 0, 0)))
     return F.conv2d(
         x,
         inputs[1],
@@ -188,12 +188,12 @@ _OPERATORS: Final[dict[str, Operator]] = {
     "Sub": lambda inputs, _: inputs[0] - inputs[1],
     "Tanh": lambda inputs, _: torch.tanh(inputs[0]),
     "Transpose": lambda inputs, attributes: inputs[0].permute(*attributes["perm"]),
-    "Unsqueeze": lambda inputs, _: _unsqueezed(inputs[0], inputs[1].tolist()),
+    "Unsqueeze": lambda inputs, _: _unsqueeze(inputs[0], inputs[1].tolist()),
     "Where": lambda inputs, _: torch.where(inputs[0], inputs[1], inputs[2]),
 }
 
 
-def _unsqueezed(x: Tensor, axes: Sequence[int]) -> Tensor:
+def _unsqueeze(x: Tensor, axes: Sequence[int]) -> Tensor:
     for axis in sorted(axes):
         x = x.unsqueeze(axis)
     return x

@@ -20,9 +20,9 @@ from gan_infer.models.critic import Critic
 from gan_infer.models.generator import Generator
 from gan_infer.runtime.session import Session
 from gan_train.config.settled import Settled
-from gan_train.export import float16, graph, lists
+from gan_train.export import float16, graph
 from gan_train.export.verification import Difference, Feed, verify
-from gan_train.graphs import contract
+from gan_train.graphs import contract, lists
 from gan_train.networks.pixels import Deployment
 from gan_train.runs.progress import Say, silent
 from gan_train.runs.trained import Trained
@@ -74,8 +74,7 @@ def write(
             float16.to_half(model)
         metadata = lists.with_lists(metadata, inputs, deployed.outputs)
         metadata = finish(model, metadata) if finish else metadata
-        text = lists.to_json(metadata, inputs, deployed.outputs)
-        contract.describe(model, text, metadata.versions.get("ganforge", ""))
+        contract.describe(model, metadata, inputs, deployed.outputs)
         contract.check(model)
         body = model.SerializeToString()
         part.write_bytes(body)

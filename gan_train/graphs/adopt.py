@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import hashlib
 import re
 import tempfile
@@ -15,18 +16,21 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import onnx
+from onnx import TensorProto, helper
 
 from gan_infer import __version__, files
+from gan_infer.conditions import classes_of_seeds
+from gan_infer.conditions.spec import CLASS, IMAGE, LATENT, Input, Output
 from gan_infer.errors import ModelError, OptionError
 from gan_infer.modelfile import catalog, foreign, loader, safety
-from gan_infer.modelfile.foreign.plan import AdaptedSession
+from gan_infer.modelfile.foreign.plan import ONE_HOT, AdaptedSession, Plan
 from gan_infer.modelfile.metadata import GENERATOR, KEY, Metadata
 from gan_infer.modelfile.reading import Reading
 from gan_infer.models.generator import Generator
 from gan_infer.runtime.devices import runtime_version
 from gan_infer.runtime.session import Session
-from gan_train.graphs import amend, contract, mixing, outside, versions
-from gan_train.graphs.rebuild import keep_needed, rebuild
+from gan_train.graphs import amend, contract, lists, mixing, outside, versions
+from gan_train.graphs.rebuild import BATCH, Builder, Entry, keep_needed, rebuild
 from gan_train.runs.progress import Say, silent
 
 Pictures = npt.NDArray[np.uint8]
@@ -132,7 +136,7 @@ def _write(
     trust: bool,
 ) -> Adopted:
     """Write the foreign model by the contract; it takes its name once it draws the same pictures."""
-    adopted = rebuild(model, session.plan)
+    adopted = rebuild(model, session.plan, _conditions(session.plan))
     drawing = _finish(adopted, described, source)
     with files.replacing(to) as part:
         body = adopted.SerializeToString()
@@ -141,6 +145,34 @@ def _write(
         # By the session itself, for what is opened by its file may be run in parts of a batch.
         compared = compare(original, drawing, source)
     return Adopted(to, len(body), compared, opened.mixes_labels, opened.metadata)
+
+
+def _conditions(plan: Plan) -> list[Entry]:
+    """Return how the classes of our file enter the foreign one, if it has any."""
+    if not plan.classes:
+        return []
+    label = helper.make_tensor_value_info("label", TensorProto.INT64, [BATCH])
+    return [Entry(label, plan.label_input, functools.partial(_build_label, plan=plan))]
+
+
+def _build_label(front: Builder, plan: Plan) -> str:
+    kind, value = helper.np_dtype_to_tensor_dtype(np.dtype(plan.label_type)), "label"
+    if plan.label_form == ONE_HOT:
+        column = front.node("Reshape", [value, front.tensor([-1, 1], "label_column")])
+        places = front.tensor(np.arange(plan.classes), "label_places")
+        value = front.node("Equal", [column, places])
+        # By way of float32 where labels can be mixed: there the weights enter.
+        value = front.node("Cast", [value], to=TensorProto.FLOAT if plan.mixes else kind)
+        if plan.mixes and kind != TensorProto.FLOAT:
+            value = front.node("Cast", [value], to=kind)
+        if plan.label_shape != (plan.classes,):
+            value = front.node("Reshape", [value, front.tensor([-1, *plan.label_shape], "label_shape")])
+        return value
+    if kind != TensorProto.INT64:
+        value = front.node("Cast", [value], to=kind)
+    if plan.label_shape:
+        value = front.node("Reshape", [value, front.tensor([-1, *plan.label_shape], "label_shape")])
+    return value
 
 
 def _check_target(path: Path, to: Path) -> None:
@@ -220,10 +252,12 @@ def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> Generat
         ModelError: it breaks the contract, or gives what is no number.
     """
     versions.set_ir_version(model)
-    mixing.add_mixing(model, len(described.class_names))
+    inputs = _list_inputs(described, mixing.add_mixing(model, len(described.class_names)))
+    outputs = (Output("image", IMAGE, "uint8", described.image_shape),)
     half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
     described = dataclasses.replace(described, precision="float16" if half else "float32")
-    contract.describe(model, described.to_json(), described.versions.get("ganforge", ""))
+    described = lists.with_lists(described, inputs, outputs)
+    contract.describe(model, described, inputs, outputs)
     contract.check(model)
     body = model.SerializeToString()
     safety.check(body, source)
@@ -231,8 +265,16 @@ def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> Generat
     described = dataclasses.replace(
         described, golden=contract.draw_golden(opened), directions=amend.find_unnamed(model, described)
     )
-    contract.describe(model, described.to_json(), described.versions.get("ganforge", ""))
+    contract.describe(model, described, inputs, outputs)
     return opened
+
+
+def _list_inputs(described: Metadata, mixes: bool) -> tuple[Input, ...]:
+    names = described.class_names
+    facts = {"distribution": described.latent_distribution}
+    latent = Input("latent", LATENT, "float32", (described.latent_dim,), facts)
+    label = (Input("label", CLASS, "int64", (), {"class_names": list(names)}),) if names else ()
+    return (latent, *label, *((mixing.describe_input(len(names)),) if mixes else ()))
 
 
 def compare(original: Generator, adopted: Generator, source: str) -> Compared:
@@ -249,7 +291,7 @@ def compare(original: Generator, adopted: Generator, source: str) -> Compared:
             break
         started = time.monotonic()
         latent = original.latents(range(count))
-        labels = np.arange(count) % len(original.class_names) if original.conditional else None
+        labels = _choose_labels(original, count)
         got = adopted(latent, labels)
         difference = max(difference, _apart(got, original(latent, labels)))
         if before is not None:
@@ -263,6 +305,10 @@ def compare(original: Generator, adopted: Generator, source: str) -> Compared:
             f"no seed would name one; export it {_RIGHT}, then adopt it again"
         )
     return Compared(difference, across, tuple(batches))
+
+
+def _choose_labels(original: Generator, count: int) -> npt.NDArray[np.int64] | None:
+    return classes_of_seeds(np.arange(count), len(original.class_names)) if original.conditional else None
 
 
 def _apart_of_a_mix(original: Generator, adopted: Generator) -> int:
@@ -279,7 +325,7 @@ def _apart(left: Pictures, right: Pictures) -> int:
 
 
 def _check_finite(original: Generator, session: AdaptedSession) -> None:
-    labels = np.arange(_PROBES) % len(original.class_names) if original.conditional else None
+    labels = _choose_labels(original, _PROBES)
     values = session.values(original.latents(range(_PROBES)), labels)
     if not np.isfinite(values.astype(np.float32)).all():
         raise ModelError(

@@ -73,11 +73,14 @@ def amend(source: Path, to: Path, directions: Sequence[Direction] = (), *, trust
     """
     before = Generator.load(source, device="cpu", trust=trust)
     model = read_own(Path(before.source))
-    mixing.add_mixing(model, len(before.class_names))
+    classes = len(before.class_names)
+    mixes = mixing.add_mixing(model, classes)
     known = before.directions or {each.name: each for each in find_unnamed(model, before.metadata)}
     known.update({each.name: each for each in directions})
     described = {entry.key: entry.value for entry in model.metadata_props}
     data = {**json.loads(described[KEY]), "directions": [dataclasses.asdict(each) for each in known.values()]}
+    if mixes and mixing.NAME not in {each["name"] for each in data.get("inputs", [{"name": mixing.NAME}])}:
+        data["inputs"].append(dataclasses.asdict(mixing.describe_input(classes)))
     described[KEY] = json.dumps(data, ensure_ascii=False, sort_keys=True)
     onnx.helper.set_model_props(model, described)
     contract.check(model)

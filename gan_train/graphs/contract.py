@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import onnx
 
 from gan_infer.conditions import classes_of_seeds
+from gan_infer.conditions.spec import Input, Output
 from gan_infer.errors import ModelError
 from gan_infer.modelfile import golden
-from gan_infer.modelfile.metadata import KEY, Golden
+from gan_infer.modelfile.metadata import KEY, CriticMetadata, Golden, Metadata
 from gan_infer.models.generator import Generator
+from gan_train.graphs import lists
 
 MAX_OPSET: Final = 21
 MAX_IR_VERSION: Final = 10
 _GOLDEN: Final = 4
 
 
-def describe(model: onnx.ModelProto, text: str, version: str) -> None:
-    """Write into a model what it says of itself, the JSON under `KEY`, and the version that wrote it."""
-    model.producer_name, model.producer_version = "ganforge", version
-    onnx.helper.set_model_props(model, {KEY: text})
+def describe(
+    model: onnx.ModelProto,
+    metadata: Metadata | CriticMetadata,
+    inputs: Sequence[Input],
+    outputs: Sequence[Output],
+) -> None:
+    """Write into a model what it says of itself, and the version that wrote it."""
+    model.producer_name, model.producer_version = "ganforge", metadata.versions.get("ganforge", "")
+    onnx.helper.set_model_props(model, {KEY: lists.to_json(metadata, inputs, outputs)})
 
 
 def check(model: onnx.ModelProto) -> None:

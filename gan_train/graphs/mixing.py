@@ -20,7 +20,14 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from gan_infer.conditions.spec import CLASS, Input
+
 NAME: Final = "label_weights"
+
+
+def describe_input(classes: int) -> Input:
+    """Return the optional input as a file's list of inputs has it."""
+    return Input(NAME, CLASS, "float32", (classes,), {"of": "label"}, optional=True)
 
 
 def add_mixing(model: onnx.ModelProto, classes: int) -> bool:

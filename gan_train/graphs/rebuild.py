@@ -1,30 +1,46 @@
 """From a foreign graph and the plan that says how it is read to a graph of the contract.
 
-    latent [batch, z] -> the file's type and shape -> its operators -> range, rounding, levels -> image
-    label [batch]     -> the file's type and form  ->
+    latent [batch, z] -> the file's type and shape -> its operators -> range, rounding, pixel values -> image
+    conditions        -> the file's type and form  ->
 
-Every name inside is new, so that nothing of the exporting machine stays. It runs nothing.
+Every name inside is new, so that nothing of the exporting machine stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from gan_infer.modelfile.foreign.plan import ONE_HOT, Plan
+from gan_infer.modelfile.foreign.plan import Plan
 from gan_train.graphs.versions import opset_of
 
-_BATCH: Final = "batch"
+BATCH: Final = "batch"
 _FLOAT: Final = TensorProto.FLOAT
 # Operators whose result is of a shape that one of their inputs says, and which input.
 _SHAPED_BY: Final = {"Reshape": 1, "Expand": 1, "Resize": 3}
 
 
-class _Builder:
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """How an input of ours enters an input of the file's.
+
+    Attributes:
+        input: of ours.
+        enters: the file's input.
+        build: adds what lies between; returns the name of the value that the file's input gets.
+    """
+
+    input: onnx.ValueInfoProto
+    enters: str
+    build: Callable[[Builder], str]
+
+
+class Builder:
     """Collects nodes and tensors under names of its own."""
 
     def __init__(self, prefix: str) -> None:
@@ -47,27 +63,28 @@ class _Builder:
         return output
 
 
-def rebuild(model: onnx.ModelProto, plan: Plan) -> onnx.ModelProto:
+def rebuild(model: onnx.ModelProto, plan: Plan, conditions: Sequence[Entry] = ()) -> onnx.ModelProto:
     """Return a model by the contract that draws what the plan draws of a foreign one.
 
     A batch that the file fixes is freed where shapes name it; whoever calls compares the pictures.
+
+    Args:
+        conditions: how inputs beside the latent enter.
     """
     model = onnx.ModelProto.FromString(model.SerializeToString())
     keep_needed(model.graph, [plan.output])
-    front, back = _Builder("enter"), _Builder("leave")
+    front, back = Builder("enter"), Builder("leave")
     entering = {plan.latent_input: _latent(front, plan)}
-    if plan.classes:
-        entering[plan.label_input] = _label(front, plan)
+    entering.update({each.enters: each.build(front) for each in conditions})
     for name, constant in plan.constants.items():
         entering[name] = _constant(front, constant.value, constant.shape, plan.batch)
     picture = _rename(model.graph, entering, plan.output)
     if plan.batch is not None:
         _free_batch(model.graph, plan.batch, front)
-    _image(back, plan, picture, _declared(model.graph, plan.output))
-    inputs = [helper.make_tensor_value_info("latent", _FLOAT, [_BATCH, plan.latent_dim])]
-    if plan.classes:
-        inputs.append(helper.make_tensor_value_info("label", TensorProto.INT64, [_BATCH]))
-    image = helper.make_tensor_value_info("image", TensorProto.UINT8, [_BATCH, *plan.image_shape])
+    _image(back, plan, picture, _read_declared(model.graph, plan.output))
+    latent = helper.make_tensor_value_info("latent", _FLOAT, [BATCH, plan.latent_dim])
+    inputs = [latent, *(each.input for each in conditions)]
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, [BATCH, *plan.image_shape])
     graph = helper.make_graph(
         [*front.nodes, *model.graph.node, *back.nodes],
         "generator",
@@ -95,7 +112,7 @@ def keep_needed(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
             items.remove(item)
 
 
-def _free_batch(graph: onnx.GraphProto, batch: int, front: _Builder) -> None:
+def _free_batch(graph: onnx.GraphProto, batch: int, front: Builder) -> None:
     """Let operators that shape values to a fixed batch take any."""
     values = {item.name: item for item in graph.initializer}
     for node in graph.node:
@@ -114,7 +131,7 @@ def _free_batch(graph: onnx.GraphProto, batch: int, front: _Builder) -> None:
             node.input[place] = front.tensor(np.array([-1, *sides[1:]], np.int64), "free")
 
 
-def _with_batch(front: _Builder, sides: Sequence[int]) -> str:
+def _with_batch(front: Builder, sides: Sequence[int]) -> str:
     """Return the name of a shape [batch, *sides]."""
     size = front.node("Shape", ["latent"])
     first = front.node("Gather", [size, front.tensor([0], "first")])
@@ -143,7 +160,7 @@ def _rename(graph: onnx.GraphProto, entering: dict[str, str], output: str) -> st
     return names[output]
 
 
-def _latent(front: _Builder, plan: Plan) -> str:
+def _latent(front: Builder, plan: Plan) -> str:
     kind, value = helper.np_dtype_to_tensor_dtype(np.dtype(plan.latent_type)), "latent"
     if kind != _FLOAT:
         value = front.node("Cast", [value], to=kind)
@@ -152,27 +169,7 @@ def _latent(front: _Builder, plan: Plan) -> str:
     return value
 
 
-def _label(front: _Builder, plan: Plan) -> str:
-    kind, value = helper.np_dtype_to_tensor_dtype(np.dtype(plan.label_type)), "label"
-    if plan.label_form == ONE_HOT:
-        column = front.node("Reshape", [value, front.tensor([-1, 1], "label_column")])
-        places = front.tensor(np.arange(plan.classes), "label_places")
-        value = front.node("Equal", [column, places])
-        # By way of float32 where labels can be mixed: there the weights enter.
-        value = front.node("Cast", [value], to=_FLOAT if plan.mixes else kind)
-        if plan.mixes and kind != _FLOAT:
-            value = front.node("Cast", [value], to=kind)
-        if plan.label_shape != (plan.classes,):
-            value = front.node("Reshape", [value, front.tensor([-1, *plan.label_shape], "label_shape")])
-        return value
-    if kind != TensorProto.INT64:
-        value = front.node("Cast", [value], to=kind)
-    if plan.label_shape:
-        value = front.node("Reshape", [value, front.tensor([-1, *plan.label_shape], "label_shape")])
-    return value
-
-
-def _constant(front: _Builder, value: Any, shape: tuple[int | None, ...], batch: int | None) -> str:
+def _constant(front: Builder, value: Any, shape: tuple[int | None, ...], batch: int | None) -> str:
     """Add an input that stays constant, once for every picture where its first side is the batch."""
     name = front.tensor(value, "constant")
     fixed_batch = len(shape) > 1 and shape[0] == batch and value.shape[0] == 1
@@ -183,14 +180,14 @@ def _constant(front: _Builder, value: Any, shape: tuple[int | None, ...], batch:
     return name
 
 
-def _declared(graph: onnx.GraphProto, output: str) -> tuple[int, tuple[int, ...]]:
+def _read_declared(graph: onnx.GraphProto, output: str) -> tuple[int, tuple[int, ...]]:
     """Return the type of an output, and its sides but the first, 0 where they are free."""
     end = next(item for item in graph.output if item.name == output).type.tensor_type
     return end.elem_type, tuple(side.dim_value for side in end.shape.dim[1:])
 
 
-def _image(back: _Builder, plan: Plan, value: str, declared: tuple[int, tuple[int, ...]]) -> None:
-    """Add what turns the file's output into levels, in the order in which `to_levels` does."""
+def _image(back: Builder, plan: Plan, value: str, declared: tuple[int, tuple[int, ...]]) -> None:
+    """Add what turns the file's output into pixel values, in the order in which `to_levels` does."""
     kind, sides = declared
     if sides != plan.picture:
         value = back.node("Reshape", [value, back.tensor([-1, *plan.picture], "picture")])

@@ -1,4 +1,4 @@
-"""Brings a graph to an operator set and IR version of the contract; it changes nothing else."""
+"""Brings a graph to an operator set and IR version of the contract."""
 
 from __future__ import annotations
 

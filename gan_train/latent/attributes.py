@@ -1,7 +1,7 @@
-"""What pixels say of a picture: thickness, slant, brightness, extent; it knows no models.
+"""What pixels say of a picture: thickness, slant, brightness, extent.
 
 Pictures are uint8 [n, height, width, channels] with 1 (grey), 3 (RGB) or 4 (RGBA) channels. A
-stroke is whatever differs from the background, which is the median level of the border.
+stroke is whatever differs from the background, which is the median of the border.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def _side(variance: Doubles) -> Doubles:
 def _thickness(pictures: Pictures) -> Doubles:
     plane = ink(pictures)
     factor = max(2, round(_FINE_SIDE / max(plane.shape[1:])))
-    fine = _enlarged(_enlarged(plane, factor, 1), factor, 2)
+    fine = _enlarge(_enlarge(plane, factor, 1), factor, 2)
     deepest = fine.max((1, 2), keepdims=True)
     mask = (fine > deepest / 2) & (deepest > 1 / 255)
     distance = np.where(mask, edge_distance(mask) - 0.5, 0.0)
@@ -150,7 +150,7 @@ def edge_distance(mask: npt.NDArray[np.bool_]) -> Planes:
     return distance
 
 
-def _enlarged(plane: Planes, factor: int, axis: int) -> Planes:
+def _enlarge(plane: Planes, factor: int, axis: int) -> Planes:
     """Interpolate linearly between pixel centres along an axis, `factor` times as many."""
     side = plane.shape[axis]
     places = np.clip((np.arange(side * factor) + 0.5) / factor - 0.5, 0, side - 1)
@@ -158,5 +158,5 @@ def _enlarged(plane: Planes, factor: int, axis: int) -> Planes:
     share = (places - low).astype(np.float32)
     share = share[:, None] if axis == 1 else share
     high = np.minimum(low + 1, side - 1)
-    enlarged: Planes = plane.take(low, axis) * (1 - share) + plane.take(high, axis) * share
-    return enlarged
+    large: Planes = plane.take(low, axis) * (1 - share) + plane.take(high, axis) * share
+    return large

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from torch import nn
 
 from gan_infer import GanError, Generator, ModelError, OptionError, cli
 from gan_infer.modelfile import catalog
+from gan_infer.modelfile.metadata import KEY
 from gan_infer.modelfile.reading import Reading
 from gan_train.graphs import contract
 from gan_train.graphs.adopt import adopt
@@ -69,7 +71,12 @@ def assert_draws_the_same(path: Path, to: Path, **options: Any) -> Generator:
     assert np.array_equal(adopted.sample(9, seed=0), original.sample(9, seed=0))
     assert np.array_equal(adopted.sample(1, seed=8)[0], original.sample(9, seed=0)[8])
     contract.check(onnx.load(to))
-    assert [item.name for item in onnx.load(to).graph.output] == ["image"]
+    graph = onnx.load(to).graph
+    assert [item.name for item in graph.output] == ["image"]
+    listed = json.loads({entry.key: entry.value for entry in onnx.load(to).metadata_props}[KEY])["inputs"]
+    assert [(each["name"], each["optional"]) for each in listed] == [
+        (item.name, item.name == "label_weights") for item in graph.input
+    ]
     return adopted
 
 
