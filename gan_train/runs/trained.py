@@ -19,6 +19,7 @@ from gan_train.config import settled
 from gan_train.config.settled import Settled
 from gan_train.data.columns import CLASS, IMAGE, Column
 from gan_train.networks import pixels
+from gan_train.networks.pixels import Deployment
 from gan_train.networks.sampler import Sampler
 from gan_train.runs import checkpoint
 from gan_train.runs.progress import Say, silent
@@ -75,6 +76,24 @@ def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
     return Trained(options, saved.facts, names, generator.eval())
 
 
+def deploy(run: Path, which: str = "best", truncation: float = 1.0, say: Say = silent) -> Deployment:
+    """Load what a run of any task puts into a model file, in eval mode on the CPU.
+
+    Args:
+        which: "best", "last", or a checkpoint's name.
+        truncation: what latents are scaled by, where there are any.
+        say: told where another checkpoint had to be taken.
+
+    Raises:
+        OptionError: as `load`.
+    """
+    _, saved, _, task = _read(run, which, say)
+    networks = {name: task.make_network(name).eval() for name in task.deployed}
+    for name, network in networks.items():
+        state.load_network(network, saved.tensors, name)
+    return task.deploy(networks, truncation)
+
+
 def discriminator(run: Path, which: str = "best") -> nn.Module:
     """Load the discriminator of a run, in eval mode on the CPU, its spectral norms folded.
 
@@ -99,7 +118,6 @@ def _read(
 ) -> tuple[Settled, checkpoint.Checkpoint, tuple[str, ...], Task]:
     options = settled.read(run / checkpoint.CONFIG)
     saved = checkpoint.load_named(run, which, say)
-    data = options.data
     described = saved.facts.get("data", {})
     if missing := {"name", "class_names", "licence", "preparation"} - set(described):
         raise OptionError(
@@ -108,7 +126,21 @@ def _read(
         )
     names = tuple(described["class_names"])
     names = names if options.condition.generator != "none" else ()
-    columns = {IMAGE: Column(IMAGE, IMAGE, np.empty((0, data.height, data.width, data.channels), np.uint8))}
+    return options, saved, names, tasks.make(options, _columns_of(options, described, names))
+
+
+def _columns_of(options: Settled, described: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Column]:
+    """Return the columns that a run was trained on, without their values."""
+    if "columns" in described:
+        return {
+            name: Column(
+                name, each["kind"], np.empty((0, *each["shape"]), np.dtype(each["dtype"])), each["facts"]
+            )
+            for name, each in described["columns"].items()
+        }
+    data = options.data
+    shape = (0, data.height, data.width, data.channels)
+    columns = {IMAGE: Column(IMAGE, IMAGE, np.empty(shape, np.uint8))}
     if names:
         columns[CLASS] = Column(CLASS, CLASS, np.empty(0, np.int64), {"class_names": names})
-    return options, saved, names, tasks.make(options, columns)
+    return columns
