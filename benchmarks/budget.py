@@ -56,7 +56,7 @@ def speed_of(kept: lines.Lines, options: Settled, pictures: PictureSet) -> lines
     told = {**size(options), "seed": options.seed}
     speed = kept.find(kind="speed", **told)
     if speed is None:
-        rate = round(training.images_a_second(options, pictures), 1)
+        rate = round(training.images_per_second(options, pictures), 1)
         speed = {"kind": "speed", **told, "images_per_second": rate, "precision": options.machine.precision}
         kept.add(speed)
     return speed

@@ -221,7 +221,7 @@ def speed_line(subject: str, pictures: PictureSet, seconds: float) -> lines.Line
         options = training.settled(
             preset, {**changes, "budget.images": 1, "machine.threads": threads}, pictures
         )
-        rate, precision = training.images_a_second(options, pictures, seconds), options.machine.precision
+        rate, precision = training.images_per_second(options, pictures, seconds), options.machine.precision
     told = {"kind": "speed", "subject": subject, "threads": threads}
     return {**told, "images_per_second": round(rate, 1), "precision": precision}
 

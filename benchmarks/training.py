@@ -77,7 +77,7 @@ def settled(preset: str, changes: Mapping[str, Any], pictures: PictureSet) -> Se
     return budget.settle(presets.make(preset, {**PLAIN, **changes}), pictures, console.say)
 
 
-def fastest_rate(step: Callable[[], object], images_a_step: int, seconds: float, block: int = 1) -> float:
+def fastest_rate(step: Callable[[], object], images_per_step: int, seconds: float, block: int = 1) -> float:
     """Return images a second of the fastest block of steps, of as many as fit in some seconds.
 
     The fastest, because what else runs on a machine only ever takes time away.
@@ -95,10 +95,10 @@ def fastest_rate(step: Callable[[], object], images_a_step: int, seconds: float,
             step()
         finish()
         best = min(best, time.perf_counter() - begun)
-    return images_a_step * block / best
+    return images_per_step * block / best
 
 
-def images_a_second(options: Settled, pictures: PictureSet, seconds: float = 5.0) -> float:
+def images_per_second(options: Settled, pictures: PictureSet, seconds: float = 5.0) -> float:
     """Measure how fast a settled config trains, penalties and the drawing of batches included."""
     step, images = steps(options, pictures)
     # A whole turn of the penalties, however many of them fall into one step.

@@ -1,4 +1,4 @@
-"""Several processes that share each batch: what they exchange; it knows no networks.
+"""Several processes that share each batch: what they exchange.
 
 Processes are started by torchrun, which names them in environment variables; alone, every function
 here is the identity. Each process works on an equal slice of the batch, and means over it are

@@ -305,7 +305,7 @@ class TestBudget:
     def test_every_width_goes_with_every_batch_and_the_pick_leaves_both_open(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(all_budget, "images_a_second", lambda config, pictures: 1.0)
+        monkeypatch.setattr(all_budget, "images_per_second", lambda config, pictures: 1.0)
         arguments = argparse.Namespace(
             preset="resnet", set=["machine.precision=fp32"], seed=0, threads=1, widths=[2, 4], batches=[4, 8]
         )

@@ -277,10 +277,10 @@ def _print_plan(settled: Settled, pictures: Any) -> None:
 
     click.echo(settled.to_json(), nl=False)
     cost = flops.count(settled, pictures)
-    speed = budget.images_a_second(settled, pictures)
+    speed = budget.images_per_second(settled, pictures)
     for name, parameters in cost.parameters.items():
         click.echo(f"{name:<15} {parameters:,} parameters")
-    click.echo(f"drawing         {cost.drawing_flops / 1e6:,.1f} MFLOP per image")
+    click.echo(f"                {cost.drawing_flops / 1e6:,.1f} MFLOP to draw an image")
     click.echo(f"training        {cost.training_flops / 1e6:,.0f} MFLOP per image, penalties included")
     console.echo(
         f"speed           about {speed:,.0f} images/s on {settled.machine.device} here, for a moment"

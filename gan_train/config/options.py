@@ -1,7 +1,7 @@
 """All options of a run: frozen dataclasses and their strict JSON form.
 
 An option is named, described and checked here once; the command line, Python and `config.json`
-share it. It knows nothing of how options are carried out.
+share it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Known-good sets of options, as data, each with its source; it knows nothing of how they are carried out."""
+"""Known-good sets of options, as data, each with its source."""
 
 from __future__ import annotations
 

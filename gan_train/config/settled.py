@@ -43,7 +43,7 @@ class SettledOptimizer(OptimizerOptions):
     batch_size: int = option(2, 2, 65536)
 
     @property
-    def images_a_step(self) -> int:
+    def images_per_step(self) -> int:
         """Real pictures that one step of the loop takes."""
         return self.batch_size * self.discriminator_steps
 

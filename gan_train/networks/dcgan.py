@@ -5,7 +5,7 @@ project to 4x4x1024, four transposed convolutions of stride 2, batch normalisati
 the generator; strided convolutions, batch normalisation and leaky ReLU 0.2 in the discriminator;
 none on the generator's output and the discriminator's input; weights from N(0, 0.02). Kernels are
 4x4, which double a side exactly (the paper does not give theirs). Other sizes have more or fewer
-stages; odd sides are cropped. It knows nothing of losses or of how it is trained.
+stages; odd sides are cropped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The generator's running average, which is what gets shown and exported; knows no losses."""
+"""The generator's running average, which is what gets shown and exported."""
 
 from __future__ import annotations
 

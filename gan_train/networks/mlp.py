@@ -1,8 +1,7 @@
 """Multilayer perceptrons, as the first GANs had them (Goodfellow et al. 2014; Mirza and Osindero 2014).
 
 The generator is of linear layers and ReLU with a bounded output, the discriminator of maxout layers;
-the papers' dropout is left out: the running average and the penalties do its work. It knows nothing
-of losses or of how it is trained.
+the papers' dropout is left out: the running average and the penalties do its work.
 """
 
 from __future__ import annotations

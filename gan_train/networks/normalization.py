@@ -1,4 +1,4 @@
-"""Batch normalisation over all processes that share a batch; it knows no conditions."""
+"""Batch normalisation over all processes that share a batch."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 Each block is a 1x1 convolution, a grouped 3x3 and a 1x1 (the bottleneck of ResNeXt, inverted), scaled
 at the start as Fixup asks (Zhang et al., ICLR 2019); stages are joined by bilinear resampling. It
-needs many images on a GPU, and knows nothing of losses or of how it is trained.
+needs many images on a GPU.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The default pair: small residual generator, plain convolutional discriminator, no normalisation.
 
 Without normalisation a picture never depends on its batch, in training or after, and nothing has
-to be folded or re-estimated at export. It knows nothing of losses or of how it is trained.
+to be folded or re-estimated at export.
 """
 
 from __future__ import annotations

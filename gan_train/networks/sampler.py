@@ -42,7 +42,7 @@ class Sampler:
         drawn = latents.latents(np.asarray(seeds), self.latent_dim, self.distribution)
         return torch.from_numpy(drawn).to(self.device) * self.truncation
 
-    def labels(self, seeds: Seeds, given: npt.NDArray[np.int64] | None = None) -> torch.Tensor | None:
+    def choose_classes(self, seeds: Seeds, given: npt.NDArray[np.int64] | None = None) -> torch.Tensor | None:
         """Return the given classes, or else those of the seeds, int64 [n]; None without classes."""
         if not self.classes:
             return None
@@ -50,8 +50,8 @@ class Sampler:
         return torch.from_numpy(chosen).to(self.device)
 
     def condition(self, seeds: Seeds, given: npt.NDArray[np.int64] | None = None) -> Condition:
-        """Return what the seeds' pictures are made under; the classes are those of `labels`."""
-        return of_class(self.labels(seeds, given))
+        """Return what the seeds' pictures are made under; the classes are those of `choose_classes`."""
+        return of_class(self.choose_classes(seeds, given))
 
     def draw(self, seeds: Seeds, given: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.uint8]:
         """Return the pictures of seeds, uint8 [n, height, width, channels].
@@ -59,7 +59,7 @@ class Sampler:
         Args:
             given: their classes, int64 [n]; None lets each seed choose.
         """
-        return pixels.draw(self.generator, self.latents(seeds), self.labels(seeds, given))
+        return pixels.draw(self.generator, self.latents(seeds), self.choose_classes(seeds, given))
 
     def draw_latents(
         self, latents: npt.NDArray[np.float32], given: npt.NDArray[np.int64] | None = None

@@ -3,7 +3,7 @@
 Batch normalisation in the generator (conditional where the spec says so), none in the discriminator,
 whose weights are meant to be spectrally normalised: that is an option of its own. Up to 32 pixels
 every level has `width` channels, as in the paper's CIFAR-10 networks; above, they double with each
-halving down to 32. It knows nothing of losses or of how it is trained.
+halving down to 32.
 """
 
 from __future__ import annotations

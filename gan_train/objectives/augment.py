@@ -1,4 +1,4 @@
-"""DiffAugment: what is done to pictures on their way to the discriminator; it knows no networks.
+"""DiffAugment: what is done to pictures on their way to the discriminator.
 
 Every transformation can be differentiated, and is done to real and generated pictures alike (Zhao et
 al., NeurIPS 2020), to each picture with the probability `strength`, which may move during training

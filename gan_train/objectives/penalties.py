@@ -1,4 +1,4 @@
-"""Penalties that keep the discriminator smooth: functions of it and its inputs; no losses here.
+"""Penalties that keep the discriminator smooth: functions of it and its inputs.
 
 All need a discriminator whose logit for one picture does not depend on the others of the batch.
 """

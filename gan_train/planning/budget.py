@@ -76,7 +76,7 @@ def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Settled:
             "--precision and --threads take others"
         )
     if config.network.family == "resnet" and config.budget.minutes:
-        known = Speeds(images_a_second)
+        known = Speeds(images_per_second)
         if config.network.width is None:
             settled = _with_width(settled, _width(settled, config.budget.minutes, pictures, known, say))
         if config.optimizer.batch_size is None:
@@ -100,7 +100,7 @@ def _width(settled: Settled, minutes: float, pictures: PictureSet, known: Speeds
     """Measure the machine at rising widths; give the widest that sees enough images in the budget."""
     picked, why = WIDTHS[0], ""
     for width in WIDTHS:
-        images = 60 * minutes * known.images_a_second(_with_width(settled, width), pictures)
+        images = 60 * minutes * known.images_per_second(_with_width(settled, width), pictures)
         enough = images >= images_needed(width)
         text = f"width {width} sees about {images:,.0f} images in {minutes:g} min here"
         if not enough and why:
@@ -119,7 +119,7 @@ def _batch(settled: Settled, minutes: float, pictures: PictureSet, known: Speeds
     A processor works off small batches as fast as large ones, and stays at the first one; a GPU on which
     a small step is mostly launching does not.
     """
-    picked, rate = BATCH, known.images_a_second(settled, pictures)
+    picked, rate = BATCH, known.images_per_second(settled, pictures)
     images = 60 * minutes * rate
     if images < _FEW_IMAGES and SMALL_BATCH % distributed.size() == 0:
         say(
@@ -134,7 +134,7 @@ def _batch(settled: Settled, minutes: float, pictures: PictureSet, known: Speeds
         return picked
     why = ""
     for batch in BATCHES[1:]:
-        faster = known.images_a_second(_with_batch(settled, batch), pictures) / rate
+        faster = known.images_per_second(_with_batch(settled, batch), pictures) / rate
         why = f"batch {batch} sees {faster:.2f} times the images"
         if faster < _WORTH_OF_DOUBLING:
             why = f"{why}, fewer than the {_WORTH_OF_DOUBLING:g} times that make up for half the steps"
@@ -152,10 +152,10 @@ def _with_batch(config: Settled, batch: int) -> Settled:
     return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, batch_size=batch))
 
 
-def images_a_second(config: Settled, pictures: PictureSet) -> float:
+def images_per_second(config: Settled, pictures: PictureSet) -> float:
     """Measure how fast a settled config trains here, its share of penalties included."""
     device = torch.device(config.machine.device)
-    images = config.optimizer.images_a_step
+    images = config.optimizer.images_per_step
     plain = machine.seconds_per_step(config, pictures, device)
     loss = config.loss
     if loss.r1_gamma + loss.r2_gamma + loss.gradient_penalty == 0:

@@ -1,4 +1,4 @@
-"""Settles what `auto` stands for on this machine: device, precision and threads; never by a clock."""
+"""Settles what `auto` stands for on this machine: device, precision and threads."""
 
 from __future__ import annotations
 

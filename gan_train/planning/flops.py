@@ -1,4 +1,4 @@
-"""What a config costs before a step is taken: parameters and operations; it measures no time."""
+"""What a config costs before a step is taken: parameters and operations."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def count(config: Settled, pictures: PictureSet) -> Cost:
     return Cost(
         {name: _count_parameters(network) for name, network in players.networks.items()},
         drawing / batch_size,
-        training / config.optimizer.images_a_step,
+        training / config.optimizer.images_per_step,
     )
 
 

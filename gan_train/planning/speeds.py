@@ -40,7 +40,7 @@ class Speeds:
         self._measured: set[Path] = set()
         self.kept = False
 
-    def images_a_second(self, config: Settled, pictures: PictureSet) -> float:
+    def images_per_second(self, config: Settled, pictures: PictureSet) -> float:
         """Return the speed of a settled config here; where it is measured, in every process of a run."""
         path = directory() / f"{_key(config, pictures)}.json"
         kept = distributed.share_object(_read(path) if distributed.rank() == 0 else None)

@@ -1,4 +1,4 @@
-"""The files of a run folder: checkpoints and what points at them; it knows no networks.
+"""The files of a run folder: checkpoints and what points at them.
 
 A checkpoint is `checkpoints/<images seen>.safetensors` with tensors alone, and a `.json` beside it
 with the facts and the SHA-256 of both, written last: one without the other does not count.

@@ -1,4 +1,4 @@
-"""How code that knows no screen tells what is worth knowing: to a function that it is given."""
+"""Say: the function by which code tells a person what it does."""
 
 from __future__ import annotations
 

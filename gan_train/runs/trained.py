@@ -1,4 +1,4 @@
-"""The networks out of a run's checkpoint, ready for use; it knows no export and no scores."""
+"""The networks out of a run's checkpoint, ready for use."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gan_train.config import settled
 from gan_train.config.settled import Settled
 from gan_train.data.columns import CLASS, IMAGE, Column
 from gan_train.networks import pixels
+from gan_train.networks.deployment import Deployment
 from gan_train.networks.sampler import Sampler
 from gan_train.runs import checkpoint
 from gan_train.runs.progress import Say, silent
@@ -32,7 +33,7 @@ class Trained:
     Attributes:
         options: the run's own.
         facts: what the checkpoint says of itself: images seen, the data, the machine.
-        class_names: in the order of the labels; empty for an unconditional generator.
+        class_names: by index; empty for an unconditional generator.
     """
 
     options: Settled
@@ -52,11 +53,11 @@ class Trained:
         )
 
     def pictures(
-        self, latent: npt.NDArray[np.float32], label: npt.NDArray[np.int64] | None = None
+        self, latent: npt.NDArray[np.float32], given: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.uint8]:
-        """Return uint8 [n, height, width, channels] of latents [n, latent_dim] and labels [n]."""
-        labels = None if label is None else torch.from_numpy(label)
-        return pixels.draw(self.generator, torch.from_numpy(latent), labels)
+        """Return uint8 [n, height, width, channels] of latents [n, latent_dim] and classes [n]."""
+        classes = None if given is None else torch.from_numpy(given)
+        return pixels.draw(self.generator, torch.from_numpy(latent), classes)
 
 
 def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
@@ -73,6 +74,24 @@ def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
     generator = task.make_network("average")
     state.load_network(generator, saved.tensors, "average")
     return Trained(options, saved.facts, names, generator.eval())
+
+
+def deploy(run: Path, which: str = "best", truncation: float = 1.0, say: Say = silent) -> Deployment:
+    """Load what a run of any task puts into a model file, in eval mode on the CPU.
+
+    Args:
+        which: "best", "last", or a checkpoint's name.
+        truncation: what latents are scaled by, where there are any.
+        say: told where another checkpoint had to be taken.
+
+    Raises:
+        OptionError: as `load`.
+    """
+    _, saved, _, task = _read(run, which, say)
+    networks = {name: task.make_network(name).eval() for name in task.deployed}
+    for name, network in networks.items():
+        state.load_network(network, saved.tensors, name)
+    return task.deploy(networks, truncation)
 
 
 def discriminator(run: Path, which: str = "best") -> nn.Module:
@@ -99,7 +118,6 @@ def _read(
 ) -> tuple[Settled, checkpoint.Checkpoint, tuple[str, ...], Task]:
     options = settled.read(run / checkpoint.CONFIG)
     saved = checkpoint.load_named(run, which, say)
-    data = options.data
     described = saved.facts.get("data", {})
     if missing := {"name", "class_names", "licence", "preparation"} - set(described):
         raise OptionError(
@@ -108,7 +126,21 @@ def _read(
         )
     names = tuple(described["class_names"])
     names = names if options.condition.generator != "none" else ()
-    columns = {IMAGE: Column(IMAGE, IMAGE, np.empty((0, data.height, data.width, data.channels), np.uint8))}
+    return options, saved, names, tasks.make(options, _columns_of(options, described, names))
+
+
+def _columns_of(options: Settled, described: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Column]:
+    """Return the columns that a run was trained on, without their values."""
+    if "columns" in described:
+        return {
+            name: Column(
+                name, each["kind"], np.empty((0, *each["shape"]), np.dtype(each["dtype"])), each["facts"]
+            )
+            for name, each in described["columns"].items()
+        }
+    data = options.data
+    shape = (0, data.height, data.width, data.channels)
+    columns = {IMAGE: Column(IMAGE, IMAGE, np.empty(shape, np.uint8))}
     if names:
         columns[CLASS] = Column(CLASS, CLASS, np.empty(0, np.int64), {"class_names": names})
-    return options, saved, names, tasks.make(options, columns)
+    return columns

@@ -250,8 +250,8 @@ def teach_discriminator(
             strength.copy_(adapted(strength, distributed.mean(right), objective.target, step))
         return {
             "discriminator_loss": loss.detach(),
-            "belief_in_real": game.belief_in_real(*logits),
-            "belief_in_fake": game.belief_in_fake(*logits),
+            "belief_in_real": game.score_of_real(*logits),
+            "belief_in_fake": game.score_of_fake(*logits),
         }
 
 

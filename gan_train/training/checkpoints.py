@@ -9,7 +9,7 @@ from typing import Any
 
 from gan_infer.errors import OptionError
 from gan_train.data import PictureSet
-from gan_train.data.columns import CLASS
+from gan_train.data.columns import CLASS, IMAGE, Column
 from gan_train.metrics.scores import LEADING
 from gan_train.runs import checkpoint
 from gan_train.runs.checkpoint import Checkpoint
@@ -176,12 +176,25 @@ def describe_best(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def describe_data(data: PictureSet) -> dict[str, Any]:
-    """Return what export writes about the data into the model file."""
-    column = data.columns.get(CLASS)
-    return {
+    """Return what a checkpoint says of the data; export writes it into the model file."""
+    columns = data.columns
+    described = {
         "name": data.name,
         "pictures": len(data),
-        "class_names": [] if column is None else list(column.facts["class_names"]),
+        "class_names": list(columns[CLASS].facts["class_names"]) if CLASS in columns else [],
         "licence": data.licence,
         "preparation": data.preparation,
+    }
+    if columns.keys() <= {IMAGE, CLASS}:  # whose specs follow from the rest and the options
+        return described
+    return {**described, "columns": {name: _describe_column(column) for name, column in columns.items()}}
+
+
+def _describe_column(column: Column) -> dict[str, Any]:
+    """Return what tells a column without its values, as `trained` reads it."""
+    return {
+        "kind": column.kind,
+        "dtype": str(column.values.dtype),
+        "shape": list(column.shape),
+        "facts": dict(column.facts),
     }

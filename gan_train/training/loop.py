@@ -1,8 +1,4 @@
-"""train(config, pictures, run): the whole of a run from settled options to the last checkpoint.
-
-It knows neither the command line nor the screen: a `Watcher` is told how the run goes, and may
-ask it to stop.
-"""
+"""Trains a run, from settled options to its last checkpoint."""
 
 from __future__ import annotations
 
@@ -54,28 +50,28 @@ def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) ->
     # What the run depends on besides.
     batches = task.batches(torch.device(config.machine.device))
     batch_size = config.optimizer.batch_size
-    images_a_step = batch_size * task.batches_per_step
-    log_images = max(1, _LOG_IMAGES // images_a_step) * images_a_step
+    images_per_step = batch_size * task.batches_per_step
+    log_images = max(1, _LOG_IMAGES // images_per_step) * images_per_step
     clock = _Clock(config, record.progress.seconds)
     seen = record.progress.images_seen
     done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
     tick = _tick(done, config)
 
-    # The game.
+    # Step by step.
     with contextlib.closing(record), interruption.held():
         while (done < 1.0 or record.progress.owed) and not stop:
             owed = record.progress.owed  # a report that was stopped in the middle
             rollbacks = record.progress.rollbacks
             if not owed:
-                controls = _controls(config, images_a_step, done, rollbacks, seen)
-                places = range(seen, seen + images_a_step, batch_size)
+                controls = _controls(config, images_per_step, done, rollbacks, seen)
+                places = range(seen, seen + images_per_step, batch_size)
                 drawn = [batches.at(place, rollbacks) for place in places]
                 outcome: Outcome = {}
                 for phase in phases:
                     costly = (seen // batch_size + phase.batch) % phase.interval == 0
                     outcome |= phase.run(drawn[phase.batch], controls, costly)
                 outcomes.append(outcome)
-                seen += images_a_step
+                seen += images_per_step
                 done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
             due = owed or done * config.reports >= tick or done >= 1.0
 
@@ -115,15 +111,15 @@ def _make_players(config: Settled, pictures: PictureSet) -> tuple[tasks.Task, Pl
         return task, task.make_players(torch.device(config.machine.device))
 
 
-def _controls(config: Settled, images_a_step: int, done: float, rollbacks: int, seen: int) -> Controls:
+def _controls(config: Settled, images_per_step: int, done: float, rollbacks: int, seen: int) -> Controls:
     """Return what a step is controlled by, at a fraction of the run and after so many images."""
     optimizer = config.optimizer
     return Controls(
         learning_rate=learning_rate(optimizer, done) * 0.5**rollbacks,
         average_weight=ema.decay(
-            images_a_step, seen + images_a_step, optimizer.ema_half_life_images, optimizer.ema_ramp
+            images_per_step, seen + images_per_step, optimizer.ema_half_life_images, optimizer.ema_ramp
         ),
-        share=images_a_step * done / seen if seen else 0.0,
+        share=images_per_step * done / seen if seen else 0.0,
     )
 
 

@@ -332,6 +332,15 @@ def test_a_dry_run_prints_config_cost_and_speed_and_writes_nothing(run: Run, pho
     assert set(lines) == {"generator", "discriminator", "training", "speed", "time"}
 
 
+def test_the_task_is_the_one_that_is_named_or_else_the_datas(run: Run, photos: Path) -> None:
+    code, out, err = run("fit", photos, "--images", 8000, "--dry-run", "--task", "generate", *SMALL)
+    assert code == 0, err
+    assert json.loads(out.partition("\n}\n")[0] + "}")["task"] == "generate"
+    code, out, err = run("fit", photos, "--images", 8000, "--dry-run", "--task", "generat", *SMALL)
+    assert (code, out) == (1, "")
+    assert "task 'generat' is given, and there is none of that name; is generate meant?" in err
+
+
 def test_labels_can_be_left_out(run: Run, photos: Path) -> None:
     plain = ("--set", "condition.generator=none", "--set", "condition.discriminator=none")
     code, _, err = run("fit", photos, "--images", 32, *SMALL, *plain)

@@ -32,7 +32,7 @@ def test_a_longer_budget_picks_a_wider_network_and_says_why(
         assert options.network.width is not None
         return 40_000 / options.network.width
 
-    monkeypatch.setattr(budget, "images_a_second", speed)
+    monkeypatch.setattr(budget, "images_per_second", speed)
     said: list[str] = []
     settled = budget.settle(wanted(**{"budget.minutes": minutes}), pictures, said.append)
     assert settled.network.width == width
@@ -59,7 +59,7 @@ def test_the_batch_is_doubled_while_the_machine_has_room(
         assert size is not None
         return 1e5 * min(size, full)  # what a small step costs is its launching, up to a full machine
 
-    monkeypatch.setattr(budget, "images_a_second", speed)
+    monkeypatch.setattr(budget, "images_per_second", speed)
     said: list[str] = []
     open_batch = wanted(**{"budget.minutes": 1.0, "network.width": 5})
     settled = budget.settle(open_batch, pictures, said.append)
@@ -77,7 +77,7 @@ def test_where_a_step_takes_long_no_larger_one_is_tried(
         assert options.optimizer.batch_size == budget.BATCH
         return 20.0
 
-    monkeypatch.setattr(budget, "images_a_second", slow)
+    monkeypatch.setattr(budget, "images_per_second", slow)
     said: list[str] = []
     open_batch = wanted(**{"budget.minutes": 100.0, "network.width": 5})
     assert budget.settle(open_batch, pictures, said.append).optimizer.batch_size == budget.BATCH
@@ -98,7 +98,7 @@ def test_what_is_asked_for_and_a_budget_of_images_are_left_alone(pictures: Pictu
 def test_the_speed_is_measured_and_changes_nothing_outside(pictures: PictureSet) -> None:
     settled = budget.settle(wanted(**{"budget.images": 100, "network.width": 2}), pictures)
     before = torch.get_rng_state()
-    assert budget.images_a_second(settled, pictures) > 0
+    assert budget.images_per_second(settled, pictures) > 0
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -159,7 +159,7 @@ def test_the_processor_and_no_clock_decides_on_the_precision(
 
 def test_speeds_are_measured_once_and_kept(pictures: PictureSet, monkeypatch: pytest.MonkeyPatch) -> None:
     rates = iter([4000.0, 3000.0, 100.0, 4100.0, *[1.0] * 20])
-    monkeypatch.setattr(budget, "images_a_second", lambda options, pictures: next(rates))
+    monkeypatch.setattr(budget, "images_per_second", lambda options, pictures: next(rates))
     said: list[list[str]] = []
     picked = []
     for _ in range(2):

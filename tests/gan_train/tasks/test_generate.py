@@ -38,7 +38,7 @@ def test_non_saturating_is_its_definition() -> None:
     assert loss.discriminator(REAL, FAKE).item() == pytest.approx(d, rel=1e-6)
     g = mean([log1pexp(-f) for f in FAKE.tolist()])
     assert loss.generator(REAL, FAKE).item() == pytest.approx(g, rel=1e-6)
-    assert loss.belief_in_real(REAL, FAKE).item() == pytest.approx(
+    assert loss.score_of_real(REAL, FAKE).item() == pytest.approx(
         mean([1 / (1 + math.exp(-r)) for r in REAL.tolist()]), rel=1e-6
     )
 
@@ -51,7 +51,7 @@ def test_relativistic_is_its_definition_and_knows_only_differences() -> None:
     assert loss.discriminator(REAL, FAKE).item() == pytest.approx(d, rel=1e-6)
     assert loss.generator(REAL, FAKE).item() == pytest.approx(g, rel=1e-6)
     torch.testing.assert_close(loss.discriminator(REAL + 9, FAKE + 9), loss.discriminator(REAL, FAKE))
-    assert loss.belief_in_real(REAL, FAKE) + loss.belief_in_fake(REAL, FAKE) == pytest.approx(1)
+    assert loss.score_of_real(REAL, FAKE) + loss.score_of_fake(REAL, FAKE) == pytest.approx(1)
 
 
 def test_the_other_losses_are_their_definitions() -> None:
@@ -62,7 +62,7 @@ def test_the_other_losses_are_their_definitions() -> None:
     d = mean([(x - 1) ** 2 for x in r]) / 2 + mean([(x + 1) ** 2 for x in f]) / 2
     assert squares.discriminator(REAL, FAKE).item() == pytest.approx(d, rel=1e-6)
     assert squares.generator(REAL, FAKE).item() == pytest.approx(mean([(x - 1) ** 2 for x in f]) / 2)
-    assert squares.belief_in_real(REAL, FAKE).item() == pytest.approx(mean([0.75, 0.0]))
+    assert squares.score_of_real(REAL, FAKE).item() == pytest.approx(mean([0.75, 0.0]))
     hinge = LOSSES["hinge"]
     d = mean([max(0.0, 1 - x) for x in r]) + mean([max(0.0, 1 + x) for x in f])
     assert hinge.discriminator(REAL, FAKE).item() == pytest.approx(d, rel=1e-6)
@@ -70,7 +70,7 @@ def test_the_other_losses_are_their_definitions() -> None:
     wasserstein = LOSSES["wasserstein"]
     assert wasserstein.discriminator(REAL, FAKE).item() == pytest.approx(mean(f) - mean(r), rel=1e-6)
     assert wasserstein.generator(REAL, FAKE).item() == pytest.approx(-mean(f), rel=1e-6)
-    assert wasserstein.belief_in_real(REAL, torch.tensor([0.5, -2.0])) == 0.75
+    assert wasserstein.score_of_real(REAL, torch.tensor([0.5, -2.0])) == 0.75
 
 
 def test_the_saturating_generator_learns_little_from_a_sure_discriminator() -> None:
@@ -99,8 +99,8 @@ def test_each_player_gains_by_moving_its_own_way(name: str) -> None:
     # Least squares pulls a logit beyond its target back; as a whole they are pushed up.
     assert (fake.grad < 0).all() or name == "least_squares"
     assert loss.generator(REAL, FAKE * 0) > loss.generator(REAL, FAKE * 0 + 0.1)
-    assert loss.belief_in_real(REAL * 0, FAKE * 0) == 0.5
-    assert loss.belief_in_fake(REAL * 0, FAKE * 0) == 0.5
+    assert loss.score_of_real(REAL * 0, FAKE * 0) == 0.5
+    assert loss.score_of_fake(REAL * 0, FAKE * 0) == 0.5
 
 
 class _Linear(torch.nn.Module):

@@ -31,8 +31,7 @@ from gan_train.networks import ema
 from gan_train.networks.deployment import Deployment
 from gan_train.planning import flops
 from gan_train.reports import html, views
-from gan_train.runs import checkpoint
-from gan_train.tasks import state
+from gan_train.runs import checkpoint, trained
 from gan_train.tasks.base import Controls, Drawer, Phase, Players
 from gan_train.tasks.figures import LOSS, SCORE, Figure
 from gan_train.training import loop
@@ -267,12 +266,8 @@ def test_a_loss_that_is_not_finite_sends_it_back(
 
 def test_what_it_deploys_is_what_its_lists_say(recordings: Any, tmp_path: Path) -> None:
     train(config(), recordings, tmp_path)
-    task = tasks.make(config(), recordings.columns)
     saved = checkpoint.load_named(tmp_path, "last")
-    networks = {name: task.make_network(name) for name in task.deployed}
-    for name, network in networks.items():
-        state.load_network(network, saved.tensors, name)
-    deployment = task.deploy(networks)
+    deployment = trained.deploy(tmp_path, "last")
     (given,), (output,) = deployment.inputs, deployment.outputs
     assert given.shape == (LATENTS,)
     made = deployment.module(torch.zeros(5, LATENTS, dtype=getattr(torch, given.dtype)))
