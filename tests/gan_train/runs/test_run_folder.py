@@ -16,7 +16,8 @@ from PIL import Image
 
 from gan_infer.errors import OptionError, TrainingError
 from gan_train import cli
-from gan_train.config.options import Config, read, write
+from gan_train.config.options import Config, write
+from gan_train.config.settled import read
 from gan_train.data.pictures import PictureSet
 from gan_train.runs import checkpoint, journal
 from gan_train.training import loop
