@@ -17,6 +17,7 @@ from PIL import Image
 from gan_infer.errors import OptionError, TrainingError
 from gan_train import cli
 from gan_train.config.options import Config, read, write
+from gan_train.config.settled import read as read_settled
 from gan_train.data.pictures import PictureSet
 from gan_train.runs import checkpoint, journal
 from gan_train.training import loop
@@ -382,7 +383,7 @@ def test_what_is_lost_at_the_end_is_written_anew(pictures: PictureSet, tmp_path:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     assert loop.train(options, pictures, tmp_path, _Meddler(31, remove)) is True
-    assert read(tmp_path / "config.json") == options
+    assert read_settled(tmp_path / "config.json") == options
     for pointer in ("best", "last"):
         said: list[str] = []
         assert checkpoint.load_named(tmp_path, pointer, said.append).tensors
