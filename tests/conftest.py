@@ -14,8 +14,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,6 +27,7 @@ from PIL import Image
 
 from gan_infer.modelfile.metadata import CriticMetadata, Metadata
 from gan_infer.models.generator import Generator
+from gan_infer.runtime.session import Session
 from gan_train.export import critic as critics
 from gan_train.export import write
 from gan_train.networks import FAMILIES, ConditionSpec, ema, of_class
@@ -146,6 +148,28 @@ def without_mixing(model: onnx.ModelProto) -> onnx.ModelProto:
         told = {**json.loads(entry.value), "format_version": "1.0"}
         entry.value = json.dumps({key: told[key] for key in told if key not in ("inputs", "outputs")})
     return other
+
+
+def with_metadata(path: Path, metadata: Metadata | CriticMetadata, to: Path) -> Path:
+    """Write a model file with other metadata, and return its path."""
+    model = onnx.load(path)
+    (entry,) = (entry for entry in model.metadata_props if entry.key == "ganforge")
+    entry.value = metadata.to_json()
+    onnx.save(model, to)
+    return to
+
+
+def count_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by the rows of each call of the runtime, by models loaded after this."""
+    counts: list[int] = []
+    run = Session.run
+
+    def counted(self: Session, names: Sequence[str], feeds: Mapping[str, np.ndarray]) -> Any:
+        counts.append(len(feeds["latent"]))
+        return run(self, names, feeds)
+
+    monkeypatch.setattr(Session, "run", counted)
+    return counts
 
 
 @contextlib.contextmanager
