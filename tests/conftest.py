@@ -12,6 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As gan_infer does before it imports the runtime, which some tests do first.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -38,6 +39,11 @@ Run = Callable[..., tuple[int, str, str]]
 CommandLine = Callable[[str, Callable[[], None]], Run]
 # A file that is written once for all processes of the tests: its name, and what writes it.
 Once = Callable[[str, Callable[[Path], object]], Path]
+
+# What a shell starts in the background ignores these, and so would the programs that tests interrupt.
+for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 # Machines are shared and slow at times: what a test computes is judged, never how long it took.
 settings.register_profile("ganforge", deadline=None, suppress_health_check=[HealthCheck.too_slow])

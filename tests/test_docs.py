@@ -7,7 +7,6 @@ and our commands run in this process; the slow tests run it as it is printed, by
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import io
 import json
@@ -100,14 +99,11 @@ def run_here(code: str, place: str) -> str:
     printed, told = io.StringIO(), io.StringIO()
     for line in filter(str.strip, code.splitlines()):
         arguments = shlex.split(line)
-        with (
-            pytest.MonkeyPatch.context() as patch,
-            contextlib.redirect_stdout(printed),
-            contextlib.redirect_stderr(told),
-            pytest.raises(SystemExit) as end,
-        ):
-            patch.setattr(sys, "argv", arguments)
-            PROGRAMS[arguments[0]]()
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (("argv", arguments), ("stdout", printed), ("stderr", told)):
+                patch.setattr(sys, name, value)
+            with pytest.raises(SystemExit) as end:
+                PROGRAMS[arguments[0]]()
         assert end.value.code == 0, f"{place}\n{line}\n{printed.getvalue()}{told.getvalue()}"
     return printed.getvalue()
 
