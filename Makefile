@@ -5,7 +5,7 @@ WORKERS ?= 2
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-all lint docs bench catalog hashes clean
+.PHONY: demo test test-all coverage lint docs bench catalog hashes clean
 
 demo: .venv/train.stamp
 	$(BIN)/gan-train fit digits --minutes 3.8 --out runs/demo
@@ -22,6 +22,10 @@ test: .venv/dev.stamp
 # Those that take minutes as well.
 test-all: .venv/dev.stamp
 	$(TESTS) -m "slow or not slow"
+
+# By branch, of both packages, in the tests' own processes: programs that tests start are not counted.
+coverage: .venv/dev.stamp
+	$(TESTS) --cov=gan_infer --cov=gan_train --cov-branch --cov-report=term:skip-covered --cov-report=html:htmlcov
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

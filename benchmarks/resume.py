@@ -36,7 +36,8 @@ from gan_infer import console
 
 # What says when, or how fast, and the hash over it: it differs from run to run, as it should.
 TIMES: Final = frozenset({"seconds", "images_per_second", "seconds_left", "facts_sha256"})
-_LONGEST_WAIT_S: Final = 30.0
+# For a checkpoint that is being written.
+LONGEST_WAIT_S: Final = 30.0
 _LATEST_STRIKE_S: Final = 0.02
 _KILL: Final = int(getattr(signal, "SIGKILL", signal.SIGTERM))
 _INTERRUPTED: Final = 130
@@ -117,7 +118,7 @@ def strike(
     end = time.monotonic() + after
     while time.monotonic() < end and process.poll() is None:
         time.sleep(0.005)
-    end = time.monotonic() + _LONGEST_WAIT_S
+    end = time.monotonic() + LONGEST_WAIT_S
     met = "anywhere"
     while while_writing and met == "anywhere" and time.monotonic() < end and process.poll() is None:
         if writing(run):

@@ -93,12 +93,12 @@ def home() -> Path:
         folder = base / "ganforge"
         if folder.is_dir() or _may_write(folder):
             return folder
-    return _temporary_home()
+    return temporary_home()
 
 
 def is_temporary(folder: Path) -> bool:
     """Return whether `folder` is the temporary one that `home` returns without a home folder."""
-    return _temporary_home.cache_info().currsize > 0 and folder == _temporary_home()
+    return temporary_home.cache_info().currsize > 0 and folder == temporary_home()
 
 
 def user_cache() -> Path | None:
@@ -145,7 +145,7 @@ def _may_write(folder: Path) -> bool:
 
 
 @functools.cache
-def _temporary_home() -> Path:
+def temporary_home() -> Path:
     """Return this user's temporary folder, and say once that it is used."""
     import logging  # rarely needed
 

@@ -12,10 +12,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # As gan_infer does before it imports the runtime, which some tests do first.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,6 +28,7 @@ from PIL import Image
 
 from gan_infer.modelfile.metadata import CriticMetadata, Metadata
 from gan_infer.models.generator import Generator
+from gan_infer.runtime.session import Session
 from gan_train.export import critic as critics
 from gan_train.export import write
 from gan_train.networks import FAMILIES, ConditionSpec, ema, of_class
@@ -36,6 +39,11 @@ Run = Callable[..., tuple[int, str, str]]
 CommandLine = Callable[[str, Callable[[], None]], Run]
 # A file that is written once for all processes of the tests: its name, and what writes it.
 Once = Callable[[str, Callable[[Path], object]], Path]
+
+# What a shell starts in the background ignores these, and so would the programs that tests interrupt.
+for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 # Machines are shared and slow at times: what a test computes is judged, never how long it took.
 settings.register_profile("ganforge", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -146,6 +154,28 @@ def without_mixing(model: onnx.ModelProto) -> onnx.ModelProto:
         told = {**json.loads(entry.value), "format_version": "1.0"}
         entry.value = json.dumps({key: told[key] for key in told if key not in ("inputs", "outputs")})
     return other
+
+
+def with_metadata(path: Path, metadata: Metadata | CriticMetadata, to: Path) -> Path:
+    """Write a model file with other metadata, and return its path."""
+    model = onnx.load(path)
+    (entry,) = (entry for entry in model.metadata_props if entry.key == "ganforge")
+    entry.value = metadata.to_json()
+    onnx.save(model, to)
+    return to
+
+
+def count_rows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that grows by the rows of each call of the runtime, by models loaded after this."""
+    counts: list[int] = []
+    run = Session.run
+
+    def counted(self: Session, names: Sequence[str], feeds: Mapping[str, np.ndarray]) -> Any:
+        counts.append(len(feeds["latent"]))
+        return run(self, names, feeds)
+
+    monkeypatch.setattr(Session, "run", counted)
+    return counts
 
 
 @contextlib.contextmanager

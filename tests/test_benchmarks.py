@@ -375,7 +375,7 @@ class TestResume:
     ) -> None:
         code = "import sys, time; time.sleep(0.3)"
         monkeypatch.setattr(resume, "command", lambda arguments, run: [sys.executable, "-c", code])
-        monkeypatch.setattr(resume, "_LONGEST_WAIT_S", 0.0)
+        monkeypatch.setattr(resume, "LONGEST_WAIT_S", 0.0)
         ends = list(resume.lives(argparse.Namespace(), tmp_path / "run", 1.0, random.Random(1)))
         assert ends[-1] == "complete"
         assert set(ends[:-1]) <= {"anywhere"}

@@ -1,16 +1,18 @@
 """Every snippet of docs/ and of the README's Python runs, in order, page by page, or says why not.
 
 A snippet is a fenced block of python, bash or js. Those of a page share one folder, and its Python one
-namespace. A block behind <!-- not run: REASON --> is read for its syntax alone. What trains is shortened;
-the slow tests run it as it is printed.
+namespace. A block behind <!-- not run: REASON --> is read for its syntax alone. What trains is shortened,
+and our commands run in this process; the slow tests run it as it is printed, by a shell.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,11 +23,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gan_infer.cli
+import gan_train.cli
 from gan_infer import Generator
 from gan_infer.latent import seeds
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(ROOT.glob("docs/**/*.md"))
+PROGRAMS = {"gan-train": gan_train.cli.main, "gan-infer": gan_infer.cli.main}
 LANGUAGES = ("python", "bash", "js")
 BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S
@@ -84,8 +89,31 @@ def shortened(code: str) -> str:
     return code
 
 
-def run_page(page: Path, names: dict[str, Any], changed: Callable[[str], str] = str) -> str:
-    """Run a page's snippets in order, as changed; give what its commands and scripts printed."""
+def runs_here(code: str) -> bool:
+    """Return whether every line of a block is a command of ours, which needs no shell."""
+    return all(line.split(maxsplit=1)[0] in PROGRAMS for line in code.splitlines() if line.strip())
+
+
+def run_here(code: str, place: str) -> str:
+    """Run our commands, one a line, in this process; give what they printed."""
+    printed, told = io.StringIO(), io.StringIO()
+    for line in filter(str.strip, code.splitlines()):
+        arguments = shlex.split(line)
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in (("argv", arguments), ("stdout", printed), ("stderr", told)):
+                patch.setattr(sys, name, value)
+            with pytest.raises(SystemExit) as end:
+                PROGRAMS[arguments[0]]()
+        assert end.value.code == 0, f"{place}\n{line}\n{printed.getvalue()}{told.getvalue()}"
+    return printed.getvalue()
+
+
+def run_page(page: Path, names: dict[str, Any], changed: Callable[[str], str] | None = None) -> str:
+    """Run a page's snippets in order; give what its commands and scripts printed.
+
+    Args:
+        changed: changes commands, which then run in this process where they can; None: all as printed.
+    """
     printed = ""
     for snippet in snippets(page):
         place = f"{name(page)}:{snippet.line}"
@@ -95,11 +123,13 @@ def run_page(page: Path, names: dict[str, Any], changed: Callable[[str], str] = 
                 exec(code, names)
         elif snippet.language in LANGUAGES and not snippet.not_run:
             program = ["bash", "-euo", "pipefail", "-c"] if snippet.language == "bash" else ["node", "-e"]
+            command = snippet.code if changed is None else changed(snippet.code)
+            if changed is not None and snippet.language == "bash" and runs_here(command):
+                printed += run_here(command, place)
+                continue
             if shutil.which(program[0]) is None:
                 continue
-            done = subprocess.run(
-                [*program, changed(snippet.code)], capture_output=True, text=True, check=False
-            )
+            done = subprocess.run([*program, command], capture_output=True, text=True, check=False)
             assert done.returncode == 0, f"{place}\n{done.stdout}{done.stderr}"
             printed += done.stdout
     return printed

@@ -31,7 +31,7 @@ _TRY_S: Final = 120
 _LITTLE_ROOM_BYTES: Final = 2**30
 
 # y = x * x, float32 [n]: an ONNX model of operator set 13, small enough to keep here.
-_TINY: Final = (
+TINY_MODEL: Final = (
     b'\x08\x07\x12\x00:7\n\x0e\n\x01x\n\x01x\x12\x01y"\x03Mul\x12\x01tZ\x10\n\x01x\x12\x0b\n\t\x08\x01\x12\x05'
     b"\n\x03\x12\x01nb\x10\n\x01y\x12\x0b\n\t\x08\x01\x12\x05\n\x03\x12\x01nB\x04\n\x00\x10\r"
 )
@@ -63,14 +63,14 @@ def examine() -> Iterator[Finding]:
         started = {provider: try_provider(provider) for provider in available}
         yield from _check_providers(started)
         yield from _check_cuda(started)
-    yield from _check_cores()
-    yield _check_cache()
-    yield _check_trials()
+    yield from check_cores()
+    yield check_cache()
+    yield check_trials()
     yield _check_hub()
     for name in catalog.shipped_models():
-        yield _check_model(name, "cpu")
+        yield check_model(name, "cpu")
         if started.get(devices.CUDA) == "":
-            yield _check_model(name, "cuda")
+            yield check_model(name, "cuda")
     if not catalog.shipped_models():
         yield Finding("models", "note", "this installation has none")
 
@@ -154,7 +154,7 @@ def _run_tiny(provider: str) -> None:
     import numpy as np
 
     try:
-        model = session.Session(_TINY, source="a tiny model", providers=[provider])
+        model = session.Session(TINY_MODEL, source="a tiny model", providers=[provider])
         (result,) = model.run(["y"], {"x": np.array([3], np.float32)})
         why = "" if result.tolist() == [9.0] else f"gives {result.tolist()} for 3 * 3"
     except GanError as error:
@@ -198,7 +198,7 @@ def _check_cuda(started: dict[str, str]) -> Iterator[Finding]:
     if obstacle:
         yield Finding("NVIDIA driver", "note", f"{obstacle}; the CPU is used")
         return
-    yield Finding("NVIDIA driver", "fine", f"sees a device; supports CUDA up to {_read_driver_cuda()}")
+    yield Finding("NVIDIA driver", "fine", f"sees a device; supports CUDA up to {read_driver_cuda()}")
     if devices.CUDA not in started:
         yield Finding(
             "CUDA",
@@ -207,7 +207,7 @@ def _check_cuda(started: dict[str, str]) -> Iterator[Finding]:
             "pip uninstall --yes onnxruntime && pip install 'ganforge[cuda]'",
         )
         return
-    missing = [library for library in devices.cuda_libraries() if not _can_load(library)]
+    missing = [library for library in devices.cuda_libraries() if not can_load(library)]
     if missing and started[devices.CUDA]:
         yield Finding(
             "CUDA libraries", "problem", f"missing: {', '.join(missing)}", "pip install 'ganforge[cuda]'"
@@ -218,7 +218,7 @@ def _check_cuda(started: dict[str, str]) -> Iterator[Finding]:
         yield Finding("CUDA libraries", "fine", f"found: {', '.join(devices.cuda_libraries())}")
 
 
-def _read_driver_cuda() -> str:
+def read_driver_cuda() -> str:
     """Return the newest CUDA version that the driver supports; the driver must load."""
     driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     version = ctypes.c_int(0)
@@ -226,7 +226,8 @@ def _read_driver_cuda() -> str:
     return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
-def _can_load(library: str) -> bool:
+def can_load(library: str) -> bool:
+    """Return whether this process can load a shared library by its name."""
     try:
         ctypes.CDLL(library)
     except OSError:
@@ -234,7 +235,8 @@ def _can_load(library: str) -> bool:
     return True
 
 
-def _check_cores() -> Iterator[Finding]:
+def check_cores() -> Iterator[Finding]:
+    """Compare the cores that may be used with those of the host."""
     host, affinity, quota = os.cpu_count() or 1, cpu_count.count_by_affinity(), cpu_count.count_by_cgroup()
     limit = "no limit" if quota is None else f"{quota:g}"
     usable = cpu_count.count_usable()
@@ -242,7 +244,8 @@ def _check_cores() -> Iterator[Finding]:
     yield Finding("cores", "fine" if usable == host else "note", text)
 
 
-def _check_cache() -> Finding:
+def check_cache() -> Finding:
+    """Check that the folder in which things are kept can be written to, and has room."""
     mend = "export GANFORGE_HOME=/a/folder/you/may/write/to"
     try:
         home = files.home()
@@ -260,14 +263,14 @@ def _check_cache() -> Finding:
     return Finding("cache", "fine", text)
 
 
-def _check_trials() -> Finding:
+def check_trials() -> Finding:
     """Check that unknown model files can be run first in a process with limits."""
     from gan_infer.modelfile.trial import host
 
     order = host.Order([("x", "<f4", (None,))], ["y"], [], batch=1, grows=True, bytes_alone=8)
     stricter = "model files that are not known are opened within stricter bounds of size"
     try:
-        tried = host.run(_TINY, order, lambda: None)
+        tried = host.run(TINY_MODEL, order, lambda: None)
     except host.CannotTryError as error:
         return Finding("trials", "note", f"are not available: {error}; {stricter}")
     except host.FailedError as error:
@@ -297,7 +300,7 @@ def _check_hub() -> Finding:
     return Finding("hub", "fine" if version else "note", text)
 
 
-def _check_model(name: str, device: str) -> Finding:
+def check_model(name: str, device: str) -> Finding:
     """Draw a shipped model's golden pictures; if they differ, compare its sheet of samples."""
     title = f"model {name}" + (f" on {device}" if device != "cpu" else "")
     again = "pip install --force-reinstall --no-deps ganforge"

@@ -102,7 +102,7 @@ def candidate_seeds(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np
     seeds = seed_array(seeds)
     count = arguments.whole_number(count, "count", most=_MOST_ELEMENTS)
     counters = np.array([((_CANDIDATES + j + 1) * _GAMMA) & _MASK for j in range(1, count)], np.uint64)
-    others = _mix(_mix(seeds + np.uint64(_GAMMA))[:, None] + counters) >> np.uint64(1)
+    others = mix(mix(seeds + np.uint64(_GAMMA))[:, None] + counters) >> np.uint64(1)
     return np.concatenate([seeds[:, None], others], axis=1)
 
 
@@ -186,8 +186,8 @@ def _bad_seed(seed: object) -> str:
 
 
 def _words(seeds: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.uint64]:
-    keys = _mix(seeds + np.uint64(_GAMMA))
-    return _mix(keys[:, None] + _counters(count))
+    keys = mix(seeds + np.uint64(_GAMMA))
+    return mix(keys[:, None] + _counters(count))
 
 
 _counter_cache: dict[int, npt.NDArray[np.uint64]] = {}
@@ -201,7 +201,8 @@ def _counters(count: int) -> npt.NDArray[np.uint64]:
     return counters
 
 
-def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Return the words of SplitMix64 for its states, both uint64 of any one shape."""
     x = (x ^ (x >> _30)) * _M1
     x = (x ^ (x >> _27)) * _M2
     return x ^ (x >> _31)

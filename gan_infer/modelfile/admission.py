@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Described = Metadata | CriticMetadata
 
 # Elements that one call may need at once, 1 GiB of float32: of large pictures a call takes fewer.
-_MAX_LIVE: Final = 2**28
+MAX_LIVE: Final = 2**28
 _TRUST: Final = "if it is your own, trust=True (on the command line: --trust) opens it without a trial"
 
 
@@ -46,7 +46,7 @@ def known(sha256: str) -> Verdict | None:
 
 def largest_batch(vetted: Summary) -> int:
     """Return how many pictures one call may have by what the vetting says."""
-    return max(1, min(BATCH, _MAX_LIVE // max(1, vetted.live)))
+    return max(1, min(BATCH, MAX_LIVE // max(1, vetted.live)))
 
 
 def decide(model: bytes, sha256: str, source: str, vetted: Summary, metadata: Described | None) -> Verdict:

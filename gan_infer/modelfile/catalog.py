@@ -177,7 +177,7 @@ def check(name: str, found: str) -> None:
 
 def shipped_models() -> dict[str, Path]:
     """Return name -> file of the models in this installation, sorted by name."""
-    return {file.parent.name: file for file in sorted(_root().glob(f"*/{MODEL_FILE}"))}
+    return {file.parent.name: file for file in sorted(root().glob(f"*/{MODEL_FILE}"))}
 
 
 def checksums() -> dict[str, dict[str, Any]]:
@@ -188,20 +188,20 @@ def checksums() -> dict[str, dict[str, Any]]:
 
 def write_checksums() -> Path:
     """Write the catalog of the shipped models as they are now; return its path."""
-    path = _root() / CATALOG_FILE
+    path = root() / CATALOG_FILE
     files.write(path, (json.dumps(checksums(), indent=2, sort_keys=True) + "\n").encode())
     return path
 
 
-def _root() -> Path:
-    # In a wheel the models lie inside the package, in a source checkout beside it.
+def root() -> Path:
+    """Return the folder of the shipped models: inside the package in a wheel, beside it in a checkout."""
     here = Path(__file__).resolve().parents[1]
     packed = here / "_models"
     return packed if packed.is_dir() else here.parent / "models"
 
 
 def _read_catalog() -> dict[str, Any]:
-    path = _root() / CATALOG_FILE
+    path = root() / CATALOG_FILE
     try:
         catalog = strict.read(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -45,17 +45,22 @@ class BucketedSession:
     """
 
     def __init__(
-        self, open_session: Callable[[bool], ort.InferenceSession], device_type: str, device_id: int
+        self,
+        open_session: Callable[[bool], ort.InferenceSession],
+        device_type: str,
+        device_id: int,
+        graphs: bool | None = None,
     ) -> None:
         """Open a session by `open_session(with graphs)`, without graphs if it refuses them.
 
         `device_type` is the runtime's name for where buffers lie: "cuda", or "cpu" for tests.
+        Graphs are wanted everywhere but on the CPU, unless `graphs` says otherwise.
         """
         self._open_session = open_session
         from concurrent.futures import ThreadPoolExecutor  # takes time to import, and only a GPU needs it
 
         self._place = (device_type, device_id)
-        self.graphs = device_type != "cpu"
+        self.graphs = device_type != "cpu" if graphs is None else graphs
         try:
             self.session = open_session(self.graphs)
         except Exception:  # graphs need every node on the GPU; another reason will show again without them

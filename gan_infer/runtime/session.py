@@ -159,7 +159,7 @@ class Session:
         choice = devices.choose(*self._asked, _import_runtime().get_available_providers())
         self.note = choice.note
         if devices.CUDA in _list_names(choice.providers):
-            _load_cuda_libraries()
+            load_cuda_libraries()
         runner, inference = self._start(choice)
         self.providers: tuple[str, ...] = tuple(inference.get_providers())
         if choice.wanted is not None and choice.wanted not in self.providers:
@@ -388,7 +388,8 @@ def version() -> str:
 _loading_libraries = threading.Lock()
 
 
-def _load_cuda_libraries() -> None:
+def load_cuda_libraries() -> None:
+    """Load the CUDA libraries that pip installed, where the runtime can find them itself."""
     ort = _import_runtime()
     if hasattr(ort, "preload_dlls"):  # since 1.21: finds the libraries that pip installed
         # devices.cuda_obstacle reports what is missing. One thread at a time: of two that redirect

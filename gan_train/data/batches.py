@@ -23,7 +23,8 @@ from gan_train.objectives import augment
 
 # Kept on the device whole where they fill no more of its memory than this.
 _MOST_OF_CUDA: Final = 0.5
-_BROUGHT_AT_ONCE: Final = 4096
+# Pictures that are copied from disk to a device in one go.
+BROUGHT_AT_ONCE: Final = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,15 +191,15 @@ def _resident(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor | N
     if isinstance(images, np.memmap):
         if device.type != "cuda" or images.nbytes > _MOST_OF_CUDA * torch.cuda.mem_get_info(device)[0]:
             return None
-        return _bring(images, device)
+        return bring(images, device)
     # [n, h, w, c] seen as [n, c, h, w]: no copy, and channels_last from the start.
     return torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
 
 
-def _bring(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
+def bring(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
     """Return mapped pictures on the device, [n, c, h, w], a part at a time: they may exceed main memory."""
     brought = torch.empty(images.shape, dtype=torch.uint8, device=device)
-    for start in range(0, len(images), _BROUGHT_AT_ONCE):
-        part = np.array(images[start : start + _BROUGHT_AT_ONCE])
+    for start in range(0, len(images), BROUGHT_AT_ONCE):
+        part = np.array(images[start : start + BROUGHT_AT_ONCE])
         brought[start : start + len(part)].copy_(torch.from_numpy(part))
     return brought.permute(0, 3, 1, 2)

@@ -24,8 +24,9 @@ from gan_train.runs.trained import Trained
 Pictures = npt.NDArray[np.uint8]
 Classes = npt.NDArray[np.int64]
 
-_MOST_HELD: Final = 10_000
-_LEAST_HELD: Final = 50
+# Real pictures that a calibration uses, at most and at least.
+MOST_HELD: Final = 10_000
+LEAST_HELD: Final = 50
 # Far from the seeds that people use, and from those that samples are measured by.
 _FIRST_SEED: Final = 2**40
 
@@ -75,9 +76,9 @@ def refer(
     truncation: float = TRUNCATION,
 ) -> Reference:
     """Judge real pictures and as many freshly generated ones of the same classes."""
-    chosen = split.part(np.arange(len(pictures)), pictures.labels, _MOST_HELD)
-    if len(chosen) < _LEAST_HELD:
-        raise DataError(f"{origin}: {len(chosen)} are too few; a calibration needs at least {_LEAST_HELD}")
+    chosen = split.part(np.arange(len(pictures)), pictures.labels, MOST_HELD)
+    if len(chosen) < LEAST_HELD:
+        raise DataError(f"{origin}: {len(chosen)} are too few; a calibration needs at least {LEAST_HELD}")
     if len(chosen) < len(pictures):
         origin = f"{len(chosen):,} of {origin}"
     classes = None if pictures.labels is None else pictures.labels[chosen]
@@ -191,7 +192,7 @@ def _unseen(pictures: PictureSet, options: DataOptions, say: Say) -> tuple[Pictu
     fresh = int((~common).sum())
     if fresh == len(pictures):
         return pictures, False
-    if fresh < _LEAST_HELD:
+    if fresh < LEAST_HELD:
         return pictures, True
     say(
         f"note: {len(pictures) - fresh:,} of {len(pictures):,} pictures of {pictures.name} are among those "

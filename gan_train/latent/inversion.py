@@ -28,7 +28,7 @@ Levels = Callable[[Tensor, Tensor | None], Tensor]
 _DRAWN_AT_ONCE: Final = 64
 _RATE: Final = 0.1
 # Lengths of latents as they are drawn spread by 1 / sqrt(2 latent_dim) about the mean one (normal).
-_TYPICAL_SPREADS: Final = 2.5
+TYPICAL_SPREADS: Final = 2.5
 _PRIOR: Final = 10.0
 
 
@@ -226,7 +226,7 @@ def _untypical(latent: Tensor, distribution: str) -> Tensor:
         return latent.new_zeros(len(latent))
     dim = latent.shape[1]
     away = (latent.norm(dim=1) / _mean_length(dim, distribution) - 1.0).abs()
-    return torch.relu(away - _TYPICAL_SPREADS / math.sqrt(2 * dim)).square()
+    return torch.relu(away - TYPICAL_SPREADS / math.sqrt(2 * dim)).square()
 
 
 def _mean_length(dim: int, distribution: str) -> float:

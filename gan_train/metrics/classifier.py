@@ -31,7 +31,8 @@ _VERSION: Final = 1
 # Larger pictures are averaged down: the cost of training stays the same.
 SIDE: Final = 32
 _BATCH: Final = 100
-_IMAGES: Final = 70_000
+# Pictures that training goes through, at most.
+MOST_IMAGES: Final = 70_000
 _MOST_EPOCHS: Final = 40
 _LEARNING_RATE: Final = 3e-3
 _SHIFT: Final = 2
@@ -107,7 +108,7 @@ def fit(pictures: PictureSet, classes: Classes) -> Classifier:
     _, rest = split(len(pictures), classes)
     targets, own = torch.from_numpy(np.asarray(classes)), torch.from_numpy(rest)
     network = _make(pictures).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    steps = max(1, min(_IMAGES, _MOST_EPOCHS * len(rest)) // _BATCH)
+    steps = max(1, min(MOST_IMAGES, _MOST_EPOCHS * len(rest)) // _BATCH)
     optimizer = torch.optim.Adam(network.parameters(), _LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LEARNING_RATE, steps + 1)
     random = seeding.generator(0, "classifier", "order")

@@ -22,7 +22,7 @@ Indices = npt.NDArray[np.int64]
 
 NEIGHBOURS: Final = 5
 # Elements of a block of distances: 64 MiB in float64.
-_BLOCK: Final = 2**23
+MOST_AT_ONCE: Final = 2**23
 _COPY_PERCENTILE: Final = 1.0
 
 
@@ -125,7 +125,7 @@ def _blocks(rows: Features, columns: Features) -> Iterator[tuple[slice, Tensor]]
     """Go through the distances float64 [n, m] a few rows at a time."""
     origin = columns.mean(0, dtype=np.float64)  # near 0, products lose fewer digits
     others = torch.from_numpy(columns - origin)
-    size = max(1, _BLOCK // max(1, len(columns)))
+    size = max(1, MOST_AT_ONCE // max(1, len(columns)))
     for start in range(0, len(rows), size):
         own = slice(start, min(start + size, len(rows)))
         part = torch.from_numpy(rows[own] - origin)

@@ -15,7 +15,7 @@ from gan_infer import files
 from gan_infer.errors import OptionError
 
 # Of one kind; the ones longest unused go first.
-_KEPT: Final = 16
+MOST_KEPT: Final = 16
 
 
 def directory() -> Path:
@@ -42,5 +42,5 @@ def keep(kind: str, key: str, tensors: Mapping[str, Tensor]) -> None:
     with contextlib.suppress(OSError, OptionError):
         files.write(path, body)
         kept = sorted(path.parent.glob(f"{kind}-*.safetensors"), key=lambda file: file.stat().st_mtime_ns)
-        for old in kept[:-_KEPT]:
+        for old in kept[:-MOST_KEPT]:
             old.unlink(missing_ok=True)

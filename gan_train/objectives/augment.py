@@ -33,10 +33,10 @@ def augment(pictures: Tensor, draws: Tensor, strength: Tensor, policies: tuple[s
         float, of the same shape.
     """
     result = pictures
-    for index, (name, transform) in enumerate(_TRANSFORMS.items()):
+    for index, (name, transform) in enumerate(TRANSFORMS.items()):
         if name in policies:
             done = (draws[:, index] < strength)[:, None, None, None]
-            result = torch.where(done, transform(result, draws[:, len(_TRANSFORMS) :]), result)
+            result = torch.where(done, transform(result, draws[:, len(TRANSFORMS) :]), result)
     return result
 
 
@@ -96,7 +96,7 @@ def _covered(side: int, draw: Tensor) -> Tensor:
     return (place >= 0) & (place < cut)
 
 
-_TRANSFORMS: Final[dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
+TRANSFORMS: Final[dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
     "colour": _colour,
     "translation": _translation,
     "cutout": _cutout,

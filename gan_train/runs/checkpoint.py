@@ -126,7 +126,7 @@ def save(run: Path, checkpoint: Checkpoint) -> str:
     )
     files.write(target, body)
     facts = {**checkpoint.facts, _OF_TENSORS: hashlib.sha256(body).hexdigest()}
-    facts[_OF_FACTS] = _hash_of(facts)
+    facts[_OF_FACTS] = hash_of(facts)
     files.write(target.with_suffix(".json"), json.dumps(facts, indent=1).encode())
     return name
 
@@ -261,7 +261,7 @@ def load(run: Path, name: str) -> Checkpoint:
         body = path.read_bytes()
         if hashlib.sha256(body).hexdigest() != facts[_OF_TENSORS]:
             raise ValueError("its hash is not the one written down")
-        if facts.get(_OF_FACTS, _hash_of(facts)) != _hash_of(facts):  # older ones have no hash of it
+        if facts.get(_OF_FACTS, hash_of(facts)) != hash_of(facts):  # older ones have no hash of it
             raise ValueError("the hash of its facts is not the one written down")
         if wrong := _wrong_fact(facts):
             raise ValueError(f"its facts have a {wrong} of another kind than was written")
@@ -352,7 +352,8 @@ _FACTS: Final[Mapping[str, Callable[[Any], bool]]] = {
 }
 
 
-def _hash_of(facts: Mapping[str, Any]) -> str:
+def hash_of(facts: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a checkpoint's facts, in hexadecimal, by which damage to them is found."""
     told = {key: value for key, value in facts.items() if key != _OF_FACTS}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 

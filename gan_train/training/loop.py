@@ -55,7 +55,7 @@ def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) ->
     clock = _Clock(config, record.progress.seconds)
     seen = record.progress.images_seen
     done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
-    tick = _tick(done, config)
+    tick = find_next_report(done, config)
 
     # Step by step.
     with contextlib.closing(record), interruption.held():
@@ -94,7 +94,7 @@ def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) ->
                     seen = record.progress.images_seen
                     done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
                 (after,) = distributed.agree(clock.progress(seen))
-                tick = _tick(done, config, after)
+                tick = find_next_report(done, config, after)
             elif stop:
                 record.interrupt(players, outcomes, seen, clock.seconds())
         if done >= 1.0 and not record.progress.owed:
@@ -139,7 +139,7 @@ def learning_rate(optimizer: OptimizerOptions, progress: float) -> float:
     return fallen * warm
 
 
-def _tick(done: float, config: Settled, after: float = 0.0) -> float:
+def find_next_report(done: float, config: Settled, after: float = 0.0) -> float:
     """Return when the next report is due, counted in reports of the run's number.
 
     It is put off where reports take long in a run by the clock: four fifths of the time are for training.

@@ -32,7 +32,7 @@ def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     monkeypatch.chdir(tmp_path)
-    files._temporary_home.cache_clear()
+    files.temporary_home.cache_clear()
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_without_a_home_a_folder_of_ones_own_is_made_and_told_once(
     assert store.directory().parent == cache.directory().parent == folder
     assert [record.getMessage().count(str(folder)) for record in caplog.records] == [1]
     assert inception.find() is None
-    files._temporary_home.cache_clear()
+    files.temporary_home.cache_clear()
     assert files.home() == folder  # by the next process, too
 
 
@@ -121,10 +121,10 @@ def test_where_nothing_can_be_written_nothing_is_kept(monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("nobody")
 def test_the_doctor_says_where_things_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = doctor._check_cache()
+    found = doctor.check_cache()
     assert (found.state, "there is no home folder" in found.text) == ("note", True)
     monkeypatch.setenv("GANFORGE_HOME", "~nobodyofthisname/x")
-    found = doctor._check_cache()
+    found = doctor.check_cache()
     assert (found.state, "and there is none" in found.text) == ("problem", True)
 
 

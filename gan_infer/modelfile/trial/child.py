@@ -49,7 +49,7 @@ def main() -> None:
     model = source.read(order["size"])
     singles = [_read_feeds(source, each) for each in order["singles"]]
     try:
-        _try(_Runner(ort, model, order["outputs"]), order, singles, limits, tell)
+        _try(Runner(ort, model, order["outputs"]), order, singles, limits, tell)
     except MemoryError:
         tell(refused="memory")
     except Exception as error:  # the runtime's exceptions share no public base
@@ -58,9 +58,7 @@ def main() -> None:
     os._exit(0)  # whatever the file did to the runtime is not asked to end in order
 
 
-def _try(
-    runner: _Runner, order: dict[str, Any], singles: list[Feeds], limits: _Limits, tell: _Teller
-) -> None:
+def _try(runner: Runner, order: dict[str, Any], singles: list[Feeds], limits: _Limits, tell: _Teller) -> None:
     limits.set_time(order["open_s"])
     _, spent = _time(runner.open)
     tell(opened=spent)
@@ -95,7 +93,7 @@ def _try(
 
 
 def _draw_twice(
-    runner: _Runner, feeds: Feeds, limits: _Limits, tell: _Teller, *, asked: bool
+    runner: Runner, feeds: Feeds, limits: _Limits, tell: _Teller, *, asked: bool
 ) -> tuple[float, int]:
     """Run one picture and do so again, as the runtime lays out its memory anew then; see `_draw`."""
     limits.set_time(limits.picture_s)
@@ -105,7 +103,7 @@ def _draw_twice(
 
 
 def _draw(
-    runner: _Runner, feeds: Feeds, limits: _Limits, tell: _Teller, *, asked: bool = True
+    runner: Runner, feeds: Feeds, limits: _Limits, tell: _Teller, *, asked: bool = True
 ) -> tuple[float, int]:
     """Run one picture and tell of it; give seconds, and bytes of inputs and outputs."""
     limits.set_time(limits.picture_s)
@@ -119,7 +117,7 @@ def _draw(
 
 
 def _try_batches(
-    runner: _Runner, order: dict[str, Any], alone_s: float, limits: _Limits, tell: _Teller
+    runner: Runner, order: dict[str, Any], alone_s: float, limits: _Limits, tell: _Teller
 ) -> None:
     """Run the largest batch that fits, and tell of each that did."""
     batch: int = order["batch"]
@@ -133,7 +131,7 @@ def _try_batches(
             return
 
 
-def _run_largest(runner: _Runner, order: dict[str, Any], batch: int, limits: _Limits) -> tuple[int, float]:
+def _run_largest(runner: Runner, order: dict[str, Any], batch: int, limits: _Limits) -> tuple[int, float]:
     """Run a batch or, where it fails and smaller ones need less, half of it, ...; give it and seconds."""
     inputs = [*order["inputs"], *order["optional"]]
     while batch > 1:
@@ -165,7 +163,7 @@ def _steps(batch: int, grows: bool) -> Iterator[int]:
     yield batch
 
 
-class _Runner:
+class Runner:
     """Opens the model as `gan_infer.runtime.session.Session` does, on one thread of the CPU, and runs it."""
 
     def __init__(self, ort: Any, model: bytes, outputs: list[str]) -> None:
@@ -173,6 +171,7 @@ class _Runner:
         self._session: Any = None
 
     def open(self) -> None:
+        """Open the model, or open it anew."""
         self._session = None
         options = self._ort.SessionOptions()
         options.intra_op_num_threads = 1
@@ -183,6 +182,7 @@ class _Runner:
         )
 
     def run(self, feeds: Feeds) -> list[Array]:
+        """Return the outputs for inputs by name."""
         results: list[Array] = self._session.run(self._outputs, feeds)
         return results
 

@@ -55,7 +55,8 @@ _READY_S: Final = 60.0
 TRIAL_S: Final = 40.0
 
 _PYTHON: Final = re.compile(r"(python|pypy)[\d.]*[a-z]*(\.exe)?", re.IGNORECASE)
-_START: Final = """
+# What the process runs, once it has read on a line where its modules lie.
+START: Final = """
 import json, sys
 sys.path[:] = json.loads(sys.stdin.buffer.readline())
 from gan_infer.modelfile.trial import child
@@ -302,7 +303,7 @@ def _start() -> Iterator[subprocess.Popen[bytes]]:
     environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     try:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-S", "-s", "-c", _START],
+            [sys.executable, "-P", "-S", "-s", "-c", START],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

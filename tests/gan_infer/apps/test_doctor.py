@@ -50,8 +50,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, versions: dict[str, str]) -> Callab
         monkeypatch.setattr(doctor, "try_provider", started.__getitem__)
         monkeypatch.setattr(devices, "driver_obstacle", lambda index=0: driver)
         monkeypatch.setattr(devices, "cuda_libraries", lambda: ("libone.so", "libtwo.so"))
-        monkeypatch.setattr(doctor, "_can_load", lambda library: library not in missing)
-        monkeypatch.setattr(doctor, "_read_driver_cuda", lambda: "13.0")
+        monkeypatch.setattr(doctor, "can_load", lambda library: library not in missing)
+        monkeypatch.setattr(doctor, "read_driver_cuda", lambda: "13.0")
         monkeypatch.setattr(catalog, "shipped_models", dict)
         return {finding.name: finding for finding in doctor.examine()}
 
@@ -72,30 +72,30 @@ def test_here_the_cpu_works_and_the_shipped_models_are_right() -> None:
 
 
 def test_it_says_whether_trials_can_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    found = doctor._check_trials()
+    found = doctor.check_trials()
     assert found.text == f"bound memory and time; 0 verdicts are kept in {verdicts.folder()}"
     Generator.load(hostile.base().SerializeToString(), device="cpu", trust=False)
     if verdicts.folder().exists():  # else another test had this process know the file
-        assert "verdicts are kept in" in doctor._check_trials().text
+        assert "verdicts are kept in" in doctor.check_trials().text
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GANFORGE_HOME", str(tmp_path / "file" / "x"))
-    assert "verdicts are kept nowhere" in doctor._check_trials().text
+    assert "verdicts are kept nowhere" in doctor.check_trials().text
     monkeypatch.setattr(host, "ALLOWANCE", -(2**40))
-    assert doctor._check_trials().state in ("problem", "note")
+    assert doctor.check_trials().state in ("problem", "note")
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert "are not available: this program is frozen; model files" in doctor._check_trials().text
+    assert "are not available: this program is frozen; model files" in doctor.check_trials().text
 
 
 def test_it_says_where_memory_is_not_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = host.Outcome(1, False, (), 0.0, 0.0, 0)
     monkeypatch.setattr(host, "run", lambda *given: outcome)
-    found = doctor._check_trials()
+    found = doctor.check_trials()
     assert (found.state, "limits no process's memory; model files" in found.text) == ("note", True)
 
 
 def test_the_tiny_model_is_an_onnx_model_that_passes_the_vetting() -> None:
-    onnx.checker.check_model(onnx.load_from_string(doctor._TINY), full_check=True)
-    assert safety.check(doctor._TINY, "it").operators == {"Mul"}
+    onnx.checker.check_model(onnx.load_from_string(doctor.TINY_MODEL), full_check=True)
+    assert safety.check(doctor.TINY_MODEL, "it").operators == {"Mul"}
 
 
 def test_a_provider_is_tried_in_a_process_of_its_own() -> None:
@@ -159,7 +159,7 @@ def test_cores_tell_what_a_container_leaves(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
     monkeypatch.setattr(cpu_count, "count_by_affinity", lambda: 8)
     monkeypatch.setattr(cpu_count, "count_by_cgroup", lambda root=None: 1.5)
-    (found,) = doctor._check_cores()
+    (found,) = doctor.check_cores()
     assert found.state == "note"
     assert found.text == "2 usable: 64 on the host, 8 by affinity, 1.5 by control group"
 
@@ -167,7 +167,7 @@ def test_cores_tell_what_a_container_leaves(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_cache_that_cannot_be_written_is_a_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GANFORGE_HOME", str(tmp_path / "file"))
-    found = doctor._check_cache()
+    found = doctor.check_cache()
     assert found.state == "problem"
     assert "GANFORGE_HOME" in found.mend
 
@@ -180,33 +180,33 @@ def test_a_changed_model_and_wrong_pictures_are_problems(
     folder.mkdir(parents=True)
     (folder / "samples.png").write_bytes(path.with_name("samples.png").read_bytes())
     model = onnx.load(path)
-    monkeypatch.setattr(catalog, "_root", lambda: tmp_path / "models")
+    monkeypatch.setattr(catalog, "root", lambda: tmp_path / "models")
 
     def ship(model: onnx.ModelProto) -> None:
         (folder / catalog.MODEL_FILE).write_bytes(model.SerializeToString())
         catalog.write_checksums()
 
     ship(model)
-    assert doctor._check_model(name, "cpu").state == "fine"
+    assert doctor.check_model(name, "cpu").state == "fine"
     # Pictures that round otherwise, as on another processor: the golden ones differ, the sheet hardly.
     props = json.loads(model.metadata_props[0].value)
     for golden in props["golden"]:
         golden["sha256"] = "0" * 64
     model.metadata_props[0].value = json.dumps(props)
     ship(model)
-    found = doctor._check_model(name, "cpu")
+    found = doctor.check_model(name, "cpu")
     assert (found.state, "within 1 of 256" in found.text) == ("fine", True)
     sheet = np.asarray(Image.open(folder / "samples.png"))
     # By more than processors differ, which may add or take away one.
     Image.fromarray(sheet ^ 4).save(folder / "samples.png")
-    found = doctor._check_model(name, "cpu")
+    found = doctor.check_model(name, "cpu")
     assert (found.state, "its sheet differs by up to" in found.text) == ("problem", True)
     Image.fromarray(sheet[:50]).save(folder / "samples.png")
-    assert doctor._check_model(name, "cpu").state == "problem"
+    assert doctor.check_model(name, "cpu").state == "problem"
     body = bytearray((folder / catalog.MODEL_FILE).read_bytes())
     body[-1] ^= 1
     (folder / catalog.MODEL_FILE).write_bytes(bytes(body))
-    found = doctor._check_model(name, "cpu")
+    found = doctor.check_model(name, "cpu")
     assert (found.state, "is not the one that was shipped" in found.text) == ("problem", True)
 
 

@@ -33,7 +33,7 @@ def word(seed: int, index: int) -> int:
 def test_splitmix64_itself_is_reproduced() -> None:
     # The first outputs of SplitMix64 from state 1234567, as its authors' C code prints them.
     state = np.array([1234567], np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-    assert int(latents._mix(state)[0]) == 6457827717110365317
+    assert int(latents.mix(state)[0]) == 6457827717110365317
 
 
 @pytest.mark.parametrize("vector", VECTORS["vectors"], ids=lambda vector: vector["seed"])

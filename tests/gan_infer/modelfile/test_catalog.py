@@ -47,7 +47,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_catalog_says_what_is_shipped() -> None:
-    kept = json.loads((catalog._root() / catalog.CATALOG_FILE).read_text())
+    kept = json.loads((catalog.root() / catalog.CATALOG_FILE).read_text())
     assert kept == catalog.checksums(), "after a change of a shipped model: make catalog"
     assert set(kept) == set(catalog.shipped_models())
 
@@ -58,7 +58,7 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "models" / "mine" / catalog.MODEL_FILE
     path.parent.mkdir(parents=True)
     path.write_bytes(MODEL)
-    monkeypatch.setattr(catalog, "_root", lambda: tmp_path / "models")
+    monkeypatch.setattr(catalog, "root", lambda: tmp_path / "models")
     catalog.write_checksums()
     return path
 
@@ -182,6 +182,7 @@ class Hub(ThreadingHTTPServer):
         self.claimed: int | None = None  # a size to claim for every file
         self.commit: object = COMMIT  # to claim for "main"
         self.etag = ""
+        self.listing: bytes | None = None  # sent instead of any repository's
         self.points_to: str | None = None  # where files are said to lie
         self.endless = False  # sends a body without an end
         self.sent = 0
@@ -203,6 +204,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         self.server.asked.append(f"{self.command} {path}")
+        if self.server.listing is not None and path.startswith("/api/models/"):
+            return self._send(self.server.listing, "application/json")
         for name, revisions in self.server.repositories.items():
             if path == f"/api/models/{name}" or path.startswith(f"/api/models/{name}/revision/"):
                 revision = path.partition("/revision/")[2] or "main"
@@ -400,18 +403,16 @@ def test_a_repositorys_file_of_another_than_a_plain_name_is_refused(
     assert stored(tmp_path) == set()
 
 
-def test_a_listing_that_is_none_counts_as_not_reached(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listing_that_is_none_counts_as_not_reached(server: Hub) -> None:
     path = catalog.find("hf://ann/digits")
     for body in (b"", b"[]", b'{"sha": "x", "sha": "y"}', b"\xff", b"[" * 10_000, b'{"sha": NaN}'):
-        with monkeypatch.context() as patch:
-            patch.setattr(hub, "_chunks", lambda *_, body=body: iter([body]))
-            assert catalog.find("hf://ann/digits") == path
-            with pytest.raises(ModelError, match=r"no listing of a repository.*not in the cache"):
-                catalog.find("hf://ann/faces")
-    with monkeypatch.context() as patch:
-        patch.setattr(hub, "_chunks", lambda *_: iter([bytes(2**20)] * 17))
-        with pytest.raises(ModelError, match="listing is too long"):
+        server.listing = body
+        assert catalog.find("hf://ann/digits") == path
+        with pytest.raises(ModelError, match=r"no listing of a repository.*not in the cache"):
             catalog.find("hf://ann/faces")
+    server.listing = bytes(17 * 2**20)
+    with pytest.raises(ModelError, match="listing is too long"):
+        catalog.find("hf://ann/faces")
 
 
 def test_files_may_lie_elsewhere_and_the_login_stays_with_the_hub(

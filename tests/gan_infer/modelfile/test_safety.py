@@ -21,7 +21,7 @@ from gan_infer.modelfile.catalog import shipped_models
 from gan_infer.modelfile.safety import graph, protobuf
 from gan_infer.modelfile.trial import verdicts
 from tests import hostile
-from tests.conftest import CONDITIONAL, UNCONDITIONAL, CommandLine, Kind
+from tests.conftest import CONDITIONAL, UNCONDITIONAL, CommandLine, Kind, count_rows
 
 Models = Callable[[Kind], Path]
 
@@ -176,7 +176,7 @@ def test_the_runtime_gets_the_very_bytes_that_were_vetted(
         return summary
 
     monkeypatch.setattr(safety, "check", check)
-    monkeypatch.setattr(verdicts, "_known", {})
+    verdicts.forget()
     opened: list[bytes] = []
     from gan_infer.modelfile import loader
 
@@ -398,15 +398,8 @@ def test_the_sdk_runs_no_batch_that_was_not_vetted(monkeypatch: pytest.MonkeyPat
     from gan_infer.models import base as models
 
     assert models.BATCH == operator.MAX_BATCH
+    counts = count_rows(monkeypatch)
     generator = Generator.load("digits", device="cpu")
-    counts: list[int] = []
-    real = generator._run
-
-    def run(names: list[str], feeds: dict[str, np.ndarray]) -> object:
-        counts.append(len(feeds["latent"]))
-        return real(names, feeds)
-
-    monkeypatch.setattr(generator, "_run", run)
     (batch,) = generator.iter_batches(130, 4, 0, batch_size=200)
     assert counts == [64, 64, 2]
     assert batch.tobytes() == generator.sample(130, 4, 0).tobytes()

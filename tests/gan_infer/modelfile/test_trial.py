@@ -32,6 +32,7 @@ from tests.conftest import (
     TINY,
     UNCONDITIONAL,
     Kind,
+    count_rows,
     make_critic,
     make_critic_metadata,
     make_metadata,
@@ -125,6 +126,13 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return found
 
 
+def allowed_batch(generator: Generator) -> int:
+    """Return how many pictures the verdict on a model file allows in one call."""
+    verdict = admission.known(generator.sha256)
+    assert verdict is not None
+    return verdict.batch
+
+
 def mixing(elements: int) -> bytes:
     """Return a generator that takes much for weights of classes, and little where they are left out."""
     made = hostile.base()
@@ -166,10 +174,10 @@ def test_a_small_file_is_tried_up_to_the_largest_batch() -> None:
 
 @linux
 def test_what_only_mixes_of_classes_take_is_tried() -> None:
-    assert Generator.load(mixing(2**10), device="cpu")._batch == 64
+    assert allowed_batch(Generator.load(mixing(2**10), device="cpu")) == 64
     large = mixing(2**20)
     most = admission.largest_batch(safety.check(large, "it"))
-    assert Generator.load(large, device="cpu")._batch <= most // 2
+    assert allowed_batch(Generator.load(large, device="cpu")) <= most // 2
 
 
 @linux
@@ -239,8 +247,8 @@ def test_a_pipe_in_a_verdicts_place_is_not_waited_for(unknown: Path, trials: lis
 
 @linux
 def test_a_runtime_that_crashes_takes_the_child_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    crash = "import os, signal\nchild._Runner.run = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)\n"
-    monkeypatch.setattr(host, "_START", host._START.replace("child.main()", crash + "child.main()"))
+    crash = "import os, signal\nchild.Runner.run = lambda *_: os.kill(os.getpid(), signal.SIGSEGV)\n"
+    monkeypatch.setattr(host, "START", host.START.replace("child.main()", crash + "child.main()"))
     with pytest.raises(host.FailedError, match="ended the process that tried it, by SIGSEGV, on drawing"):
         host.run(expanding(10), ORDER, never)
 
@@ -459,7 +467,7 @@ def test_without_a_place_to_keep_verdicts_each_process_tries_once_and_says_so(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GANFORGE_HOME", str(tmp_path / "file" / "home"))
     assert "cannot be kept" in Generator.load(unknown, device="cpu").note
-    assert Generator.load(unknown, device="cpu")._batch == 64
+    assert allowed_batch(Generator.load(unknown, device="cpu")) == 64
     assert len(trials) == 1
 
 
@@ -482,10 +490,11 @@ def test_calls_take_no_larger_batch_than_the_trial_did(
 ) -> None:
     run = host.run
     monkeypatch.setattr(host, "run", lambda *given: dataclasses.replace(run(*given), batch=3))
-    generator = Generator.load(unknown, device="cpu")
-    assert generator._batch == 3
+    sizes = count_rows(monkeypatch)
+    drawn = Generator.load(unknown, device="cpu").sample(8, seed=0)
+    assert sizes == [3, 3, 2]
     trusted = Generator.load(unknown, device="cpu", trust=True)
-    assert np.array_equal(generator.sample(8, seed=0), trusted.sample(8, seed=0))
+    assert np.array_equal(drawn, trusted.sample(8, seed=0))
 
 
 # Where no child can be had.
@@ -506,7 +515,7 @@ def test_without_a_child_the_stricter_bounds_hold(
     if change == "frozen":
         monkeypatch.setattr(sys, "frozen", True, raising=False)
     elif change == "does not start":
-        monkeypatch.setattr(host, "_START", "import no_such_module")
+        monkeypatch.setattr(host, "START", "import no_such_module")
     else:
         paths = {"empty": "", "not python": "/bin/ls", "gone": "/nowhere/python3"}
         monkeypatch.setattr(sys, "executable", paths[change])

@@ -16,7 +16,7 @@ from PIL import Image
 from gan_infer import Critic, DataError, Generator, LabelError, ModelError, OptionError
 from gan_infer.latent.seeds import candidate_seeds
 from gan_infer.modelfile.golden import golden_picture
-from tests.conftest import CONDITIONAL, DCGAN_PLAIN, RGBA, UNCONDITIONAL, Kind, random_pictures
+from tests.conftest import CONDITIONAL, DCGAN_PLAIN, RGBA, UNCONDITIONAL, Kind, random_pictures, with_metadata
 
 Models = Callable[[Kind], Path]
 KINDS = [CONDITIONAL, UNCONDITIONAL, DCGAN_PLAIN, RGBA]
@@ -202,9 +202,13 @@ def test_a_critic_that_cannot_choose_is_refused(
         conditional.sample(1, best_of=2, critic=other)
 
 
-def test_classes_in_another_order_are_matched_by_name(conditional: Generator, critic: Critic) -> None:
+def test_classes_in_another_order_are_matched_by_name(
+    conditional: Generator, critic: Critic, tmp_path: Path
+) -> None:
     turned = tuple(reversed(critic.class_names))
-    other = Critic(critic._session, dataclasses.replace(critic.metadata, class_names=turned), "turned")
+    metadata = dataclasses.replace(critic.metadata, class_names=turned)
+    path = with_metadata(Path(critic.source), metadata, tmp_path / "turned.onnx")
+    other = Critic.load(path, device="cpu", trust=True)
     seeds = np.arange(6, dtype=np.uint64)
     got = conditional.sample(6, label=2, seed=0, best_of=4, critic=other)
     drawn = conditional(conditional.latents(candidate_seeds(seeds, 4).reshape(-1)), [2] * 24)

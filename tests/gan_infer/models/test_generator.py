@@ -21,7 +21,7 @@ from gan_infer.modelfile import admission, safety
 from gan_infer.modelfile.metadata import KEY
 from gan_infer.modelfile.trial import verdicts
 from gan_infer.models.base import BATCH
-from tests.conftest import CONDITIONAL, EVERY_KIND, Kind
+from tests.conftest import CONDITIONAL, EVERY_KIND, Kind, count_rows
 
 Models = Callable[[Kind], Path]
 
@@ -61,18 +61,11 @@ def test_of_large_pictures_one_call_of_the_runtime_takes_fewer(
     path = model_file(CONDITIONAL)
     reference = Generator.load(path, device="cpu").sample(70, seed=5)
     one = safety.check(path.read_bytes(), str(path)).live
-    monkeypatch.setattr(verdicts, "_known", {})
+    verdicts.forget()
     monkeypatch.setenv("GANFORGE_HOME", str(tmp_path / "elsewhere"))
-    monkeypatch.setattr(admission, "_MAX_LIVE", live * one)
+    monkeypatch.setattr(admission, "MAX_LIVE", live * one)
+    sizes = count_rows(monkeypatch)
     generator = Generator.load(path, device="cpu")
-    sizes: list[int] = []
-    run = generator._run
-
-    def counted(names: list[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-        sizes.append(len(feeds["latent"]))
-        return run(names, feeds)
-
-    monkeypatch.setattr(generator, "_run", counted)
     assert generator.sample(70, seed=5).tobytes() == reference.tobytes()
     assert max(sizes) == batch
 

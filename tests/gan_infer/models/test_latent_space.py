@@ -19,6 +19,7 @@ from gan_infer.conditions import mixes
 from gan_infer.conditions.names import Names
 from gan_infer.latent import interpolation
 from gan_infer.latent.directions import Direction, parse_range
+from gan_infer.runtime.session import Session
 from gan_train.export import write
 from tests.conftest import (
     BY_NORM,
@@ -29,6 +30,7 @@ from tests.conftest import (
     Once,
     make_metadata,
     make_network,
+    with_metadata,
     without_mixing,
 )
 
@@ -37,7 +39,7 @@ MIXABLE = [CONDITIONAL, RGBA, BY_NORM]
 
 
 @pytest.fixture(scope="module")
-def directed(model_file: Models) -> Generator:
+def directed(model_file: Models, tmp_path_factory: pytest.TempPathFactory) -> Generator:
     """Return a conditional model with a direction for all classes and one of the classes' own."""
     generator = Generator.load(model_file(CONDITIONAL), device="cpu")
     first, second = np.eye(64)[:2]
@@ -49,7 +51,10 @@ def directed(model_file: Models) -> Generator:
     metadata = dataclasses.replace(
         generator.metadata, directions=(*generator.metadata.directions, *directions)
     )
-    return Generator(generator._session, metadata, "directed")
+    path = with_metadata(
+        Path(generator.source), metadata, tmp_path_factory.mktemp("directed") / "directed.onnx"
+    )
+    return Generator.load(path, device="cpu", trust=True)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +147,9 @@ def test_weights_of_one_row_serve_a_whole_batch_in_the_runtime(conditional: Gene
     weights[0, [4, 9]] = 0.7, 0.3
     latents = conditional.latents(range(5))
     feeds = {"latent": latents, "label": np.zeros(5, np.int64), "label_weights": weights}
-    got = conditional._session.run(["image"], feeds)[0]
+    session = Session(Path(conditional.source).read_bytes(), source="it", device="cpu")
+    with contextlib.closing(session) as bare:
+        got = bare.run(["image"], feeds)[0]
     assert np.array_equal(got, conditional(latents, {4: 0.7, 9: 0.3}))
 
 
@@ -390,11 +397,15 @@ def test_numbers_stand_for_unnamed_directions(directed: Generator) -> None:
         directed.edit(7, 4, {2: 3}, direction2=1)
 
 
-def test_an_unknown_direction_is_refused_and_those_there_are_named(directed: Generator) -> None:
+def test_an_unknown_direction_is_refused_and_those_there_are_named(
+    directed: Generator, tmp_path: Path
+) -> None:
     for key in ("smile", "0", 7, True, "²"):
         with pytest.raises(OptionError, match=r"direction1, .*first, own"):
             directed.edit(7, 4, {key: 1})
-    without = Generator(directed._session, dataclasses.replace(directed.metadata, directions=()), "none")
+    metadata = dataclasses.replace(directed.metadata, directions=())
+    path = with_metadata(Path(directed.source), metadata, tmp_path / "none.onnx")
+    without = Generator.load(path, device="cpu", trust=True)
     with pytest.raises(OptionError, match="gan-train directions"):
         without.edit(7, 4, first=1)
 

@@ -15,6 +15,7 @@ from PIL import Image
 from gan_infer import Generator, OptionError, cli
 from gan_infer.modelfile import catalog
 from gan_infer.outputs import image as images
+from gan_infer.runtime.session import Session
 from tests import hostile
 from tests.conftest import CONDITIONAL, CommandLine, Kind
 
@@ -99,7 +100,7 @@ def test_a_sheet_that_no_file_can_hold_is_one_line_before_the_work(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("it was drawn")
 
-    monkeypatch.setattr(Generator, "_run_all", never)
+    monkeypatch.setattr(Session, "run", never)
     code, out, err = command_line("gan-infer", cli.main)(*arguments, "--to", to)
     assert (code, out, len(err.splitlines())) == (1, "", 1)
     assert said in err
@@ -119,7 +120,7 @@ def test_the_sheet_of_models_ends_where_viewers_would(
         path = tmp_path / "models" / name / catalog.MODEL_FILE
         path.parent.mkdir(parents=True)
         path.write_bytes(hostile.base().SerializeToString())
-    monkeypatch.setattr(catalog, "_root", lambda: tmp_path / "models")
+    monkeypatch.setattr(catalog, "root", lambda: tmp_path / "models")
     catalog.write_checksums()
     monkeypatch.setattr(images, "VIEWABLE_SIDE", 200)
     code, _, err = command_line("gan-infer", cli.main)("models", "--to", "models.png")

@@ -66,7 +66,7 @@ def test_a_provider_that_does_not_start_is_never_replaced_in_silence(
         ort, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )
     monkeypatch.setattr(devices, "driver_obstacle", lambda index=0: "")
-    monkeypatch.setattr(session, "_load_cuda_libraries", lambda: None)
+    monkeypatch.setattr(session, "load_cuda_libraries", lambda: None)
     real = ort.InferenceSession
     monkeypatch.setattr(
         ort,
@@ -91,7 +91,7 @@ def test_of_a_list_those_that_fail_are_left_out_one_by_one(
 ) -> None:
     names = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(ort, "get_available_providers", lambda: names)
-    monkeypatch.setattr(session, "_load_cuda_libraries", lambda: None)
+    monkeypatch.setattr(session, "load_cuda_libraries", lambda: None)
     real, tried = ort.InferenceSession, []
 
     def start(model: bytes, options: object, providers: list[str], **_: object) -> object:

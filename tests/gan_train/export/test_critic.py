@@ -130,7 +130,7 @@ def test_a_run_gives_a_critic_calibrated_on_other_pictures(run: Run, photos: Pat
 def test_calibration_on_what_training_saw_is_said_to_be_that(
     run: Run, others: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration_data, "_MOST_HELD", 50)
+    monkeypatch.setattr(calibration_data, "MOST_HELD", 50)
     assert run("fit", others, *SMALL)[0] == 0
     code, out, err = run("export", "--to", "gen.onnx", "--critic", "critic.onnx")
     assert code == 0
@@ -169,7 +169,7 @@ def test_an_auxiliary_classifier_leaves_the_critic_without_labels(
 def test_pictures_that_training_saw_are_left_out_of_a_calibration(
     run: Run, photos: Path, others: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibration_data, "_LEAST_HELD", 40)
+    monkeypatch.setattr(calibration_data, "LEAST_HELD", 40)
     assert run("fit", photos, *SMALL)[0] == 0
     for path in sorted(photos.rglob("*.png"))[:7]:
         shutil.copy(path, others / path.parent.name / f"seen {path.name}")
@@ -177,7 +177,7 @@ def test_pictures_that_training_saw_are_left_out_of_a_calibration(
     assert code == 0
     assert "note: 7 of 67 pictures of others are among those that training saw; left out" in err
     assert "calibrated  on 60 pictures of others, and" in out
-    monkeypatch.setattr(calibration_data, "_LEAST_HELD", 61)
+    monkeypatch.setattr(calibration_data, "LEAST_HELD", 61)
     code, out, err = run("export", "--critic", "critic.onnx", "--calibrate", others)
     assert code == 0
     assert "calibrated  on 67 pictures of others, which training saw" in out

@@ -87,7 +87,7 @@ def test_a_generated_picture_is_found_again(model_file: Models, kind: Kind) -> N
     if kind.distribution == "uniform":
         assert np.abs(found.latent).max() <= 1
     else:
-        assert abs(found.length - 1) < 2 * inversion._TYPICAL_SPREADS / math.sqrt(2 * kind.latent_dim)
+        assert abs(found.length - 1) < 2 * inversion.TYPICAL_SPREADS / math.sqrt(2 * kind.latent_dim)
 
 
 def test_how_near_is_in_decibels_and_levels() -> None:

@@ -33,7 +33,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         return pictures.only(np.arange(1000))
 
     monkeypatch.setattr(data, "load", load_some)
-    monkeypatch.setattr(classifier, "_IMAGES", 2500)
+    monkeypatch.setattr(classifier, "MOST_IMAGES", 2500)
 
 
 def run(*arguments: object) -> Result:

@@ -41,7 +41,7 @@ FRESH = discs(400, seed=1)
 def evaluator(tmp_path_factory: pytest.TempPathFactory) -> Evaluator:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANFORGE_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setattr(classifier, "_IMAGES", 3000)
+        patch.setattr(classifier, "MOST_IMAGES", 3000)
         return Evaluator.prepare(REAL, "auto", 200, full=True)
 
 
@@ -89,7 +89,7 @@ def test_known_faults_show_where_they_should(evaluator: Evaluator) -> None:
 
 
 def test_scores_repeat_themselves_and_leave_random_state_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "_IMAGES", 1000)
+    monkeypatch.setattr(classifier, "MOST_IMAGES", 1000)
     asked: list[tuple[int, np.ndarray | None]] = []
 
     def draw(count: int, labels: np.ndarray | None) -> np.ndarray:
@@ -136,7 +136,7 @@ def test_very_few_pictures_give_the_scores_that_can_be_had(count: int) -> None:
 
 
 def test_costly_features_of_the_data_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "_IMAGES", 500)
+    monkeypatch.setattr(classifier, "MOST_IMAGES", 500)
     first = Evaluator.prepare(REAL, "pixels", 50)
     costly = dataclasses.replace(first.choice, network=dataclasses.replace(first.choice.network, costly=True))
     looked = []

@@ -29,7 +29,7 @@ PEER = {
 def test_cover_is_the_peers_in_blocks_of_any_size(
     k: int, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(neighbours, "_BLOCK", block)
+    monkeypatch.setattr(neighbours, "MOST_AT_ONCE", block)
     random = np.random.RandomState(0)
     real, samples = random.randn(300, 8), random.randn(200, 8) * 0.7 + 0.3
     assert cover(real, samples, k) == pytest.approx(PEER[k], abs=1e-12)

@@ -187,7 +187,7 @@ def test_transparency_is_laid_on_white() -> None:
 def test_pictures_on_disk_that_may_not_be_written_are_learnt_and_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifier, "_IMAGES", 200)
+    monkeypatch.setattr(classifier, "MOST_IMAGES", 200)
     pictures = stripes(100)
     np.save(tmp_path / "images.npy", pictures.images)
     on_disk = pictures.with_values("image", np.load(tmp_path / "images.npy", mmap_mode="r"))
@@ -201,7 +201,7 @@ def test_pictures_on_disk_that_may_not_be_written_are_learnt_and_looked_at(
 def test_a_classifier_learns_is_kept_and_repeats_itself(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(classifier, "_IMAGES", 2500)
+    monkeypatch.setattr(classifier, "MOST_IMAGES", 2500)
     pictures, said = stripes(channels=3), list[str]()
     before = torch.get_rng_state()
     first = classifier.train(pictures, classes_of(pictures), "hash", said.append)
@@ -233,7 +233,7 @@ def test_a_store_that_cannot_be_written_is_no_trouble(
 
 
 def test_the_store_forgets_what_was_longest_unused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_KEPT", 2)
+    monkeypatch.setattr(store, "MOST_KEPT", 2)
     for key in "abc":
         store.keep("kind", key, {"a": torch.ones(2)})
     assert store.load("kind", "a") is None

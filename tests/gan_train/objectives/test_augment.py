@@ -32,7 +32,7 @@ def test_shapes_stay_and_strength_zero_changes_nothing(
 
 
 def test_the_table_holds_what_the_options_name() -> None:
-    assert tuple(augment._TRANSFORMS) == AUGMENTATIONS
+    assert tuple(augment.TRANSFORMS) == AUGMENTATIONS
 
 
 @pytest.mark.parametrize("strength", [0.2, 0.7])

@@ -228,7 +228,7 @@ def test_facts_of_other_kinds_are_damage_even_where_their_hash_is_right(fitted: 
         shutil.copytree(fitted, run)
         path = run / "checkpoints" / "000000000024.json"
         facts = {**json.loads(path.read_text()), key: value}
-        facts["facts_sha256"] = checkpoint._hash_of(facts)
+        facts["facts_sha256"] = checkpoint.hash_of(facts)
         path.write_text(json.dumps(facts))
         with pytest.raises(OptionError, match=f"a {key} of another kind than was written"):
             checkpoint.load(run, "000000000024")

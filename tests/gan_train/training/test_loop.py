@@ -408,9 +408,9 @@ def test_reports_that_take_long_leave_most_of_the_minutes_to_training(
 
 def test_reports_come_when_they_are_due_where_images_are_counted(pictures: PictureSet) -> None:
     options = settled(pictures)
-    assert loop._tick(0.34, options, 0.34) == loop._tick(0.34, options) == 2
-    assert loop._tick(0.34, options, 0.36) == 2
-    assert loop._tick(0.34, options, 0.5) == pytest.approx(3 * (0.5 + 4 * 0.16))
+    assert loop.find_next_report(0.34, options, 0.34) == loop.find_next_report(0.34, options) == 2
+    assert loop.find_next_report(0.34, options, 0.36) == 2
+    assert loop.find_next_report(0.34, options, 0.5) == pytest.approx(3 * (0.5 + 4 * 0.16))
 
 
 Poison = Callable[[int, Any, Any], Any]
@@ -647,8 +647,8 @@ def test_mapped_pictures_come_to_a_device_in_parts(
     pictures: PictureSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     np.save(tmp_path / "pictures.npy", pictures.images)
-    monkeypatch.setattr(batches, "_BROUGHT_AT_ONCE", 7)
-    brought = batches._bring(np.load(tmp_path / "pictures.npy", mmap_mode="r"), torch.device("cpu"))
+    monkeypatch.setattr(batches, "BROUGHT_AT_ONCE", 7)
+    brought = batches.bring(np.load(tmp_path / "pictures.npy", mmap_mode="r"), torch.device("cpu"))
     whole = torch.from_numpy(pictures.images).permute(0, 3, 1, 2)
     assert torch.equal(brought, whole)
     assert brought.stride() == whole.stride()
