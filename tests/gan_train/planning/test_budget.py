@@ -143,14 +143,14 @@ def test_the_processor_and_no_clock_decides_on_the_precision(
 ) -> None:
     told = tmp_path / "cpuinfo"
     told.write_text(f"model name\t: Some Processor 9000\nflags\t\t: {flags}\n\nmodel name\t: other\n")
-    monkeypatch.setattr(processor, "_TOLD", told)
+    monkeypatch.setattr(processor, "_CPU_INFO", told)
     monkeypatch.setattr(device, "take_step", None)  # nothing is tried out
-    processor._told.cache_clear()
+    processor._read_cpu_info.cache_clear()
     said: list[str] = []
     asked = wanted(**{"budget.images": 100, "machine.precision": "auto"})
     settled = budget.settle(asked, pictures, said.append)
     described = device.describe()
-    processor._told.cache_clear()
+    processor._read_cpu_info.cache_clear()
     assert settled.machine.precision == precision
     assert settled.machine.threads == torch.get_num_threads()
     assert said[0].startswith(f"picked {precision}, {settled.machine.threads} CPU threads: this processor")
