@@ -74,7 +74,7 @@ def measure(
     fixed = {"budget.minutes": None, "budget.images": images, "machine.precision": speed["precision"]}
     name = f"width {told['width']}, batch {told['batch_size']}, {minutes:g} minutes"
     with tempfile.TemporaryDirectory() as folder:
-        made = training.train(replace(options, fixed), pictures, Path(folder, "run"), training.Watcher(name))
+        made = training.train(replace(options, fixed), pictures, Path(folder, "run"), training.Reporter(name))
     drawn, labels = training.draw(made, judge.SAMPLES)
     found = court.score(drawn[..., 0], labels)
     score = {"distance": round(found.distance, 3), "label_accuracy": found.accuracy}

@@ -32,13 +32,15 @@ from gan_train import data
 from gan_train.data import matching
 from gan_train.export import calibration
 from gan_train.export.calibration import Flags, Values
-from gan_train.export.calibration_data import Reference, pictures_for, refer
+from gan_train.export.calibration_data import CalibrationPictures, pictures_for, refer
 from gan_train.runs import trained
 
 _FEW: Final = 200
 
 
-def measure(reference: Reference, on_training: Reference | None, seed: int) -> dict[str, float]:
+def measure(
+    reference: CalibrationPictures, on_training: CalibrationPictures | None, seed: int
+) -> dict[str, float]:
     """Return the expected calibration errors of one random half."""
     logits, real = reference.logits, reference.real
     order = np.random.default_rng(seed).permutation(len(logits))
@@ -47,7 +49,7 @@ def measure(reference: Reference, on_training: Reference | None, seed: int) -> d
     def error(realness: Values) -> float:
         return calibration.expected_error(realness, real[hold])
 
-    def of(other: Reference, which: calibration.Classes) -> Values:
+    def of(other: CalibrationPictures, which: calibration.Classes) -> Values:
         return reference.scores(*other.fit(which))[hold]
 
     def logistic(which: calibration.Classes) -> float:
@@ -89,7 +91,7 @@ def pool_adjacent_violators(logits: Values, real: Flags) -> tuple[Values, Values
     return sums[:, 0] / sums[:, 2], sums[:, 1] / sums[:, 2]
 
 
-def references(run: Path, calibrate: str) -> tuple[Reference, Reference | None]:
+def references(run: Path, calibrate: str) -> tuple[CalibrationPictures, CalibrationPictures | None]:
     """Judge held-out pictures, and those that the run trained on where they can be read."""
     model, judging = trained.load(run), trained.discriminator(run)
     held = refer(model, judging, *pictures_for(model, calibrate, console.say))

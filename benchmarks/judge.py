@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from benchmarks import lines
 from gan_infer import Generator, console, files
 from gan_infer.errors import DataError, OptionError
+from gan_infer.text.escaping import one_line
 from gan_train.data.sources import idx
 
 SAMPLES: Final = 10_000
@@ -153,8 +154,9 @@ def train_or_load(keep: Path, images: Pixels, labels: Labels, seed: int = 0, epo
     try:
         judge.load_state_dict(safetensors.torch.load(keep.read_bytes()))
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-        what = " ".join(str(error).split())[:120]
-        raise OptionError(f"{keep} is no judge of these classes ({what}); give another --judge") from None
+        raise OptionError(
+            f"{keep} is no judge of these classes ({one_line(error, 120)}); give another --judge"
+        ) from None
     return judge.eval()
 
 

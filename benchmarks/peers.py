@@ -78,7 +78,7 @@ class Peer:
         """Draw n pictures uint8 [n, 28, 28] of the labels (whose order should be mixed)."""
         noise = torch.randn((n, _NOISE), generator=torch.Generator().manual_seed(seed))
         parts = [
-            _shown(self.generator(*pair))
+            _to_pixels(self.generator(*pair))
             for pair in zip(
                 torch.split(noise, BATCH), torch.split(torch.from_numpy(labels), BATCH), strict=True
             )
@@ -95,7 +95,7 @@ def adam(network: nn.Module) -> torch.optim.Adam:
     return torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999))
 
 
-def _shown(pictures: Tensor) -> Tensor:
+def _to_pixels(pictures: Tensor) -> Tensor:
     small = F.adaptive_avg_pool2d(pictures, _SHOWN_SIDE)[:, 0]
     return ((small + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 

@@ -255,7 +255,7 @@ def score(job: Job) -> tuple[judge.Score | None, str]:
     options = training.settled(preset, {**changes, **fixed}, pictures)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            made = training.train(options, pictures, Path(folder, "run"), training.Watcher(job.subject))
+            made = training.train(options, pictures, Path(folder, "run"), training.Reporter(job.subject))
         except TrainingError as error:
             return None, str(error)
     drawn, labels = training.draw(made, judge.SAMPLES)

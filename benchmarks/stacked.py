@@ -77,7 +77,7 @@ def train(arguments: argparse.Namespace, pictures: PictureSet) -> tuple[trained.
     options = training.settled(arguments.preset, {**fixed, **asked}, pictures)
     run = arguments.out or Path("runs", f"stacked-{arguments.preset}-{arguments.seed}")
     try:
-        return training.train(options, pictures, run, training.Watcher(arguments.preset), anew=False), ""
+        return training.train(options, pictures, run, training.Reporter(arguments.preset), anew=False), ""
     except TrainingError as error:
         return trained.load(run, "last"), str(error)
 

@@ -38,7 +38,7 @@ PLAIN: Final[Mapping[str, Any]] = {"evaluation.samples": 0, "reports": 1}
 _SAY_EVERY_S: Final = 30.0
 
 
-class Watcher:
+class Reporter:
     """Tells stderr now and then how a run stands, under a name."""
 
     def __init__(self, name: str) -> None:
@@ -136,7 +136,7 @@ def steps(options: Settled, pictures: PictureSet) -> tuple[Callable[[], object],
     return step, size * turns
 
 
-def train(options: Settled, pictures: PictureSet, run: Path, watcher: Watcher, anew: bool = True) -> Trained:
+def train(options: Settled, pictures: PictureSet, run: Path, watcher: Reporter, anew: bool = True) -> Trained:
     """Train a settled config in a folder of its own, and give its last generator.
 
     Args:

@@ -1,4 +1,4 @@
-"""The command line of training, put together; each command is a file of `commands`."""
+"""The command line of training; each command is a file of `commands`."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
-    with interruption.handled():
+    with interruption.handle():
         try:
             console.run(cli, "gan-train")
         except SystemExit as end:
-            if interruption.asked():
+            if interruption.is_requested():
                 interruption.leave(end.code)
             raise

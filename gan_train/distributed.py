@@ -1,8 +1,8 @@
-"""Several processes that share each batch: what they exchange.
+"""Exchanges values between the processes that share each batch.
 
-Processes are started by torchrun, which names them in environment variables; alone, every function
-here is the identity. Each process works on an equal slice of the batch, and means over it are
-taken everywhere, so that N processes do what one would do with the whole batch, to rounding.
+Processes are started by torchrun, which names them in environment variables; in a single process every
+function here is the identity. Each process works on an equal slice of the batch, and takes means over
+all of them, so that N processes do what one would do with the whole batch, up to rounding.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ def size() -> int:
 
 
 def rank() -> int:
-    """Return this process's place among them, from 0."""
+    """Return the number of this process among them, from 0."""
     return dist.get_rank() if size() > 1 else 0
 
 
-def asked_for() -> int:
+def count_started() -> int:
     """Return the number of processes that torchrun started, 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 @contextlib.contextmanager
-def joined(on_cuda: bool) -> Iterator[None]:
+def join(on_cuda: bool) -> Iterator[None]:
     """Join the processes that torchrun started, if it did, for the length of a block."""
-    if asked_for() == 1:
+    if count_started() == 1:
         yield
         return
     # Some of its functions take the group of the time of the import as a default argument, and other
@@ -62,7 +62,7 @@ def joined(on_cuda: bool) -> Iterator[None]:
 
 
 def _check_surroundings(on_cuda: bool) -> None:
-    """Refuse what torchrun would not have set up, or more processes than this machine has GPUs.
+    """Refuse an environment that torchrun did not set up, or more processes than this machine has GPUs.
 
     Raises:
         OptionError, DeviceError: says what is missing.
@@ -70,7 +70,7 @@ def _check_surroundings(on_cuda: bool) -> None:
     missing = [name for name in _BY_TORCHRUN if not os.environ.get(name)]
     if missing:
         raise OptionError(
-            f"WORLD_SIZE is {asked_for()} in the environment and {', '.join(missing)} not set; "
+            f"WORLD_SIZE is {count_started()} in the environment and {', '.join(missing)} not set; "
             "start several processes by torchrun, or unset WORLD_SIZE to train with one"
         )
     if on_cuda and int(os.environ["LOCAL_RANK"]) >= torch.cuda.device_count():
@@ -132,7 +132,7 @@ class _Mean(Function):
 
 
 def differentiable_mean(value: Tensor) -> Tensor:
-    """Return the mean of a tensor over the processes, as a step of the graph.
+    """Return the mean of a tensor over the processes, as an operation of the graph.
 
     Each process's loss is a mean over its own slice, and gradients are averaged afterwards: so the
     gradient that comes back here is averaged as well, not summed.
@@ -145,9 +145,9 @@ def agree(*values: float) -> tuple[float, ...]:
     """Return the first process's numbers, on every process."""
     if size() == 1:
         return values
-    told = torch.tensor(values, dtype=torch.float64)
-    dist.broadcast(told, 0)
-    return tuple(told.tolist())
+    agreed = torch.tensor(values, dtype=torch.float64)
+    dist.broadcast(agreed, 0)
+    return tuple(agreed.tolist())
 
 
 def share_object(thing: Thing) -> Thing:

@@ -1,8 +1,8 @@
-"""Turns the signals that end a program into one way of stopping: at once, or after what must be whole.
+"""Turns the signals that end a program into one way to stop: at once, or when work is complete.
 
-Ctrl-C, a request to end (SIGTERM) and a closed terminal (SIGHUP) are the same here. Outside of `held` the
-first one raises KeyboardInterrupt where the program stands. Inside, it is only remembered, for code that
-asks `asked` and stops where its work is whole; a second one is obeyed at once.
+Ctrl-C, a request to end (SIGTERM) and a closed terminal (SIGHUP) are the same here. Outside of `defer` the
+first one raises KeyboardInterrupt where the program is. Inside, it is only remembered, for code that
+asks `is_requested` and stops when its work is complete; a second one is obeyed at once.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ _GONE: Final = (errno.EIO, errno.EPIPE, errno.ENXIO, errno.ENOSPC)
 
 
 class _State:
-    """What is known of signals in this process: there is but one, as there is one set of handlers."""
+    """The signals of this process: one state, as there is one set of handlers."""
 
-    asked = False
-    held = False
+    requested = False
+    deferred = False
 
 
 @contextlib.contextmanager
-def handled() -> Iterator[None]:
-    """Take the signals over for the length of a block, and let stderr outlive its terminal.
+def handle() -> Iterator[None]:
+    """Take over the signals inside the block, and let stderr outlive its terminal.
 
     SIGHUP stays ignored where it was, as nohup has it.
     """
-    _State.asked = _State.held = False
+    _State.requested = _State.deferred = False
     before: dict[int, Any] = {}
     for number in (getattr(signal, name) for name in _NAMES if hasattr(signal, name)):
         if number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) is signal.SIG_IGN:
@@ -49,16 +49,16 @@ def handled() -> Iterator[None]:
         sys.stderr = stderr
         for number, handler in before.items():
             signal.signal(number, handler)
-        _State.asked = _State.held = False
+        _State.requested = _State.deferred = False
 
 
-def asked() -> bool:
-    """Return whether a signal asked for a stop that has not been obeyed yet."""
-    return _State.asked
+def is_requested() -> bool:
+    """Return whether a signal has asked for a stop that is still to come."""
+    return _State.requested
 
 
 def leave(code: object) -> NoReturn:
-    """End the process now: threads that decode a large picture, and PyTorch's own, are not waited for."""
+    """End the process now, without waiting for threads that decode pictures, or for PyTorch's own."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()
@@ -66,37 +66,37 @@ def leave(code: object) -> NoReturn:
 
 
 @contextlib.contextmanager
-def held() -> Iterator[None]:
-    """Only remember the first signal inside the block; `asked` tells of it."""
-    with _as(held=True):
+def defer() -> Iterator[None]:
+    """Only remember the first signal inside the block; see `is_requested`."""
+    with _set(deferred=True):
         yield
 
 
 @contextlib.contextmanager
-def at_once() -> Iterator[None]:
-    """Obey signals at once inside the block, also one that was only remembered before it.
+def allow() -> Iterator[None]:
+    """Obey signals at once inside the block, also one that was remembered before it.
 
     Raises:
         KeyboardInterrupt: a signal came.
     """
-    with _as(held=False):
-        if _State.asked:
+    with _set(deferred=False):
+        if _State.requested:
             raise KeyboardInterrupt
         yield
 
 
 @contextlib.contextmanager
-def _as(held: bool) -> Iterator[None]:
-    before, _State.held = _State.held, held
+def _set(deferred: bool) -> Iterator[None]:
+    before, _State.deferred = _State.deferred, deferred
     try:
         yield
     finally:
-        _State.held = before
+        _State.deferred = before
 
 
 def _take(number: int, frame: FrameType | None) -> None:
-    again, _State.asked = _State.asked, True
-    if again or not _State.held:
+    again, _State.requested = _State.requested, True
+    if again or not _State.deferred:
         raise KeyboardInterrupt
 
 
@@ -107,20 +107,20 @@ class _Outliving:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write, or lose the text with whoever would have read it."""
+        """Write the text, or drop it if nobody can read it any more."""
         try:
             return self._stream.write(text)
         except (OSError, ValueError) as error:
-            return self._lose(error, len(text))
+            return self._drop(error, len(text))
 
     def flush(self) -> None:
-        """Flush, or lose what was written."""
+        """Flush, or drop what was written."""
         try:
             self._stream.flush()
         except (OSError, ValueError) as error:
-            self._lose(error, 0)
+            self._drop(error, 0)
 
-    def _lose(self, error: OSError | ValueError, count: int) -> int:
+    def _drop(self, error: OSError | ValueError, count: int) -> int:
         if not self._stream.closed and (not isinstance(error, OSError) or error.errno not in _GONE):
             raise error
         return count

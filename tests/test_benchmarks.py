@@ -451,7 +451,7 @@ class TestTraining:
         pictures = PictureSet.from_arrays("noise", np.zeros((20, 16, 16, 1), np.uint8))
         small = {"network.width": 2, "optimizer.batch_size": 8, "machine.precision": "fp32"}
         options = training.settled("resnet", {**small, "budget.images": 16}, pictures)
-        watcher, notes = training.Watcher("a"), list[str]()
+        watcher, notes = training.Reporter("a"), list[str]()
         monkeypatch.setattr(watcher, "note", notes.append)
         made = training.train(options, pictures, tmp_path / "run", watcher)
         drawn, labels = training.draw(made, 3)

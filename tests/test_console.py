@@ -129,7 +129,7 @@ def test_ctrl_c_while_a_library_is_loaded_is_an_interruption(
 def test_progress_that_cannot_be_told_stops_no_work() -> None:
     code = (
         "import sys; from gan_train import interruption\n"
-        "with interruption.handled(): print('x' * 100_000, file=sys.stderr, flush=True); print('done')"
+        "with interruption.handle(): print('x' * 100_000, file=sys.stderr, flush=True); print('done')"
     )
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(

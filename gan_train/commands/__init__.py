@@ -1,1 +1,1 @@
-"""The commands of gan-train, a file each."""
+"""The commands of gan-train, one file each."""

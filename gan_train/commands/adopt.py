@@ -1,4 +1,4 @@
-"""`gan-infer adopt`: a generator of another tool to one checked model file; needs the training extra."""
+"""`gan-infer adopt`: writes a generator of another tool as one checked model file; needs the extra train."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.argument("source", metavar="MODEL")
 @click.option("--to", type=console.FilePath(), required=True, help="The file to write.")
 @click.option("--name", help="The model's name.  [default: the file's]")
-@click.option("--licence", default="", help="Of the model, for its metadata.")
+@click.option("--licence", default="", help="The model's licence, for its metadata.")
 @click.option("--intended-use", default="", help="For its metadata.")
 @shared.foreign
 @shared.trust
@@ -32,9 +32,9 @@ def adopt(
     intended_use: str,
     **foreign: str | None,
 ) -> None:
-    """Make one file of ours of another tool's generator, with the data beside it (x.onnx.data).
+    """Write another tool's generator, and its data file (x.onnx.data), as one model file.
 
-    What it takes and gives is recognised, or told by the options; the new file draws the same
+    Its inputs and output are recognised, or named by the options; the new file draws the same
     pictures. Needs the extra train.
     """
     if to.suffix.lower() != ".onnx":

@@ -16,7 +16,7 @@ from gan_train.commands.shared import value_range as value_range_option
 from gan_train.config import options
 
 if TYPE_CHECKING:
-    from gan_train.data.report import Report
+    from gan_train.data.report import DataReport
 
 _MOST_LINES: Final = 12
 _MOST_ALIKE: Final = 5
@@ -24,7 +24,7 @@ _MOST_ALIKE: Final = 5
 
 @click.group()
 def data() -> None:
-    """Look at pictures before training on them."""
+    """Check pictures before training on them."""
 
 
 @data.command()
@@ -36,7 +36,9 @@ def data() -> None:
 )
 @click.option("--size", callback=size_option, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 for colour with transparency.")
-@click.option("--fit", type=click.Choice(["crop", "pad"]), help="How to get the shape.  [default: crop]")
+@click.option(
+    "--fit", type=click.Choice(["crop", "pad"]), help="How to bring pictures to the shape.  [default: crop]"
+)
 @click.option(
     "--value-range",
     metavar="LOW:HIGH",
@@ -55,7 +57,7 @@ def check(
     as_json: bool,
     **layout: Any,
 ) -> int:
-    """Report on PATH as `fit` would take it; exit with 0 where it would accept, 1 where it would refuse."""
+    """Report on PATH as `fit` would use it; exit with 0 if it would accept it, with 1 if not."""
     from gan_train.data import report
 
     height, width = size or (None, None)
@@ -81,8 +83,8 @@ def check(
     return 0 if found.accepted else 1
 
 
-def format_report(report: Report) -> Iterator[str]:
-    """Return the lines of a report: everything that is bad, and the first entries of long lists."""
+def format_report(report: DataReport) -> Iterator[str]:
+    """Yield the lines of a report: everything that is bad, and the first entries of long lists."""
     yield f"source      {report.source}" + (f", {report.kind}" if report.kind else "")
     if report.kind:
         yield f"pictures    {report.pictures:,}, {report.usable:,} usable"

@@ -1,4 +1,4 @@
-"""`gan-train directions`: named directions and the mixing of classes, put into a model file."""
+"""`gan-train directions`: adds named directions and the mixing of classes to a model file."""
 
 from __future__ import annotations
 
@@ -31,9 +31,11 @@ _ATTRIBUTES: Final = ("thickness", "slant", "brightness", "width", "height")
     "--with",
     "having",
     type=console.FilePath(str),
-    help="Seeds that have something, like 0,4-6, or a folder of seed*.png.",
+    help="Seeds whose pictures have something, like 0,4-6, or a folder of seed*.png.",
 )
-@click.option("--without", "lacking", type=console.FilePath(str), help="Seeds, or a folder, that lack it.")
+@click.option(
+    "--without", "lacking", type=console.FilePath(str), help="Seeds, or a folder, whose pictures lack it."
+)
 @click.option("--name", help="The direction's name.  [default: the attribute's]")
 @click.option(
     "--samples",
@@ -52,10 +54,10 @@ def directions(
     name: str | None,
     samples: int,
 ) -> None:
-    """Put directions to edit along into a model file; its pictures stay the same.
+    """Add directions for editing to a model file; its pictures stay the same.
 
-    Without --attribute and examples the file gets what an export of today has: the strongest
-    directions of its first layer, and the input by which classes are mixed.
+    Without --attribute and examples the file gets what a new export has: the strongest
+    directions of its first layer, and the input for mixing classes.
     """
     if to.suffix.lower() != ".onnx":
         raise OptionError(f"{to} does not end in .onnx; give a name that does")
@@ -75,7 +77,7 @@ def directions(
     from gan_train.latent import directions as finder
 
     generator = Generator.load(model, device="cpu", trust=trusted())
-    amend.read_own(Path(generator.source))  # a file of another tool is refused before the work
+    amend.read_own(Path(generator.source))  # refuses a file of another tool before the work
     found = []
     if chosen:
         measured = finder.measure(generator, list(dict.fromkeys(chosen)), samples, _progress)

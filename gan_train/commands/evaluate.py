@@ -33,14 +33,14 @@ _SHOWN: Final = 16
 
 @dataclasses.dataclass(frozen=True)
 class Candidate:
-    """A generator to be scored.
+    """A generator to score.
 
     Attributes:
         name: for people.
         shape: (height, width, channels) of its pictures.
         class_names: in the order of its classes; empty for an unconditional generator.
-        draw: how many pictures, of the seeds from 0 up, of which classes int64 [n] (None: those that the
-            seeds stand for, or none) to uint8 [n, height, width, channels].
+        draw: (count, classes) -> pictures of the seeds from 0 up, uint8 [n, height, width, channels];
+            classes are int64 [n], or None for those of the seeds, or for none.
         data: what it was trained on, None where that is not known.
         value_range: which values of deep pictures were black and white in training, "auto" if not known.
     """
@@ -60,18 +60,20 @@ class Candidate:
 @click.option(
     "--data",
     type=console.FilePath(str),
-    help="What to compare with, as for fit.  [default: the run's own data]",
+    help="Real pictures to compare with, as for fit.  [default: the run's own data]",
 )
 @click.option(
     "--value-range",
     metavar="LOW:HIGH",
     callback=value_range_option,
-    help="Black and white of pictures of over 8 bits.  [default: as in training, else by all]",
+    help="Which values of pictures over 8 bits are black and white.  [default: as in training]",
 )
 @click.option("--samples", type=click.IntRange(100), default=10_000, show_default=True)
 @click.option("--network", default="auto", show_default=True, help="Whose features count.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option("--to", type=console.FilePath(), help="Write a sheet of samples and their nearest.")
+@click.option(
+    "--to", type=console.FilePath(), help="Write a sheet of samples and their nearest real pictures."
+)
 @trust
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
@@ -88,7 +90,7 @@ def evaluate(
 ) -> None:
     """Score samples of a run or an exported model against real pictures.
 
-    The column `real` is of held-out real pictures: what a perfect generator would score in as many.
+    The column `real` scores held-out real pictures: what a perfect generator would reach in as many.
     """
     if model is not None and (run is not None or which is not None):
         raise OptionError("--model was given with --run or --checkpoint; give a model or a run")

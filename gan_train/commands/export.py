@@ -1,4 +1,4 @@
-"""`gan-train export`: a run's generator, its discriminator or both, each to one checked model file."""
+"""`gan-train export`: writes a run's generator, its discriminator or both, each as one checked model file."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     "--checkpoint", "which", default="best", show_default=True, help="best, last, or a checkpoint's name."
 )
 @click.option("--name", help="The model's name.  [default: the run's]")
-@click.option("--licence", default="", help="Of the model, for its metadata.")
+@click.option("--licence", default="", help="The model's licence, for its metadata.")
 @click.option("--intended-use", default="", help="For its metadata.")
 @click.option(
     "--truncation",
     type=console.FloatRange(0, 2, min_open=True),
-    help="Scale latents in the file: less gives surer, less varied pictures; 1 keeps all.  [default: 0.9]",
+    help="Scale all latents: below 1 pictures are better and less varied; 1 keeps them.  [default: 0.9]",
 )
 @click.option(
     "--precision",
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     default="",
     help="Real pictures that training did not see, for --critic.  [default: the test split beside the data]",
 )
-@click.option("--calibration-curve", "curve", type=console.FilePath(), help="Draw it, .png or .svg.")
+@click.option(
+    "--calibration-curve", "curve", type=console.FilePath(), help="Draw the calibration curve, .png or .svg."
+)
 def export(
     to: Path | None,
     critic: Path | None,
@@ -62,7 +64,7 @@ def export(
     """Write the newest run's generator (--to), its discriminator (--critic) or both to ONNX files.
 
     The critic says how real a picture looks, from 0 to 1, calibrated so that about 60 % of the
-    pictures that it gives 0.6 are real, where as many real as generated ones are shown.
+    pictures with a score of 0.6 are real, if half of all pictures shown are real.
     """
     if critic is None and (calibrate or curve):
         raise OptionError("--calibrate and --calibration-curve are for a critic; name its file with --critic")
@@ -98,7 +100,7 @@ def export(
 
 
 class _About(TypedDict):
-    """What both kinds of file are made by."""
+    """What both kinds of file are made from."""
 
     which: str
     name: str | None

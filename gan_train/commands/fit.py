@@ -1,4 +1,4 @@
-"""`gan-train fit`: from what a person asks for to a settled config and a run."""
+"""`gan-train fit`: makes a settled config of the options that were given, and trains a run."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _PLACES: Final = {
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """What else was asked for.
+    """What was asked for beside the config.
 
     Attributes:
         out: where the run lies.
-        task_by_data: no task was named: the data says which it is.
+        task_by_data: no task was named; the data decides.
         allowed: options that may differ from those that the run began with.
     """
 
@@ -59,7 +59,7 @@ class Wishes:
 @click.command()
 @click.argument("data", required=False, type=console.FilePath(str))
 @click.option("--out", type=console.FilePath(), help="The run's folder.  [default: runs/NAME]")
-@click.option("--task", help="What is trained, such as generate.  [default: as the data says]")
+@click.option("--task", help="What to train, such as generate.  [default: what the data suits]")
 @click.option("--preset", help="See gan-train presets.  [default: resnet]")
 @click.option(
     "--config",
@@ -67,45 +67,49 @@ class Wishes:
     type=console.FilePath(),
     help="A config.json to start from, in place of a preset.",
 )
-@click.option("--minutes", type=float, help=f"Train so long.  [default: {_DEFAULT_MINUTES:g}]")
-@click.option("--images", type=int, help="Train on so many images, in place of --minutes.")
+@click.option("--minutes", type=float, help=f"Train for this long.  [default: {_DEFAULT_MINUTES:g}]")
+@click.option("--images", type=int, help="Train on this many images, instead of --minutes.")
 @click.option("--size", callback=shared.size, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 with transparency.")
 @click.option("--labels", type=console.FilePath(str), help="A CSV or JSON file of labels.")
 @shared.layout_options
 @click.option(
-    "--fit", "fit_", type=click.Choice(["crop", "pad"]), help="How other shapes are brought to size."
+    "--fit", "fit_", type=click.Choice(["crop", "pad"]), help="How to bring other shapes to the size."
 )
 @click.option(
     "--value-range",
     metavar="LOW:HIGH",
     callback=shared.value_range,
-    help="Black and white of pictures of over 8 bits.  [default: by all of them together]",
+    help="Which values of pictures over 8 bits are black and white.  [default: found]",
 )
-@click.option("--flip", is_flag=True, default=None, help="Mirror half of the pictures; not for writing.")
+@click.option(
+    "--flip", is_flag=True, default=None, help="Mirror half of the pictures; not for letters or digits."
+)
 @click.option("--on-bad", type=click.Choice(["refuse", "skip"]), help="What to do about bad files.")
 @click.option("--width", type=int, help="Channels of the networks at full size.")
 @click.option("--batch-size", type=int, help="Images per step.")
-@click.option("--learning-rate", type=float, help="Of Adam, at its highest.")
-@click.option("--seed", type=int, help="Of weights, order and latents.")
+@click.option("--learning-rate", type=float, help="The highest learning rate of Adam.")
+@click.option("--seed", type=int, help="Seed of weights, order and latents.")
 @click.option("--device", help="auto, cpu, cuda or cuda:1.")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="auto takes the faster.")
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), help="auto picks the faster one.")
 @click.option("--threads", type=int, help="CPU threads.")
-@click.option("--reports", type=int, help="Sheets, measurements and checkpoints over the run.  [default: 20]")
+@click.option(
+    "--reports", type=int, help="How many reports (sheet, scores, checkpoint) in the run.  [default: 20]"
+)
 @click.option(
     "--set", "assignments", multiple=True, metavar="OPTION=VALUE", help="Set any option of config.json."
 )
 @click.option(
-    "--allow-changed", "allowed", multiple=True, metavar="OPTION", help="Go on with this option changed."
+    "--allow-changed", "allowed", multiple=True, metavar="OPTION", help="Go on although this option changed."
 )
 @click.option(
     "--log",
     "trackers",
     multiple=True,
     type=click.Choice(["tensorboard", "wandb"]),
-    help="Write curves and sheets there as well.",
+    help="Also write curves and sheets there.",
 )
-@click.option("--dry-run", is_flag=True, help="Print config, networks, cost and speed here; train nothing.")
+@click.option("--dry-run", is_flag=True, help="Print config, networks, cost and speed; train nothing.")
 def fit(
     data: str | None,
     preset: str | None,
@@ -122,7 +126,7 @@ def fit(
 ) -> int:
     """Train on DATA: `digits`, a folder or zip of pictures (subfolders are classes), npz or IDX files.
 
-    The same command again goes on where the run stopped.
+    Give the same command again to go on where the run stopped.
     """
     height, width = size or (None, None)
     named = {
@@ -145,7 +149,7 @@ def fit(
 
 
 def _collect(preset: str | None, base: Path | None, changes: Mapping[str, Any]) -> options.Config:
-    """Return the options that were asked for, over those of the preset or of the file."""
+    """Return the options of the preset or the file, with those that were asked for put over them."""
     if base is None:
         if not {"budget.minutes", "budget.images"} & set(changes):
             changes = {**changes, "budget.minutes": _DEFAULT_MINUTES}
@@ -162,7 +166,7 @@ def _collect(preset: str | None, base: Path | None, changes: Mapping[str, Any]) 
 
 
 def _expand(wanted: options.Config) -> options.Config:
-    """Return the options with "~" read in their paths too, which may stand in a file or behind --set."""
+    """Return the options with "~" expanded in their paths, which a file or --set may name."""
     places = dict(options.leaves(wanted))
     return options.replace(wanted, {place: files.expand(places[place]) for place in options.PATHS})
 
@@ -176,18 +180,18 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
     _check_outside(wishes.out or shared.RUNS, wanted.data.source)
     run = wishes.out or shared.RUNS / _name_run(wanted.data.source)
     _check_allowed(wishes.allowed)
-    if distributed.asked_for() > 1:
+    if distributed.count_started() > 1:
         if wanted.machine.device.startswith("cuda:"):
             raise OptionError(
-                f"--device {wanted.machine.device} names one GPU for {distributed.asked_for()} processes; "
-                "give cuda, and each takes its own"
+                f"--device {wanted.machine.device} names one GPU for {distributed.count_started()} "
+                "processes; give cuda, and each takes its own"
             )
         if wanted.machine.device in ("auto", "cuda"):
             # Without a number: each process has its own, and the config is shared by all.
             wanted = options.replace(wanted, {"machine.device": device.pick_device("auto").type})
-    wanted = options.replace(wanted, {"machine.processes": distributed.asked_for()})
+    wanted = options.replace(wanted, {"machine.processes": distributed.count_started()})
     with contextlib.ExitStack() as stack:
-        stack.enter_context(distributed.joined(on_cuda=wanted.machine.device.startswith("cuda")))
+        stack.enter_context(distributed.join(on_cuda=wanted.machine.device.startswith("cuda")))
         if distributed.rank() == 0 and not wishes.dry_run:
             stack.enter_context(checkpoint.only_writer(run))
         stored = distributed.share_object(_read_stored(run) if distributed.rank() == 0 else None)
@@ -264,7 +268,7 @@ def _train(settled: Settled, pictures: Any, run: Path, wishes: Wishes) -> int:
 
 
 def _say(text: str) -> None:
-    """Say a line, once however many processes share the run."""
+    """Say a line once, however many processes share the run."""
     from gan_train import distributed
 
     if distributed.rank() == 0:
@@ -297,7 +301,7 @@ def _name_run(source: str) -> str:
 
 
 def _check_outside(run: Path, source: str) -> None:
-    """Refuse a run among the pictures it learns: its sheets would be taken for pictures the next time.
+    """Refuse a run's folder among its pictures: its sheets would be taken for pictures the next time.
 
     Raises:
         OptionError: the run's folder lies in the folder of the pictures.

@@ -1,4 +1,4 @@
-"""`gan-train invert`: the latent whose picture is nearest to a given one; PyTorch is imported where used."""
+"""`gan-train invert`: finds the latent whose picture is nearest to a given one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from gan_train.latent.inversion import Found, Pixels
+    from gan_train.latent.inversion import Inversion, Pixels
 
     Latent = npt.NDArray[np.float32]
 
@@ -32,12 +32,14 @@ _SHOWN_AT_LEAST: Final = 128
 @click.option("--model", help="An exported file, or a shipped model's name, in place of a run.")
 @click.option("--checkpoint", "which", help="best, last, or a checkpoint's name.  [default: best]")
 @condition
-@click.option("--fit", type=click.Choice(["crop", "pad"]), help="How the photo gets the generator's shape.")
+@click.option(
+    "--fit", type=click.Choice(["crop", "pad"]), help="How to bring the photo to the generator's shape."
+)
 @click.option(
     "--value-range",
     metavar="LOW:HIGH",
     callback=value_range_option,
-    help="Black and white of a photo of over 8 bits.  [default: as in training, else by its own]",
+    help="Which values of a photo over 8 bits are black and white.  [default: as in training]",
 )
 @click.option("--to", type=console.FilePath(), required=True, help="Photo, nearest, difference.")
 @click.option(
@@ -46,9 +48,11 @@ _SHOWN_AT_LEAST: Final = 128
 @click.option(
     "--truncation",
     type=console.FloatRange(0, 2, min_open=True),
-    help="With a run: that of the file that will take the latent.  [default: 0.9]",
+    help="With a run: the truncation of the file that will use the latent.  [default: 0.9]",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the random starts.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random starts."
+)
 @trust
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def invert(
@@ -65,7 +69,7 @@ def invert(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Find the latent whose picture is nearest to PHOTO, and say how near it comes."""
+    """Find the latent whose picture is nearest to PHOTO, and say how near it is."""
     from gan_infer.outputs import image
 
     if model is not None and (run is not None or which is not None):
@@ -95,7 +99,7 @@ def invert(
         console.say(f"note: {photo} is among pictures that {remark}")
     choices = find_choices(subject.class_names, given, subject.name)
     found = inversion.invert(
-        subject.levels, target, subject.latent_dim, subject.distribution, choices, seed=seed
+        subject.pixel_values, target, subject.latent_dim, subject.distribution, choices, seed=seed
     )
     # As the model file takes it, which scales it itself.
     own = found.latent / subject.truncation
@@ -127,7 +131,7 @@ def _sheet(target: Pixels, nearest: Pixels) -> Pixels:
     return image.tile(np.stack(large), 3, gap=factor)
 
 
-def _facts(photo: Path, name: str, class_names: tuple[str, ...], found: Found) -> dict[str, Any]:
+def _facts(photo: Path, name: str, class_names: tuple[str, ...], found: Inversion) -> dict[str, Any]:
     return {
         "photo": photo.name,
         "subject": name,

@@ -1,4 +1,4 @@
-"""`gan-train presets`: the known-good sets of options."""
+"""`gan-train presets`: lists the known-good sets of options."""
 
 from __future__ import annotations
 

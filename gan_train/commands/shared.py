@@ -1,4 +1,4 @@
-"""What several commands share: where runs lie, how data are read, and what pictures are of."""
+"""Options that several commands share: where runs lie, how data are read, which class to draw."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def value_range(context: click.Context, parameter: click.Parameter, value: str |
 
 
 def decoding(done: int, total: int) -> None:
-    """Say how far the decoding of pictures is."""
+    """Say how many pictures have been decoded."""
     if done == total or done % max(1000, total // 10) == 0:
         console.say(f"decoded {done:,} of {total:,} pictures")
 
@@ -78,7 +78,7 @@ def describe_mixing(generator: Generator) -> str:
 
 
 def layout_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that say how folders, archives and tables are to be read; see `layout_changes`."""
+    """Add the options that say how to read folders, archives and tables; see `layout_changes`."""
     for option in reversed(
         (
             click.option(
@@ -96,7 +96,7 @@ def layout_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--zip-encoding",
                 metavar="NAME",
-                help="Of names in a zip file, such as gbk.  [default: guessed]",
+                help="Encoding of names in a zip file, such as gbk.  [default: guessed]",
             ),
             click.option(
                 "--follow-links",
@@ -111,7 +111,7 @@ def layout_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def layout_changes(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of config that `layout_options` were given for, None where they were not."""
+    """Return the config's options that `layout_options` set, None for those that were not given."""
     changes: dict[str, Any] = {
         "data.split": given["split"],
         "data.zip_encoding": given["zip_encoding"],

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 from gan_infer import files
 from gan_infer.decoding import ranges
 from gan_infer.errors import OptionError
+from gan_infer.text.escaping import one_line
 
 MIN_SIDE: Final = 8
 MAX_SIDE: Final = 256
@@ -33,16 +34,16 @@ def option(default: Any, low: float | None = None, high: float | None = None, on
 
 @dataclasses.dataclass(frozen=True)
 class DataOptions:
-    """Which pictures, and at what size they are learnt. None is filled in from the data.
+    """Which pictures to train on, and at what size. None is filled in from the data.
 
-    `labels` is a CSV or JSON file of labels, "" where the layout tells; `class_names` are names in
-    place of the data's own, in its order, with commas between them; `fit` says how a picture of
-    another shape gets the wanted one; `value_range` which values of pictures with more than 8 bits are
+    `labels` is a CSV or JSON file of labels, "" where the layout says them; `class_names` replaces the
+    data's own names, in its order, with commas between them; `fit` says how a picture is brought to
+    another shape; `value_range` which values of pictures with more than 8 bits are
     black and white ("0:4095"; "auto" settles it once for the whole set).
 
     `file_column` and `label_column` are columns of the table, by name or number, "" to find them;
-    `split` "none" takes folders such as test as classes; `zip_encoding` is of names in a zip file that
-    do not say it; `follow_links` follows links to folders elsewhere.
+    `split` "none" takes folders such as test as classes; `zip_encoding` is the encoding of names in a zip
+    file that do not state it; `follow_links` follows links to folders elsewhere.
     """
 
     source: str = "digits"
@@ -78,11 +79,11 @@ class NetworkOptions:
 
 @dataclasses.dataclass(frozen=True)
 class ConditionOptions:
-    """How labels enter each player, where the data has any; "none" for both leaves them out.
+    """How labels enter each network, where the data has any; "none" for both leaves them out.
 
-    `auxiliary_weight` is of an auxiliary classifier's mistakes. `mismatch_weight`, with projection,
-    is of real pictures that are taken for real under another label: more gives surer classes, and
-    less of what lies between them.
+    `auxiliary_weight` is the weight of an auxiliary classifier's loss. `mismatch_weight`, with
+    projection, is the weight of the loss on real pictures under another label: more of it gives
+    clearer classes, and less of what lies between them.
     """
 
     generator: str = option("embedding", one_of=("none", "one_hot", "embedding", "batch_norm"))
@@ -93,7 +94,7 @@ class ConditionOptions:
 
 @dataclasses.dataclass(frozen=True)
 class LossOptions:
-    """The game. Penalties are taken every `penalty_interval` steps, weighted to make up for it.
+    """The loss and its penalties, which are taken every `penalty_interval` steps, weighted to make up for it.
 
     `r1_gamma` and `r2_gamma` weight the squared norm of the gradient on real and on generated
     pictures, `gradient_penalty` the squared distance of the norm from 1 between them.
@@ -111,10 +112,10 @@ class LossOptions:
 
 @dataclasses.dataclass(frozen=True)
 class AugmentOptions:
-    """What is done to all pictures before they are judged, so that few pictures last longer.
+    """How pictures are augmented before the discriminator sees them, so that few pictures last longer.
 
-    `policy` lists of "translation", "cutout", "colour" (DiffAugment), "" for none. `strength` is
-    the share of pictures it is done to; with `target` it moves so that the discriminator is right
+    `policy` lists some of "translation", "cutout", "colour" (DiffAugment), "" for none. `strength` is
+    the share of pictures that are changed; with `target` it adapts until the discriminator is right
     about real pictures that much more often than wrong. `flip` mirrors half of the real pictures.
     """
 
@@ -153,7 +154,7 @@ class MachineOptions:
 
     `steps` on CUDA: "graphed" replays whole steps as CUDA graphs, "compiled" compiles the networks
     where no penalty is taken. `deterministic` gives up speed on CUDA for equal results.
-    `processes` is how many share each batch (torchrun sets it).
+    `processes` is the number of processes that share each batch (torchrun sets it).
     """
 
     device: str = "auto"
@@ -181,7 +182,7 @@ class Config:
     """A whole run. `task` is one of `gan_train.tasks`; `seed` fixes weights, order and latents.
 
     `reports` counts the sheets, checkpoints and measurements over the run; `rollbacks` is how
-    often a run that went wrong may go back to its last good checkpoint before it gives up.
+    many times a run that went wrong may go back to its last good checkpoint before it gives up.
     """
 
     preset: str = "resnet"
@@ -251,7 +252,7 @@ def parse(assignment: str) -> tuple[str, Any]:
 
 
 def _kinds(place: str) -> tuple[Any, ...]:
-    """Return the types that an option takes; none for one that there is not."""
+    """Return the types that an option takes; none if there is no such option."""
     hint: Any = Config
     for name in place.split("."):
         hint = get_type_hints(hint).get(name) if dataclasses.is_dataclass(hint) else None
@@ -269,7 +270,7 @@ def read(path: Path) -> Config:
     except OSError as error:
         raise OptionError(f"{path} cannot be read: {error.strerror}; give a run's config.json") from None
     except (ValueError, RecursionError) as error:
-        why = "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+        why = "nested too deeply" if isinstance(error, RecursionError) else one_line(error)
         raise OptionError(f"{path} is no JSON ({why}); restore it, or start another run") from None
     try:
         return from_tree(tree, Config)
@@ -281,7 +282,7 @@ def read(path: Path) -> Config:
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the object of some pairs; which of two values of one name counts is anybody's guess."""
+    """Return the object of some pairs, each name once: of two values, nobody knows which one counts."""
     names = [name for name, _ in pairs]
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"{twice[0]!r} is there twice")
@@ -294,7 +295,7 @@ def write(config: Config, path: Path) -> None:
 
 
 def from_tree(tree: object, kind: type[AnyConfig]) -> AnyConfig:
-    """Make a config of a class of nested dicts, strictly: every option there, none more, each in range.
+    """Make a config of a class from nested dicts, strictly: all options, no others, each in range.
 
     Raises:
         OptionError: names the option, what it was and what is expected.
@@ -310,7 +311,7 @@ def from_tree(tree: object, kind: type[AnyConfig]) -> AnyConfig:
 
 
 def _agree(config: Config) -> None:
-    """Refuse options that are each in range but do not go together."""
+    """Refuse options that are in range but do not fit together."""
     try:
         ranges.parse(config.data.value_range)
     except OptionError as error:
@@ -367,13 +368,15 @@ def leaves(node: Any, place: str = "") -> Iterable[tuple[str, Any]]:
 
 def _build(kind: Any, tree: object, place: str) -> Any:
     if not isinstance(tree, dict):
-        raise OptionError(f"{place.rstrip('.') or 'the config'} is {_shown(tree)}, not a group of options")
+        raise OptionError(
+            f"{place.rstrip('.') or 'the config'} is {_format_value(tree)}, not a group of options"
+        )
     hints = get_type_hints(kind)
     known = {field.name: field for field in dataclasses.fields(kind)}
     for name in tree:
         if name not in known:
             raise OptionError(
-                f"option {_shown(place + name)[1:-1]} is unknown; options here are {', '.join(known)}"
+                f"option {_format_value(place + name)[1:-1]} is unknown; options here are {', '.join(known)}"
             )
     values: dict[str, Any] = {}
     for name, field in known.items():
@@ -385,11 +388,11 @@ def _build(kind: Any, tree: object, place: str) -> Any:
         if dataclasses.is_dataclass(hints[name]):
             values[name] = _build(hints[name], tree[name], f"{place}{name}.")
         else:
-            values[name] = _checked(tree[name], hints[name], field.metadata, place + name)
+            values[name] = _check_value(tree[name], hints[name], field.metadata, place + name)
     return kind(**values)
 
 
-def _checked(value: Any, hint: Any, limits: Mapping[str, Any], place: str) -> Any:
+def _check_value(value: Any, hint: Any, limits: Mapping[str, Any], place: str) -> Any:
     kinds = get_args(hint) or (hint,)
     if value is None and type(None) in kinds:
         return None
@@ -397,24 +400,26 @@ def _checked(value: Any, hint: Any, limits: Mapping[str, Any], place: str) -> An
     if kind is float and type(value) is int and abs(value) < _MOST:
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)) or _is_no_text(value):
-        raise OptionError(f"option {place} is {_shown(value)}; expected {_NOUNS[kind]}")
+        raise OptionError(f"option {place} is {_format_value(value)}; expected {_NOUNS[kind]}")
     one_of = limits.get("one_of") or ()
     if one_of and value not in one_of:
-        raise OptionError(f"option {place} is {_shown(value)}; expected one of {', '.join(map(str, one_of))}")
+        raise OptionError(
+            f"option {place} is {_format_value(value)}; expected one of {', '.join(map(str, one_of))}"
+        )
     low, high = limits.get("low"), limits.get("high")
     if (low is not None and value < low) or (high is not None and value > high):
         raise OptionError(
-            f"option {place} is {_shown(value)}; expected {_NOUNS[kind]} from {low:g} to {high:g}"
+            f"option {place} is {_format_value(value)}; expected {_NOUNS[kind]} from {low:g} to {high:g}"
         )
     return value
 
 
 def _is_no_text(value: Any) -> bool:
-    """Return whether a value is a text with letters that no system takes in a name: NUL, half of a pair."""
+    """Return whether a value is a text with characters that no file name can have: NUL, half of a pair."""
     return isinstance(value, str) and ("\0" in value or any("\ud800" <= each < "\udc80" for each in value))
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 

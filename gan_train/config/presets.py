@@ -13,7 +13,7 @@ from gan_train.config.options import Config
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
-    """What differs from the default options, what it is for, and where it is from."""
+    """Changes of the default options, their purpose and their source."""
 
     purpose: str
     source: str

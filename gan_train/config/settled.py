@@ -1,4 +1,4 @@
-"""The options of a run in which nothing is open any more: what networks and steps are made by."""
+"""The options of a run with every open choice closed; networks and steps are made from them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class SettledOptimizer(OptimizerOptions):
 
 @dataclasses.dataclass(frozen=True)
 class SettledMachine(MachineOptions):
-    """Where and how it runs; `auto` stands for nothing any more."""
+    """Where and how it runs; nothing is `auto` any more."""
 
     precision: str = option("fp32", one_of=("fp32", "bf16"))
     steps: str = option("eager", one_of=("eager", "compiled", "graphed"))
@@ -66,7 +66,7 @@ class Settled(Config):
     machine: SettledMachine = SettledMachine()
 
 
-# What the networks and the steps of a run are made by.
+# What the networks and the steps of a run are made from.
 _NEEDED: Final = (
     *("data.height", "data.width", "data.channels", "network.width", "optimizer.batch_size"),
     *("machine.device", "machine.precision", "machine.steps"),
@@ -74,7 +74,7 @@ _NEEDED: Final = (
 
 
 def close(config: Config) -> Settled:
-    """Return a config in which every choice was made.
+    """Return a config in which no choice is open.
 
     Raises:
         OptionError: an option is still open.

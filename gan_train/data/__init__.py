@@ -22,20 +22,20 @@ def _silent(done: int, total: int) -> None:
 
 
 def load(options: DataOptions, progress: Progress = _silent) -> PictureSet:
-    """Read the pictures that the options name, at the size that they name.
+    """Read the pictures of a source, as the options say.
 
     Args:
         options: `source` is "digits", a folder of pictures (with a subfolder for each class, or none),
             a zip file of either, a folder in one (photos.zip/test), an .npz file of arrays, an IDX
             file of images (its labels are found beside it) or a folder that holds such files. A folder
             named digits is reached as ./digits.
-        progress: called with (files done, files in all) while files are decoded.
+        progress: called with (files done, files in total) while files are decoded.
 
     Returns:
         Columns in memory; above 1 GiB, pictures are a read-only np.memmap of a file in the cache.
 
     Raises:
-        DataError: nothing there, or it cannot be used; names the file.
+        DataError: there is nothing, or it cannot be used; names the file.
     """
     with open_source.open_source(options) as listing:
         pictures = decode_all.load_set(listing, options, progress, PictureSet)
@@ -45,7 +45,7 @@ def load(options: DataOptions, progress: Progress = _silent) -> PictureSet:
 
 
 def _rename_classes(pictures: PictureSet, options: DataOptions) -> PictureSet:
-    """Return the pictures with the names that the options give to their classes.
+    """Return the pictures, their classes named as the options say.
 
     Raises:
         DataError: there are not as many, two are the same, or one is empty.

@@ -1,7 +1,7 @@
-"""Which examples and which chance a step sees: a function of (seed, images seen, rollbacks) alone.
+"""Draws the examples and random numbers of a step from (seed, images seen, rollbacks) only.
 
-Examples come in a fresh random order each time round (an epoch), so that each is seen equally
-often; a batch may reach from one time round into the next.
+Examples come in a new random order in each epoch, so that each is seen equally often; a batch may
+reach from one epoch into the next.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gan_train.data.columns import CLASS, IMAGE, Column
 from gan_train.networks import Condition, of_class
 from gan_train.objectives import augment
 
-# Kept on the device whole where they fill no more of its memory than this.
+# Kept on the device as a whole if they fill no more of its memory than this.
 _MOST_OF_CUDA: Final = 0.5
 # Pictures that are copied from disk to a device in one go.
 BROUGHT_AT_ONCE: Final = 4096
@@ -33,7 +33,7 @@ class Batch:
 
     Attributes:
         tensors: [batch, ...] or [draws, batch, ...], by name.
-        conditions: what examples are made or judged under, by name.
+        conditions: the conditions that examples are made or scored under, by name.
     """
 
     tensors: Mapping[str, Tensor]
@@ -65,12 +65,12 @@ class Batches(Protocol):
         """Return the batch that begins when so many examples have been seen.
 
         Args:
-            rollbacks: how often the run was rolled back: each time, other chance.
+            rollbacks: the number of rollbacks: each changes the random numbers.
         """
         ...
 
 
-class Order:
+class ExampleOrder:
     """The order in which the examples of a data set are seen."""
 
     def __init__(self, count: int, batch_size: int, seed: int) -> None:
@@ -112,13 +112,13 @@ class Pictures:
 
 @dataclasses.dataclass(frozen=True)
 class Draw:
-    """How batches of pictures and latents are drawn.
+    """Options for drawing batches of pictures and latents.
 
     Attributes:
         batch_size: of all processes together.
         flip: whether half of the pictures are mirrored.
         conditional: whether classes are drawn with them.
-        distribution: of the latents, "normal" or "uniform".
+        distribution: the distribution of latents, "normal" or "uniform".
     """
 
     batch_size: int
@@ -130,20 +130,20 @@ class Draw:
 
 
 class PictureBatches:
-    """Draws pictures, their conditions, and the chance of a step.
+    """Draws pictures, their conditions, and the random numbers of a step.
 
     Tensors of a batch: "real" uint8 [batch, channels, height, width]; "latents" float32 [2, batch,
     latent_dim], the discriminator's first; "draws" float32 [3, batch, augment.DRAWS] in [0, 1), for the
     real pictures, the discriminator's fakes and the generator's; "mix" float32 [batch] in [0, 1), see
-    `penalties.distance_from_one`. Conditions: "real", of the real pictures and what fakes are made
-    under; "mismatch", another than the real picture's own, at random.
+    `penalties.distance_from_one`. Conditions: "real", of the real pictures, which fakes are made
+    under too; "mismatch", a random one that is not the real picture's own.
     """
 
     def __init__(self, columns: Mapping[str, Column], draw: Draw, device: torch.device) -> None:
         images = columns[IMAGE].values
         self._draw, self._device = draw, device
         self._pictures = Pictures(images, device)
-        self._order = Order(len(images), draw.batch_size, draw.seed)
+        self._order = ExampleOrder(len(images), draw.batch_size, draw.seed)
         column = columns.get(CLASS) if draw.conditional else None
         self._labels = None if column is None else torch.from_numpy(column.values).to(device)
         self._classes = 0 if column is None else len(column.facts["class_names"])
@@ -187,7 +187,7 @@ class PictureBatches:
 
 
 def _resident(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor | None:
-    """Return pictures as one tensor on the device, [n, c, h, w]; None where they are too large for it."""
+    """Return pictures as one tensor on the device, [n, c, h, w]; None if they are too large for it."""
     if isinstance(images, np.memmap):
         if device.type != "cuda" or images.nbytes > _MOST_OF_CUDA * torch.cuda.mem_get_info(device)[0]:
             return None

@@ -26,10 +26,10 @@ from gan_infer.errors import DataError, OptionError
 from gan_train.data.columns import IMAGE
 from gan_train.data.kinds import Kind, find_kind
 
-# Up to here arrays are read into memory whole.
+# Arrays up to this size are read into memory as a whole.
 IN_MEMORY_BYTES: Final = 1024**3
 
-# Notes on a column "image" alone are written as they always were, so that all versions find them.
+# Notes on a single column "image" keep their first form, so that all versions find them.
 _OF_IMAGES: Final = 3
 _OF_COLUMNS: Final = 4
 _IMAGES_ALONE: Final = {"image": IMAGE}
@@ -45,16 +45,16 @@ Asked = tuple[int | None, int | None, int | None]
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What is wanted of the cache.
+    """A request to the cache.
 
     Attributes:
         place: of the source on disk.
         fingerprint: of the source, see `listing.fingerprint`.
         fit: "crop" or "pad".
-        asked: the (height, width, channels) of pictures that were asked for, None where they were not.
-        count: the examples of the source, the bad ones among them.
+        asked: the (height, width, channels) of pictures that were asked for, each None if it was not.
+        count: the number of examples of the source, with the bad ones.
         kinds: of the columns, by name.
-        asked_range: of values, as it was asked for, "auto" where it is to be settled.
+        asked_range: the range of values that was asked for, "auto" if it is still open.
     """
 
     place: Path
@@ -68,14 +68,14 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What the note says of the arrays.
+    """The content of a note on arrays.
 
     Attributes:
-        fingerprint, fit, asked, asked_range: of the request that they were written for.
+        fingerprint, fit, asked, asked_range: those of the request.
         shapes: of one value of each column, by the column's name.
         bad: from the number of an example that is not in the arrays to the reason.
-        notes: what was found while decoding.
-        value_range: the one that was taken, "" where no picture is deep.
+        notes: findings of the decoding.
+        value_range: the range that was used, "" if no picture is deep.
     """
 
     fingerprint: str
@@ -88,7 +88,7 @@ class Record:
     value_range: str = ""
 
     def answers(self, request: Request) -> bool:
-        """Return whether decoding what is asked for would give this again."""
+        """Return whether decoding for this request would give the same arrays."""
         same_range = request.asked_range in (
             self.asked_range,
             *([self.value_range] if self.value_range else []),
@@ -111,12 +111,12 @@ class Record:
 
 
 def directory() -> Path:
-    """Return the cache's directory, in the folder of all that is kept between runs."""
+    """Return the cache's directory, in the folder for all that is kept between runs."""
     return files.home() / "pictures"
 
 
 def load(request: Request) -> tuple[Record, Arrays] | None:
-    """Return what is kept of a source, or None; what is damaged counts as none."""
+    """Return the cached columns of a source, or None; a damaged cache counts as none."""
     try:
         tree = json.loads(_find_note(request.place).read_text(encoding="utf-8"))
         found = _read_columns(tree)
@@ -195,7 +195,7 @@ def _write_note(request: Request, record: Record, paths: Mapping[str, Path]) -> 
 
 
 def room_for(size: int) -> str:
-    """Return the reason why so many bytes cannot be kept, or "" where they can."""
+    """Return the reason why `size` bytes cannot be kept, or "" if they can."""
     try:
         files.check_writable(directory() / "try.npy")
         free = shutil.disk_usage(directory()).free
@@ -205,10 +205,10 @@ def room_for(size: int) -> str:
 
 
 def memory_bytes() -> float:
-    """Return the memory of this machine, infinite where it does not tell."""
+    """Return the memory of this machine in bytes, infinite if it is not known."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, OSError, ValueError):  # not every system tells
+    except (AttributeError, OSError, ValueError):  # not every system knows
         return float("inf")
 
 
@@ -250,7 +250,7 @@ def _write_rows(writers: Mapping[str, _Writer], rows: Iterable[Mapping[str, Arra
 
 
 def _read_arrays(paths: Mapping[str, Path], kinds: Mapping[str, str]) -> Arrays:
-    """Return the arrays, as views of their files where they are large together."""
+    """Return the arrays, as views of their files if they are large together."""
     large = sum(path.stat().st_size for path in paths.values()) > IN_MEMORY_BYTES
     arrays: Arrays = {}
     for name, path in paths.items():
@@ -295,7 +295,7 @@ def _list_arrays(place: Path) -> list[Path]:
 
 
 def _tidy(stem: str, kept: list[Path], replaced: list[Path]) -> None:
-    """Remove the arrays that were replaced, and what runs that were killed have left of the same source."""
+    """Remove the arrays that were replaced, and files of the same source that killed runs have left."""
     left = [*directory().glob(f".{stem}-*.part*"), *directory().glob(f"{stem}-*.npy")]
     for path in left:
         with contextlib.suppress(OSError):

@@ -14,7 +14,7 @@ from gan_train.data import fingerprint
 from gan_train.data.columns import Column
 from gan_train.data.kinds import kind_of
 
-# Fewer teach a network nothing but themselves.
+# From fewer a network learns only these by heart.
 MIN_EXAMPLES: Final = 10
 
 
@@ -25,10 +25,10 @@ class DataSet:
     Attributes:
         name: of the data, for people.
         columns: by name, such as "image" and "class".
-        licence: of the data, "" where it is not known.
-        preparation: what was done to the files to get these values, in a sentence.
+        licence: of the data, "" if it is not known.
+        preparation: how the files became these values, in a sentence.
         warnings: what a person should know before training on them.
-        value_range: which values of deep picture files became black and white, "" where none is deep.
+        value_range: which values of deep picture files became black and white, "" if none is deep.
     """
 
     name: str
@@ -49,7 +49,7 @@ class DataSet:
 
     @property
     def noun(self) -> str:
-        """What one example is called: "picture", "sound", else "example"."""
+        """The word for one example: "picture", "sound", else "example"."""
         kinds = [kind_of(column) for column in self.columns.values()]
         return next((kind.noun for kind in kinds if kind.identifies), "example")
 
@@ -60,7 +60,7 @@ class DataSet:
     def in_common(self, other: DataSet) -> npt.NDArray[np.bool_]:
         """Return for each example whether another set has it too; bool [n].
 
-        Compared are the columns whose values identify an example: pictures and sounds, bit for bit.
+        Only columns whose values identify an example are compared: pictures and sounds, bit for bit.
         """
         own, others = self._identifying(), other._identifying()
         if not own or _layout(own) != _layout(others):
@@ -76,7 +76,7 @@ class DataSet:
         return self.with_columns(*(column.only(which) for column in self.columns.values()))
 
     def with_columns(self, *columns: Column) -> Self:
-        """Return the set with columns added, or put in the place of those of the same names."""
+        """Return the set with columns added; they replace those of the same names."""
         return dataclasses.replace(
             self, columns={**self.columns, **{column.name: column for column in columns}}
         )
@@ -86,7 +86,7 @@ class DataSet:
         return self.with_columns(dataclasses.replace(self.columns[name], values=values))
 
     def without(self, *names: str) -> Self:
-        """Return the set without some columns, which need not be there."""
+        """Return the set without columns of these names, if it has them."""
         kept = {name: column for name, column in self.columns.items() if name not in names}
         return dataclasses.replace(self, columns=kept)
 

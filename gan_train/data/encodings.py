@@ -10,10 +10,10 @@ from typing import Final
 from gan_infer.errors import OptionError
 
 UTF_8: Final = "utf-8"
-# Any bytes can be read in it; zip files were made for it.
+# Any bytes can be read in it; zip files use it by default.
 FALLBACK: Final = "cp437"
 
-# What names of classes and files are often made of, by language. A guess needs most of a name, not all.
+# Frequent characters of names, by language. A guess needs most of a name, not all of it.
 _CHINESE: Final = frozenset(
     "的一是不了在人有我他这中大来上国和地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多经"
     "么去法学如都同现当没动面起看定天分还进好小部其些主样理心本前开但因只从想实日军者意无力它与长把机十民第公此已工使情明性知"
@@ -66,18 +66,18 @@ _RARE_LATIN: Final = frozenset("ŽžŠšŒŸ")
 _RUSSIAN: Final = frozenset("абвгдеёжзийклмнопрстуфхцчшщъыьэюя")
 _FREQUENT_RUSSIAN: Final = frozenset("оеаинтсрвлкмдпу")
 
-# The share that a character of the right writing counts, which is none of the frequent ones.
+# How much a character of the right script counts that is not among the frequent ones.
 _RARE: Final = 0.7
 _RARE_SYLLABLE: Final = 0.3
 
-_Judge = Callable[[str, int], float]
+_Rate = Callable[[str, int], float]
 
 
 def check(name: str) -> str:
     """Return the name by which Python knows an encoding.
 
     Raises:
-        OptionError: there is none of that name, or it is none of texts.
+        OptionError: there is none of that name, or it is not for texts.
     """
     try:
         codec = codecs.lookup(name)
@@ -93,7 +93,7 @@ def check(name: str) -> str:
 def guess(names: Iterable[bytes]) -> str:
     """Return the encoding in which names make the most sense together, by rules alone.
 
-    UTF-8 where all of them are such; else the code page in which the most letters are usual ones.
+    UTF-8 if all of them are valid in it; else the code page in which most letters are usual ones.
 
     Args:
         names: parts of paths, some with bytes above 127.
@@ -104,9 +104,9 @@ def guess(names: Iterable[bytes]) -> str:
     if _decode(parts, UTF_8) is not None:
         return UTF_8
     best, encoding = 0.0, FALLBACK
-    for candidate, judge in _CANDIDATES:
+    for candidate, rate in _CANDIDATES:
         texts = _decode(parts, candidate)
-        if texts is not None and (found := _score(texts, judge)) > best:
+        if texts is not None and (found := _score(texts, rate)) > best:
             best, encoding = found, candidate
     return encoding
 
@@ -118,16 +118,16 @@ def _decode(parts: Sequence[bytes], encoding: str) -> list[str] | None:
         return None
 
 
-def _score(texts: Sequence[str], judge: _Judge) -> float:
+def _score(texts: Sequence[str], rate: _Rate) -> float:
     """Return how usual the letters beyond ASCII are on average, 0 to 1."""
-    values = [judge(text, at) for text in texts for at, letter in enumerate(text) if not letter.isascii()]
+    values = [rate(text, at) for text in texts for at, letter in enumerate(text) if not letter.isascii()]
     return sum(values) / max(1, len(values))
 
 
-def _judge_by_rows(frequent: frozenset[str], encoding: str, low: int, high: int) -> _Judge:
-    """Judge by a list of frequent characters, and by the rows of a code page that hold the usual ones."""
+def _rate_by_rows(frequent: frozenset[str], encoding: str, low: int, high: int) -> _Rate:
+    """Rate by a list of frequent characters, and by the rows of a code page that hold the usual ones."""
 
-    def judge(text: str, at: int) -> float:
+    def rate(text: str, at: int) -> float:
         letter = text[at]
         if letter in frequent:
             return 1.0
@@ -137,20 +137,20 @@ def _judge_by_rows(frequent: frozenset[str], encoding: str, low: int, high: int)
         usual = low <= row <= high and unicodedata.category(letter) == "Lo"
         return (_RARE_SYLLABLE if "\uac00" <= letter <= "\ud7a3" else _RARE) * usual
 
-    return judge
+    return rate
 
 
-def _judge_japanese(text: str, at: int) -> float:
+def _rate_japanese(text: str, at: int) -> float:
     letter = text[at]
     if "\u3041" <= letter <= "\u3096" or "\u30a1" <= letter <= "\u30fc":
         return 0.5 if _is_plain_letter(_get_neighbours(text, at)) else 1.0
     return _KANJI(text, at)
 
 
-_KANJI: Final = _judge_by_rows(_JAPANESE, "cp932", 0x88, 0x97)
+_KANJI: Final = _rate_by_rows(_JAPANESE, "cp932", 0x88, 0x97)
 
 
-def _judge_latin(text: str, at: int) -> float:
+def _rate_latin(text: str, at: int) -> float:
     letter = text[at]
     if unicodedata.category(letter) in ("Pf", "Pd"):  # an apostrophe, a dash
         return 0.5
@@ -167,7 +167,7 @@ def _judge_latin(text: str, at: int) -> float:
     return usual if _is_plain_letter(before + after) else 0.6
 
 
-def _judge_russian(text: str, at: int) -> float:
+def _rate_russian(text: str, at: int) -> float:
     letter = text[at]
     if letter.lower() not in _RUSSIAN or _is_plain_letter(_get_neighbours(text, at)):
         return 0.0
@@ -184,17 +184,17 @@ def _is_plain_letter(letters: str) -> bool:
     return any(letter.isascii() and letter.isalpha() for letter in letters)
 
 
-# Of those that score alike the first is taken.
-_CANDIDATES: Final[tuple[tuple[str, _Judge], ...]] = (
-    ("cp932", _judge_japanese),
-    ("cp1252", _judge_latin),
-    ("cp437", _judge_latin),
-    ("cp850", _judge_latin),
-    ("gbk", _judge_by_rows(_CHINESE, "gbk", 0xB0, 0xD7)),
-    ("big5", _judge_by_rows(_TRADITIONAL, "big5", 0xA4, 0xC6)),
-    ("cp949", _judge_by_rows(_KOREAN, "cp949", 0xB0, 0xC8)),
-    ("cp866", _judge_russian),
-    ("cp1251", _judge_russian),
-    ("cp1250", _judge_latin),
-    ("cp852", _judge_latin),
+# Of equal scores the first wins.
+_CANDIDATES: Final[tuple[tuple[str, _Rate], ...]] = (
+    ("cp932", _rate_japanese),
+    ("cp1252", _rate_latin),
+    ("cp437", _rate_latin),
+    ("cp850", _rate_latin),
+    ("gbk", _rate_by_rows(_CHINESE, "gbk", 0xB0, 0xD7)),
+    ("big5", _rate_by_rows(_TRADITIONAL, "big5", 0xA4, 0xC6)),
+    ("cp949", _rate_by_rows(_KOREAN, "cp949", 0xB0, 0xC8)),
+    ("cp866", _rate_russian),
+    ("cp1251", _rate_russian),
+    ("cp1250", _rate_latin),
+    ("cp852", _rate_latin),
 )

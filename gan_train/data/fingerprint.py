@@ -1,4 +1,4 @@
-"""Hashes that tell data sets and single examples apart."""
+"""Computes hashes that identify data sets and single examples."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from gan_train.data.kinds import kind_of
 def hash_columns(columns: Mapping[str, Column]) -> str:
     """Return the SHA-256 of columns in hex: equal exactly for equal training data.
 
-    Pictures alone, or with classes, are hashed by shape, class names and bytes, as runs remember them.
-    All others by name, kind, facts, shape, type and values of each column, in the order of their names.
+    Pictures alone, or with classes, are hashed by shape, class names and bytes, as in existing runs.
+    All others are hashed by name, kind, facts, shape, type and values of each column, ordered by name.
     """
     if {name: column.kind for name, column in columns.items()} in (
         {"image": IMAGE},
@@ -37,9 +37,9 @@ def hash_columns(columns: Mapping[str, Column]) -> str:
 
 
 def digest(*values: npt.NDArray[Any]) -> int:
-    """Return a number below 2**64 that tells examples apart, of one shape and type in each column.
+    """Return a number below 2**64 that identifies an example, of one shape and type in each column.
 
-    Among a million of them, it takes one pair for equal that is not in some ten million data sets.
+    Among a million examples, two different ones get the same number in one of ten million data sets.
     """
     whole = hashlib.blake2b(digest_size=8)
     for value in values:

@@ -1,4 +1,4 @@
-"""Finds the split of a source that a run did not train on, where there is one."""
+"""Finds the split of a source that a run did not train on, if there is one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gan_train.data.sources import archive, idx, unused
 def find_beside(options: DataOptions) -> DataOptions | None:
     """Return the options of the test or validation split beside the training split of a source.
 
-    Of IDX files those whose names have "t10k" or "test" for "train"; of a folder or zip file with
-    subfolders train and test (val, validation ...), or of such a train folder itself, the other one.
+    For IDX files these have "t10k" or "test" in their names instead of "train"; for a folder or zip file
+    with subfolders train and test (val, validation ...), or for such a train folder, it is the other one.
 
     Returns:
-        options for the pictures held out, or None where none are found.
+        options for the pictures held out, or None if none are found.
     """
     path = Path(options.source)
     found = [_find_idx(path)]

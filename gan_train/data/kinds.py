@@ -1,4 +1,4 @@
-"""How each kind of column is checked, hashed, cached and described: a new kind is a class and a line."""
+"""Checks, hashes and describes columns by their kind: a new kind is one class and one line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SMALL_CLASS: Final = 10
 
 
 class Kind:
-    """A kind of column; subclasses say what differs.
+    """A kind of column; subclasses define what differs.
 
     Attributes:
-        noun: what one value is called.
+        noun: the word for one value.
         dtype: numpy's name of the values' type.
-        sides: how many sides one value has: 0 for a number, 3 for a picture.
+        sides: the number of dimensions of one value: 0 for a number, 3 for a picture.
         identifies: whether two examples of equal values are the same example, as two equal pictures
             are; a class or an age does not.
     """
@@ -47,11 +47,11 @@ class Kind:
             )
 
     def concerns(self, column: Column, noun: str) -> list[str]:
-        """Return what a person should know before training on it; `noun` is what one example is called."""
+        """Return what a person should know before training on it; `noun` is the word for one example."""
         return []
 
     def drop_unused(self, column: Column) -> tuple[Column, list[str]]:
-        """Return the column without facts that no example needs any more, and notes on what was left out."""
+        """Return the column without facts that no example needs any more, and notes on these."""
         return column, []
 
     def bytes_of(self, column: Column) -> Iterator[memoryview]:
@@ -63,7 +63,7 @@ class Kind:
             yield np.ascontiguousarray(values[start : start + step], kept).data
 
     def describe(self, column: Column) -> str:
-        """Return what the column holds, for people: its sides and its type."""
+        """Return the content of the column for people: its shape and its type."""
         sides = "x".join(map(str, column.shape))
         return f"{len(column):,} of {sides} {self.dtype}" if sides else f"{len(column):,} of {self.dtype}"
 
@@ -115,7 +115,7 @@ class Classes(Kind):
         return notes
 
     def drop_unused(self, column: Column) -> tuple[Column, list[str]]:
-        """Return the column without classes that no example has, numbered anew, and a note on them."""
+        """Return the column without classes that no example has, numbered again, and a note on them."""
         names = column.facts["class_names"]
         used, values = np.unique(column.values, return_inverse=True)
         kept = tuple(names[number] for number in used)
@@ -125,14 +125,14 @@ class Classes(Kind):
         return dataclasses.replace(column, values=values.reshape(-1).astype(np.int64), facts=facts), notes
 
     def describe(self, column: Column) -> str:
-        """Return how many examples each class has."""
+        """Return the number of examples of each class."""
         counts = count_classes(column)
         named = [f"{name}: {count:,}" for name, count in list(counts.items())[:12]]
         return ", ".join(named) + (f" and {len(counts) - 12:,} more" if len(counts) > 12 else "")
 
 
 class Numbers(Kind):
-    """Numbers: float32 [n], with facts["unit"] and facts["range"] (low, high) where they are known."""
+    """Numbers: float32 [n], with facts["unit"] and facts["range"] (low, high) if they are known."""
 
     noun = "number"
 
@@ -188,7 +188,7 @@ KINDS: Final[dict[str, Kind]] = {
 
 
 def kind_of(column: Column) -> Kind:
-    """Return how a column's kind is treated.
+    """Return the kind of a column.
 
     Raises:
         DataError: its kind is not known.
@@ -197,7 +197,7 @@ def kind_of(column: Column) -> Kind:
 
 
 def find_kind(name: str, kind: str) -> Kind:
-    """Return how a kind is treated; `name` is the column's, for the message.
+    """Return a kind by its name; `name` is the column's, for the message.
 
     Raises:
         DataError: the kind is not known.

@@ -1,4 +1,4 @@
-"""A source as a list of examples: the files behind them, and the columns that need no decoding."""
+"""Describes a source as a list of examples: its files, and its columns that need no decoding."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]
 UNREAD: Final = (".heic", ".heif", ".avif", ".jxl", ".jp2")
 SUFFIXES: Final = (
     *formats.SUFFIXES,
-    # Pictures too, of kinds that are not read: to pass them over in silence would lose them.
+    # Pictures too, of kinds that cannot be read: they are reported, not silently passed over.
     *UNREAD,
 )
 _UNREAD: Final = (
@@ -57,14 +57,14 @@ class Files:
         place: of the folder or archive on disk.
         stamp: of the archive, as of a member.
         members: the pictures.
-        others: names of the files that are none, and are not `left_behind`.
+        others: names of the files that are no pictures, and are not `left_behind`.
         folders: names of all folders.
-        bad: of the members that cannot be used whatever they hold, the reason, as `Listing.bad`.
+        bad: the reasons why members cannot be used whatever they hold, as `Listing.bad`.
         open: from a member's name to an opened picture; raises DataError as `decode.open_image`.
         stream: from a file's name to its content, opened; raises DataError that names it.
-        inside: the folder of the archive that alone was asked for, "" for all of it.
-        left_behind: files, and folders (ending in "/"), that systems leave behind; nothing of them is read.
-        notes: what a person should know of how the files were found.
+        inside: the only folder of the archive that was asked for, "" for all of it.
+        left_behind: files, and folders (ending in "/"), that systems leave behind; they are not read.
+        notes: what a person should know about how the files were found.
     """
 
     kind: str
@@ -83,12 +83,12 @@ class Files:
 
 @dataclasses.dataclass(frozen=True)
 class PictureFiles:
-    """A column of pictures that are still to be decoded.
+    """A column of pictures before decoding.
 
     Attributes:
         open: from an example's number to its picture, opened; raises DataError whose message is
             what is wrong, to be read after the example's name ("is empty").
-        array: uint8 [n, height, width, channels] where the source holds pixels ready to use.
+        array: uint8 [n, height, width, channels] if the source holds pixels ready to use.
     """
 
     open: Callable[[int], AbstractContextManager[Image.Image]]
@@ -97,7 +97,7 @@ class PictureFiles:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """The examples of a source that are to be used, by columns.
+    """The examples of a source to use, by columns.
 
     Attributes:
         kind: "digits", "folder", "zip", "npz" or "idx".
@@ -105,14 +105,14 @@ class Listing:
         name: of the data, for people.
         names: one for each example.
         fingerprint: of names, sizes and times: equal for an untouched source.
-        pictures: by the column's name, the pictures that are to be decoded.
+        pictures: by the column's name, the pictures to decode.
         given: by the column's name, the columns that need no decoding, such as classes.
         bad: from the number of an example known to be unusable to the reason.
-        notes: what a person should know of how the examples were chosen.
+        notes: what a person should know about the choice of the examples.
         passed_over: files of the source that are not pictures.
         left_behind: files and folders that systems leave behind, see `Files`.
-        remarks: what a person should know of the files that are not learnt.
-        licence: of the data, "" where it is not known.
+        remarks: what a person should know about the files that are not used.
+        licence: of the data, "" if it is not known.
     """
 
     kind: str
@@ -139,7 +139,7 @@ def is_picture(name: str, beginning: Callable[[], bytes]) -> bool:
 
 
 def find_unread_format(name: str, beginning: Callable[[], bytes]) -> str:
-    """Return why a picture of a known kind cannot be read, "" where its ending and bytes do not say so."""
+    """Return why a picture of a known kind cannot be read, "" if its ending and bytes do not say."""
     if not name.lower().endswith(UNREAD):
         return ""
     first = beginning()
@@ -162,5 +162,5 @@ def fingerprint(files: Files, members: Sequence[Member]) -> str:
 
 
 def stamp(status: os.stat_result) -> str:
-    """Return a file's times: of its content, and of its being renamed or permitted."""
+    """Return the times of a file's last changes: of its content, and of its name or permissions."""
     return f"{status.st_mtime_ns} {status.st_ctime_ns}"

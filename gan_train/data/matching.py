@@ -16,8 +16,8 @@ def match_classes(
 ) -> tuple[PictureSet, bool]:
     """Return the pictures with their classes in the model's order, and whether their classes can be used.
 
-    Names decide; where they differ and their number is the same, the order decides, with a note to
-    `say`. Where the number differs too, the pictures are taken without classes, with a note.
+    Names decide; if they differ and their number is the same, the order decides, with a note to
+    `say`. If the number differs too, the pictures are used without classes, with a note.
     """
     if not class_names or CLASS not in pictures.columns:
         return pictures, False

@@ -1,4 +1,4 @@
-"""Names of files and classes: made printable, listed in messages, and numbered."""
+"""Makes names of files and classes printable, lists them in messages, and numbers them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-# Plain enough to be meant as one; longer ones are identifiers.
+# Short enough to be meant as a number; longer ones are identifiers.
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?")
 
 
 def escape(name: str) -> str:
-    """Return a file's name as text that can be printed on one line, whatever bytes it was made of."""
+    """Return a file's name as text that can be printed on one line, whatever its bytes."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape", "surrogatepass").decode()
         for letter in name
@@ -35,7 +35,7 @@ def list_names(names: Sequence[str], most: int = 5) -> str:
 
 
 def number_classes(labels: Sequence[str]) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
-    """Return a number for each label, and their names: sorted as numbers where all are numbers."""
+    """Return a number for each label, and their names: sorted as numbers if all are numbers."""
     names = [clean_class_name(label) for label in labels]
     known = set(names)
     numeric = all(_NUMBER.fullmatch(name) for name in known)

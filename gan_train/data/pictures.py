@@ -1,4 +1,4 @@
-"""The common data set: pictures of one size, with a class each or none."""
+"""PictureSet, the common data set: pictures of one size, each with a class or none."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ class PictureSet(DataSet):
 
     @property
     def images(self) -> npt.NDArray[np.uint8]:
-        """uint8 [n, height, width, channels]; a read-only np.memmap where they are many."""
+        """uint8 [n, height, width, channels]; a read-only np.memmap if they are many."""
         return self.columns[IMAGE].values
 
     @property
     def labels(self) -> npt.NDArray[np.int64] | None:
-        """int64 [n], or None where there are no classes."""
+        """int64 [n], or None without classes."""
         return self.columns[CLASS].values if CLASS in self.columns else None
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """In the order of the labels; empty where there are none."""
+        """The names of the classes by index; empty without classes."""
         return tuple(self.columns[CLASS].facts["class_names"]) if CLASS in self.columns else ()
 
     @property

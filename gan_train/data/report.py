@@ -1,4 +1,4 @@
-"""Makes a report on a source before any training: what is in it, and what training would do with it."""
+"""Reports on a source before any training: what is in it, and what training would do with it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from gan_train.config.options import DataOptions
 from gan_train.data.columns import CLASS, Column
 from gan_train.data.data_set import find_concerns
 from gan_train.data.decoding import decode_all
-from gan_train.data.decoding.findings import Findings
+from gan_train.data.decoding.findings import PictureFindings
 from gan_train.data.decoding.notes import explain_refusal_in_short, find_notes
-from gan_train.data.decoding.survey import Plan, look_at, settle_ranges
+from gan_train.data.decoding.survey import Preparation, read_headers, settle_ranges
 from gan_train.data.kinds import count_classes, kind_of
 from gan_train.data.listing import Listing, Progress
 from gan_train.data.names import escape
@@ -25,15 +25,15 @@ _ANY_RANGE: Final = ranges.Ranges(ranges.Range(0, 1), ranges.Range(0, 1))
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class DataReport:
     """What is in a source, and what training would do with it.
 
     Attributes:
         source: as it was named.
-        kind: "digits", "folder", "zip", "npz" or "idx"; "" where nothing could be listed.
+        kind: "digits", "folder", "zip", "npz" or "idx"; "" if nothing could be listed.
         pictures: how many were found.
         usable: how many of them can be used.
-        classes: from the name of a class to its usable pictures; empty where there are none.
+        classes: from the name of a class to its usable pictures; empty without classes.
         sizes: from "HEIGHTxWIDTH", as shown, to how many there are, the most frequent first.
         modes: from Pillow's name of the pixel format to how many there are.
         formats: from the file format to how many there are.
@@ -42,13 +42,13 @@ class Report:
         passed_over: names of files that are not pictures.
         left_behind: names of files, and of folders (ending in "/"), that systems leave behind.
         notes: what a person should know.
-        height, width, channels: of the prepared pictures; 0 where nothing is usable.
-        preparation: what is done to the pictures, in a sentence.
-        value_range: which values of deep pictures become black and white, "" where none is deep.
+        height, width, channels: of the prepared pictures; 0 if nothing is usable.
+        preparation: how the pictures are prepared, in a sentence.
+        value_range: which values of deep pictures become black and white, "" if none is deep.
         size_bytes: of the prepared pictures.
-        accepted: whether training would take the source.
-        verdict: that in words; where it is refused, why.
-        columns: from the name of a column to what it holds, in words.
+        accepted: whether training would accept the source.
+        verdict: the same in words, with the reason of a refusal.
+        columns: from the name of a column to its content, in words.
     """
 
     source: str
@@ -75,23 +75,23 @@ class Report:
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def check(options: DataOptions, progress: Progress = lambda done, total: None) -> Report:
-    """Look at every picture of a source and decode it, as training would; a source that fails is reported.
+def check(options: DataOptions, progress: Progress = lambda done, total: None) -> DataReport:
+    """Decode every picture of a source as training would, and report on it, also if it is refused.
 
     Args:
         options: as of `data.load`.
-        progress: called with (pictures done, pictures in all).
+        progress: called with (pictures done, pictures in total).
     """
     try:
         with open_source.open_source(options) as listing:
             return _report(listing, options, progress)
     except DataError as error:
-        return Report(source=escape(options.source), verdict=f"refused: {escape(str(error))}")
+        return DataReport(source=escape(options.source), verdict=f"refused: {escape(str(error))}")
 
 
-def _report(listing: Listing, options: DataOptions, progress: Progress) -> Report:
+def _report(listing: Listing, options: DataOptions, progress: Progress) -> DataReport:
     plan, refused = _make_plan(listing, options)
-    # Without a range there is no picture to show, but all else can still be looked at.
+    # Without a range there are no pixels, but all else can still be checked.
     findings = decode_all.drain(dataclasses.replace(plan, ranges=_ANY_RANGE) if refused else plan, progress)
     usable = len(listing.names) - len(findings.bad)
     given, dropped = decode_all.select_usable(listing, findings.bad)
@@ -100,7 +100,7 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
     refused = refused or too_few
     height, width, channels = next(iter(plan.shapes.values()), (0, 0, 0))
     value_range = str(plan.ranges or "")
-    return Report(
+    return DataReport(
         source=escape(options.source),
         kind=listing.kind,
         pictures=len(listing.names),
@@ -123,8 +123,8 @@ def _report(listing: Listing, options: DataOptions, progress: Progress) -> Repor
     )
 
 
-def _find_more_notes(plan: Plan, usable: int, given: Mapping[str, Column]) -> tuple[list[str], str]:
-    """Return notes on room, classes and files, and why the set cannot be used, "" where it can."""
+def _find_more_notes(plan: Preparation, usable: int, given: Mapping[str, Column]) -> tuple[list[str], str]:
+    """Return notes on room, classes and files, and why the set cannot be used, "" if it can."""
     notes: list[str] = []
     try:
         if decode_all.find_stored(plan.listing, plan.options) is None:
@@ -136,7 +136,7 @@ def _find_more_notes(plan: Plan, usable: int, given: Mapping[str, Column]) -> tu
     return notes, ""
 
 
-def _name_pictures(listing: Listing, findings: Findings) -> dict[str, Any]:
+def _name_pictures(listing: Listing, findings: PictureFindings) -> dict[str, Any]:
     """Return the bad pictures and the groups of equal ones by their names."""
     bad, groups = findings.bad, findings.duplicates()
     names = [escape(name) for name in listing.names] if bad or groups else []
@@ -146,7 +146,7 @@ def _name_pictures(listing: Listing, findings: Findings) -> dict[str, Any]:
     }
 
 
-def _count_headers(plan: Plan) -> dict[str, Any]:
+def _count_headers(plan: Preparation) -> dict[str, Any]:
     """Return how many pictures there are of each size, mode and format, the most frequent first."""
     sizes, modes, formats = Counter[tuple[int, int]](), Counter[str](), Counter[str]()
     for found in plan.surveys.values():
@@ -160,8 +160,8 @@ def _count_headers(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _describe_columns(plan: Plan, usable: int, given: Mapping[str, Column]) -> dict[str, str]:
-    """Return what each column holds, by its name."""
+def _describe_columns(plan: Preparation, usable: int, given: Mapping[str, Column]) -> dict[str, str]:
+    """Return a description of each column, by its name."""
     pictures = {
         name: f"{usable:,} of {height}x{width}x{channels}"
         for name, (height, width, channels) in plan.shapes.items()
@@ -169,9 +169,9 @@ def _describe_columns(plan: Plan, usable: int, given: Mapping[str, Column]) -> d
     return pictures | {name: kind_of(column).describe(column) for name, column in given.items()}
 
 
-def _make_plan(listing: Listing, options: DataOptions) -> tuple[Plan, str]:
-    """Return how the pictures are to be prepared, and why their range cannot be settled, "" where it can."""
-    plan = look_at(listing, options)
+def _make_plan(listing: Listing, options: DataOptions) -> tuple[Preparation, str]:
+    """Return how to prepare the pictures, and why their range cannot be settled, "" if it can."""
+    plan = read_headers(listing, options)
     try:
         return dataclasses.replace(plan, ranges=settle_ranges(plan)), ""
     except DataError as error:

@@ -1,4 +1,4 @@
-"""From a run's checkpoint to checked model files."""
+"""Exports a run's checkpoint as checked model files."""
 
 from gan_train.export.generator import TRUNCATION, Exported, export, verify, write
 from gan_train.export.verification import MOST_LEVELS, VERIFIED_BATCHES

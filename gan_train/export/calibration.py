@@ -1,9 +1,9 @@
-"""From a critic's logits to probabilities, and how far those are from the truth; numbers in, numbers out.
+"""Calibrates a critic's logits to probabilities, and measures how well they match the truth.
 
-The measures are not those of torchmetrics. Its area under the curve takes logits through a sigmoid first,
-where those beyond 36 become equal: for logits that spread by 60 it is 0.0006 off, by 300 0.002. Its
-expected error gives a realness of just 1 a bin of its own, which the curve in the file has not. Everywhere
-`real` says which pictures are real, bool [n].
+The measures are not those of torchmetrics. Its area under the curve maps logits through a sigmoid first,
+where those above 36 become equal: for logits that spread by 60 it is 0.0006 off, by 300 0.002. Its
+expected error has a separate bin for a realness of exactly 1, which the curve in the file has not.
+`real` always says which pictures are real, bool [n].
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _DRAWS: Final = 100
 def fit(logits: Values, real: Flags, given: Classes | None, classes: int) -> tuple[float, Values]:
     """Fit (slope, intercepts): sigmoid(slope * logit + intercepts[class]) is the chance of being real.
 
-    Logits are taken from the middle of their class first: a relativistic or Wasserstein game leaves
-    the middle of each class free, and differences between classes then say nothing of realness.
+    The middle of its class is subtracted from each logit first: a relativistic or Wasserstein loss leaves
+    the middle of each class free, and differences between classes then say nothing about realness.
 
     Args:
-        given: the class of each, int64 [n] below `classes`, as many real as generated ones; None without.
-        classes: how many there are, 0 without.
+        given: the class of each, int64 [n], with as many real as generated ones; None without classes.
+        classes: the number of classes, 0 for none.
 
     Returns:
         slope, and intercepts float64 [classes], [1] without classes.
@@ -42,7 +42,7 @@ def fit(logits: Values, real: Flags, given: Classes | None, classes: int) -> tup
 
 
 def centres(logits: Values, given: Classes, classes: int) -> Values:
-    """Return the mean logit of each class, float64 [classes], drawn to the mean of all where that is surer.
+    """Return the mean logit of each class, float64 [classes], shrunk towards the mean of all.
 
     The estimate of Efron and Morris (1975): a class's own mean counts by the share of the spread
     between classes in its variance, which is that spread and the spread within over its pictures.
@@ -62,8 +62,8 @@ def centres(logits: Values, given: Classes, classes: int) -> Values:
 def platt(logits: Values, real: Flags) -> tuple[float, float]:
     """Fit (slope, intercept) so that sigmoid(slope * logit + intercept) is the chance of being real.
 
-    Platt (1999), with his targets (n + 1) / (n + 2) and 1 / (n + 2) in place of 1 and 0, which keep
-    the slope finite where the two kinds are parted by a line; the cross-entropy is minimised by
+    Platt (1999), with his targets (n + 1) / (n + 2) and 1 / (n + 2) instead of 1 and 0, which keep
+    the slope finite if a line separates the two kinds; the cross-entropy is minimised by
     Newton's method with halved steps (Lin, Lin and Weng 2007).
     """
     ones, zeros = int(real.sum()), int((~real).sum())
@@ -105,10 +105,10 @@ def expected_error(realness: Values, real: Flags, bins: int = BINS) -> float:
 
 
 def error_by_chance(realness: Values, bins: int = BINS) -> float:
-    """Return the expected calibration error that so few pictures show where the calibration is perfect.
+    """Return the expected calibration error of a perfect calibration on this few pictures.
 
-    The mean over draws in which each picture is real by its own realness: a bin of few pictures lies off
-    by chance, so the error is never 0 and rises as pictures become fewer (Roelofs et al. 2022).
+    The mean over draws in which each picture is real with the probability of its realness: a bin of few
+    pictures is off by chance, so the error is never 0 and rises with fewer pictures (Roelofs et al. 2022).
     """
     chance = np.random.default_rng(0)
     drawn = (chance.random(len(realness)) < realness for _ in range(_DRAWS))
@@ -119,8 +119,8 @@ def curve(realness: Values, real: Flags, bins: int = BINS) -> list[dict[str, Any
     """Return the calibration curve.
 
     Returns:
-        a row a bin, the lowest first: "from" and "to" (realness), "count" (of pictures), "mean" (their
-        realness) and "real" (the share that is). Of an empty bin both are its middle.
+        a row per bin, the lowest first: "from" and "to" (realness), "count" (of pictures), "mean" (their
+        realness) and "real" (the share that is). For an empty bin both are its middle.
     """
     edges = np.linspace(0.0, 1.0, bins + 1)
     place = np.clip(np.searchsorted(edges, realness, side="right") - 1, 0, bins - 1)

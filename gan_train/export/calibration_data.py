@@ -1,4 +1,4 @@
-"""What a critic is calibrated by: real pictures, held out if there are any, and as many generated ones."""
+"""Collects pictures to calibrate a critic on: real ones, held out if possible, and as many generated."""
 
 from __future__ import annotations
 
@@ -24,24 +24,23 @@ from gan_train.runs.trained import Trained
 Pictures = npt.NDArray[np.uint8]
 Classes = npt.NDArray[np.int64]
 
-# Real pictures that a calibration uses, at most and at least.
 MOST_HELD: Final = 10_000
 LEAST_HELD: Final = 50
-# Far from the seeds that people use, and from those that samples are measured by.
+# Far from the seeds that people use, and from those of measured samples.
 _FIRST_SEED: Final = 2**40
 
 
 @dataclasses.dataclass(frozen=True)
-class Reference:
-    """Real and generated pictures to calibrate by, as many of each, class by class.
+class CalibrationPictures:
+    """Real and generated pictures to calibrate on, as many of each, class by class.
 
     Attributes:
         origin: where the real ones are from, for people.
-        seen: True where training saw the real ones.
-        truncation: what the latents of the generated ones were scaled by.
-        logits: float64 [2 n], of the real ones first.
-        given: int64 [2 n], the classes that they were judged as; None where the critic takes none.
-        classes: how many there are, 0 where it takes none.
+        seen: True if training saw the real ones.
+        truncation: the factor that scaled the latents of the generated ones.
+        logits: float64 [2 n], the real ones first.
+        given: int64 [2 n], the classes that the critic was given; None if it takes none.
+        classes: the number of classes, 0 if it takes none.
     """
 
     origin: str
@@ -53,11 +52,11 @@ class Reference:
 
     @property
     def real(self) -> calibration.Flags:
-        """Bool [2 n]: which are real."""
+        """Which pictures are real, bool [2 n]."""
         return np.arange(len(self.logits)) < len(self.logits) // 2
 
     def fit(self, which: Classes) -> tuple[float, calibration.Values]:
-        """Calibrate on some of the pictures, given by their places; see `calibration.fit`."""
+        """Calibrate on some of the pictures, given by their indices; see `calibration.fit`."""
         given = None if self.given is None else self.given[which]
         return calibration.fit(self.logits[which], self.real[which], given, self.classes)
 
@@ -74,8 +73,8 @@ def refer(
     origin: str,
     seen: bool,
     truncation: float = TRUNCATION,
-) -> Reference:
-    """Judge real pictures and as many freshly generated ones of the same classes."""
+) -> CalibrationPictures:
+    """Compute the logits of real pictures and of as many new generated ones of the same classes."""
     chosen = split.part(np.arange(len(pictures)), pictures.labels, MOST_HELD)
     if len(chosen) < LEAST_HELD:
         raise DataError(f"{origin}: {len(chosen)} are too few; a calibration needs at least {LEAST_HELD}")
@@ -84,24 +83,24 @@ def refer(
     classes = None if pictures.labels is None else pictures.labels[chosen]
     seeds = np.arange(_FIRST_SEED, _FIRST_SEED + len(chosen))
     made = model.sampler(truncation).draw(seeds, classes)
-    known = classes if judged_classes(model) else None
-    on_real = pixels.judge(judging, np.ascontiguousarray(pictures.images[chosen]), known)
-    on_made = pixels.judge(judging, made, known)
-    return Reference(
+    known = classes if find_classes(model) else None
+    on_real = pixels.compute_logits(judging, np.ascontiguousarray(pictures.images[chosen]), known)
+    on_made = pixels.compute_logits(judging, made, known)
+    return CalibrationPictures(
         origin,
         seen,
         truncation,
         np.concatenate([on_real, on_made]),
         None if known is None else np.tile(known, 2),
-        len(judged_classes(model)),
+        len(find_classes(model)),
     )
 
 
-def calibrate(reference: Reference, seed: int = 0) -> tuple[float, list[float], dict[str, Any]]:
+def calibrate(reference: CalibrationPictures, seed: int = 0) -> tuple[float, list[float], dict[str, Any]]:
     """Calibrate on a random half, and measure on the other.
 
     Returns:
-        slope and intercepts (one, or one a class), and what the file says of its calibration.
+        slope and intercepts (one, or one per class), and the facts of the calibration for the file.
     """
     logits, real = reference.logits, reference.real
     if not np.isfinite(logits).all():
@@ -135,7 +134,7 @@ def calibrate(reference: Reference, seed: int = 0) -> tuple[float, list[float], 
 def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, str, bool]:
     """Return real pictures of the run's shape and classes, their origin, and whether training saw them.
 
-    Those that training saw are left out where enough others remain, and `say` is told.
+    Those that training saw are left out if enough others remain, with a note to `say`.
 
     Raises:
         DataError: they cannot be read, or are of another shape or other classes.
@@ -155,11 +154,11 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
             f"{chosen.source} gives pictures of {list(pictures.images.shape[1:])}; the discriminator "
             f"judges {list(shape)}"
         )
-    pictures, seen = _unseen(pictures, options, say)
+    pictures, seen = _leave_out_trained(pictures, options, say)
     pictures, known = matching.match_classes(pictures, model.class_names, say)
-    if judged_classes(model) and not known:
+    if find_classes(model) and not known:
         raise DataError(
-            f"{chosen.source} has no classes like the run's ({', '.join(judged_classes(model)[:10])}); "
+            f"{chosen.source} has no classes like the run's ({', '.join(find_classes(model)[:10])}); "
             "calibrate by pictures in a subfolder a class"
         )
     origin = f"{len(pictures):,} pictures of {pictures.name}"
@@ -169,7 +168,7 @@ def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, 
 
 
 def _options_for(source: str, options: DataOptions) -> DataOptions:
-    """Return the options of other pictures that are prepared as the run's were."""
+    """Return the options that prepare other pictures like the run's."""
     return DataOptions(
         source=source,
         on_bad="skip",
@@ -181,13 +180,13 @@ def _options_for(source: str, options: DataOptions) -> DataOptions:
     )
 
 
-def _unseen(pictures: PictureSet, options: DataOptions, say: Say) -> tuple[PictureSet, bool]:
-    """Leave out what the run was trained on; where too few would remain, give all, and True."""
+def _leave_out_trained(pictures: PictureSet, options: DataOptions, say: Say) -> tuple[PictureSet, bool]:
+    """Leave out what the run was trained on; if too few would remain, return all, and True."""
     if pictures.sha256() == options.sha256:
         return pictures, True
     try:
         common = pictures.in_common(data.load(options))
-    except DataError:  # they are gone, so there is nothing to compare with
+    except DataError:  # the run's pictures are gone, so there is nothing to compare with
         return pictures, False
     fresh = int((~common).sum())
     if fresh == len(pictures):
@@ -201,7 +200,7 @@ def _unseen(pictures: PictureSet, options: DataOptions, say: Say) -> tuple[Pictu
     return pictures.only(~common), False
 
 
-def judged_classes(model: Trained) -> tuple[str, ...]:
-    """Return the classes where the judgement depends on them; an auxiliary classifier stands beside it."""
+def find_classes(model: Trained) -> tuple[str, ...]:
+    """Return the classes if the logit depends on them; with an auxiliary classifier it does not."""
     entering = ("concatenation", "projection")
     return model.class_names if model.options.condition.discriminator in entering else ()

@@ -1,4 +1,4 @@
-"""From a run's discriminator to one checked critic file, calibrated."""
+"""Exports a run's discriminator as one checked critic file, calibrated."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gan_infer.outputs import image
 from gan_infer.runtime.session import Session
 from gan_train.export import verification, writing
 from gan_train.export.calibration_data import calibrate as fit_calibration
-from gan_train.export.calibration_data import judged_classes, pictures_for, refer
+from gan_train.export.calibration_data import find_classes, pictures_for, refer
 from gan_train.export.generator import TRUNCATION
 from gan_train.export.verification import VERIFIED_BATCHES
 from gan_train.networks.deployment import Deployment
@@ -63,19 +63,19 @@ def export(
 ) -> ExportedCritic:
     """Write the discriminator of a run's checkpoint as a critic file.
 
-    The file takes its name only after it gave PyTorch's judgements at several batch sizes.
+    The file takes its name only after it gave PyTorch's realness at several batch sizes.
 
     Args:
         which: "best", "last", or a checkpoint's name.
-        truncation: scales the latents of the generated pictures that it is calibrated on: give the
-            generator file's own.
+        truncation: scales the latents of the generated pictures for calibration; give the one of
+            the generator's file.
         calibrate: real pictures that training did not see; "" for the test split beside the run's
             data, or else the run's own pictures.
-        say: told what is worth knowing.
+        say: prints notes.
 
     Raises:
         OptionError: the folder holds no whole run, or `to` cannot be written.
-        DataError: there are no pictures to calibrate by.
+        DataError: there are no pictures to calibrate on.
         ModelError: the written graph is not the discriminator.
     """
     model, judging = trained.load(run, which, say), trained.discriminator(run, which)
@@ -88,7 +88,7 @@ def export(
         )
     metadata = CriticMetadata(
         **writing.facts_of(model, name or run.resolve().name, licence, intended_use),
-        class_names=judged_classes(model),
+        class_names=find_classes(model),
         fit=model.options.data.fit,
         calibration=told,
     )
@@ -125,10 +125,10 @@ def write(
 def verify(
     critic: PixelCritic, opened: Critic, samples: Pictures, batches: Sequence[int] = VERIFIED_BATCHES
 ) -> float:
-    """Compare a critic file with what it was made of; return the largest difference in realness.
+    """Compare a critic file with its discriminator; return the largest difference in realness.
 
     Raises:
-        ModelError: it is over 0.001, or a judgement depends on the other pictures of its batch.
+        ModelError: it is over 0.001, or a value depends on the other pictures of its batch.
     """
     deployed = _deploy(critic, opened.metadata)
     body = Path(opened.source).read_bytes()
@@ -143,7 +143,7 @@ def _deploy(critic: PixelCritic, metadata: CriticMetadata) -> Deployment:
 
 
 def _feed(deployed: Deployment, samples: Pictures) -> verification.Feed:
-    """Return samples with the conditions of their places."""
+    """Return samples, each with the condition of its index."""
     (example,) = verification.example_feeds(deployed.inputs, len(samples))
     return {**example, "image": samples}
 

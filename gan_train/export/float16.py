@@ -1,11 +1,11 @@
 """Turns an exported graph's weights and arithmetic to float16; inputs and pixel values stay as they are.
 
-Not by the runtime's own converter (onnxruntime.transformers.float16), which was tried on eight networks,
-the three shipped ones among them: files are as large and as fast, and no value is more than 1 of 256 off
-either way, but the mean difference from float32 is 1.2 to 6.6 times that of the code below (0.012 for 0.008
-pixel values on digits, 0.058 for 0.014 with random weights), since it goes back to float16 between the
-operators that map to pixel values. It also leaves its casts at the end of the graph, where the ONNX checker
-refuses them, and cuts off weights that float16 cannot hold without a word.
+This is not the runtime's own converter (onnxruntime.transformers.float16), which was tried on eight
+networks, among them the three shipped ones: files are as large and as fast, and no value is more than 1 of
+256 off either way, but its mean difference from float32 is 1.2 to 6.6 times that of the code below (0.012
+instead of 0.008 pixel values on digits, 0.058 instead of 0.014 with random weights), since it returns to
+float16 between the operators that map to pixel values. It also leaves its casts at the end of the graph,
+where the ONNX checker refuses them, and silently clips weights that float16 cannot hold.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gan_infer.errors import ModelError
 
 _FLOAT: Final = onnx.TensorProto.FLOAT
 _HALF: Final = onnx.TensorProto.FLOAT16
-# Inputs by place that the operators define as float32 whatever the data are: Resize's roi and scales.
+# Inputs by index that the operators define as float32 for any data: Resize's roi and scales.
 _ALWAYS_FLOAT: Final = {"Resize": (1, 2)}
 # From a generator's picture in [-1, 1] to pixel values: the operators of PixelGenerator.
 _TO_PIXELS: Final = frozenset({"Transpose", "Cast", "Clip", "Round", "Mul", "Add"})
@@ -32,7 +32,7 @@ def to_half(model: onnx.ModelProto) -> None:
     The mapping to pixels stays in float32: in float16 alone it would be up to 0.06 of a pixel value off.
 
     Raises:
-        ModelError: a weight is too large for float16, or the graph is not of PixelGenerator's make.
+        ModelError: a weight is too large for float16, or the graph was not made from a PixelGenerator.
     """
     graph = model.graph
     picture, tail = _find_tail(graph)

@@ -1,4 +1,4 @@
-"""From a PyTorch network and the lists of its inputs and outputs to a checked ONNX model."""
+"""Exports a PyTorch network, with the lists of its inputs and outputs, to a checked ONNX model."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from gan_train.graphs.contract import check, strip
 from gan_train.networks.deployment import Deployment
 from gan_train.networks.pixels import fold
 
-# Operators of 2022 are all that is needed, and let runtimes since then take the file.
+# Operators of 2022 are enough, and all runtimes since then have them.
 OPSET: Final = 18
 IR_VERSION: Final = 8
 BATCH: Final = "batch"
-# Optional inputs stand in the graph with one row of zeros, which holds for a batch of any size.
+# Optional inputs have one row of zeros in the graph, which serves a batch of any size.
 BATCH_OR_1: Final = "batch_or_1"
 
 
@@ -65,7 +65,7 @@ class _Listed(nn.Module):
 def _trace(deployed: Deployment) -> onnx.ModelProto:
     batch = torch.export.Dim(BATCH)
     shapes = [{0: batch, **_free_sides(spec)} for spec in deployed.inputs]
-    # The exporter talks on stdout and warns of its own internals; errors still get through.
+    # The exporter prints to stdout and warns about its own internals; errors still get through.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -93,7 +93,7 @@ def describe_array(spec: Spec) -> str:
 
 
 def example_side(side: Side) -> int:
-    """Return a length that a side may have; not 1 where it is free, which would be taken for fixed."""
+    """Return a length that a side may have; not 1 for a free one, which the exporter would fix."""
     if isinstance(side, int):
         return side
     steps = range(side.low, side.high + 1, side.multiple)
@@ -106,7 +106,7 @@ def _example(spec: Spec) -> Tensor:
 
 
 def _free_sides(spec: Spec) -> dict[int, Any]:
-    """Return the free dimensions of an array but the batch, for torch.export."""
+    """Return the free dimensions of an array, without the batch, for torch.export."""
     found = {}
     for place, side in enumerate(spec.shape, 1):
         if isinstance(side, Free) and side.low < side.high:
@@ -156,11 +156,11 @@ def _name_array(item: onnx.ValueInfoProto, spec: Spec) -> None:
 
 
 def _settle_optional(graph: onnx.GraphProto, inputs: Sequence[Input]) -> tuple[Input, ...]:
-    """Let each optional input have a row of zeros where it is not fed; drop those that nothing uses.
+    """Give each optional input a row of zeros as its default; drop those that nothing uses.
 
-    A runtime takes an input that is among the constants, too, for one that need not be fed. (onnxruntime
-    warns of such when it opens a file, since it folds no constants that hang on them; a session whose
-    log_severity_level is 3 does not.)
+    To a runtime an input that is also among the constants is optional. (onnxruntime warns of such inputs
+    when it opens a file, since it cannot fold constants that depend on them; with a log_severity_level of
+    3 it does not.)
     """
     used = {name for node in graph.node for name in node.input}
     left = tuple(spec for spec in inputs if not spec.optional or spec.name in used)

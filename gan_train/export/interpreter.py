@@ -1,6 +1,6 @@
-"""Runs an exported generator in PyTorch, so that its latents can be improved by gradient descent.
+"""Runs an exported generator in PyTorch, so that its latents can be optimised by gradient descent.
 
-Only the operators that our exports write are there. Everything is computed in float32, and what would
+Only the operators that our exports write are supported. Everything is computed in float32, and what would
 stop a gradient (rounding, the cast to pixel values) is left out.
 """
 
@@ -26,7 +26,7 @@ def load(path: Path) -> Callable[[Mapping[str, Tensor]], dict[str, Tensor]]:
     """Return a model file as a function from its inputs by name to its outputs by name.
 
     Raises:
-        ModelError: it holds an operator that is not known here; names it.
+        ModelError: it has an operator that is not supported; names it.
     """
     graph = onnx.load_model_from_string(path.read_bytes()).graph
     if unknown := sorted({node.op_type for node in graph.node} - set(_OPERATORS)):
@@ -61,7 +61,7 @@ def _constant(array: Any) -> Tensor:
 
 
 def _pad(x: Tensor, pads: Sequence[int]) -> tuple[Tensor, int | tuple[int, ...]]:
-    """Return (x, padding) for a convolution; where two sides differ, x is padded beforehand."""
+    """Return (x, padding) for a convolution; if two sides differ, x is padded beforehand."""
     top, left, bottom, right = pads
     if (top, left) == (bottom, right):
         return x, (top, left)

@@ -1,4 +1,4 @@
-"""Compares an exported graph with the PyTorch network that it was made of, for any inputs and outputs."""
+"""Compares an exported graph with its PyTorch network, for any inputs and outputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Feed = dict[str, Array]
 Run = Callable[[Sequence[str], Feed], Any]
 
 VERIFIED_BATCHES: Final = (1, 2, 7, 64)
-# How many of 256 pixel values a file may be off PyTorch's float32.
+# How far, in pixel values of 256, a file may be off PyTorch's float32.
 # In float16, 1 was measured on four networks with random weights and 2 on 1,000 pictures of `fashion`.
 MOST_LEVELS: Final = {"float32": 1, "float16": 4}
 # The smallest step of sounds of 16 bits, as a share of full scale.
@@ -37,10 +37,10 @@ class Tolerance:
     """How far values of an output may be off.
 
     Attributes:
-        most: from PyTorch.
-        unit: of differences, in words.
-        across: from one batch size to another.
-        rule: what a difference across batches breaks, in words.
+        most: the largest difference from PyTorch.
+        unit: the unit of differences, in words.
+        across: the largest difference between batch sizes.
+        rule: the rule that a difference across batches breaks, in words.
     """
 
     most: float
@@ -55,7 +55,7 @@ class Difference:
 
     Attributes:
         largest: of all differences, in pixel values of 256 for uint8.
-        differing, total: how many values differ at all, of how many.
+        differing, total: the number of values that differ at all, and of all values.
     """
 
     largest: float = 0.0
@@ -68,7 +68,7 @@ class Difference:
         return self.differing / max(1, self.total)
 
     def add(self, gap: Array) -> None:
-        """Count absolute differences of one batch."""
+        """Add the absolute differences of one batch."""
         self.largest = max(self.largest, float(gap.max(initial=0)))
         self.differing += int((gap > 0).sum())
         self.total += gap.size
@@ -82,7 +82,7 @@ def verify(
     batches: Sequence[int] = VERIFIED_BATCHES,
     precision: str = "float32",
 ) -> dict[str, Difference]:
-    """Compare what a graph gives with what its network gives, at several batch sizes.
+    """Compare the outputs of a graph with those of its network, at several batch sizes.
 
     Args:
         feeds: arrays of as many rows as the largest batch, by name of input; by default conditions of
@@ -102,7 +102,7 @@ def verify(
 
 
 def example_feeds(inputs: Sequence[Input], count: int) -> list[Feed]:
-    """Return what inputs are compared on: conditions of the seeds from 0 on, the same for one seed always."""
+    """Return feeds to compare on: conditions of the seeds from 0 up, always the same for one seed."""
     places = (min, max) if any(isinstance(side, Free) for each in inputs for side in each.shape) else (min,)
     needed = [each for each in inputs if not each.optional]
     feeds = [{each.name: _example(each, count, place) for each in needed} for place in places]
@@ -122,7 +122,7 @@ def tolerance(output: Output, precision: str) -> Tolerance:
 
 
 def _example(spec: Input, count: int, place: Callable[[int, int], int]) -> Array:
-    """Return an array of an input, a row a seed; free sides are of the smaller or the larger size."""
+    """Return an array for an input, a row per seed; free sides have the smaller or the larger size."""
     numbers = range(count)
     if spec.kind == LATENT:
         (dim,) = spec.shape
@@ -139,7 +139,7 @@ def _example(spec: Input, count: int, place: Callable[[int, int], int]) -> Array
 
 @torch.no_grad()
 def _expect(deployed: Deployment, feed: Feed) -> list[Array]:
-    """Return what the network gives; optional inputs that are not fed are zeros, as in the file."""
+    """Return the network's outputs; optional inputs that are not fed are zeros, as in the file."""
     rows = len(next(iter(feed.values())))
     tensors = []
     for spec in deployed.inputs:

@@ -22,7 +22,7 @@ from gan_infer.runtime.session import Session
 from gan_train.config.settled import Settled
 from gan_train.export import float16, graph
 from gan_train.export.verification import Difference, Feed, verify
-from gan_train.graphs import contract, lists
+from gan_train.graphs import contract
 from gan_train.networks.deployment import Deployment
 from gan_train.runs.progress import Say, silent
 from gan_train.runs.trained import Trained
@@ -72,9 +72,9 @@ def write(
         deployed = dataclasses.replace(deployed, inputs=inputs)
         if precision == "float16":
             float16.to_half(model)
-        metadata = lists.with_lists(metadata, inputs, deployed.outputs)
+        metadata = contract.list_arrays(metadata, inputs, deployed.outputs)
         metadata = finish(model, metadata) if finish else metadata
-        contract.describe(model, metadata, inputs, deployed.outputs)
+        contract.describe(model, metadata)
         contract.check(model)
         body = model.SerializeToString()
         part.write_bytes(body)

@@ -1,1 +1,1 @@
-"""ONNX graphs of model files, read, held to the contract and changed; nothing here needs PyTorch."""
+"""Reads, checks and changes the ONNX graphs of model files, without PyTorch."""

@@ -1,4 +1,4 @@
-"""From a generator of another tool to one checked file of ours, which draws the same pictures."""
+"""Rewrites a generator of another tool as one checked model file that draws the same pictures."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from gan_infer.modelfile.reading import Reading
 from gan_infer.models.generator import Generator
 from gan_infer.runtime.devices import runtime_version
 from gan_infer.runtime.session import Session
-from gan_train.graphs import amend, contract, lists, mixing, outside, versions
+from gan_train.graphs import amend, contract, mixing, outside, versions
 from gan_train.graphs.rebuild import BATCH, Builder, Entry, keep_needed, rebuild
 from gan_train.runs.progress import Say, silent
 
 Pictures = npt.NDArray[np.uint8]
 
 COMPARED_BATCHES: Final = (1, 2, 7, 64)
-# Large generators are compared at smaller batches, in about so many seconds each.
+# Large generators are compared at smaller batches, in about this many seconds each.
 _PATIENCE_S: Final = 10.0
 _PROBES: Final = 4
 _RIGHT: Final = "in eval mode (network.eval()) and with a free batch (dynamic_shapes, or dynamic_axes)"
@@ -44,13 +44,13 @@ _PLAIN: Final = re.compile(r"[\w.: -]{1,64}")
 
 
 @dataclasses.dataclass(frozen=True)
-class Compared:
-    """How the pictures of two files compare, in levels of 256.
+class Agreement:
+    """How well the pictures of two files agree, in pixel values of 256.
 
     Attributes:
-        difference: the largest from the foreign file's.
-        across_batches: the largest between pictures of one seed in batches of two sizes.
-        batches: at which they were compared.
+        difference: the largest difference from the foreign file.
+        across_batches: the largest difference between pictures of one seed in batches of two sizes.
+        batches: the sizes of the batches that were compared.
     """
 
     difference: int
@@ -64,7 +64,7 @@ class Adopted:
 
     path: Path
     size_bytes: int
-    compared: Compared
+    compared: Agreement
     mixes: bool
     metadata: Metadata
 
@@ -89,14 +89,14 @@ def adopt(
     """Write a foreign generator, with the data that lie beside it, as a model file of ours.
 
     The file takes its name only after it gave the foreign file's pictures at several batch sizes, to
-    one level of 256; else nothing is left behind.
+    one pixel value of 256; else nothing is left behind.
 
     Args:
         source: as `catalog.find` takes it.
-        reading: how the foreign file is to be read, where that cannot be recognised.
+        reading: how to read the foreign file, where that cannot be recognised.
         name: of the model; by default the foreign file's.
         trust: open the foreign file without a trial, as `Generator.load` does.
-        say: told what had to be changed.
+        say: prints what had to be changed.
 
     Raises:
         ModelError: the file or its data are refused, cannot be recognised, or cannot be written so.
@@ -110,7 +110,7 @@ def adopt(
     converted = versions.convert(model, str(path))
     if converted is not model:
         say(f"note: converted from operator set {found} to {versions.opset_of(converted)}")
-    # What the vetting takes is compared as it came, and else as it was converted.
+    # The original is compared if the vetting accepts it, else the converted one.
     taken = _within(found, safety.OPSETS) and _within(model.ir_version, safety.IR_VERSIONS)
     original, session = _open(model if taken else _with_ir_version(converted), path, read_as, trust)
     _check_finite(original, session)
@@ -142,7 +142,7 @@ def _write(
         body = adopted.SerializeToString()
         part.write_bytes(body)
         opened = Generator.load(part, device="cpu", trust=trust)
-        # By the session itself, for what is opened by its file may be run in parts of a batch.
+        # By the session itself, since a generator opened from its file may run a batch in parts.
         compared = compare(original, drawing, source)
     return Adopted(to, len(body), compared, opened.mixes_labels, opened.metadata)
 
@@ -161,7 +161,7 @@ def _build_label(front: Builder, plan: Plan) -> str:
         column = front.node("Reshape", [value, front.tensor([-1, 1], "label_column")])
         places = front.tensor(np.arange(plan.classes), "label_places")
         value = front.node("Equal", [column, places])
-        # By way of float32 where labels can be mixed: there the weights enter.
+        # Through float32 if labels can be mixed: there the weights enter.
         value = front.node("Cast", [value], to=TensorProto.FLOAT if plan.mixes else kind)
         if plan.mixes and kind != TensorProto.FLOAT:
             value = front.node("Cast", [value], to=kind)
@@ -208,7 +208,7 @@ def _with_ir_version(model: onnx.ModelProto) -> onnx.ModelProto:
 def _open(
     model: onnx.ModelProto, path: Path, reading: Reading, trust: bool
 ) -> tuple[Generator, AdaptedSession]:
-    """Return the foreign model, now in one piece, as the SDK opens foreign files."""
+    """Open the foreign model, now in one piece, as the SDK opens foreign files."""
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / path.name
         whole.write_bytes(model.SerializeToString())
@@ -226,7 +226,7 @@ def _open(
 def _describe(
     found: Metadata, session: AdaptedSession, path: Path, name: str | None, licence: str, intended_use: str
 ) -> Metadata:
-    """Return what the file will say of itself, golden pictures and directions aside."""
+    """Return the metadata of the new file, without golden pictures and directions."""
     plan = session.plan
     preparation = f"adopted from {found.preparation}"
     for each in (plan.latent_input, plan.label_input, plan.output, *plan.constants):
@@ -246,18 +246,18 @@ def _describe(
 
 
 def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> Generator:
-    """Make a rebuilt graph a file of ours: versions, mixes, what it says of itself; return it opened.
+    """Turn a rebuilt graph into a model file: versions, mixing, metadata; return its generator.
 
     Raises:
-        ModelError: it breaks the contract, or gives what is no number.
+        ModelError: it breaks the contract, or gives values that are not numbers.
     """
     versions.set_ir_version(model)
     inputs = _list_inputs(described, mixing.add_mixing(model, len(described.class_names)))
     outputs = (Output("image", IMAGE, "uint8", described.image_shape),)
     half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
     described = dataclasses.replace(described, precision="float16" if half else "float32")
-    described = lists.with_lists(described, inputs, outputs)
-    contract.describe(model, described, inputs, outputs)
+    described = contract.list_arrays(described, inputs, outputs)
+    contract.describe(model, described)
     contract.check(model)
     body = model.SerializeToString()
     safety.check(body, source)
@@ -265,7 +265,7 @@ def _finish(model: onnx.ModelProto, described: Metadata, source: str) -> Generat
     described = dataclasses.replace(
         described, golden=contract.draw_golden(opened), directions=amend.find_unnamed(model, described)
     )
-    contract.describe(model, described, inputs, outputs)
+    contract.describe(model, described)
     return opened
 
 
@@ -277,11 +277,11 @@ def _list_inputs(described: Metadata, mixes: bool) -> tuple[Input, ...]:
     return (latent, *label, *((mixing.describe_input(len(names)),) if mixes else ()))
 
 
-def compare(original: Generator, adopted: Generator, source: str) -> Compared:
-    """Hold the pictures of the new file to those of the foreign one.
+def compare(original: Generator, adopted: Generator, source: str) -> Agreement:
+    """Compare the pictures of the new file with those of the foreign one.
 
     Raises:
-        ModelError: a level differs by more than 1, from the foreign file's or from batch to batch.
+        ModelError: a pixel value differs by more than 1, from the foreign file or from batch to batch.
     """
     before: Pictures | None = None
     batches: list[int] = []
@@ -304,7 +304,7 @@ def compare(original: Generator, adopted: Generator, source: str) -> Compared:
             f"{source} draws other pictures in a batch than alone, {worst} levels of 256 off, so that "
             f"no seed would name one; export it {_RIGHT}, then adopt it again"
         )
-    return Compared(difference, across, tuple(batches))
+    return Agreement(difference, across, tuple(batches))
 
 
 def _choose_labels(original: Generator, count: int) -> npt.NDArray[np.int64] | None:

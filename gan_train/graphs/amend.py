@@ -1,4 +1,4 @@
-"""Adds directions and the mixing of classes to a model file that is there; its pictures stay the same."""
+"""Adds directions and the mixing of classes to an existing model file; its pictures stay the same."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BATCHES = (1, 7, 64)
 def find_unnamed(model: onnx.ModelProto, metadata: Metadata) -> tuple[Direction, ...]:
     """Return the strongest directions of an exported graph's first layer: direction1, direction2, ...
 
-    A unit is one standard deviation of the latent. Empty where the graph does not start with a
+    A unit is one standard deviation of the latent. Empty if the graph does not start with a
     matrix product.
     """
     matrix = sefa.first_layer(model, metadata.latent_dim)
@@ -39,15 +39,15 @@ def find_unnamed(model: onnx.ModelProto, metadata: Metadata) -> tuple[Direction,
 
 
 def round_vector(vector: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> tuple[float, ...]:
-    """Return the elements to four decimals, which is finer than any direction is known."""
+    """Return the elements to four decimals, which is finer than any direction is measured."""
     return tuple(float(element) for element in np.round(vector, 4) + 0.0)
 
 
 def read_own(source: Path) -> onnx.ModelProto:
-    """Read a model file that an export of ours wrote.
+    """Read a model file that one of our exports wrote.
 
     Raises:
-        ModelError: another tool wrote it, so that it has no description to put anything into.
+        ModelError: another tool wrote it, so it has no metadata to add to.
     """
     model = onnx.load_model_from_string(source.read_bytes())
     if not any(entry.key == KEY for entry in model.metadata_props):
@@ -61,8 +61,8 @@ def read_own(source: Path) -> onnx.ModelProto:
 def amend(source: Path, to: Path, directions: Sequence[Direction] = (), *, trust: bool = False) -> Generator:
     """Write a model file that also has these directions, those of the first layer, and mixes classes.
 
-    A direction takes the place of one of the same name. All else that the metadata says stays, also
-    what this version does not know.
+    A direction replaces one of the same name. All other metadata stay, also those that this version does
+    not know.
 
     Returns:
         the written file, opened on the CPU.
@@ -93,7 +93,7 @@ def amend(source: Path, to: Path, directions: Sequence[Direction] = (), *, trust
 
 
 def _compare(before: Generator, after: Generator) -> None:
-    """Hold the pictures of the new file to those of the old one.
+    """Compare the pictures of the new file with those of the old one.
 
     Raises:
         ModelError: one differs.

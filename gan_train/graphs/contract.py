@@ -1,10 +1,11 @@
-"""Holds an ONNX graph to the contract of model files, strips it, and writes its metadata."""
+"""Checks an ONNX graph against the contract of model files, strips it, and writes its metadata."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import onnx
@@ -13,28 +14,31 @@ from gan_infer.conditions import classes_of_seeds
 from gan_infer.conditions.spec import Input, Output
 from gan_infer.errors import ModelError
 from gan_infer.modelfile import golden
-from gan_infer.modelfile.metadata import KEY, CriticMetadata, Golden, Metadata
+from gan_infer.modelfile.metadata import FORMAT_VERSION, KEY, CriticMetadata, Golden, Metadata
 from gan_infer.models.generator import Generator
-from gan_train.graphs import lists
+
+Described = TypeVar("Described", Metadata, CriticMetadata)
 
 MAX_OPSET: Final = 21
 MAX_IR_VERSION: Final = 10
 _GOLDEN: Final = 4
 
 
-def describe(
-    model: onnx.ModelProto,
-    metadata: Metadata | CriticMetadata,
-    inputs: Sequence[Input],
-    outputs: Sequence[Output],
-) -> None:
-    """Write into a model what it says of itself, and the version that wrote it."""
+def list_arrays(metadata: Described, inputs: Sequence[Input], outputs: Sequence[Output]) -> Described:
+    """Return metadata of the current format that lists these inputs and outputs."""
+    return dataclasses.replace(
+        metadata, format_version=FORMAT_VERSION, inputs=tuple(inputs), outputs=tuple(outputs)
+    )
+
+
+def describe(model: onnx.ModelProto, metadata: Metadata | CriticMetadata) -> None:
+    """Write a model's metadata into it, and the version that wrote it."""
     model.producer_name, model.producer_version = "ganforge", metadata.versions.get("ganforge", "")
-    onnx.helper.set_model_props(model, {KEY: lists.to_json(metadata, inputs, outputs)})
+    onnx.helper.set_model_props(model, {KEY: metadata.to_json()})
 
 
 def check(model: onnx.ModelProto) -> None:
-    """Hold a model to the contract.
+    """Check a model against the contract.
 
     Raises:
         ModelError: names the rule that is broken.
@@ -53,7 +57,7 @@ def check(model: onnx.ModelProto) -> None:
 
 
 def strip(model: onnx.ModelProto, name: str) -> None:
-    """Drop what the exporter notes about this machine: stack traces, paths, module names."""
+    """Remove what the exporter notes about this machine: stack traces, paths, module names."""
     graph = model.graph
     model.doc_string = graph.doc_string = ""
     del model.metadata_props[:], graph.metadata_props[:]
@@ -69,7 +73,7 @@ def strip(model: onnx.ModelProto, name: str) -> None:
 def draw_golden(drawing: Generator) -> tuple[Golden, ...]:
     """Return the first few seeds, each of another class, with their pictures and the hashes of these.
 
-    Of a model that makes other things than pictures, the hashes alone.
+    For a model that makes other things than pictures, only the hashes.
     """
     seeds = range(_GOLDEN)
     count = len(drawing.class_names)

@@ -1,15 +1,15 @@
-"""Adds to a graph that is there already the optional input by which classes can be mixed.
+"""Adds to an existing graph the optional input for mixing classes.
 
-For files of before, and of other tools: what is exported now mixes by its own module.
+This is for files of earlier versions and of other tools: new exports mix by their own module.
 
-`label_weights` float32 [batch or 1, classes] stands in the graph's inputs and, with zeros [1,
-classes], in its initializers: a runtime that does not feed it takes the zeros, which mean "use
-`label`", and reads such inputs apart from those that it must be fed. A row that is not all zeros
+`label_weights` float32 [batch or 1, classes] is among the graph's inputs and, as zeros [1, classes],
+among its initializers: a runtime that is not fed with it uses the zeros, which mean "use `label`", and
+lists such inputs apart from those that are required. A row that is not all zeros
 stands for the weighted mean of the classes' embeddings (or of their one-hot vectors, or of their
 scales and shifts of a normalisation).
 
-onnxruntime warns of such inputs when it opens a file (they keep it from folding constants, of which
-none hang on this one); a session whose log_severity_level is 3 does not.
+onnxruntime warns of such inputs when it opens a file (they prevent the folding of constants, of which
+none depend on this one); a session whose log_severity_level is 3 does not.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ NAME: Final = "label_weights"
 
 
 def describe_input(classes: int) -> Input:
-    """Return the optional input as a file's list of inputs has it."""
+    """Return the optional input for a file's list of inputs."""
     return Input(NAME, CLASS, "float32", (classes,), {"of": "label"}, optional=True)
 
 
 def add_mixing(model: onnx.ModelProto, classes: int) -> bool:
     """Add the input in place, where every use of `label` is a look-up that can be mixed.
 
-    Plain labels go the way that they went: their rows are picked, not computed, so that pictures
+    Plain labels take the same way as before: their rows are picked, not computed, so that pictures
     stay the same to the bit on any device.
 
     Returns:
-        True where the graph now has the input; False where it is left as it was, being
-        unconditional or of another make.
+        True if the graph now has the input; False if it stays as it was, because it is
+        unconditional or built in another way.
     """
     graph = model.graph
     if any(item.name == NAME for item in graph.input):
@@ -77,7 +77,7 @@ def add_mixing(model: onnx.ModelProto, classes: int) -> bool:
 
 
 def _rows(graph: onnx.GraphProto, node: onnx.NodeProto, classes: int) -> tuple[onnx.NodeProto, str] | None:
-    """Return the node whose output is a row a label, and the table it is picked from ("": one-hot)."""
+    """Return the node whose output is a row per label, and its table ("": one-hot)."""
     if node.op_type == "Gather" and node.input[1] == "label" and _attribute(node, "axis", 0) == 0:
         table = next((item for item in graph.initializer if item.name == node.input[0]), None)
         right = (

@@ -1,7 +1,7 @@
-"""Puts a model file and the data that lie beside it into one model; trusts neither of the two.
+"""Puts a model file and the data file beside it into one model; trusts neither of the two.
 
-torch.onnx.export writes x.onnx and x.onnx.data unless told otherwise. What is taken from beside the
-model is a plain file of the model's own folder, each tensor within its bounds and of its own size.
+torch.onnx.export writes x.onnx and x.onnx.data by default. The data must be a plain file in the model's
+folder, and each tensor must lie within it and have its own size.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gan_infer.errors import ModelError
 from gan_infer.modelfile import catalog
 from gan_infer.modelfile.safety import graph, protobuf
 
-# Numbers that are not kept as raw bytes take up to eight times their size when read.
+# Numbers that are not stored as raw bytes take up to eight times their size when read.
 _MAX_PACKED: Final = 32 * 1024**2
 _PACKED: Final = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data")
 _KEYS: Final = frozenset({"location", "offset", "length", "checksum"})
@@ -71,7 +71,7 @@ def read_whole(path: Path) -> onnx.ModelProto:
 
 
 def _measure(body: bytes) -> None:
-    """Refuse what would take far more memory than its bytes once it is read.
+    """Refuse a file that would take far more memory than its bytes once it is read.
 
     Raises:
         RefusedError: there are too many parts, or parts that no generator has.
@@ -136,7 +136,7 @@ def _merge(tensor: onnx.TensorProto, path: Path) -> None:
     """Put a tensor's data into it.
 
     Raises:
-        RefusedError: they do not lie where and as they should.
+        RefusedError: they are not where or not as they should be.
     """
     name, size = graph.shown(tensor.name), _size(tensor)
     if tensor.HasField("raw_data") or any(len(getattr(tensor, field)) for field in _PACKED):
@@ -185,7 +185,7 @@ def _find_beside(location: str, path: Path, name: str) -> Path:
 
 
 def _read_file(path: Path, called: str, offset: int = 0, length: int | None = None) -> bytes:
-    """Return bytes of a regular file; of a data file exactly so many, and no link is followed to it.
+    """Return bytes of a regular file; of a data file exactly `size`, without following a link to it.
 
     Raises:
         RefusedError, ModelError: it cannot be read so.

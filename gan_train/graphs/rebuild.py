@@ -1,9 +1,9 @@
-"""From a foreign graph and the plan that says how it is read to a graph of the contract.
+"""Rebuilds a foreign graph, by the plan that says how to read it, as a graph of the contract.
 
     latent [batch, z] -> the file's type and shape -> its operators -> range, rounding, pixel values -> image
     conditions        -> the file's type and form  ->
 
-Every name inside is new, so that nothing of the exporting machine stays.
+Every name inside is new, so that no trace of the exporting machine stays.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gan_train.graphs.versions import opset_of
 
 BATCH: Final = "batch"
 _FLOAT: Final = TensorProto.FLOAT
-# Operators whose result is of a shape that one of their inputs says, and which input.
+# Operators whose result has a shape that one of their inputs gives, and the index of that input.
 _SHAPED_BY: Final = {"Reshape": 1, "Expand": 1, "Resize": 3}
 
 
@@ -30,9 +30,9 @@ class Entry:
     """How an input of ours enters an input of the file's.
 
     Attributes:
-        input: of ours.
+        input: our input.
         enters: the file's input.
-        build: adds what lies between; returns the name of the value that the file's input gets.
+        build: adds the operators between; returns the name of the value for the file's input.
     """
 
     input: onnx.ValueInfoProto
@@ -41,7 +41,7 @@ class Entry:
 
 
 class Builder:
-    """Collects nodes and tensors under names of its own."""
+    """Collects nodes and tensors under new names."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
@@ -66,7 +66,7 @@ class Builder:
 def rebuild(model: onnx.ModelProto, plan: Plan, conditions: Sequence[Entry] = ()) -> onnx.ModelProto:
     """Return a model by the contract that draws what the plan draws of a foreign one.
 
-    A batch that the file fixes is freed where shapes name it; whoever calls compares the pictures.
+    A batch that the file fixes is freed where shapes name it; the caller compares the pictures.
 
     Args:
         conditions: how inputs beside the latent enter.
@@ -113,7 +113,7 @@ def keep_needed(graph: onnx.GraphProto, outputs: Sequence[str]) -> None:
 
 
 def _free_batch(graph: onnx.GraphProto, batch: int, front: Builder) -> None:
-    """Let operators that shape values to a fixed batch take any."""
+    """Let operators that reshape values to a fixed batch accept any batch."""
     values = {item.name: item for item in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
@@ -139,7 +139,7 @@ def _with_batch(front: Builder, sides: Sequence[int]) -> str:
 
 
 def _rename(graph: onnx.GraphProto, entering: dict[str, str], output: str) -> str:
-    """Return all values, tensors and operators new names; return that of the output."""
+    """Give all values, tensors and operators new names; return the name of the output."""
     names = {**entering, "": ""}
     for tensor in graph.initializer:
         names[tensor.name] = tensor.name = f"weight_{len(names)}"
@@ -170,7 +170,7 @@ def _latent(front: Builder, plan: Plan) -> str:
 
 
 def _constant(front: Builder, value: Any, shape: tuple[int | None, ...], batch: int | None) -> str:
-    """Add an input that stays constant, once for every picture where its first side is the batch."""
+    """Add an input that stays constant, once for every picture if its first side is the batch."""
     name = front.tensor(value, "constant")
     fixed_batch = len(shape) > 1 and shape[0] == batch and value.shape[0] == 1
     if shape[:1] == (None,) or fixed_batch:
@@ -181,13 +181,13 @@ def _constant(front: Builder, value: Any, shape: tuple[int | None, ...], batch: 
 
 
 def _read_declared(graph: onnx.GraphProto, output: str) -> tuple[int, tuple[int, ...]]:
-    """Return the type of an output, and its sides but the first, 0 where they are free."""
+    """Return the type of an output, and its sides but the first, 0 for free ones."""
     end = next(item for item in graph.output if item.name == output).type.tensor_type
     return end.elem_type, tuple(side.dim_value for side in end.shape.dim[1:])
 
 
 def _image(back: Builder, plan: Plan, value: str, declared: tuple[int, tuple[int, ...]]) -> None:
-    """Add what turns the file's output into pixel values, in the order in which `to_levels` does."""
+    """Add the operators that turn the file's output into pixel values, in the order of `to_levels`."""
     kind, sides = declared
     if sides != plan.picture:
         value = back.node("Reshape", [value, back.tensor([-1, *plan.picture], "picture")])
@@ -195,7 +195,7 @@ def _image(back: Builder, plan: Plan, value: str, declared: tuple[int, tuple[int
         low, high = plan.value_range
         if kind != _FLOAT:
             value = back.node("Cast", [value], to=_FLOAT)
-        # Clipped first: a product right behind a convolution would be worked into its weights.
+        # Clipped first: a product right after a convolution would be folded into its weights.
         ends = [back.tensor(np.float32(end), "end") for end in (low, high)]
         value = back.node("Clip", [value, *ends])
         if low:

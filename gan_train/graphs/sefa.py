@@ -1,4 +1,4 @@
-"""Directions that a generator's first layer responds to most, found without examples or pictures.
+"""Finds the directions that a generator's first layer responds to most, without examples or pictures.
 
 Closed-form factorisation (Shen and Zhou, CVPR 2021, equation 3): with A the first linear map of the
 latent, the unit vectors n that maximise |A n| are the eigenvectors of A^T A.
@@ -34,7 +34,7 @@ def strongest(first_layer: Doubles, count: int) -> Doubles:
 def first_layer(model: onnx.ModelProto, latent_dim: int) -> Doubles | None:
     """Return the first linear map of `latent` in an exported graph, [features, latent_dim].
 
-    None where the latent does not go straight to a matrix product.
+    None if the latent does not go straight to a matrix product.
     """
     constants = {item.name: item for item in model.graph.initializer}
     value = "latent"

@@ -1,4 +1,4 @@
-"""Brings a graph to an operator set and IR version of the contract."""
+"""Converts a graph to an operator set and IR version of the contract."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from gan_train.graphs.contract import MAX_IR_VERSION, MAX_OPSET
 
 # Below it, operators that the contract's own part of the graph needs are missing.
 MIN_OPSET: Final = 11
-# What runtimes since 2022 take.
+# Supported by runtimes since 2022.
 _IR_VERSION: Final = 8
 _OWN: Final = ("", "ai.onnx")
 
 
 def opset_of(model: onnx.ModelProto) -> int:
-    """Return the version of ONNX's own operators, 1 where the file names none."""
+    """Return the version of ONNX's own operators, 1 if the file names none."""
     return max((int(item.version) for item in model.opset_import if item.domain in _OWN), default=1)
 
 
 def drop_unused_domains(model: onnx.ModelProto, source: str) -> None:
-    """Name one operator set alone, ONNX's own.
+    """Leave only one operator set, ONNX's own.
 
     Raises:
         ModelError: an operator is of another domain.
@@ -42,7 +42,7 @@ def drop_unused_domains(model: onnx.ModelProto, source: str) -> None:
 
 
 def convert(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
-    """Return the model with an operator set that the contract takes; as it is where it has one.
+    """Return the model with an operator set that the contract accepts; unchanged if it has one.
 
     Raises:
         ModelError: it cannot be converted.
@@ -60,7 +60,7 @@ def convert(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
         )
     try:
         converted = onnx.version_converter.convert_version(model, wanted)
-    except Exception as error:  # what the converter lacks, it meets with errors of every class
+    except Exception as error:  # what the converter lacks fails with errors of every class
         reason = " ".join(str(error).split())[-160:]
         raise ModelError(
             f"{source} is of operator set {found} and cannot be converted to {wanted} ({reason}); {advice}"
@@ -70,7 +70,7 @@ def convert(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
 
 
 def vet_before(model: onnx.ModelProto, source: str) -> None:
-    """Vet a model of any version, before code that trusts more than the vetting reads it.
+    """Vet a model of any version, before code reads it that trusts more than the vetting.
 
     Raises:
         ModelError: it is refused.
@@ -85,6 +85,6 @@ def vet_before(model: onnx.ModelProto, source: str) -> None:
 
 
 def set_ir_version(model: onnx.ModelProto) -> None:
-    """Name the oldest IR version that the operator set asks for."""
+    """Set the oldest IR version that the operator set allows."""
     needed = onnx.helper.find_min_ir_version_for(model.opset_import)
     model.ir_version = min(max(needed, _IR_VERSION), MAX_IR_VERSION)

@@ -1,1 +1,1 @@
-"""What a trained generator's latents mean: attributes, directions, inversion."""
+"""Explores a trained generator's latents: attributes, directions, inversion."""

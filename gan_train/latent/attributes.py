@@ -1,7 +1,7 @@
-"""What pixels say of a picture: thickness, slant, brightness, extent.
+"""Measures attributes of pictures by their pixels: thickness, slant, brightness, extent.
 
 Pictures are uint8 [n, height, width, channels] with 1 (grey), 3 (RGB) or 4 (RGBA) channels. A
-stroke is whatever differs from the background, which is the median of the border.
+stroke is what differs from the background, which is the median of the border.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _FINE_SIDE: Final = 84
 _AT_ONCE: Final = 256
 
 
-def levels(pictures: Pictures) -> Planes:
-    """Return the grey levels, 0 to 1, float32 [n, height, width]; what is transparent is black."""
+def grey_values(pictures: Pictures) -> Planes:
+    """Return the grey values, 0 to 1, float32 [n, height, width]; transparent pixels are black."""
     values: Planes = pictures.astype(np.float32)
     values /= 255
     grey: Planes = values[..., 0] if pictures.shape[3] == 1 else values[..., :3] @ _LUMA
@@ -35,23 +35,23 @@ def levels(pictures: Pictures) -> Planes:
 
 def ink(pictures: Pictures) -> Planes:
     """Return how far each pixel is from the background, 0 to 1, float32 [n, height, width]."""
-    grey = levels(pictures)
+    grey = grey_values(pictures)
     border = np.concatenate([grey[:, 0], grey[:, -1], grey[:, 1:-1, 0], grey[:, 1:-1, -1]], axis=1)
     far: Planes = np.abs(grey - np.median(border, axis=1).astype(np.float32)[:, None, None])
     return far
 
 
 def brightness(pictures: Pictures) -> Doubles:
-    """Return the mean grey level of each picture, 0 to 1, float64 [n]."""
-    means: Doubles = levels(pictures).mean((1, 2), dtype=np.float64)
+    """Return the mean grey value of each picture, 0 to 1, float64 [n]."""
+    means: Doubles = grey_values(pictures).mean((1, 2), dtype=np.float64)
     return means
 
 
 def slant(pictures: Pictures) -> Doubles:
     """Return how far strokes lean to the right of upright, in degrees, float64 [n].
 
-    The angle of the shear that takes the covariance of the ink's x and y away: atan(-mu11 / mu02),
-    y pointing down, as digits are deskewed by. 0 for a picture without ink, or whose ink has no
+    The angle of the shear that removes the covariance of the ink's x and y: atan(-mu11 / mu02),
+    y pointing down, as it is used to deskew digits. 0 for a picture without ink, or whose ink has no
     height.
     """
     _, down, covariance = _moments(pictures)
@@ -75,7 +75,7 @@ def thickness(pictures: Pictures) -> Doubles:
     """Return the width of the strokes in pixels, float64 [n]; 0 for a picture without ink.
 
     Four times the mean distance of the ink from its edge, which for a straight stroke is its width;
-    the ink being where an enlarged picture is over half of its darkest.
+    ink is where an enlarged picture is over half of its darkest.
     """
     parts = [_thickness(pictures[start : start + _AT_ONCE]) for start in range(0, len(pictures), _AT_ONCE)]
     return np.concatenate(parts) if parts else np.zeros(0)

@@ -1,4 +1,4 @@
-"""A generator that gradients go through, from a run or a model file: latents to pixel values."""
+"""Opens a run or a model file as a differentiable generator: latents to pixel values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_infer.errors import OptionError
 from gan_infer.models.generator import Generator
 from gan_train.export import interpreter
 from gan_train.export.generator import TRUNCATION
-from gan_train.latent.inversion import Levels
+from gan_train.latent.inversion import PixelValues
 from gan_train.networks.conditioning import NAMES
 from gan_train.networks.pixels import PixelGenerator
 from gan_train.runs import checkpoint, trained
@@ -20,22 +20,22 @@ from gan_train.runs.progress import Say, silent
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """A generator whose pictures can be improved by gradient descent on latents.
+class DifferentiableGenerator:
+    """A generator whose latents can be optimised by gradient descent.
 
     Attributes:
         name: for people.
-        levels: latents float32 [n, latent_dim] and classes int64 [n] (or None) to pixel values float
+        pixel_values: latents float32 [n, latent_dim] and classes int64 [n] (or None) to pixel values float
             [n, height, width, channels], not rounded.
         shape: (height, width, channels).
-        fit: how a picture of another shape gets this one, "crop" or "pad".
-        truncation: what the model file, or the one that is exported by default, scales latents by.
-            `levels` takes latents as they are after that: a file's own are these divided by it.
+        fit: how a picture is brought to this shape, "crop" or "pad".
+        truncation: the factor by which the model file, or a default export, scales latents.
+            `pixel_values` takes latents after scaling: the file's latents are these divided by it.
         value_range: which values of deep pictures were black and white in training, "auto" if not known.
     """
 
     name: str
-    levels: Levels
+    pixel_values: PixelValues
     shape: tuple[int, int, int]
     class_names: tuple[str, ...]
     latent_dim: int
@@ -45,7 +45,7 @@ class Subject:
     value_range: str = ranges.AUTO
 
 
-def of_model(source: str, *, trust: bool = False) -> Subject:
+def of_model(source: str, *, trust: bool = False) -> DifferentiableGenerator:
     """Open a model file.
 
     Raises:
@@ -55,15 +55,15 @@ def of_model(source: str, *, trust: bool = False) -> Subject:
     metadata = generator.metadata
     network = interpreter.load(Path(generator.source))
 
-    def levels(latent: Tensor, *given: Tensor | None) -> Tensor:
+    def pixel_values(latent: Tensor, *given: Tensor | None) -> Tensor:
         fed = {name: tensor for name, tensor in zip(NAMES, given, strict=False) if tensor is not None}
         return network({"latent": latent / metadata.truncation, **fed})["image"]
 
     data = metadata.recipe.get("data")
     fit = data.get("fit", "crop") if isinstance(data, dict) else "crop"
-    return Subject(
+    return DifferentiableGenerator(
         name=f"model {generator.name}",
-        levels=levels,
+        pixel_values=pixel_values,
         shape=generator.image_shape,
         class_names=generator.class_names,
         latent_dim=generator.latent_dim,
@@ -76,12 +76,12 @@ def of_model(source: str, *, trust: bool = False) -> Subject:
 
 def of_run(
     run: Path | None, which: str, runs: Path, truncation: float = TRUNCATION, say: Say = silent
-) -> Subject:
-    """Open a run's averaged generator; the newest run's under `runs` where none is named.
+) -> DifferentiableGenerator:
+    """Open a run's averaged generator; by default that of the newest run under `runs`.
 
     Args:
         truncation: of the model file that it is or will be exported to.
-        say: told where another checkpoint than `which` had to be taken.
+        say: prints a note if another checkpoint than `which` had to be used.
 
     Raises:
         OptionError: there is no such run or checkpoint.
@@ -91,9 +91,9 @@ def of_run(
     folder = run or checkpoint.newest_run(runs)
     loaded = trained.load(folder, which, say)
     sampler, data = loaded.sampler(), loaded.options.data
-    return Subject(
+    return DifferentiableGenerator(
         name=f"run {folder}, checkpoint {which}",
-        levels=PixelGenerator(sampler.generator).eval().requires_grad_(False).levels,
+        pixel_values=PixelGenerator(sampler.generator).eval().requires_grad_(False).pixel_values,
         shape=(data.height, data.width, data.channels),
         class_names=loaded.class_names,
         latent_dim=sampler.latent_dim,

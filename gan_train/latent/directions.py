@@ -2,9 +2,8 @@
 
 A generator draws pictures, an attribute is measured on each, and the attribute is regressed on the
 latents by least squares. The coefficients of the regression are, for normal latents, the mean
-gradient of the attribute (Stein's lemma), and the direction along them changes it by the shortest
-way. Each class is regressed by itself where there are pictures enough: the class changes what the
-latent means.
+gradient of the attribute (Stein's lemma), and a step along them is the shortest that changes it. Each class
+is regressed on its own if there are enough pictures: the class changes what the latent means.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ Doubles = npt.NDArray[np.float64]
 Classes = npt.NDArray[np.int64]
 
 SAMPLES: Final = 10_000
-# Far from the seeds that people look at, so that what is shown is not what was fitted.
+# Far from the seeds that people use, so that the pictures they see are not those that were fitted.
 _FIRST_SEED: Final = 2**40
-# Pictures for each element of the latent that a class's own regression takes.
+# Pictures per element of the latent that a class's own regression needs.
 _PICTURES_AN_ELEMENT: Final = 8
 _AT_ONCE: Final = 512
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class FoundDirection:
     """A direction, and the share of the attribute's variance that the regression explains.
 
-    `explained` is the mean over classes, None where the direction is from examples.
+    `explained` is the mean over classes, None if the direction is from examples.
     """
 
     direction: Direction
@@ -77,11 +76,11 @@ def measure(
     )
 
 
-def by_attribute(measured: Measured, attribute: str, name: str) -> Found:
-    """Return the direction of an attribute, pooled and, where there are pictures enough, class by class.
+def by_attribute(measured: Measured, attribute: str, name: str) -> FoundDirection:
+    """Return the direction of an attribute, pooled and, with enough pictures, class by class.
 
     The unit: +1 moves the attribute by one standard deviation of its natural variation within a
-    class, as far as it goes evenly.
+    class, as far as it changes linearly.
 
     Raises:
         OptionError: the attribute does not vary over the pictures, or these are too few.
@@ -104,17 +103,19 @@ def by_attribute(measured: Measured, attribute: str, name: str) -> Found:
         own = tuple(round_vector(step / scale) for step, _ in steps)
         explained = float(np.mean([share for _, share in steps]))
     source = f"regression of {attribute} on {count} latents; unit: one standard deviation within a class"
-    return Found(Direction(name, round_vector(pooled / scale), round(scale, 4), source, own), explained)
+    return FoundDirection(
+        Direction(name, round_vector(pooled / scale), round(scale, 4), source, own), explained
+    )
 
 
-def by_examples(generator: Generator, having: list[int], lacking: list[int], name: str) -> Found:
+def by_examples(generator: Generator, having: list[int], lacking: list[int], name: str) -> FoundDirection:
     """Return the direction from the mean latent of seeds without something to that of seeds with it.
 
-    Latents being alike in all directions, this is Fisher's linear discriminant. The unit: one
+    Since latents vary alike in all directions, this is Fisher's linear discriminant. The unit: one
     standard deviation of the latent along the direction.
 
     Raises:
-        OptionError: a list is empty, or a seed stands in both.
+        OptionError: a list is empty, or a seed is in both.
     """
     if not having or not lacking:
         raise OptionError("examples are missing; give at least one seed with and one without")
@@ -126,7 +127,9 @@ def by_examples(generator: Generator, having: list[int], lacking: list[int], nam
     source = (
         f"{len(having)} examples with, {len(lacking)} without; unit: one standard deviation of the latent"
     )
-    return Found(Direction(name, round_vector(change / np.linalg.norm(change)), round(unit, 4), source))
+    return FoundDirection(
+        Direction(name, round_vector(change / np.linalg.norm(change)), round(unit, 4), source)
+    )
 
 
 def _step(latents: Doubles, values: Doubles) -> tuple[Doubles, float]:

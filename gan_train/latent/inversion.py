@@ -1,7 +1,7 @@
-"""From a picture to the latent whose picture is nearest to it.
+"""Finds the latent whose picture is nearest to a given one.
 
 Many random latents are drawn; the nearest are improved by a few steps of Adam, the best of those by some
-more, and the best of all by L-BFGS, which closes in where Adam creeps: on digits it adds 5 dB for the
+more, and the best of all by L-BFGS, which still improves where Adam is slow: on digits it adds 5 dB in the
 same time. (Creswell and Bharath 2018 descend from one random start; Karras et al., StyleGAN2, CVPR 2020,
 section 5, from the mean.)
 """
@@ -23,7 +23,7 @@ from gan_infer.latent import seeds
 
 Pixels = npt.NDArray[np.uint8]
 # Latents [n, latent_dim] and classes int64 [n] (or None) to pixel values float [n, height, width, channels].
-Levels = Callable[[Tensor, Tensor | None], Tensor]
+PixelValues = Callable[[Tensor, Tensor | None], Tensor]
 
 _DRAWN_AT_ONCE: Final = 64
 _RATE: Final = 0.1
@@ -34,12 +34,12 @@ _PRIOR: Final = 10.0
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """How hard to look.
+    """How much work the search may do.
 
     Attributes:
         drawn: random latents, over all classes together.
-        rounds: (starts that are kept, steps of Adam that each takes), one round after the other.
-        finished: (starts that are kept, iterations of L-BFGS that each takes at most).
+        rounds: (starts to keep, steps of Adam for each), one round after the other.
+        finished: (starts to keep, most iterations of L-BFGS for each).
     """
 
     drawn: int = 2048
@@ -48,17 +48,17 @@ class Effort:
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """The nearest picture that was found.
+class Inversion:
+    """The nearest picture and its latent.
 
     Attributes:
         latent: float32 [latent_dim].
-        given: the class that it was found under, None for an unconditional generator.
+        given: its class, None for an unconditional generator.
         picture: uint8 [height, width, channels].
         psnr: peak signal-to-noise ratio in dB, 10 log10(255^2 / mean squared difference); infinite
             for an equal picture.
         difference: mean absolute difference in pixel values of 256.
-        length: of the latent, as a multiple of what it is on average where latents are drawn.
+        length: of the latent, as a multiple of the mean length of random latents.
     """
 
     latent: npt.NDArray[np.float32]
@@ -70,62 +70,62 @@ class Found:
 
 
 def invert(
-    levels: Levels,
+    pixel_values: PixelValues,
     target: Pixels,
     latent_dim: int,
     distribution: str = "normal",
     choices: Sequence[int] | None = None,
     effort: Effort = Effort(),
     seed: int = 0,
-) -> Found:
+) -> Inversion:
     """Find the latent whose picture is nearest to `target` in squared differences of pixel values.
 
-    A latent's length stays within what is met where latents are drawn, so that its picture is one
-    that the generator was trained to make; a uniform latent's elements stay within [-1, 1].
+    A latent's length stays within that of random latents, so that its picture is one that the
+    generator was trained to make; a uniform latent's elements stay within [-1, 1].
 
     Args:
-        levels: the generator, with a gradient with respect to latents.
+        pixel_values: the generator, with a gradient with respect to latents.
         target: uint8 [height, width, channels].
-        choices: the classes to look among; None for an unconditional generator.
-        seed: of the first random latent.
+        choices: the classes to search; None for an unconditional generator.
+        seed: the seed of the first random latent.
 
     Raises:
         OptionError: `target` has another shape than the generator's pictures.
     """
     wanted = torch.from_numpy(target.astype(np.float32))
-    latent, given = _draw(levels, wanted, latent_dim, distribution, choices, effort, seed)
+    latent, given = _draw(pixel_values, wanted, latent_dim, distribution, choices, effort, seed)
     for kept, steps in effort.rounds:
-        latent, given = _keep_nearest(levels, wanted, latent, given, kept)
-        latent = _descend(levels, wanted, latent, given, steps, distribution)
+        latent, given = _keep_nearest(pixel_values, wanted, latent, given, kept)
+        latent = _descend(pixel_values, wanted, latent, given, steps, distribution)
     kept, steps = effort.finished
-    latent, given = _keep_nearest(levels, wanted, latent, given, kept)
+    latent, given = _keep_nearest(pixel_values, wanted, latent, given, kept)
     latent = torch.cat(
         [
-            _finish(levels, wanted, latent[i : i + 1], _part(given, i), steps, distribution)
+            _finish(pixel_values, wanted, latent[i : i + 1], _part(given, i), steps, distribution)
             for i in range(len(latent))
         ]
     )
-    best = int(_distances(levels, wanted, latent, given).argmin())
+    best = int(_distances(pixel_values, wanted, latent, given).argmin())
     own = _part(given, best)
     with torch.no_grad():
-        picture = torch.round(levels(latent[best : best + 1], own))[0].to(torch.uint8).numpy()
+        picture = torch.round(pixel_values(latent[best : best + 1], own))[0].to(torch.uint8).numpy()
     return describe(latent[best].numpy(), None if own is None else int(own), picture, target, distribution)
 
 
 def describe(
     latent: npt.NDArray[np.float32], given: int | None, picture: Pixels, target: Pixels, distribution: str
-) -> Found:
-    """Say how near a latent's picture is to the target."""
+) -> Inversion:
+    """Measure how near a latent's picture is to the target."""
     gap = picture.astype(np.float64) - target
     square = float((gap**2).mean())
     psnr = 10 * math.log10(255.0**2 / square) if square else math.inf
     length = float(np.linalg.norm(latent)) / _mean_length(len(latent), distribution)
-    return Found(latent, given, picture, psnr, float(np.abs(gap).mean()), length)
+    return Inversion(latent, given, picture, psnr, float(np.abs(gap).mean()), length)
 
 
 @torch.no_grad()
 def _draw(
-    levels: Levels,
+    pixel_values: PixelValues,
     wanted: Tensor,
     latent_dim: int,
     distribution: str,
@@ -139,7 +139,7 @@ def _draw(
     drawn = torch.from_numpy(seeds.latents(range(seed, seed + each), latent_dim, distribution))
     latent = drawn.repeat(groups, 1)
     given = torch.tensor(choices).repeat_interleave(each) if choices else None
-    if (shape := levels(latent[:1], None if given is None else given[:1]).shape[1:]) != wanted.shape:
+    if (shape := pixel_values(latent[:1], None if given is None else given[:1]).shape[1:]) != wanted.shape:
         raise OptionError(
             f"a picture of {list(wanted.shape)} was given; the generator makes {list(shape)} "
             "(height, width, channels)"
@@ -148,9 +148,9 @@ def _draw(
 
 
 def _keep_nearest(
-    levels: Levels, wanted: Tensor, latent: Tensor, given: Tensor | None, kept: int
+    pixel_values: PixelValues, wanted: Tensor, latent: Tensor, given: Tensor | None, kept: int
 ) -> tuple[Tensor, Tensor | None]:
-    order = _distances(levels, wanted, latent, given).argsort()[:kept]
+    order = _distances(pixel_values, wanted, latent, given).argsort()[:kept]
     return latent[order], None if given is None else given[order]
 
 
@@ -159,18 +159,23 @@ def _part(given: Tensor | None, index: int) -> Tensor | None:
 
 
 @torch.no_grad()
-def _distances(levels: Levels, wanted: Tensor, latent: Tensor, given: Tensor | None) -> Tensor:
+def _distances(pixel_values: PixelValues, wanted: Tensor, latent: Tensor, given: Tensor | None) -> Tensor:
     """Return mean squared differences of pixel values, float [n], a part at a time."""
     parts = []
     for start in range(0, len(latent), _DRAWN_AT_ONCE):
         own = slice(start, start + _DRAWN_AT_ONCE)
-        made = levels(latent[own], None if given is None else given[own])
+        made = pixel_values(latent[own], None if given is None else given[own])
         parts.append((made - wanted).square().mean((1, 2, 3)))
     return torch.cat(parts)
 
 
 def _descend(
-    levels: Levels, wanted: Tensor, latent: Tensor, given: Tensor | None, steps: int, distribution: str
+    pixel_values: PixelValues,
+    wanted: Tensor,
+    latent: Tensor,
+    given: Tensor | None,
+    steps: int,
+    distribution: str,
 ) -> Tensor:
     """Return latents after `steps` steps of Adam, each on its own, the rate falling to 0 by a cosine."""
     moving = latent.clone().requires_grad_(True)
@@ -178,7 +183,7 @@ def _descend(
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * step / steps))
         optimizer.zero_grad()
-        total = _cost(levels, wanted, moving, given, distribution)
+        total = _cost(pixel_values, wanted, moving, given, distribution)
         (moving.grad,) = torch.autograd.grad(total, [moving])
         optimizer.step()
         if distribution == "uniform":
@@ -188,11 +193,16 @@ def _descend(
 
 
 def _finish(
-    levels: Levels, wanted: Tensor, latent: Tensor, given: Tensor | None, steps: int, distribution: str
+    pixel_values: PixelValues,
+    wanted: Tensor,
+    latent: Tensor,
+    given: Tensor | None,
+    steps: int,
+    distribution: str,
 ) -> Tensor:
     """Return one latent [1, latent_dim] after at most `steps` iterations of L-BFGS."""
     uniform = distribution == "uniform"
-    # Within its cube a uniform latent is a sine: what moves has no walls to run into.
+    # A uniform latent is a sine of what is optimised, so it cannot leave its cube.
     moving = torch.asin(latent.clamp(-0.999, 0.999)) if uniform else latent.clone()
     moving.requires_grad_(True)
     optimizer = torch.optim.LBFGS(
@@ -206,7 +216,7 @@ def _finish(
 
     def cost() -> float:
         at = torch.sin(moving) if uniform else moving
-        total = _cost(levels, wanted, at, given, distribution)
+        total = _cost(pixel_values, wanted, at, given, distribution)
         (moving.grad,) = torch.autograd.grad(total, [moving])
         return float(total.detach())
 
@@ -215,13 +225,15 @@ def _finish(
     return ended.detach() if bool(torch.isfinite(ended).all()) else latent
 
 
-def _cost(levels: Levels, wanted: Tensor, latent: Tensor, given: Tensor | None, distribution: str) -> Tensor:
-    apart = ((levels(latent, given) - wanted) / 127.5).square().mean((1, 2, 3))
+def _cost(
+    pixel_values: PixelValues, wanted: Tensor, latent: Tensor, given: Tensor | None, distribution: str
+) -> Tensor:
+    apart = ((pixel_values(latent, given) - wanted) / 127.5).square().mean((1, 2, 3))
     return (apart + _PRIOR * _untypical(latent, distribution)).sum()
 
 
 def _untypical(latent: Tensor, distribution: str) -> Tensor:
-    """Return how far each latent's length is outside of what is drawn, squared; 0 within."""
+    """Return the squared distance of each latent's length from those of random latents; 0 within."""
     if distribution == "uniform":  # a cube has no typical length beyond its own sides
         return latent.new_zeros(len(latent))
     dim = latent.shape[1]

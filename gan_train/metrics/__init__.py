@@ -1,1 +1,1 @@
-"""How good generated pictures are: feature networks, scores over features, nearest pictures."""
+"""Measures how good generated pictures are: feature networks, scores over features, nearest pictures."""

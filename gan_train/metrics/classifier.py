@@ -1,7 +1,7 @@
-"""A small classifier of the data itself, by whose features and predictions samples are judged.
+"""Trains a small classifier of the data, whose features and predictions score samples.
 
-Trained when first needed, on the CPU, the same for the same data and number of threads, and kept
-on disk. A part of the data is held out of its training, so that its own accuracy is known.
+It is trained when first needed, on the CPU, the same for the same data and number of threads, and kept
+on disk. A part of the data is held out of its training, so that its accuracy is known.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _block(inputs: int, outputs: int) -> list[nn.Module]:
 
 @dataclasses.dataclass(frozen=True)
 class TrainedClassifier:
-    """A classifier and the share of held-out pictures that it names rightly."""
+    """A classifier and its accuracy on held-out pictures."""
 
     network: Classifier
     accuracy: float
@@ -83,7 +83,7 @@ def train(pictures: PictureSet, classes: Classes, sha256: str, say: Say) -> Trai
         pictures: the data, whose `class_names` are known.
         classes: of the pictures, int64 [n].
         sha256: of the pictures.
-        say: told before the wait begins, and after it.
+        say: prints a line before the training and after it.
     """
     key = hashlib.sha256(f"{_VERSION} {sha256}".encode()).hexdigest()[:32]
     kept = store.load("classifier", key)
@@ -104,7 +104,7 @@ def train(pictures: PictureSet, classes: Classes, sha256: str, say: Say) -> Trai
 
 
 def fit(pictures: PictureSet, classes: Classes) -> Classifier:
-    """Train on what is not held out, 70,000 pictures in all, shifted by up to two pixels."""
+    """Train on pictures that are not held out, 70,000 in all, shifted by up to two pixels."""
     _, rest = split(len(pictures), classes)
     targets, own = torch.from_numpy(np.asarray(classes)), torch.from_numpy(rest)
     network = _make(pictures).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -118,7 +118,7 @@ def fit(pictures: PictureSet, classes: Classes) -> Classifier:
             queue = torch.cat([queue, own[torch.randperm(len(own), generator=random)]])
         index, queue = queue[:_BATCH], queue[_BATCH:]
         down, right = torch.randint(-_SHIFT, _SHIFT + 1, (2,), generator=random).tolist()
-        batch = _shifted(prepare(torch.from_numpy(pictures.images[index.numpy()])), down, right)
+        batch = _shift(prepare(torch.from_numpy(pictures.images[index.numpy()])), down, right)
         batch = batch.contiguous(memory_format=torch.channels_last)  # faster, as in training
         _, logits = network(batch)
         optimizer.zero_grad()
@@ -129,7 +129,7 @@ def fit(pictures: PictureSet, classes: Classes) -> Classifier:
     return trained
 
 
-def _shifted(batch: Tensor, down: int, right: int) -> Tensor:
+def _shift(batch: Tensor, down: int, right: int) -> Tensor:
     height, width = batch.shape[2:]
     padded = F.pad(batch, (_SHIFT,) * 4, mode="replicate")
     return padded[:, :, _SHIFT + down :, _SHIFT + right :][:, :, :height, :width]
@@ -139,7 +139,7 @@ def as_network(trained: TrainedClassifier, device: torch.device) -> FeatureNetwo
     """Return the classifier as a feature network."""
     network = trained.network.to(device)
 
-    def look(batch: Tensor) -> tuple[Tensor, Tensor]:
+    def extract(batch: Tensor) -> tuple[Tensor, Tensor]:
         features, logits = network(prepare(batch.to(device)))
         return features, logits
 
@@ -147,7 +147,7 @@ def as_network(trained: TrainedClassifier, device: torch.device) -> FeatureNetwo
         name=NAME,
         identity=f"{NAME}/{trained.identity}",
         resizer=f"as they are, sides over {SIDE} averaged by area to {SIDE}",
-        look=look,
+        extract=extract,
         notes={"classifier_accuracy": trained.accuracy},
     )
 

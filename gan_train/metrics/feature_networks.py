@@ -1,4 +1,4 @@
-"""The table of feature networks, and which of them `auto` takes for which pictures."""
+"""The table of feature networks, and the one that `auto` chooses for some pictures."""
 
 from __future__ import annotations
 
@@ -10,51 +10,51 @@ import torch
 
 from gan_infer.errors import OptionError
 from gan_train.data.pictures import PictureSet
-from gan_train.metrics import classifier, efficientnet, inception, pixels, random_features
+from gan_train.metrics import classifier, efficientnet, inception, pixel_features, random_features
 from gan_train.metrics.network import Classes, FeatureNetwork
 from gan_train.runs.progress import Say
 
 AUTO: Final = "auto"
-# Up to this side small networks see all there is.
+# Up to this side small networks see every detail.
 _SMALL: Final = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkChoice:
-    """What looks at the pictures.
+    """The network that measures pictures.
 
     Attributes:
-        network: gives the features.
-        why: it was taken, in some words.
-        judge: a classifier that names classes; None where the data has none.
+        network: computes the features.
+        why: it was chosen, in a few words.
+        classifier: a classifier of the data's classes; None if there are none.
     """
 
     network: FeatureNetwork
     why: str
-    judge: FeatureNetwork | None
+    classifier: FeatureNetwork | None
 
 
-# What a network may be made for: the pictures' size, the device, the classifier of data with classes.
+# Makes a network for the pictures' size, the device, and the classifier of data with classes.
 _Make = Callable[[PictureSet, torch.device, FeatureNetwork | None], FeatureNetwork]
 
 
-def _classifier(pictures: PictureSet, device: torch.device, judge: FeatureNetwork | None) -> FeatureNetwork:
-    if judge is None:
+def _classifier(pictures: PictureSet, device: torch.device, known: FeatureNetwork | None) -> FeatureNetwork:
+    if known is None:
         raise OptionError(
             f"network {classifier.NAME} needs pictures of several classes, and {pictures.name} has none; "
             f"give auto, {random_features.NAME} or {efficientnet.NAME}"
         )
-    return judge
+    return known
 
 
 NETWORKS: Final[dict[str, _Make]] = {
     classifier.NAME: _classifier,
-    efficientnet.NAME: lambda pictures, device, judge: efficientnet.load(
+    efficientnet.NAME: lambda pictures, device, known: efficientnet.load(
         pictures.height, pictures.width, device
     ),
-    inception.NAME: lambda pictures, device, judge: inception.load(device),
-    random_features.NAME: lambda pictures, device, judge: random_features.load(pictures.channels, device),
-    pixels.NAME: lambda pictures, device, judge: pixels.load(device),
+    inception.NAME: lambda pictures, device, known: inception.load(device),
+    random_features.NAME: lambda pictures, device, known: random_features.load(pictures.channels, device),
+    pixel_features.NAME: lambda pictures, device, known: pixel_features.load(device),
 }
 
 
@@ -71,10 +71,10 @@ def choose(
 
     Args:
         name: "auto", or a name in NETWORKS.
-        classes: of the pictures, int64 [n]; None where they have none.
+        classes: of the pictures, int64 [n]; None if they have none.
         sha256: of the pictures.
-        say: told what was taken and why, and before every wait.
-        why: it was taken, where that was settled before; by default because it was asked for.
+        say: prints what was chosen and why, and a line before every wait.
+        why: it was chosen, if that was settled before; by default because it was asked for.
 
     Raises:
         OptionError: no such network, or it is not available here; says what is missing.
@@ -84,16 +84,16 @@ def choose(
         name, why = suggest(pictures, device)
     if name not in NETWORKS:
         raise OptionError(f"network {name!r} is unknown; give one of {', '.join([AUTO, *NETWORKS])}")
-    judge = None
+    known = None
     if classes is not None and _has_several_classes(pictures):
-        judge = classifier.as_network(classifier.train(pictures, classes, sha256, say), device)
-    network = NETWORKS[name](pictures, device, judge)
+        known = classifier.as_network(classifier.train(pictures, classes, sha256, say), device)
+    network = NETWORKS[name](pictures, device, known)
     say(f"judging by features of {name}: {why}")
-    return NetworkChoice(network, why, judge)
+    return NetworkChoice(network, why, known)
 
 
 def suggest(pictures: PictureSet, device: torch.device) -> tuple[str, str]:
-    """Return the name of the network that `auto` stands for, and why it is that."""
+    """Return the name of the network that `auto` chooses, and why."""
     colour, small = pictures.channels > 1, max(pictures.height, pictures.width) <= _SMALL
     if not colour and small:
         if _has_several_classes(pictures):

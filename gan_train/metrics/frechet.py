@@ -1,4 +1,4 @@
-"""The Frechet distance, over all pictures and within classes, as metrics."""
+"""The metrics of the Frechet distance, over all pictures and within classes."""
 
 from __future__ import annotations
 

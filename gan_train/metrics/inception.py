@@ -1,10 +1,10 @@
-"""Inception v3 as the standard Frechet protocol has it, from a file of weights on this machine.
+"""Loads Inception v3 of the standard Frechet protocol from a file of weights on this machine.
 
-The network of Szegedy et al. 2016 in the TensorFlow graph of 2015-12-05 by which Heusel et al. 2017
+The network of Szegedy et al. 2016 in the TensorFlow graph of 2015-12-05 with which Heusel et al. 2017
 computed their distances, with parameters named as in the converted weights that others use
 (`pt_inception-2015-12-05-6726825d.pth`, or `weights-inception-2015-12-05-6726825d.pth`). Three
 peculiarities of that graph are kept: average pools leave their padding out of the mean, the last
-block has a max pool, and pictures are brought to 299x299 by TensorFlow 1's bilinear rule.
+block has a max pool, and pictures are resized to 299x299 by TensorFlow 1's bilinear rule.
 """
 
 # torch-fidelity 0.4.0 has the same network: with equal weights its features differ by 6e-8 at most. It is not
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from gan_infer import files
 from gan_infer.errors import OptionError
+from gan_infer.text.escaping import one_line
 from gan_train.metrics.network import FeatureNetwork, as_colour
 
 NAME: Final = "inception"
@@ -212,7 +213,7 @@ class Inception(nn.Module):
         self.Mixed_7a = _halve_to_8()
         self.Mixed_7b = _mixed_8(1280, _AVERAGE)
         self.Mixed_7c = _mixed_8(2048, _MAX_SAME)
-        self.fc = nn.Linear(FEATURES, _CLASSES)  # in the weights; features come before it
+        self.fc = nn.Linear(FEATURES, _CLASSES)  # part of the weights; features come before it
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the last block's channels, averaged over the picture."""
@@ -244,7 +245,7 @@ def resize(pictures: Tensor, side: int = SIDE) -> Tensor:
 
 
 def find() -> Path | None:
-    """Return the file of weights, or None where this machine has none.
+    """Return the file of weights, or None if this machine has none.
 
     Looked for in $GANFORGE_INCEPTION (a file), in the folder of all that is kept between runs
     (`files.home`), and where PyTorch keeps downloads ($TORCH_HOME/hub/checkpoints, by default
@@ -309,14 +310,14 @@ def load(device: torch.device, weights: Path | None = None) -> FeatureNetwork:
 def as_network(network: Inception, digest: str, device: torch.device) -> FeatureNetwork:
     """Return an Inception, in eval mode, as a feature network."""
 
-    def look(batch: Tensor) -> tuple[Tensor, None]:
+    def extract(batch: Tensor) -> tuple[Tensor, None]:
         return network((resize(as_colour(batch.to(device))) - 128) / 128), None
 
     return FeatureNetwork(
         name=NAME,
         identity=f"{NAME}/{digest[:32]}",
         resizer=f"TensorFlow 1 bilinear to {SIDE}x{SIDE}",
-        look=look,
+        extract=extract,
         costly=True,
         notes={"weights_sha256": digest},
     )
@@ -333,6 +334,5 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
         if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
             raise ValueError("it holds something else than tensors by name")
     except Exception as error:  # a damaged or hostile file fails in many ways
-        plain = " ".join(str(error).split())[:200]
-        raise OptionError(f"{path} cannot be read as weights: {plain}; give {_FILES[1]}") from None
+        raise OptionError(f"{path} cannot be read as weights: {one_line(error)}; give {_FILES[1]}") from None
     return dict(tensors), hashlib.sha256(body).hexdigest()

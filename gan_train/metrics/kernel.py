@@ -1,4 +1,4 @@
-"""The kernel distance and its spread as a metric."""
+"""The metric of the kernel distance and its spread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure and Metric: numbers that say how good samples are, how people read them, how they are computed."""
+"""Measure and Metric: the numbers that say how good samples are, and how to compute and show them."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Measure:
 
     Attributes:
         name: its key in metrics.jsonl.
-        title: what it is: "Frechet distance".
-        form: how `format` writes it in a table: ".3f".
-        best: LOW or HIGH; "" where neither is.
-        aim: what is best where neither is: "as real".
-        limits: of its chart; None where the values decide.
-        chart: title of its chart, which measures of one chart share; "" for none.
+        title: its name for people: "Frechet distance".
+        form: its `format` in a table: ".3f".
+        best: LOW or HIGH; "" if neither is.
+        aim: the best value if neither is: "as real".
+        limits: of its chart; None lets the values decide.
+        chart: title of its chart, which several measures may share; "" for none.
         curve: its name beside others of the chart: "precision".
-        steep: whether its curve falls so far that the chart is logarithmic (where all values are over 0).
-        brief: how `format` writes it where there is little room, as in the line of a run; "" leaves it
-            out there.
+        steep: whether its curve falls so far that the chart is logarithmic (if all values are over 0).
+        brief: its `format` where there is little room, as in the line of a run; "" leaves it out
+            there.
     """
 
     name: str
@@ -57,49 +57,49 @@ class Measure:
         return {LOW: "lower", HIGH: "higher"}.get(self.best, self.aim)
 
     def short(self, value: float) -> str:
-        """Return the value with its title, where there is little room: "Frechet distance 12.3"."""
+        """Return the value with its title in short form: "Frechet distance 12.3"."""
         return f"{self.title} {format(value, self.brief)}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
-    """What a feature network made of pictures.
+class FeatureSet:
+    """The features of pictures.
 
     Attributes:
         features: float32 [n, d].
-        classes: of the pictures, int64 [n]; None where they have none.
-        predicted: what a classifier takes them for, int64 [n]; None where none was asked.
+        classes: of the pictures, int64 [n]; None if they have none.
+        predicted: the classes that a classifier gives them, int64 [n]; None without a classifier.
     """
 
     features: Features
     classes: Classes | None
     predicted: Classes | None = None
 
-    def part(self, most: int) -> Seen:
-        """Return at most so many of them, every class in proportion."""
+    def part(self, most: int) -> FeatureSet:
+        """Return at most `most` of them, every class in proportion."""
         own = part(np.arange(len(self.features)), self.classes, most)
 
-        def taken(values: Classes | None) -> Classes | None:
+        def take(values: Classes | None) -> Classes | None:
             return None if values is None else values[own]
 
-        return Seen(self.features[own], taken(self.classes), taken(self.predicted))
+        return FeatureSet(self.features[own], take(self.classes), take(self.predicted))
 
 
 @dataclasses.dataclass(frozen=True)
 class Reference:
-    """What samples are compared with.
+    """The real pictures that samples are compared with.
 
     Attributes:
-        seen: the pictures of the data that stand for it.
+        seen: features of the pictures that represent the data.
         columns: kinds of the columns of the data.
-        full: whether costly metrics are wanted, and careful ones of the others.
-        seed: of what is drawn at random.
-        held, rest: the features of all held-out pictures and of all others, by the network; looked at
+        full: whether to compute costly metrics, and the others with care.
+        seed: for random draws.
+        held, rest: the features of all held-out pictures and of all others, by the network; computed
             when first called.
         held_pixels, rest_pixels: the same by pixels.
     """
 
-    seen: Seen
+    seen: FeatureSet
     columns: frozenset[str]
     full: bool
     seed: int
@@ -110,7 +110,7 @@ class Reference:
     _kept: dict[Hashable, Any] = dataclasses.field(default_factory=dict)
 
     def once(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        """Return what `make` gives, made once for a key."""
+        """Return the result of `make`, computed once per key."""
         if key not in self._kept:
             self._kept[key] = make()
         found: _T = self._kept[key]
@@ -119,22 +119,22 @@ class Reference:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Samples beside the data.
+    """Samples together with the data.
 
     Attributes:
-        samples: what the network made of them.
-        reference: what they are compared with.
+        samples: their features.
+        reference: the data that they are compared with.
         pictures: the samples themselves, uint8 [n, height, width, channels], for metrics `of_samples`;
             None for others.
     """
 
-    samples: Seen
+    samples: FeatureSet
     reference: Reference
     pictures: npt.NDArray[np.uint8] | None = None
 
     @property
     def count(self) -> int:
-        """How many samples can be compared with as many of the reference."""
+        """The number of samples that can be compared with as many of the reference."""
         return min(len(self.samples.features), len(self.reference.seen.features))
 
     @property
@@ -149,14 +149,13 @@ class Metric:
     """One computation, and the measures that it gives.
 
     Attributes:
-        measures: what people read of it, in the order of reports.
-        compute: a comparison to values by the measures' names; those that it cannot take are left out.
+        measures: its results, in the order of reports.
+        compute: a comparison -> values by the measures' names, without those that it cannot compute.
         needs: kinds of columns that both sides must have.
-        costly: whether it is left to `gan-train evaluate`, since training would wait for it.
-        of_samples: whether it says something of generated pictures alone, not of held-out ones.
-        protocol: for so many samples and so many pictures of the reference, with costly metrics or not:
-            what the values depend on, in words.
-        protocol_name: what that is called.
+        costly: whether only `gan-train evaluate` computes it, since training would wait for it.
+        of_samples: whether it applies to generated pictures only, not to held-out ones.
+        protocol: (samples, pictures of the reference, full) -> what the values depend on, in words.
+        protocol_name: the key of that text.
     """
 
     measures: tuple[Measure, ...]

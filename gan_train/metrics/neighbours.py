@@ -1,6 +1,6 @@
-"""Precision, recall, density, coverage and copies, from the nearest neighbours of features.
+"""Computes precision, recall, density, coverage and copies from the nearest neighbours of features.
 
-Distances are Euclidean, in float64, in blocks of rows, so that memory grows with n and not with its square.
+Distances are Euclidean, in float64, in blocks of rows, so that memory grows with n and not with n squared.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COPY_PERCENTILE: Final = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Manifold:
-    """Real features [n, d] with, for each, the distance to its k-th nearest other one."""
+    """Real features [n, d], each with the distance to its k-th nearest other one."""
 
     features: Features
     radii: Distances
@@ -93,7 +93,7 @@ def cover(real: Manifold, samples: Features) -> Cover:
 
 
 def nearest(queries: Features, others: Features, count: int = 1) -> tuple[Distances, Indices]:
-    """Return distances and places, both [n, count], of the nearest of others [m, d], nearest first."""
+    """Return distances and indices, both [n, count], of the nearest of others [m, d], nearest first."""
     distances = np.empty((len(queries), count))
     places = np.empty((len(queries), count), np.int64)
     for rows, block in _blocks(queries, others):
@@ -105,24 +105,24 @@ def nearest(queries: Features, others: Features, count: int = 1) -> tuple[Distan
 def share_of_copies(samples: Features, held: Features, rest: Features) -> float:
     """Return the share of samples that lie nearer to a real picture than unseen real pictures do.
 
-    Nearer, that is, than 99 % of the held-out pictures lie to the rest: fresh pictures of the same
-    kind score about 0.01, copies 1. After the comparison of distances by Meehan, Chaudhuri and
+    The limit is the distance to the rest that 99 % of the held-out pictures exceed: new pictures of the
+    same kind score about 0.01, copies 1. After the comparison of distances by Meehan, Chaudhuri and
     Dasgupta 2020 (A non-parametric test to detect data-copying in generative models), reduced to
     one share.
 
     Args:
-        samples: features [n, d] of what is judged, looked for among `held` and `rest` alike.
+        samples: features [n, d] of the samples, compared with `held` and `rest` alike.
         held, rest: features [h, d] and [m, d] of the data's two parts.
     """
     usual = nearest(held, rest)[0][:, 0]
-    # Where the data holds doubles the limit is 0, and equal features differ by rounding.
+    # If the data holds duplicates the limit is 0, and equal features differ by rounding.
     limit = float(np.percentile(usual, _COPY_PERCENTILE)) + 1e-6 * float(np.median(usual))
     found = np.minimum(nearest(samples, rest)[0], nearest(samples, held)[0])
     return float((found <= limit).mean())
 
 
 def _blocks(rows: Features, columns: Features) -> Iterator[tuple[slice, Tensor]]:
-    """Go through the distances float64 [n, m] a few rows at a time."""
+    """Yield the distances float64 [n, m] a few rows at a time."""
     origin = columns.mean(0, dtype=np.float64)  # near 0, products lose fewer digits
     others = torch.from_numpy(columns - origin)
     size = max(1, MOST_AT_ONCE // max(1, len(columns)))

@@ -1,4 +1,4 @@
-"""FeatureNetwork: a network that turns pictures into features, and how pictures are brought to its size."""
+"""FeatureNetwork: a network that turns pictures into features, and resizes them for that."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Classes = npt.NDArray[np.int64]
 
 BATCH: Final = 64
 # One batch, uint8 [n, height, width, channels], to (features [n, d], logits [n, classes] or None).
-Look = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+Extract = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +27,9 @@ class FeatureNetwork:
 
     Attributes:
         name: as in the table of networks.
-        identity: changes whenever the features would; keys the cache.
-        resizer: how pictures come to the network's size, for the protocol.
-        look: one batch to features, and logits where the network knows the classes.
+        identity: changes whenever the features change; the key of the cache.
+        resizer: how pictures are resized for the network, for the protocol.
+        extract: one batch to features, and logits if the network knows the classes.
         costly: whether features of the data are worth keeping on disk.
         notes: more for the protocol.
     """
@@ -37,18 +37,18 @@ class FeatureNetwork:
     name: str
     identity: str
     resizer: str
-    look: Look
+    extract: Extract
     costly: bool = False
     notes: dict[str, float | str] = dataclasses.field(default_factory=dict)
 
     def __call__(
         self, pictures: Pictures, rows: npt.NDArray[np.int64] | None = None
     ) -> tuple[Features, Classes | None]:
-        """Look at pictures, uint8 [n, height, width, channels], n >= 1, a batch at a time.
+        """Compute the features of pictures, uint8 [n, height, width, channels], n >= 1, a batch at a time.
 
         Args:
-            rows: which of them, in what order; all where None. Large sets lie on disk: only a
-                batch of them is ever read into memory.
+            rows: indices of pictures, in their order; None for all. Large sets are on disk: only
+                one batch at a time is read into memory.
 
         Returns:
             features float32 [n, d], and the predicted classes int64 [n] or None.
@@ -58,7 +58,7 @@ class FeatureNetwork:
             for start in range(0, len(pictures if rows is None else rows), BATCH):
                 own = slice(start, start + BATCH)
                 batch = np.array(pictures[own] if rows is None else pictures[rows[own]])
-                found, logits = self.look(torch.from_numpy(batch))
+                found, logits = self.extract(torch.from_numpy(batch))
                 features.append(found.float().cpu().numpy())
                 if logits is not None:
                     predicted.append(logits.argmax(1).cpu().numpy())

@@ -1,7 +1,7 @@
-"""Convolutions with random weights as features.
+"""Uses convolutions with random weights as features.
 
-For pictures that no trained network knows. Random filters tell textures and strokes apart (Ulyanov
-et al. 2018 and Naeem et al. 2020 use untrained networks so); they do not see what the pictures mean.
+They are for pictures that no trained network knows. Random filters tell textures and strokes apart
+(Ulyanov et al. 2018 and Naeem et al. 2020 use untrained networks like this), but not what pictures mean.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SIDE: Final = 32
 _WIDTH: Final = 32
 _LAYERS: Final = 3
 _VERSION: Final = 1
-# Brings the features of digits and clothes to a variance of about 1: scores with digits to read.
+# Scales the features of digits and clothes to a variance of about 1, so that scores are easy to read.
 _SCALE: Final = 10.0
 
 
@@ -28,7 +28,7 @@ class RandomConvolutions(nn.Module):
     """Pictures float32 [n, channels, h, w] in -1 .. 1 to features [n, 384].
 
     Three layers of 32 filters, each at half the side of the one before and averaged over the four
-    quarters of the picture: mostly what is there, and roughly where.
+    quarters of the picture: features say mostly what is there, and roughly where.
     """
 
     def __init__(self, channels: int) -> None:
@@ -53,10 +53,10 @@ def load(channels: int, device: torch.device) -> FeatureNetwork:
     """Return the network; the same weights everywhere and always."""
     network = RandomConvolutions(channels).to(device)
 
-    def look(batch: Tensor) -> tuple[Tensor, None]:
+    def extract(batch: Tensor) -> tuple[Tensor, None]:
         values = shrink(batch.to(device).permute(0, 3, 1, 2).float(), SIDE)
         return network(values / 127.5 - 1), None
 
     return FeatureNetwork(
-        NAME, f"{NAME}/{_VERSION}", f"as they are, sides over {SIDE} averaged by area to {SIDE}", look
+        NAME, f"{NAME}/{_VERSION}", f"as they are, sides over {SIDE} averaged by area to {SIDE}", extract
     )

@@ -1,4 +1,4 @@
-"""The table of all metrics, from which the evaluator, reports, panels and trackers are driven."""
+"""The table of all metrics, which drives evaluator, reports, panels and trackers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ METRICS: Final[dict[str, Metric]] = {
 MEASURES: Final[dict[str, Measure]] = {
     measure.name: measure for metric in METRICS.values() for measure in metric.measures
 }
-MEANINGS: Final = MEASURES  # the name in reports of today
-# What the best checkpoint is best by.
+# The measure that decides the best checkpoint.
 LEADING: Final = MEASURES["frechet"]
 
 

@@ -1,4 +1,4 @@
-"""Which pictures are held out, and which stand for the rest, every class in proportion."""
+"""Chooses the pictures to hold out, and those that represent the rest, every class in proportion."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def split(count: int, classes: Classes | None) -> tuple[Indices, Indices]:
 
 
 def part(indices: Indices, classes: Classes | None, most: int) -> Indices:
-    """Return at most so many of the indices, every class in proportion, sorted."""
+    """Return at most `most` of the indices, every class in proportion, sorted."""
     if len(indices) <= most:
         return indices
     own = classes[indices] if classes is not None else np.zeros(len(indices), np.int64)
@@ -41,10 +41,10 @@ def part(indices: Indices, classes: Classes | None, most: int) -> Indices:
 
 
 def spread(classes: Classes) -> Indices:
-    """Return an order in which every beginning of a set holds the classes in proportion, at random within.
+    """Return a random order in which every beginning of the set holds the classes in proportion.
 
-    Item i of a class of m, in a random order, takes the place (i + u) / m of a line from 0 to 1,
-    with u drawn once per class.
+    Item i of a class of m, in a random order, is put at (i + u) / m on a line from 0 to 1, with u
+    drawn once per class.
     """
     random = np.random.default_rng(_SEED)
     place = np.empty(len(classes))

@@ -1,4 +1,4 @@
-"""Tensors kept on disk between runs, under a key."""
+"""Keeps tensors on disk between runs, under a key."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch import Tensor
 from gan_infer import files
 from gan_infer.errors import OptionError
 
-# Of one kind; the ones longest unused go first.
+# Files of one kind; those unused for longest are removed first.
 MOST_KEPT: Final = 16
 
 
 def directory() -> Path:
-    """Return the store's directory, in the folder of all that is kept between runs."""
+    """Return the store's directory, in the folder for all that is kept between runs."""
     return files.home() / "metrics"
 
 
@@ -36,7 +36,7 @@ def load(kind: str, key: str) -> dict[str, Tensor] | None:
 
 
 def keep(kind: str, key: str, tensors: Mapping[str, Tensor]) -> None:
-    """Keep tensors for later; a disk that is full or may not be written never fails a run."""
+    """Keep tensors for later; a full or read-only disk never fails a run."""
     path = directory() / f"{kind}-{key}.safetensors"
     body = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
     with contextlib.suppress(OSError, OptionError):

@@ -1,4 +1,4 @@
-"""How varied samples are beside real pictures, as a metric."""
+"""The metric of variety: how varied samples are, compared with real pictures."""
 
 from __future__ import annotations
 

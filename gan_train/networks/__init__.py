@@ -8,7 +8,7 @@ from typing import Final, Protocol, cast
 from torch import Tensor, nn
 
 from gan_train.networks import dcgan, mlp, r3, resnet, sngan
-from gan_train.networks.conditioning import Condition, ConditionSpec, Verdict, of_class
+from gan_train.networks.conditioning import Condition, ConditionSpec, DiscriminatorOutput, of_class
 from gan_train.networks.pyramid import Size
 
 __all__ = [
@@ -16,8 +16,8 @@ __all__ = [
     "Condition",
     "ConditionSpec",
     "Family",
-    "Verdict",
-    "judge",
+    "DiscriminatorOutput",
+    "discriminate",
     "make_pictures",
     "of_class",
 ]
@@ -32,7 +32,7 @@ class MakeGenerator(Protocol):
 
 
 class MakeDiscriminator(Protocol):
-    """Makes a module (pictures [n, c, h, w] in [-1, 1], Condition) -> Verdict."""
+    """Makes a module (pictures [n, c, h, w] in [-1, 1], Condition) -> DiscriminatorOutput."""
 
     def __call__(self, size: Size, channels: int, width: int, spec: ConditionSpec) -> nn.Module: ...
 
@@ -60,6 +60,6 @@ def make_pictures(generator: nn.Module, latent: Tensor, condition: Condition) ->
     return cast(Tensor, generator(latent, condition))
 
 
-def judge(discriminator: nn.Module, pictures: Tensor, condition: Condition) -> Verdict:
+def discriminate(discriminator: nn.Module, pictures: Tensor, condition: Condition) -> DiscriminatorOutput:
     """Call a discriminator, typed."""
-    return cast(Verdict, discriminator(pictures, condition))
+    return cast(DiscriminatorOutput, discriminator(pictures, condition))

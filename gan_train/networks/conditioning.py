@@ -1,8 +1,8 @@
-"""How a condition enters a network, by its kind.
+"""Brings a condition into a network, by its kind.
 
-A condition is what an output is made or judged under: named tensors, none for an unconditional model.
-Networks hold the modules below and never look inside a condition, so that a new kind (a number, a
-text) is one line in `KINDS`, and a new way in of a kind is added here alone.
+A condition is what an output is made or scored under: named tensors, none for an unconditional model.
+Networks hold the modules below and never see inside a condition, so that a new kind (a number, a
+text) is one line in `KINDS`, and a new way in for a kind is added only here.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from gan_infer.conditions.spec import CLASS, Input
 from gan_train.networks.normalization import BatchNorm
 
-# What a batch is made or judged under: tensors [batch, ...] by their names; {} where there is nothing.
+# What a batch is made or scored under: tensors [batch, ...] by their names; {} where there is nothing.
 Condition = Mapping[str, Tensor]
-# For model files alone, beside a class: float32 [batch, classes]. A row that is not all zeros stands for
-# the weighted mean of the classes in the place of the class.
+# Only for model files, beside a class: float32 [batch, classes]. A row that is not all zeros stands for
+# the weighted mean of the classes, instead of the class.
 CLASS_WEIGHTS: Final = "class_weights"
 # What a model file calls a class and its weights, in the order in which it takes them.
 NAMES: Final = ("label", "label_weights")
@@ -40,10 +40,10 @@ def of_inputs(given: Sequence[Tensor | None]) -> Condition:
 
 
 def class_inputs(class_names: Sequence[str], mixed: bool = False) -> tuple[Input, ...]:
-    """Return the inputs of a model file by which its classes are given; none without classes.
+    """Return the inputs of a model file for its classes; none without classes.
 
     Args:
-        mixed: with the optional weights by which a picture is of several classes.
+        mixed: with the optional weights that mix classes in one picture.
     """
     if not class_names:
         return ()
@@ -54,7 +54,7 @@ def class_inputs(class_names: Sequence[str], mixed: bool = False) -> tuple[Input
 
 
 def repeat(condition: Condition, times: int) -> Condition:
-    """Return the condition of the batch laid end to end so many times."""
+    """Return the condition of the batch repeated `times` times, end to end."""
     return {name: tensor.repeat(times, *[1] * (tensor.dim() - 1)) for name, tensor in condition.items()}
 
 
@@ -99,11 +99,11 @@ class ConditionSpec:
 
 
 class Way:
-    """One way into a network: modules that learn, and what they make of a condition.
+    """One way into a network: modules that learn, and what they compute from a condition.
 
     Attributes:
-        modules: by the names that their tensors have in a checkpoint, below those of the network's part.
-        size: how many features, channels or the like it adds.
+        modules: by the names of their tensors in a checkpoint, below the name of the network's part.
+        size: the number of features or channels that it adds.
     """
 
     def __init__(self, modules: dict[str, nn.Module], size: int = 0) -> None:
@@ -126,7 +126,7 @@ class WaysIn:
         latent: (Given, latent_dim, length) -> a way that gives [batch, size], joined to the latent.
         norm: (Given, channels) -> a way that gives scale and shift, each [batch, channels].
         picture: (Given, (height, width)) -> a way that gives planes [batch, size, height, width].
-        score: (Given, features) -> a way that gives, with the features [batch, features] besides, what
+        score: (Given, features) -> a way that also takes the features [batch, features], and gives what
             is added to the logits, [batch].
     """
 
@@ -137,7 +137,7 @@ class WaysIn:
 
 
 class _Part(nn.Module):
-    """A part of a network that conditions enter; the modules of its ways are its own."""
+    """A part of a network that conditions enter; it owns the modules of its ways."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -168,8 +168,8 @@ class LatentInput(_Part):
         """Make the ways in.
 
         Args:
-            length: of what is joined for a class by an embedding, so that the condition neither drowns
-                the latent (whose length is about sqrt(latent_dim)) nor fades during training.
+            length: of the embedding of a class, so that it neither drowns the latent (whose length is
+                about sqrt(latent_dim)) nor fades during training.
         """
         super().__init__()
         for given in spec.given:
@@ -203,7 +203,7 @@ class ConditionalBatchNorm(_Part):
 
 
 class PictureInput(_Part):
-    """Joins pictures and their conditions, which come as more channels."""
+    """Joins pictures and their conditions, which become further channels."""
 
     def __init__(self, size: tuple[int, int], channels: int, spec: ConditionSpec) -> None:
         super().__init__()
@@ -219,30 +219,30 @@ class PictureInput(_Part):
         return torch.cat([pictures, *planes], dim=1)
 
 
-class Verdict(NamedTuple):
-    """What a discriminator says of pictures.
+class DiscriminatorOutput(NamedTuple):
+    """The output of a discriminator.
 
     Attributes:
         logits: float32 [batch], higher for more real.
-        features: float32 [batch, features], what the logits were made of.
-        classes: float32 [batch, classes], logits of the labels, with an auxiliary classifier alone.
+        features: float32 [batch, features], from which the logits were computed.
+        classes: float32 [batch, classes], logits of the classes; only with an auxiliary classifier.
     """
 
     logits: Tensor
     features: Tensor
     classes: Tensor | None = None
 
-    def split(self, count: int) -> tuple[Verdict, Verdict]:
-        """Return the verdicts on the first `count` pictures and on the others."""
+    def split(self, count: int) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
+        """Return the outputs for the first `count` pictures and for the others."""
         return self._part(slice(None, count)), self._part(slice(count, None))
 
-    def _part(self, where: slice) -> Verdict:
+    def _part(self, where: slice) -> DiscriminatorOutput:
         classes = None if self.classes is None else self.classes[where]
-        return Verdict(self.logits[where], self.features[where], classes)
+        return DiscriminatorOutput(self.logits[where], self.features[where], classes)
 
 
-class Judgement(_Part):
-    """From features to the verdict: a linear term, plus the conditions' own where the spec says so.
+class OutputHead(_Part):
+    """Maps features to the output: a linear term, plus a term for each condition where the spec says so.
 
     The auxiliary classifier is that of Odena et al. (ICML 2017).
     """
@@ -256,11 +256,11 @@ class Judgement(_Part):
         self.classifier = nn.Linear(features, spec.classes) if guesses else None
         self.scale = 1 / math.sqrt(features)
 
-    def forward(self, features: Tensor, condition: Condition) -> Verdict:
-        """Return the verdict on features [batch, features].
+    def forward(self, features: Tensor, condition: Condition) -> DiscriminatorOutput:
+        """Return the output for features [batch, features].
 
         In float32 even under autocast: the relativistic loss takes differences of logits, and
-        leaves their common part free to grow past what bfloat16 resolves.
+        leaves their common part free to grow beyond the precision of bfloat16.
         """
         with torch.autocast(features.device.type, enabled=False):
             features = features.float()
@@ -268,17 +268,17 @@ class Judgement(_Part):
             for term in self.enter(condition, features):
                 logits = logits + term * self.scale
             classes = None if self.classifier is None else self.classifier(features)
-            return Verdict(logits, features, classes)
+            return DiscriminatorOutput(logits, features, classes)
 
 
 def look_up(table: Tensor, condition: Condition) -> Tensor:
-    """Return the rows [batch, features] of a table [classes, features] that the class picks."""
+    """Return the row of each class, [batch, features], from a table [classes, features]."""
     rows = F.embedding(condition[CLASS], table)
     return _mix(rows, table, condition[CLASS_WEIGHTS]) if CLASS_WEIGHTS in condition else rows
 
 
 def own_values(values: Tensor, condition: Condition) -> Tensor:
-    """Return each picture's own of values [classes], or the only value where there are no classes."""
+    """Return the value of each picture's class from values [classes], or the only value without classes."""
     return values if CLASS not in condition or len(values) == 1 else values[condition[CLASS]]
 
 
@@ -289,9 +289,9 @@ def one_hot(condition: Condition, classes: int) -> Tensor:
 
 
 def _mix(rows: Tensor, table: Tensor | None, weights: Tensor) -> Tensor:
-    """Return the weighted means of a table's rows, but the given row where all its weights are 0.
+    """Return the weighted means of a table's rows, or the given row where all weights are 0.
 
-    A given row is picked and not computed, so that its picture stays the same to the bit.
+    A given row is copied and not computed, so that its picture stays the same to the bit.
     """
     mixed = weights if table is None else weights @ table
     return torch.where(weights.amax(dim=1, keepdim=True).to(torch.bool), mixed, rows)
@@ -351,7 +351,7 @@ class _Plane(Way):
 class _Projection(Way):
     """The inner product of the features and a learnt vector per class.
 
-    The projection discriminator of Miyato and Koyama (ICLR 2018), equation 3; `Judgement` divides the
+    The projection discriminator of Miyato and Koyama (ICLR 2018), equation 3; `OutputHead` divides the
     product by the square root of the number of features.
     """
 

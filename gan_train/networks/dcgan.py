@@ -3,7 +3,7 @@
 At 64x64, width 128 and latent_dim 100 with a uniform latent this is the paper's figure 1:
 project to 4x4x1024, four transposed convolutions of stride 2, batch normalisation and ReLU in
 the generator; strided convolutions, batch normalisation and leaky ReLU 0.2 in the discriminator;
-none on the generator's output and the discriminator's input; weights from N(0, 0.02). Kernels are
+no normalisation on the generator's output and the discriminator's input; weights from N(0, 0.02). Kernels are
 4x4, which double a side exactly (the paper does not give theirs). Other sizes have more or fewer
 stages; odd sides are cropped.
 """
@@ -21,10 +21,10 @@ from gan_train.networks.conditioning import (
     Condition,
     ConditionalBatchNorm,
     ConditionSpec,
-    Judgement,
+    DiscriminatorOutput,
     LatentInput,
+    OutputHead,
     PictureInput,
-    Verdict,
 )
 from gan_train.networks.normalization import BatchNorm
 from gan_train.networks.pyramid import Size, channels_at, crop, pyramid
@@ -43,7 +43,7 @@ class Generator(nn.Module):
         counts = channels_at(width, len(self.sizes) - 1)
         self.base = (counts[0], *self.sizes[0])
         # The length of a one-hot class. A longer one, once normalised by batch, outweighs the
-        # latent, and the generator learns to draw one picture a class.
+        # latent, and the generator learns to draw one picture per class.
         self.input = LatentInput(latent_dim, spec, length=1.0)
         self.linear = nn.Linear(
             self.input.features, counts[0] * self.sizes[0][0] * self.sizes[0][1], bias=False
@@ -62,10 +62,10 @@ class Generator(nn.Module):
             x = crop(up(F.relu(norm(x, condition))), size)
         return torch.tanh(x)
 
-    def folded(self) -> Generator:
-        """Return a copy whose normalisation lives in the weights before it, for inference alone.
+    def fold(self) -> Generator:
+        """Return a copy with its normalisation folded into the weights before it, for inference only.
 
-        Where scale and shift are the class's own, only the generator itself is given.
+        Where scale and shift depend on the class, return the generator itself.
         """
         other = copy.deepcopy(self).eval()
         norms = [norm for norm in other.norms if isinstance(norm, ConditionalBatchNorm)]
@@ -87,7 +87,7 @@ class _Nothing(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Convolutions of stride 2, batch normalisation after all but the first, one linear judgement."""
+    """Convolutions of stride 2, batch normalisation after all but the first, one linear output."""
 
     def __init__(self, size: Size, channels: int, width: int, spec: ConditionSpec) -> None:
         super().__init__()
@@ -101,16 +101,16 @@ class Discriminator(nn.Module):
             nn.Identity() if i == 0 else BatchNorm(counts[i + 1]) for i in range(stages)
         )
         height, breadth = size[0] >> stages, size[1] >> stages
-        self.head = Judgement(counts[-1] * height * breadth, spec)
+        self.head = OutputHead(counts[-1] * height * breadth, spec)
         self.apply(_paper_init)
 
-    def forward(self, pictures: Tensor, condition: Condition) -> Verdict:
-        """Judge pictures [batch, channels, height, width]."""
+    def forward(self, pictures: Tensor, condition: Condition) -> DiscriminatorOutput:
+        """Return the output for pictures [batch, channels, height, width]."""
         x = self.input(pictures, condition)
         for down, norm in zip(self.downs, self.norms, strict=True):
             x = F.leaky_relu(norm(down(x)), _SLOPE)
-        verdict: Verdict = self.head(x.flatten(1), condition)
-        return verdict
+        output: DiscriminatorOutput = self.head(x.flatten(1), condition)
+        return output
 
 
 def _paper_init(module: nn.Module) -> None:

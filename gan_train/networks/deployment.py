@@ -1,4 +1,4 @@
-"""What becomes a model file: a module, and the lists of what it takes and returns."""
+"""Deployment: a module that becomes a model file, with the lists of its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Deployment:
     """What becomes a model file.
 
     Attributes:
-        module: on the CPU, in eval mode: takes the inputs in order, returns the outputs, or the one.
+        module: on the CPU, in eval mode: takes the inputs in order, returns the outputs, or the only one.
         inputs: what it takes, each [batch, ...]. Optional ones come last, and a row of zeros of each
             changes nothing.
         outputs: what it returns.

@@ -1,4 +1,4 @@
-"""The generator's running average, which is what gets shown and exported."""
+"""The generator's running average, which is shown and exported."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def update(average: nn.Module, current: nn.Module, weight: float | Tensor) -> No
 
 
 def has_statistics(network: nn.Module) -> bool:
-    """Return whether a network holds batch statistics, which averaged weights make wrong."""
+    """Return whether a network holds batch statistics, which are wrong for averaged weights."""
     return any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
 
 
 @torch.no_grad()
 def recalibrate(average: nn.Module, run_batch: Callable[[int], Tensor], batches: int = 32) -> None:
-    """Measure batch-normalisation statistics anew for averaged weights.
+    """Measure batch-normalisation statistics again for averaged weights.
 
     Args:
         run_batch: calls `average` on fresh latents; its argument counts from 0 to batches - 1.

@@ -1,6 +1,6 @@
 """Multilayer perceptrons, as the first GANs had them (Goodfellow et al. 2014; Mirza and Osindero 2014).
 
-The generator is of linear layers and ReLU with a bounded output, the discriminator of maxout layers;
+The generator has linear layers, ReLU and a bounded output, the discriminator has maxout layers;
 the papers' dropout is left out: the running average and the penalties do its work.
 """
 
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from gan_train.networks.conditioning import (
     Condition,
     ConditionSpec,
-    Judgement,
+    DiscriminatorOutput,
     LatentInput,
+    OutputHead,
     PictureInput,
-    Verdict,
 )
 from gan_train.networks.pyramid import Size
 
@@ -44,19 +44,19 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Two maxout layers (Goodfellow et al. 2013) of 4 and 2 times `width` units, then the judgement."""
+    """Two maxout layers (Goodfellow et al. 2013) of 4 and 2 times `width` units, then the output head."""
 
     def __init__(self, size: Size, channels: int, width: int, spec: ConditionSpec) -> None:
         super().__init__()
         self.input = PictureInput(size, channels, spec)
         counts = [self.input.channels * size[0] * size[1], width * 4, width * 2]
         self.hidden = nn.ModuleList(nn.Linear(counts[i], counts[i + 1] * _PIECES) for i in range(2))
-        self.head = Judgement(counts[-1], spec)
+        self.head = OutputHead(counts[-1], spec)
 
-    def forward(self, pictures: Tensor, condition: Condition) -> Verdict:
-        """Judge pictures [batch, channels, height, width]."""
+    def forward(self, pictures: Tensor, condition: Condition) -> DiscriminatorOutput:
+        """Return the output for pictures [batch, channels, height, width]."""
         x = self.input(pictures, condition).flatten(1)
         for layer in self.hidden:
             x = layer(x).unflatten(1, (-1, _PIECES)).amax(2)
-        verdict: Verdict = self.head(x, condition)
-        return verdict
+        output: DiscriminatorOutput = self.head(x, condition)
+        return output

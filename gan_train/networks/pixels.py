@@ -1,4 +1,4 @@
-"""Between the networks' [-1, 1] and pixel values: the same mapping in training and in the model files."""
+"""Maps between the networks' [-1, 1] and pixel values, alike in training and in model files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from gan_infer.conditions.spec import IMAGE, LATENT, Input, Output
-from gan_train.networks.conditioning import Condition, Verdict, class_inputs, of_inputs, own_values
+from gan_train.networks.conditioning import (
+    Condition,
+    DiscriminatorOutput,
+    class_inputs,
+    of_inputs,
+    own_values,
+)
 from gan_train.networks.deployment import Deployment
 
 # The kind of output that says how real a picture looks.
@@ -38,18 +44,18 @@ class PixelGenerator(nn.Module):
         Pixel values are 127.5 * (x + 1), rounded half to even, clipped to 0..255; `given` are the tensors
         of the condition, in the order of `conditioning.NAMES`, or None for an unconditional generator.
         """
-        levels = torch.clamp(torch.round(self._levels(latent, given)), 0.0, 255.0)
-        return levels.to(torch.uint8).permute(0, 2, 3, 1)
+        pixels = torch.clamp(torch.round(self._pixel_values(latent, given)), 0.0, 255.0)
+        return pixels.to(torch.uint8).permute(0, 2, 3, 1)
 
-    def levels(self, latent: Tensor, *given: Tensor | None) -> Tensor:
-        """Return pixel values before they are rounded, float32 of the same shape, for their gradient."""
-        return torch.clamp(self._levels(latent, given), 0.0, 255.0).permute(0, 2, 3, 1)
+    def pixel_values(self, latent: Tensor, *given: Tensor | None) -> Tensor:
+        """Return the pixel values before rounding, float32 of the same shape, for their gradient."""
+        return torch.clamp(self._pixel_values(latent, given), 0.0, 255.0).permute(0, 2, 3, 1)
 
-    def folded(self) -> PixelGenerator:
-        """Return the wrapper of the generator for inference alone, see `fold`."""
+    def fold(self) -> PixelGenerator:
+        """Return the wrapper of the folded generator, for inference only; see `fold`."""
         return PixelGenerator(fold(self.generator), self.truncation).eval()
 
-    def _levels(self, latent: Tensor, given: Sequence[Tensor | None]) -> Tensor:
+    def _pixel_values(self, latent: Tensor, given: Sequence[Tensor | None]) -> Tensor:
         if self.truncation != 1.0:
             latent = latent * self.truncation
         pictures: Tensor = self.generator(latent, of_inputs(given))
@@ -89,8 +95,8 @@ class PixelCritic(nn.Module):
 
     def _logits(self, image: Tensor, condition: Condition) -> Tensor:
         pictures = image.permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        verdict: Verdict = self.discriminator(pictures, condition)
-        return verdict.logits
+        output: DiscriminatorOutput = self.discriminator(pictures, condition)
+        return output.logits
 
 
 def deploy_generator(
@@ -102,7 +108,7 @@ def deploy_generator(
     class_names: Sequence[str] = (),
     truncation: float = 1.0,
 ) -> Deployment:
-    """Return a generator as its model file has it.
+    """Return a generator as it will be in its model file.
 
     Args:
         generator: on the CPU, in eval mode.
@@ -120,7 +126,7 @@ def deploy_generator(
 def deploy_critic(
     critic: PixelCritic, *, image_shape: tuple[int, int, int], class_names: Sequence[str] = ()
 ) -> Deployment:
-    """Return a critic as its model file has it; arguments are those of `deploy_generator`."""
+    """Return a critic as it will be in its model file; arguments as of `deploy_generator`."""
     image = Input("image", IMAGE, "uint8", image_shape)
     return Deployment(
         critic.eval(), (image, *class_inputs(class_names)), (Output("realness", SCORE, "float32"),)
@@ -128,13 +134,13 @@ def deploy_critic(
 
 
 def fold(network: nn.Module) -> nn.Module:
-    """Return a network with its normalisation in the weights before it, where it has `folded` for that."""
-    folded = getattr(network, "folded", None)
+    """Return a network with its normalisation folded into its weights, if it has a method `fold`."""
+    folded = getattr(network, "fold", None)
     return cast(nn.Module, folded()) if folded else network
 
 
 @torch.no_grad()
-def judge(
+def compute_logits(
     discriminator: nn.Module, images: npt.NDArray[np.uint8], given: npt.NDArray[np.int64] | None
 ) -> npt.NDArray[np.float64]:
     """Return the logits, float64 [n], of pictures [n, height, width, channels] and their classes (or None).
@@ -155,7 +161,7 @@ def judge(
 def draw(generator: nn.Module, latent: Tensor, given: Tensor | None = None) -> npt.NDArray[np.uint8]:
     """Return the pictures, uint8 [n, height, width, channels], of latents [n, latent_dim], a part at a time.
 
-    The generator is in eval mode meanwhile; latents and classes [n] (or None) are on its device.
+    The generator draws in eval mode; latents and classes [n] (or None) are on its device.
     """
     was_training = generator.training
     pixels = PixelGenerator(generator).eval()

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from gan_train.networks.conditioning import (
     Condition,
     ConditionSpec,
-    Judgement,
+    DiscriminatorOutput,
     LatentInput,
+    OutputHead,
     PictureInput,
-    Verdict,
 )
 from gan_train.networks.pyramid import Size, channels_at, pyramid
 
@@ -55,7 +55,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The generator turned round: stages, each half as large, then one linear map of all places."""
+    """The generator in reverse: stages, each half as large, then one linear map of all places."""
 
     def __init__(self, size: Size, channels: int, width: int, spec: ConditionSpec) -> None:
         super().__init__()
@@ -68,17 +68,17 @@ class Discriminator(nn.Module):
             nn.Conv2d(counts[i], counts[i + 1], 1, bias=False) for i in range(len(counts) - 1)
         )
         self.linear = nn.Linear(counts[-1] * self.sizes[-1][0] * self.sizes[-1][1], counts[-1])
-        self.head = Judgement(counts[-1], spec)
+        self.head = OutputHead(counts[-1], spec)
 
-    def forward(self, pictures: Tensor, condition: Condition) -> Verdict:
-        """Judge pictures [batch, channels, height, width]."""
+    def forward(self, pictures: Tensor, condition: Condition) -> DiscriminatorOutput:
+        """Return the output for pictures [batch, channels, height, width]."""
         x = self.stages[0](self.first(self.input(pictures, condition)))
         for change, stage in zip(self.changes, self.stages[1:], strict=True):
             # Mean of 2x2 places; an odd last row or column is met by itself, as in the pyramid.
             x = stage(change(F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)))
         x = F.leaky_relu(self.linear(x.flatten(1)), _SLOPE)
-        verdict: Verdict = self.head(x, condition)
-        return verdict
+        output: DiscriminatorOutput = self.head(x, condition)
+        return output
 
 
 class Stage(nn.Module):

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from gan_train.networks.conditioning import (
     Condition,
     ConditionSpec,
-    Judgement,
+    DiscriminatorOutput,
     LatentInput,
+    OutputHead,
     PictureInput,
-    Verdict,
 )
 from gan_train.networks.pyramid import Size, channels_at, crop, pyramid
 
@@ -87,16 +87,16 @@ class Discriminator(nn.Module):
         )
         height, breadth = size[0] >> (levels - 1), size[1] >> (levels - 1)
         self.linear = nn.Linear(counts[-1] * height * breadth, _FEATURES)
-        self.head = Judgement(_FEATURES, spec)
+        self.head = OutputHead(_FEATURES, spec)
 
-    def forward(self, pictures: Tensor, condition: Condition) -> Verdict:
-        """Judge pictures [batch, channels, height, width]."""
+    def forward(self, pictures: Tensor, condition: Condition) -> DiscriminatorOutput:
+        """Return the output for pictures [batch, channels, height, width]."""
         x = F.leaky_relu(self.first(self.input(pictures, condition)), _SLOPE)
         for down in self.downs:
             x = F.leaky_relu(down(x), _SLOPE)
         x = F.leaky_relu(self.linear(x.flatten(1)), _SLOPE)
-        verdict: Verdict = self.head(x, condition)
-        return verdict
+        output: DiscriminatorOutput = self.head(x, condition)
+        return output
 
 
 def _sizes(size: Size) -> list[Size]:

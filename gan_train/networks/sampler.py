@@ -24,10 +24,10 @@ class Sampler:
 
     Attributes:
         generator: (latent, Condition) -> pictures in [-1, 1]; in eval mode while it draws.
-        latent_dim, distribution: of its latents.
-        classes: how many it knows, 0 for none.
-        device: where it lies.
-        truncation: what latents are scaled by.
+        latent_dim, distribution: the size and distribution of its latents.
+        classes: the number of its classes, 0 for none.
+        device: where its weights are.
+        truncation: the factor that scales latents.
     """
 
     generator: nn.Module
@@ -50,7 +50,7 @@ class Sampler:
         return torch.from_numpy(chosen).to(self.device)
 
     def condition(self, seeds: Seeds, given: npt.NDArray[np.int64] | None = None) -> Condition:
-        """Return what the seeds' pictures are made under; the classes are those of `choose_classes`."""
+        """Return the condition of the seeds' pictures; the classes are those of `choose_classes`."""
         return of_class(self.choose_classes(seeds, given))
 
     def draw(self, seeds: Seeds, given: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.uint8]:

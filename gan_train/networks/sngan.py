@@ -1,8 +1,8 @@
 """The residual pair of SNGAN (Miyato et al., ICLR 2018, appendix B.4), at any size.
 
 Batch normalisation in the generator (conditional where the spec says so), none in the discriminator,
-whose weights are meant to be spectrally normalised: that is an option of its own. Up to 32 pixels
-every level has `width` channels, as in the paper's CIFAR-10 networks; above, they double with each
+whose weights are meant to be spectrally normalised, by an option of their own. Up to 32 pixels
+every size has `width` channels, as in the paper's CIFAR-10 networks; above, they double with each
 halving down to 32.
 """
 
@@ -16,10 +16,10 @@ from gan_train.networks.conditioning import (
     Condition,
     ConditionalBatchNorm,
     ConditionSpec,
-    Judgement,
+    DiscriminatorOutput,
     LatentInput,
+    OutputHead,
     PictureInput,
-    Verdict,
 )
 from gan_train.networks.pyramid import Size, crop, pyramid
 
@@ -75,7 +75,7 @@ class UpBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Residual blocks that halve down to a quarter, two more, the sum over places, the judgement."""
+    """Residual blocks that halve down to a quarter, two more, the sum over places, the output head."""
 
     def __init__(self, size: Size, channels: int, width: int, spec: ConditionSpec) -> None:
         super().__init__()
@@ -87,15 +87,15 @@ class Discriminator(nn.Module):
             DownBlock(widths[i], widths[i + 1], first=i == 0, halve=i < halvings)
             for i in range(len(widths) - 1)
         )
-        self.head = Judgement(widths[-1], spec)
+        self.head = OutputHead(widths[-1], spec)
 
-    def forward(self, pictures: Tensor, condition: Condition) -> Verdict:
-        """Judge pictures [batch, channels, height, width]."""
+    def forward(self, pictures: Tensor, condition: Condition) -> DiscriminatorOutput:
+        """Return the output for pictures [batch, channels, height, width]."""
         x = self.input(pictures, condition)
         for block in self.blocks:
             x = block(x)
-        verdict: Verdict = self.head(F.relu(x).sum((2, 3)), condition)
-        return verdict
+        output: DiscriminatorOutput = self.head(F.relu(x).sum((2, 3)), condition)
+        return output
 
 
 class DownBlock(nn.Module):

@@ -1,1 +1,1 @@
-"""What networks are trained towards: losses, penalties, augmentation."""
+"""Losses, penalties and augmentation."""

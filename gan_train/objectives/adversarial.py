@@ -19,11 +19,11 @@ class Loss:
 
     Attributes:
         discriminator, generator: (real, fake) -> the network's loss, a scalar.
-        score_of_real, score_of_fake: (real, fake) -> how real the discriminator finds the real (the fake)
-            pictures on average, from 0 to 1; 0.5 each where it cannot tell.
-        relative: True where only differences of a real and a fake logit have a meaning.
-        pairs_real: True where the generator's loss needs the real logits as well.
-        teaches_when_sure: True where a discriminator that tells every pair apart still teaches.
+        score_of_real, score_of_fake: (real, fake) -> the mean score of the real (the fake) pictures, from 0
+            (fake) to 1 (real); 0.5 each where the discriminator cannot tell them apart.
+        relative: True if only the difference of a real and a fake logit has a meaning.
+        pairs_real: True if the generator's loss needs the real logits as well.
+        teaches_when_sure: True if a discriminator that tells every pair apart still gives a useful gradient.
     """
 
     discriminator: Pair
@@ -48,12 +48,12 @@ def _hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def _linear_score(logits: Tensor) -> Tensor:
-    """Return the mean of logits' place between the targets -1 and 1, as a probability."""
+    """Return the mean position of logits between the targets -1 and 1, from 0 to 1."""
     return ((logits + 1) / 2).clamp(0, 1).mean()
 
 
 def _share_above(first: Tensor, second: Tensor) -> Tensor:
-    """Return the share of pairs in which the first is judged more real, ties counted half."""
+    """Return the share of pairs in which the first has the higher logit, ties counted half."""
     return ((first > second).float() + (first >= second).float()).mean() / 2
 
 
@@ -67,7 +67,7 @@ _LINEAR_SCORES: Final = (
 )
 
 LOSSES: Final[dict[str, Loss]] = {
-    # Goodfellow et al. 2014, equation 1, both players: the generator minimises log(1 - D(G(z))),
+    # Goodfellow et al. 2014, equation 1, both networks: the generator minimises log(1 - D(G(z))),
     # which saturates while the discriminator is sure.
     "minimax": Loss(
         _non_saturating_discriminator, lambda real, fake: -F.softplus(fake).mean(), *_SIGMOID_SCORES

@@ -1,9 +1,9 @@
-"""DiffAugment: what is done to pictures on their way to the discriminator.
+"""DiffAugment: transforms pictures on their way to the discriminator.
 
-Every transformation can be differentiated, and is done to real and generated pictures alike (Zhao et
-al., NeurIPS 2020), to each picture with the probability `strength`, which may move during training
-(Karras et al., StyleGAN2-ADA, NeurIPS 2020). Chance comes in as numbers, so that it is the caller's
-alone.
+Every transformation can be differentiated, and is applied to real and generated pictures alike (Zhao
+et al., NeurIPS 2020), to each picture with the probability `strength`, which may change during training
+(Karras et al., StyleGAN2-ADA, NeurIPS 2020). Random numbers are an argument, so that only the caller
+draws them.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def augment(pictures: Tensor, draws: Tensor, strength: Tensor, policies: tuple[s
     return result
 
 
-def adapted(strength: Tensor, rightness: Tensor, target: float, step: float | Tensor) -> Tensor:
+def adapt(strength: Tensor, rightness: Tensor, target: float, step: float | Tensor) -> Tensor:
     """Return the strength after one batch.
 
     Args:
         rightness: the mean sign of the real pictures' logits, in [-1, 1]: r_t of StyleGAN2-ADA,
-            equation 1, which nears 1 as the discriminator learns the real pictures by heart.
-        target: what it is steered to, 0.6 there.
-        step: how far the strength moves.
+            equation 1, which approaches 1 as the discriminator memorises the real pictures.
+        target: the rightness to keep, 0.6 there.
+        step: how much the strength changes.
     """
     return (strength + step * torch.sign(rightness - target)).clamp(0.0, 1.0)
 
@@ -65,17 +65,17 @@ def _colour(pictures: Tensor, draws: Tensor) -> Tensor:
 
 
 def _translation(pictures: Tensor, draws: Tensor) -> Tensor:
-    """Move by up to an eighth of each side, filling up with 0."""
+    """Shift by up to an eighth of each side, filling with 0."""
     _, _, height, width = pictures.shape
-    down, inside_down = _shifted(height, draws[:, 3])
-    right, inside_right = _shifted(width, draws[:, 4])
+    down, inside_down = _find_sources(height, draws[:, 3])
+    right, inside_right = _find_sources(width, draws[:, 4])
     moved = pictures.gather(2, down[:, None, :, None].expand_as(pictures))
     moved = moved.gather(3, right[:, None, None, :].expand_as(pictures))
     return moved * (inside_down[:, None, :, None] & inside_right[:, None, None, :])
 
 
-def _shifted(side: int, draw: Tensor) -> tuple[Tensor, Tensor]:
-    """Give, for each place along a side, where it is taken from, and whether that lies inside."""
+def _find_sources(side: int, draw: Tensor) -> tuple[Tensor, Tensor]:
+    """Return for each place along a side where its pixel comes from, and whether that lies inside."""
     most = int(side * _SHIFT + 0.5)
     offset = (draw * (2 * most + 1)).floor().long() - most
     source = torch.arange(side, device=draw.device) + offset[:, None]
@@ -85,11 +85,11 @@ def _shifted(side: int, draw: Tensor) -> tuple[Tensor, Tensor]:
 def _cutout(pictures: Tensor, draws: Tensor) -> Tensor:
     """Set a rectangle of half of each side to 0, wherever its centre lies."""
     _, _, height, width = pictures.shape
-    rows, columns = _covered(height, draws[:, 5]), _covered(width, draws[:, 6])
+    rows, columns = _find_covered(height, draws[:, 5]), _find_covered(width, draws[:, 6])
     return pictures * ~(rows[:, None, :, None] & columns[:, None, None, :])
 
 
-def _covered(side: int, draw: Tensor) -> Tensor:
+def _find_covered(side: int, draw: Tensor) -> Tensor:
     cut = int(side * _CUT + 0.5)
     start = (draw * (side + 1 - cut % 2)).floor().long() - cut // 2
     place = torch.arange(side, device=draw.device) - start[:, None]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gan_train.networks import Condition, Verdict
+from gan_train.networks import Condition, DiscriminatorOutput
 
 
 def squared_norm(discriminator: nn.Module, pictures: Tensor, condition: Condition) -> Tensor:
@@ -21,7 +21,7 @@ def squared_norm(discriminator: nn.Module, pictures: Tensor, condition: Conditio
         pictures: float [batch, channels, height, width].
 
     Returns:
-        a scalar that can be differentiated by the discriminator's parameters.
+        a scalar that can be differentiated with respect to the discriminator's parameters.
     """
     return _squares(discriminator, pictures, condition).mean()
 
@@ -38,7 +38,7 @@ def distance_from_one(
         mix: float [batch], the share of the real picture in each mixture.
 
     Returns:
-        a scalar that can be differentiated by the discriminator's parameters.
+        a scalar that can be differentiated with respect to the discriminator's parameters.
     """
     mixed = torch.lerp(fake, real, mix[:, None, None, None])
     # The root's own gradient is infinite at 0.
@@ -49,7 +49,7 @@ def distance_from_one(
 def _squares(discriminator: nn.Module, pictures: Tensor, condition: Condition) -> Tensor:
     inputs = pictures.detach().requires_grad_(True)
     # `forward` itself: a compiled call cannot be differentiated twice.
-    verdict: Verdict = discriminator.forward(inputs, condition)
-    logits = verdict.logits
+    output: DiscriminatorOutput = discriminator.forward(inputs, condition)
+    logits = output.logits
     (gradient,) = torch.autograd.grad(logits.sum(), inputs, create_graph=True)
     return gradient.square().sum(dim=(1, 2, 3))

@@ -1,1 +1,1 @@
-"""What is settled before the first step: device, precision, width, batch."""
+"""Settles what a run needs before its first step: device, precision, width, batch."""

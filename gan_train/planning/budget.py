@@ -17,12 +17,12 @@ from gan_train.planning import speeds
 from gan_train.planning.speeds import Speeds
 from gan_train.runs.progress import Say, silent
 
-# Batches that a budget of minutes may pick; the first one is the batch of all other runs. Half as many steps
-# on twice the batch have to see so many times the images to come as far; see `_batch`.
+# Batches that a budget of minutes may pick; the first one is the batch of all other runs. Half as many
+# steps on twice the batch need this many times the images for the same result; see `_batch`.
 BATCHES: Final = (64, 128, 256, 512)
 BATCH: Final = BATCHES[0]
 _WORTH_OF_DOUBLING: Final = 1.5
-# The batch of a run that sees fewer images than these: it wants the more steps (docs/figures.md).
+# The batch of a run that sees fewer images than this: it needs the steps more (docs/figures.md).
 SMALL_BATCH: Final = 32
 _FEW_IMAGES: Final = 20_000
 # A step as long as this keeps the machine busy: a larger one could not be faster by that much.
@@ -51,7 +51,7 @@ def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Settled:
     """Return the config with every open choice closed: by the data, the machine and the budget.
 
     Args:
-        say: is told what was picked, and why.
+        say: prints what was picked, and why.
     """
     data = dataclasses.replace(
         config.data,
@@ -91,13 +91,13 @@ def images_needed(width: int) -> float:
 
     A wider network learns more from each image and sees fewer in the same minutes. On digits, by
     single runs (benchmarks/budget.py), widths 8 and 12 were ahead at half a minute and one and a half,
-    and at five all from 8 to 24 lay within 12 %; how the need grows with the width is a guess.
+    and at five all from 8 to 24 lay within 12 %; how the number grows with the width is a guess.
     """
     return _NEEDED_AT_16 * float((width / 16) ** _GROWTH)
 
 
 def _width(settled: Settled, minutes: float, pictures: PictureSet, known: Speeds, say: Say) -> int:
-    """Measure the machine at rising widths; give the widest that sees enough images in the budget."""
+    """Measure the machine at rising widths; return the widest that sees enough images in the budget."""
     picked, why = WIDTHS[0], ""
     for width in WIDTHS:
         images = 60 * minutes * known.images_per_second(_with_width(settled, width), pictures)
@@ -114,10 +114,10 @@ def _width(settled: Settled, minutes: float, pictures: PictureSet, known: Speeds
 
 
 def _batch(settled: Settled, minutes: float, pictures: PictureSet, known: Speeds, say: Say) -> int:
-    """Return a small batch to few images; else double it while that is worth the steps it costs.
+    """Return a small batch for few images; else double it while that is worth the steps it costs.
 
-    A processor works off small batches as fast as large ones, and stays at the first one; a GPU on which
-    a small step is mostly launching does not.
+    A processor is as fast on small batches as on large ones, and stays at the first one; a GPU, which
+    spends a small step mostly on launching kernels, does not.
     """
     picked, rate = BATCH, known.images_per_second(settled, pictures)
     images = 60 * minutes * rate

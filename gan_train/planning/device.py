@@ -1,4 +1,4 @@
-"""Settles what `auto` stands for on this machine: device, precision and threads."""
+"""Settles what `auto` means on this machine: device, precision and threads."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def pick_device(name: str) -> torch.device:
     """Return the torch device that `auto`, `cpu`, `cuda` or `cuda:1` names.
 
     Raises:
-        DeviceError: it cannot be had; says what is missing.
-        OptionError: it is none that there is.
+        DeviceError: the device is not available; says what is missing.
+        OptionError: there is no device of that name.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -43,22 +43,22 @@ def pick_device(name: str) -> torch.device:
     if device.type == "cuda":
         if torch.version.cuda is None:
             raise DeviceError(
-                f"device {name!r} cannot be had: this PyTorch ({torch.__version__}) is built without "
+                f"device {name!r} is not available: this PyTorch ({torch.__version__}) is built without "
                 "CUDA; install a CUDA build of torch, or use --device cpu"
             )
         if not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count():
             raise DeviceError(
-                f"device {name!r} cannot be had: PyTorch sees {torch.cuda.device_count()} CUDA devices; "
+                f"device {name!r} is not available: PyTorch sees {torch.cuda.device_count()} CUDA devices; "
                 "see what nvidia-smi says, or use --device cpu"
             )
     return device
 
 
 def pick_precision(config: Config, device: torch.device) -> str:
-    """Return "fp32" or "bf16": as asked for, else by what the processor says that it can.
+    """Return "fp32" or "bf16": as asked for, else by the units that the processor names.
 
-    Those with units for bfloat16 (AMX, AVX512_BF16) train about 1.3 to 2.6 times as fast with it, and the
-    smallest networks as fast; others are slower than in float32. A measurement would not be the same twice.
+    Processors with units for bfloat16 (AMX, AVX512_BF16) train about 1.3 to 2.6 times as fast with it, the
+    smallest networks as fast; others are slower than in float32. A measurement could differ each time.
     """
     if config.machine.precision != "auto":
         return config.machine.precision
@@ -68,7 +68,7 @@ def pick_precision(config: Config, device: torch.device) -> str:
 
 
 def why_precision(device: torch.device) -> str:
-    """Say why `pick_precision` gives what it does, in some words."""
+    """Return a few words on why `pick_precision` picks what it picks."""
     if device.type == "cuda":
         return "by what the GPU computes in"
     units = processor.bfloat16_units()
@@ -80,8 +80,8 @@ def seconds_per_step(
 ) -> float:
     """Measure a step, the fastest of a few, on networks that are thrown away.
 
-    Several processes take as many steps as the first one, and all take its time: each step
-    exchanges gradients, and what is picked by the time must be picked by all.
+    Several processes take as many steps as the first one, and all use its time: each step
+    exchanges gradients, and all must pick the same by the time.
 
     Args:
         costly: measure a step in which every phase takes its costly part.
@@ -99,7 +99,7 @@ def seconds_per_step(
                 torch.cuda.synchronize(device)
             now = time.perf_counter()
             took, over = distributed.agree(now - start, now - begin > TIMED_SECONDS)
-            if index > 0 or over:  # a first one sets up what later ones find, which is little to a long one
+            if index > 0 or over:  # the first also sets up, which is little in a long step
                 fastest = min(fastest, took)
                 if over:
                     break
@@ -107,7 +107,7 @@ def seconds_per_step(
 
 
 def take_step(phases: Sequence[Phase], batch: Batch, costly: bool) -> None:
-    """Run every phase on one batch, with controls under which nothing is learnt."""
+    """Run every phase on one batch, with controls that leave the networks as they are."""
     for phase in phases:
         phase.run(batch, Controls(learning_rate=0.0, average_weight=1.0, share=0.0), costly)
 
@@ -123,9 +123,9 @@ def describe() -> dict[str, str]:
 
 
 def set_up(config: Config) -> int:
-    """Bring torch to what the config asks of the machine, and give the number of its CPU threads.
+    """Set up torch as the config asks, and return the number of its CPU threads.
 
-    To be called before the first step, when a run begins and when it goes on.
+    Call it before the first step, when a run begins and when it resumes.
     """
     if config.machine.deterministic:
         # cuBLAS asks for this before its first call.
@@ -136,7 +136,7 @@ def set_up(config: Config) -> int:
 
 
 def settle(config: Config) -> Settled:
-    """Return a config that has width and batch with what the machine decides closed as well."""
+    """Return a config, which has width and batch, with the choices closed that depend on the machine."""
     device = pick_device(config.machine.device)
     machine = dataclasses.replace(
         config.machine,
@@ -150,7 +150,7 @@ def settle(config: Config) -> Settled:
 
 
 def _steps(config: Config, device: torch.device) -> str:
-    """Return how steps are carried out; what was asked for and cannot be had is refused."""
+    """Return how to carry out steps; refuse what was asked for and is not available."""
     asked = config.machine.steps
     if asked == "graphed" and (device.type == "cpu" or distributed.size() > 1):
         raise OptionError("machine.steps graphed needs one process on a CUDA device; give eager, or compiled")

@@ -1,4 +1,4 @@
-"""What a config costs before a step is taken: parameters and operations."""
+"""Counts the parameters and operations of a config before a step is taken."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Cost:
 
 
 def count(config: Settled, pictures: PictureSet) -> Cost:
-    """Count for a settled config; matrix products and convolutions alone, as is the custom.
+    """Count for a settled config; only matrix products and convolutions, as is the custom.
 
     Training is all phases of a step on one image, with the penalties' share.
     """
@@ -41,8 +41,8 @@ def count(config: Settled, pictures: PictureSet) -> Cost:
     with torch.random.fork_rng(devices=[]):
         players = tasks.make(config, pictures.columns).make_players(device)
     batch_size = config.optimizer.batch_size
-    # Operations grow by the same with each picture: two small batches tell those of one that may be too
-    # large for this machine.
+    # Operations grow linearly with the pictures: from two small batches follow those of one that may be
+    # too large for this machine.
     small = 2 * distributed.size()
     few, more = (_count_operations(players, config, pictures, size) for size in (small, 2 * small))
     drawing, training = (a + (b - a) * (batch_size / small - 1) for a, b in zip(few, more, strict=True))
@@ -56,7 +56,7 @@ def count(config: Settled, pictures: PictureSet) -> Cost:
 def _count_operations(
     players: Players, config: Settled, pictures: PictureSet, batch_size: int
 ) -> tuple[float, float]:
-    """Count those of drawing a batch of this size, and of one step on it."""
+    """Count the operations of drawing a batch of this size, and of one step on it."""
     smaller = dataclasses.replace(config.optimizer, batch_size=batch_size)
     task = tasks.make(dataclasses.replace(config, optimizer=smaller), pictures.columns)
     device = torch.device(config.machine.device)
@@ -80,7 +80,7 @@ def _deploy(task: Task, players: Players) -> Deployment:
 
 
 def _example(given: Input, batch_size: int, device: torch.device) -> torch.Tensor:
-    """Return an array of zeros as an input takes them, its free sides as small as they may be."""
+    """Return zeros of an input's type and shape, its free sides as small as allowed."""
     sides = (side.low if isinstance(side, Free) else side for side in given.shape)
     return torch.zeros((batch_size, *sides), dtype=getattr(torch, given.dtype), device=device)
 

@@ -1,4 +1,4 @@
-"""Which options a run goes on with: its own, but for what may change on purpose."""
+"""Settles the options that a run resumes with: its own, but for those that may change on purpose."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHOWN: int = 6
 
 
 def fill(wanted: options.Config, stored: Settled) -> options.Config:
-    """Return the wanted options, with what was left to be settled taken from the run."""
+    """Return the wanted options, with those left open taken from the run."""
     before, now = dict(options.leaves(stored)), dict(options.leaves(wanted))
     return options.replace(
         wanted, {place: before[place] for place in budget.SETTLED if now[place] in (None, "auto")}
@@ -35,10 +35,10 @@ def settle(
     allowed: tuple[str, ...],
     say: Say = silent,
 ) -> Settled:
-    """Return the options to go on with.
+    """Return the options to resume with.
 
-    What counts of the data is what was learnt, not the text that names it: equal data may be named in
-    another way, or lie elsewhere.
+    Data count as equal by their content, not by the text that names them: equal data may have another
+    name, or lie elsewhere.
 
     Args:
         stored: the options of the run.
@@ -68,7 +68,7 @@ def settle(
 
 
 def _name_as_before(filled: options.Config, stored: Settled, say: Say) -> options.Config:
-    """Name the same data as the run does, where its name for them leads to the same place."""
+    """Name the same data as the run does, if its name for them leads to the same place."""
     before = dict(options.leaves(stored))
     filled = options.replace(filled, {"data.class_names": before["data.class_names"]})
     if _is_same_place(stored.data.source, filled.data.source):
@@ -90,7 +90,7 @@ def _is_same_place(one: str, other: str) -> bool:
 
 
 def _compare_data(run: Path, pictures: PictureSet) -> str:
-    """Say how the data differ from those that a run began with, as far as its checkpoints tell."""
+    """Say how the data differ from those that a run began with, as far as its checkpoints know."""
     newest = checkpoint.names(run)[-1:]
     before = checkpoint.facts(run, newest[0]).get("data", {}) if newest else {}
     column = pictures.columns.get(CLASS)

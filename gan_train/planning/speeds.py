@@ -1,4 +1,4 @@
-"""How fast this machine trains: measured once for a kind of step and kept, so that runs decide the same."""
+"""Measures once how fast this machine takes each kind of step, and keeps it, so that runs decide alike."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _NAME: Final = "images_per_second"
 
 
 def directory() -> Path:
-    """Return the folder of what is kept: `speeds` in $GANFORGE_HOME or the user's cache."""
+    """Return the folder of the speeds: `speeds` in $GANFORGE_HOME or the user's cache."""
     return files.home() / "speeds"
 
 
 class Speeds:
-    """The speeds of some configs, as kept or else measured.
+    """The speeds of configs, kept from before or measured now.
 
     Attributes:
-        kept: True once one was taken that was measured before.
+        kept: True once a speed was used that was measured before.
     """
 
     def __init__(self, measure: Callable[[Settled, PictureSet], float]) -> None:
@@ -66,7 +66,7 @@ def _read(path: Path) -> float | None:
 
 def _key(config: Settled, pictures: PictureSet) -> str:
     """Hash all that the speed of a step depends on."""
-    told: list[Any] = [
+    parts: list[Any] = [
         _VERSION,
         processor.name(),
         torch.cuda.get_device_name(config.machine.device) if config.machine.device != "cpu" else "",
@@ -80,4 +80,4 @@ def _key(config: Settled, pictures: PictureSet) -> str:
         (config.optimizer.batch_size, config.optimizer.discriminator_steps),
         (pictures.images.shape[1:], len(pictures.class_names)),
     ]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

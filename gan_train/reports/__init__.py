@@ -1,1 +1,1 @@
-"""Shows a run: the live panel, sheets and walks, the report, trackers."""
+"""Shows a run: live panel, sheets and walks, report, trackers."""

@@ -1,4 +1,4 @@
-"""The charts of a report: a task's figures over the log, and what was measured."""
+"""Makes the charts of a report: a task's figures over the log, and the measures."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ def charts_of_figures(figures: Sequence[Figure], log: Lines, marks: Sequence[Mar
     shares = (
         plot(figure.title.capitalize(), _titles([figure]), _SHARE) for figure in of_kind(figures, SHARE)
     )
-    return [*found, *(chart for chart in shares if _tells(chart))]
+    return [*found, *(chart for chart in shares if _varies(chart))]
 
 
 def charts_of_measures(
     measured: Lines, marks: Sequence[Mark], best: float | None, real: Mapping[str, float]
 ) -> list[Chart]:
-    """Return a chart of each group of measures that share one.
+    """Return a chart for each group of measures that share one.
 
     Args:
         measured: lines of metrics.jsonl.
         best: the images seen at the best checkpoint.
-        real: what real pictures measure, by the measure's name.
+        real: the values of real pictures, by the measure's name.
     """
     groups: dict[str, list[Measure]] = {}
     for measure in MEASURES.values():
@@ -86,6 +86,6 @@ def _points(pairs: Iterable[tuple[float, float | None]]) -> list[Point]:
     return [(x, y) for x, y in pairs if y is not None]
 
 
-def _tells(share: Chart) -> bool:
-    """Return whether a share is ever between its ends: one that stays at an end tells nothing."""
+def _varies(share: Chart) -> bool:
+    """Return whether a share is ever between 0 and 1: one that stays at an end says nothing."""
     return any(0 < y < 1 for line in share.lines for _, y in line.points)

@@ -1,4 +1,4 @@
-"""Pictures made small enough to lie inside a page, as data URIs."""
+"""Makes pictures small enough for data URIs inside a page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from PIL import Image, ImageSequence
 
 _MOST_PIXELS: Final = 2**20
-# Under so many pixels every one of them is looked at, much enlarged; above, as a photograph is.
+# A picture of fewer pixels is shown enlarged, so each counts; a larger one is shown like a photograph.
 _LOSSLESS_PIXELS: Final = 100_000
 _QUALITY: Final = 80
 _KEPT: Final = 64
@@ -23,12 +23,12 @@ Item = TypeVar("Item")
 
 @dataclasses.dataclass(frozen=True)
 class Embedded:
-    """A picture as the page holds it.
+    """A picture inside a page.
 
     Attributes:
         uri: of a WebP, to stand in `src`.
-        size: width and height in pixels at which it is to be shown: those of its file.
-        frames: how many pictures of that size lie one below the other.
+        size: width and height in pixels for showing it: those of its file.
+        frames: the number of pictures of that size, one below the other.
     """
 
     uri: str
@@ -37,9 +37,9 @@ class Embedded:
 
 
 def picture(path: Path, factor: int = 1) -> Embedded:
-    """Return a picture of a file.
+    """Return the picture of a file.
 
-    It is remembered while the file stays the same.
+    It is cached while the file stays the same.
 
     Args:
         factor: how often each pixel of the file is repeated both ways; the page can do that itself.
@@ -65,7 +65,7 @@ def film(path: Path, factor: int = 1) -> Embedded:
 def thin(items: Sequence[Item], most: int) -> list[Item]:
     """Return every 1st, 2nd, 4th, 8th ... item, at most `most` + 1 of them, the last among them.
 
-    As a list grows, what is given stays the same but for what is dropped and the last.
+    As a list grows, items are dropped and the last one changes; the others stay.
     """
     stride = 1
     while len(items) > most * stride:
@@ -97,7 +97,7 @@ def _fit_bounds(size: tuple[int, int], frames: int) -> tuple[int, int]:
 
 
 def _drop_alpha(image: Image.Image) -> Image.Image:
-    """Drop a transparency that hides nothing: Pillow reads every moving WebP with one."""
+    """Drop an alpha channel that hides nothing: Pillow adds one to every moving WebP."""
     return image.convert("RGB") if image.getchannel("A").getextrema() == (255, 255) else image
 
 

@@ -1,4 +1,4 @@
-"""report.html: one self-contained page of a run, made anew from what lies in its folder."""
+"""Renders report.html: one self-contained page of a run, made from the files in its folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gan_train.tasks.figures import Figure
 
 _SHEETS: Final = 24
 _NAMED: Final = 20
-# The sheets together; the walk and the neighbours come on top.
+# The sheets together; walk and neighbours are added to this.
 MOST_CHARACTERS: Final = 5_000_000
 # Values by their names, as the template shows them.
 Rows = Mapping[str, str]
@@ -61,7 +61,7 @@ class Measurements:
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """An option's value, and the default one where that tells something."""
+    """An option's value, and its default where that is informative."""
 
     name: str
     value: str
@@ -70,17 +70,17 @@ class Option:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Return the whole lines of a log.jsonl; [] where there is none, a torn or damaged line is left out."""
+    """Return the whole lines of a log.jsonl, without damaged ones; [] if there is no file."""
     return journal.read(path)[0]
 
 
 def render(run: Path, options: Config, figures: Sequence[Figure]) -> str:
     """Return the text of a run's report.
 
-    Pictures of the folder that were on the page before and have not changed are not read again.
+    Pictures that were on the page before and have not changed are not read again.
 
     Args:
-        figures: those of the run's task, which are drawn over its log.
+        figures: the figures of the run's task, drawn over its log.
     """
     measured, events = (read_log(run / name) for name in (checkpoint.METRICS, checkpoint.EVENTS))
     log, best = _read_timed_log(run), _best(run, measured)
@@ -112,7 +112,7 @@ def render(run: Path, options: Config, figures: Sequence[Figure]) -> str:
 
 
 def _read_timed_log(run: Path) -> list[dict[str, Any]]:
-    """Return the lines of the log, each with its times; runs of before have them in the log itself."""
+    """Return the lines of the log, each with its times; runs of earlier versions have both in one file."""
     times = {line.get("images_seen"): line for line in read_log(run / checkpoint.TIMES)}
     log = [{**times.get(line.get("images_seen"), {}), **line} for line in read_log(run / checkpoint.LOG)]
     return [{"seconds": 0.0, **line} for line in log]
@@ -135,7 +135,7 @@ def _tiles(log: Lines, best: Mapping[str, Any] | None) -> Rows:
 
 
 def _best(run: Path, measured: Lines) -> Mapping[str, Any] | None:
-    """Return the measurement of the best checkpoint: the one pointed at, else the best by LEADING."""
+    """Return the measurement of the best checkpoint: the one that `best` names, else the best by LEADING."""
     name = checkpoint.pointers(run)[1]
     for line in measured:
         if checkpoint.name_of(line["images_seen"]) == name:
@@ -162,7 +162,7 @@ def _sheets(run: Path, options: Config, classes: Sequence[str]) -> Sheets | None
 
 
 def _rows(last: Embedded, options: Config, classes: Sequence[str]) -> Sequence[str]:
-    """Return the classes of a sheet's rows; none where it is laid out in another way."""
+    """Return the classes of a sheet's rows; none if it has another layout."""
     height, width = options.data.height, options.data.width
     if not classes or not height or not width:
         return ()
@@ -183,7 +183,7 @@ def _walk(run: Path, options: Config, classes: Sequence[str]) -> Walk | None:
 
 
 def _picture(path: Path, read: Callable[[Path, int], Embedded], factor: int) -> Embedded | None:
-    """Return a picture of the run's folder; None for one that is damaged or not there."""
+    """Return a picture of the run's folder; None if it is damaged or missing."""
     try:
         return read(path, factor)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -198,7 +198,7 @@ def _factor(options: Config, capped: bool = True) -> int:
 
 
 def _class_names(facts: Mapping[str, Any], options: Config) -> list[str]:
-    """Return the classes' names; none where the generator takes none."""
+    """Return the names of the classes; none if the generator takes none."""
     known = facts.get("data", {}).get("class_names", [])
     return [] if options.condition.generator == "none" else [str(name) for name in known]
 
@@ -268,7 +268,7 @@ def _options(options: Config) -> dict[str, list[Option]]:
     for place, value in leaves(options):
         group, _, name = place.rpartition(".")
         default, changed = usual[place], usual[place] != value
-        # Nothing is said of a default that only means that the data or the machine decides.
+        # A default that only means that the data or the machine decides is not shown.
         tells = changed and default not in (None, "", "auto")
         option = Option(name, _write_value(value), changed, _write_value(default) if tells else "")
         groups.setdefault(group or "run", []).append(option)

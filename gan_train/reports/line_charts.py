@@ -1,4 +1,4 @@
-"""Line charts over images seen, as figures of a page."""
+"""Draws line charts over images seen, as figures of a page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Point = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One curve: its name, and (x, y) by rising x; `level` is a y to hold it against, all along."""
+    """One curve: its name, and (x, y) by rising x; `level` is a y drawn across for comparison."""
 
     name: str
     points: Sequence[Point]
@@ -48,9 +48,9 @@ class Chart:
     """Curves over images seen.
 
     Attributes:
-        limits: the lowest and the highest y; None where the data decides.
-        marks: each a thin upright line, numbered from 1 where they are few.
-        best: the x at which every curve is ringed.
+        limits: the lowest and the highest y; None lets the data decide.
+        marks: each a thin upright line, numbered from 1 if they are few.
+        best: the x at which every curve gets a ring.
         logarithmic: draw y by its logarithm; all y must be above 0.
     """
 
@@ -65,7 +65,7 @@ class Chart:
 def draw(chart: Chart) -> Markup | str:
     """Return a figure with an SVG chart and its legend, "" where no line has two finite points.
 
-    The page's script finds the places of points in the drawing, and their values by `data-scale`.
+    The page's script finds the points in the drawing, and their values by `data-scale`.
     """
     whole = [dataclasses.replace(line, points=_keep_finite(line.points)) for line in chart.lines]
     whole = [line for line in whole if len(line.points) > 1]
@@ -101,7 +101,7 @@ def number(value: float) -> str:
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Return round numbers that cut low .. high into at most `most` parts: steps of 1, 2 or 5 times 10**k."""
+    """Return round numbers that cut low .. high into at most `most` parts by steps of 1, 2 or 5 * 10**k."""
     span = high - low
     if span <= 0 or not math.isfinite(span):
         return [low]
@@ -128,7 +128,7 @@ def _step(span: float, most: int) -> float:
 def thin(points: Sequence[Point], most: int) -> list[Point]:
     """Return at most `most` points (4 or more) that look like all of them.
 
-    They are both ends, and of each stretch between them the lowest and the highest.
+    Kept are both ends, and the lowest and highest of each stretch between them.
     """
     if len(points) <= most:
         return list(points)
@@ -142,7 +142,7 @@ def thin(points: Sequence[Point], most: int) -> list[Point]:
 
 
 class _Scale:
-    """From values to places on the paper."""
+    """Maps values to positions in the drawing."""
 
     def __init__(self, chart: Chart, lines: Sequence[Line]) -> None:
         self.logarithmic = chart.logarithmic
@@ -169,13 +169,13 @@ class _Scale:
         return _PAPER.y((self._bend(value) - self.low) / (self.high - self.low))
 
     def edges(self) -> str:
-        """Return what undoes x and y: where the paper's inside lies, and the values at its edges."""
+        """Return the inverse of x and y: the edges of the plot in the drawing, and the values there."""
         places = (_LEFT, _RIGHT, _BOTTOM, _TOP)
         values = (f"{value:.7g}" for value in (self.end, self.low, self.high))
         return " ".join((*map(str, places), *values, str(int(self.logarithmic))))
 
     def heights(self) -> list[float]:
-        """Return the values that a line of the grid stands at."""
+        """Return the values of the grid's lines."""
         if not self.logarithmic:
             return self._heights
         powers = range(math.floor(self.low), math.ceil(self.high) + 1)
@@ -191,7 +191,7 @@ class _Scale:
 
 
 def _round(power: float, way: Callable[[float], int]) -> float:
-    """Return the logarithm of the nearest number of one digit, on the way, to 10**power."""
+    """Return the logarithm of the number of one digit that is nearest to 10**power."""
     whole = math.floor(power)
     digit: int = way(round(10 ** (power - whole), 9))
     return whole + math.log10(digit)

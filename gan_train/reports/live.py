@@ -1,4 +1,4 @@
-"""Screen: a run on stderr, as a live panel on a terminal and as single lines elsewhere."""
+"""Screen: shows a run on stderr, as a live panel on a terminal and as single lines elsewhere."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Screen:
         self._console.print(plain(text), markup=False, soft_wrap=True)
 
     def status(self, status: Status) -> None:
-        """Show how the run stands."""
+        """Show the status of the run."""
         if self._live:
             panel = format_panel(self._title, status, self._figures, self._notes())
             self._live.update(panel, refresh=True)
@@ -64,7 +64,7 @@ class Screen:
         self._sheet = path
 
     def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
-        """Show what was measured: on a terminal the newest and the best, elsewhere a line each."""
+        """Show the scores: on a terminal the newest and the best, elsewhere a line for each report."""
         self._newest = format_measured(values)
         if best:
             self._best = f"{self._newest}, at {images_seen:,} images"
@@ -76,7 +76,7 @@ class Screen:
         self.note(f"{kind}: {text}")
 
     def stop_asked(self) -> bool:
-        """Never ask for a stop: signals do, see `interruption`."""
+        """Return False: signals ask for a stop, see `interruption`."""
         return False
 
     def _notes(self) -> dict[str, str]:
@@ -89,7 +89,7 @@ class Screen:
 def format_panel(
     title: str, status: Status, figures: Sequence[Figure], notes: Mapping[str, str] | None = None
 ) -> Panel:
-    """Return how a run stands as a panel: a row for each figure, and notes below, each under its name."""
+    """Return the status of a run as a panel: a row for each figure, with named notes below."""
     table = Table.grid(padding=(0, 2))
     table.add_row("images seen", f"{status.images_seen:,}", f"{status.images_per_second:,.0f} per second")
     table.add_row("time left", format_duration(status.seconds_left), f"{status.progress:.0%} of the run")
@@ -112,13 +112,13 @@ def format_panel(
 
 
 def format_measured(values: Mapping[str, float]) -> str:
-    """Return what matters most of what was measured, in a line."""
+    """Return the most important scores in one line."""
     brief = (measure for measure in MEASURES.values() if measure.brief and measure.name in values)
     return ", ".join(measure.short(values[measure.name]) for measure in brief)
 
 
 def format_line(status: Status, figures: Sequence[Figure]) -> str:
-    """Return how a run stands in one line."""
+    """Return the status of a run in one line."""
     losses = [f"{figure.title} {_value(figure, status):.3f}" for figure in of_kind(figures, LOSS)]
     parts = [f"{status.images_seen:>11,} images", f"{status.images_per_second:6,.0f}/s"]
     parts += [f"loss: {', '.join(losses)}"] if losses else []
@@ -141,5 +141,5 @@ def _value(figure: Figure, status: Status) -> float:
 
 
 def _by(network: str, groups: Mapping[str, object]) -> str:
-    """Name the network of a group of figures, where there are several."""
+    """Name the network of a group of figures, if there are several."""
     return f" by {network.replace('_', ' ')}" if len(groups) > 1 else ""

@@ -1,4 +1,4 @@
-"""The sample sheet: the same seeds every time, a row per class, so that sheets can be compared."""
+"""Draws the sample sheet: the same seeds every time, a row per class, so that sheets can be compared."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ _LONGEST_SIDE: Final = 256
 
 
 def draw(drawer: Drawer, kind: str = IMAGE) -> Pictures | None:
-    """Return a sheet of what a generator gives for seeds 0, 1, ...
+    """Return a sheet of a generator's outputs for seeds 0, 1, ...
 
     With classes, row r is class r and column c seed c, just as `gan-infer grid` lays them out;
-    without, the seeds follow each other row by row. Of large pictures there are fewer, see `layout`.
+    without, the seeds follow each other row by row. Large pictures are fewer, see `layout`.
 
     Args:
-        kind: of the generator's output, see VIEWS.
+        kind: the kind of the generator's output, see VIEWS.
 
     Returns:
-        uint8 [height, width, channels]; None where outputs of the kind have no pictures.
+        uint8 [height, width, channels]; None if outputs of the kind have no pictures.
     """
     view = VIEWS.get(kind)
     if view is None:
         return None
     classes = drawer.classes
-    height, width = view(drawer.draw(*_wanted(1, 1, classes))).shape[1:3]
+    height, width = view(drawer.draw(*_choose_seeds(1, 1, classes))).shape[1:3]
     rows, columns = layout(height, width, classes)
-    drawn = view(drawer.draw(*_wanted(rows, columns, classes)))
+    drawn = view(drawer.draw(*_choose_seeds(rows, columns, classes)))
     return image.enlarge(image.tile(drawn, columns), factor(height, width))
 
 
@@ -60,11 +60,11 @@ def layout(height: int, width: int, classes: int) -> tuple[int, int]:
 
 
 def factor(height: int, width: int) -> int:
-    """Return how often a pixel is repeated both ways, so that small pictures can be seen."""
+    """Return how many times a pixel is repeated both ways, so that small pictures can be seen."""
     return max(1, min(image.factor_for(height, width), _LONGEST_SIDE // max(height, width)))
 
 
-def _wanted(rows: int, columns: int, classes: int) -> tuple[Indices, Indices | None]:
+def _choose_seeds(rows: int, columns: int, classes: int) -> tuple[Indices, Indices | None]:
     """Return the seeds of a sheet and their classes."""
     if classes:
         return np.tile(np.arange(columns), rows), np.repeat(np.arange(rows), columns)

@@ -1,4 +1,4 @@
-"""Status and Watcher: what a run tells while it goes, and who takes it."""
+"""Status and Watcher: what a run reports while it trains, and what receives it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Protocol
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """How a run stands.
+    """The status of a run.
 
     Attributes:
         progress: the fraction of the run that is done, 0 to 1.
-        seconds: of training, over all its sittings.
-        figures: by the names of the task's figures; means since the last status.
+        seconds: of training, over all sessions.
+        figures: means since the last status, by the names of the task's figures.
     """
 
     images_seen: int
@@ -28,19 +28,19 @@ class Status:
 
 
 class Watcher(Protocol):
-    """Takes what a run tells, and says whether it is to go on."""
+    """Receives what a run reports, and may ask it to stop."""
 
     def note(self, text: str) -> None:
         """Take a line of text about the run."""
 
     def status(self, status: Status) -> None:
-        """Take how the run stands, every few seconds at most."""
+        """Take the status, every few seconds at most."""
 
     def sheet(self, path: Path) -> None:
         """Take the path of a new sample sheet."""
 
     def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
-        """Take what was measured, and whether it is the best so far."""
+        """Take the scores, and whether they are the best so far."""
 
     def event(self, kind: str, text: str) -> None:
         """Take an event: a kind ("warning", "rollback") and what happened."""
@@ -72,5 +72,5 @@ class Quiet:
         """Show nothing."""
 
     def stop_asked(self) -> bool:
-        """Return whether the run is to save and stop."""
+        """Return whether to save and stop now."""
         return self.stopping

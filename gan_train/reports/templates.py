@@ -1,4 +1,4 @@
-"""Renders the templates of the report, with every text escaped that is put into them."""
+"""Renders the templates of the report, and escapes every text that is put into them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def render(name: str, **values: Any) -> Markup:
 
 
 def trust(text: str) -> Markup:
-    """Return a text that is HTML already, to be put into a template as it is."""
+    """Return a text that is HTML already, for a template to insert as it is."""
     from markupsafe import Markup
 
     return Markup(text)
@@ -34,7 +34,7 @@ def _environment() -> jinja2.Environment:
     from markupsafe import Markup
 
     def show(value: Any) -> Any:
-        """Write out characters that would steer or hide, which escaping lets through."""
+        """Escape control and invisible characters, which HTML escaping lets through."""
         return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
     return jinja2.Environment(

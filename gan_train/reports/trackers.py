@@ -1,4 +1,4 @@
-"""Curves and sheets in TensorBoard or Weights & Biases, each imported when it is asked for."""
+"""Writes curves and sheets to TensorBoard or Weights & Biases, each imported when it is asked for."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from gan_infer.errors import OptionError
+from gan_infer.text.escaping import one_line
 from gan_train.config.options import Config
 from gan_train.reports.status import Status, Watcher
 from gan_train.tasks.figures import Figure
@@ -28,7 +29,7 @@ class TensorBoard:
         self._figures = figures
         module = _import("tensorboard", "torch.utils.tensorboard", "'ganforge[tensorboard]'")
         self._open = functools.partial(module.SummaryWriter, str(run / "tensorboard"))
-        # What was written after the checkpoint that the run goes on from is dropped.
+        # What was written after the checkpoint that the run resumes from is dropped.
         self._writer = self._open(purge_step=images_seen + 1)
         self._images_seen = images_seen
         self._events: list[tuple[str, str]] = []
@@ -36,10 +37,10 @@ class TensorBoard:
             self._writer.add_text("config", f"<pre>{config.to_json()}</pre>")
 
     def note(self, text: str) -> None:
-        """Leave a line of text out."""
+        """Ignore a line of text."""
 
     def status(self, status: Status) -> None:
-        """Add a point to each curve of the game."""
+        """Add a point to the curve of each figure."""
         if status.images_seen <= self._images_seen:  # the run has gone back
             self._writer.close()
             self._writer = self._open(purge_step=status.images_seen)
@@ -54,7 +55,7 @@ class TensorBoard:
         self._writer.flush()
 
     def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
-        """Add a point to each curve of what was measured."""
+        """Add a point to the curve of each score."""
         for name, value in values.items():
             self._writer.add_scalar(f"measured/{name}", value, images_seen)
 
@@ -63,11 +64,11 @@ class TensorBoard:
         self._events.append((kind, text))
 
     def stop_asked(self) -> bool:
-        """Never ask for a stop."""
+        """Return False: a tracker never asks for a stop."""
         return False
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is not yet written."""
         self._write_events()
         self._writer.close()
 
@@ -91,18 +92,18 @@ class WeightsAndBiases:
                 resume="allow",
                 config=dataclasses.asdict(config),
             )
-        except Exception as error:  # of wandb's own kinds, for want of a login or a connection
+        except Exception as error:  # of wandb's own kinds, if a login or a connection is missing
             raise OptionError(
-                f"--log wandb cannot start: {' '.join(str(error).split())}; log in with: wandb login, "
+                f"--log wandb cannot start: {one_line(error, 1000)}; log in with: wandb login, "
                 "or set WANDB_MODE=offline and send the run later with: wandb sync"
             ) from None
         self._run.define_metric("*", step_metric="images_seen")
 
     def note(self, text: str) -> None:
-        """Leave a line of text out."""
+        """Ignore a line of text."""
 
     def status(self, status: Status) -> None:
-        """Log each figure of the game."""
+        """Log each figure."""
         self._log(dict(_curves(status, self._figures)), status.images_seen)
 
     def sheet(self, path: Path) -> None:
@@ -110,7 +111,7 @@ class WeightsAndBiases:
         self._log({"samples": self._wandb.Image(_pixels(path))}, int(path.stem))
 
     def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
-        """Log what was measured."""
+        """Log the scores."""
         self._log({f"measured/{name}": value for name, value in values.items()}, images_seen)
 
     def event(self, kind: str, text: str) -> None:
@@ -118,11 +119,11 @@ class WeightsAndBiases:
         self._run.alert(title=kind, text=text)
 
     def stop_asked(self) -> bool:
-        """Never ask for a stop."""
+        """Return False: a tracker never asks for a stop."""
         return False
 
     def close(self) -> None:
-        """Send what is left."""
+        """Send what is not yet sent."""
         self._run.finish()
 
     def _log(self, values: Mapping[str, Any], images_seen: int) -> None:
@@ -149,7 +150,7 @@ class Several:
             watcher.note(text)
 
     def status(self, status: Status) -> None:
-        """Pass on how the run stands."""
+        """Pass on the status."""
         for watcher in self._watchers:
             watcher.status(status)
 
@@ -159,7 +160,7 @@ class Several:
             watcher.sheet(path)
 
     def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
-        """Pass on what was measured."""
+        """Pass on the scores."""
         for watcher in self._watchers:
             watcher.metrics(images_seen, values, best)
 
@@ -190,7 +191,7 @@ def _import(package: str, module: str, requirement: str) -> Any:
 
 
 def _pixels(path: Path) -> np.ndarray[Any, Any]:
-    """Return uint8 [height, width, 3], what is transparent laid on white."""
+    """Return uint8 [height, width, 3], with transparent pixels laid on white."""
     with Image.open(path) as image:
         whole = image.convert("RGBA")
     return np.asarray(Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB"))

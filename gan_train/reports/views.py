@@ -1,4 +1,4 @@
-"""What sheets and walks show of a generator's outputs: pictures of them, by the kind of output."""
+"""Turns a generator's outputs into pictures for sheets and walks, by the kind of output."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Indices = npt.NDArray[np.int64]
 
 @runtime_checkable
 class Walker(Drawer, Protocol):
-    """Draws the outputs of latents as well, so that the way between two seeds can be walked."""
+    """Draws the outputs of latents as well, so that a walk between two seeds can be drawn."""
 
     @property
     def distribution(self) -> str:
-        """Of its latents: "normal" or "uniform"."""
+        """The distribution of its latents: "normal" or "uniform"."""
         ...
 
     def latents(self, seeds: Any) -> torch.Tensor:

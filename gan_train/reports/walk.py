@@ -1,4 +1,4 @@
-"""A walk through the latent space: what lies on the way from seed to seed, and back to the first."""
+"""Draws a walk through the latent space: from seed to seed, and back to the first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STEPS: Final = 8
 _MOST_WALKS: Final = 6
 _MILLISECONDS: Final = 120
 _MOST_PIXELS: Final = 2**17  # of a frame
-# Up to so many bytes of pixels a lossless file stays small, and pictures of few pixels need it.
+# Up to this many bytes of pixels a lossless file stays small, and pictures of few pixels need it.
 _LOSSLESS_BYTES: Final = 2**22
 _QUALITY: Final = 85
 
@@ -30,13 +30,13 @@ def draw(drawer: Drawer, kind: str = IMAGE) -> Pictures | None:
     """Return the frames of a closed walk.
 
     Each frame shows several pictures side by side: with classes, one of each of the first six, all at
-    the same latent; without, three walks from other seeds. Of large pictures there are fewer.
+    the same latent; without, three walks from other seeds. Large pictures are fewer.
 
     Args:
-        kind: of the generator's output, see `views.VIEWS`.
+        kind: the kind of the generator's output, see `views.VIEWS`.
 
     Returns:
-        uint8 [frames, height, width, channels]; None where outputs of the kind have no pictures, or
+        uint8 [frames, height, width, channels]; None if outputs of the kind have no pictures, or
         the drawer cannot draw latents.
     """
     view = VIEWS.get(kind)
@@ -56,13 +56,13 @@ def draw(drawer: Drawer, kind: str = IMAGE) -> Pictures | None:
 
 
 def count_walks(height: int, width: int, classes: int) -> int:
-    """Return how many walks are shown side by side, of pictures of a size."""
+    """Return the number of walks that are shown side by side, for pictures of a size."""
     room = _MOST_PIXELS // (height * width * sheet.factor(height, width) ** 2)
     return max(1, min(classes or 3, _MOST_WALKS, room))
 
 
 def animation(frames: npt.NDArray[np.uint8]) -> bytes:
-    """Return frames as the bytes of a WebP that plays round and round; lossless where they are small."""
+    """Return frames as the bytes of a WebP that plays in a loop; lossless if they are small."""
     first, *rest = (Image.fromarray(frame.squeeze(-1) if frame.shape[-1] == 1 else frame) for frame in frames)
     body = io.BytesIO()
     first.save(

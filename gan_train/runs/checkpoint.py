@@ -1,6 +1,6 @@
-"""The files of a run folder: checkpoints and what points at them.
+"""Reads and writes the files of a run folder: checkpoints and the pointers to them.
 
-A checkpoint is `checkpoints/<images seen>.safetensors` with tensors alone, and a `.json` beside it
+A checkpoint is `checkpoints/<images seen>.safetensors` with only tensors, and a `.json` beside it
 with the facts and the SHA-256 of both, written last: one without the other does not count.
 `last` and `best` are texts with the name of a checkpoint. Nothing is ever unpickled.
 """
@@ -23,6 +23,7 @@ from torch import Tensor
 
 from gan_infer import files
 from gan_infer.errors import OptionError
+from gan_infer.text.escaping import one_line
 from gan_train.runs import journal
 from gan_train.runs.progress import Say, silent
 
@@ -52,10 +53,10 @@ class Checkpoint:
 
 @contextlib.contextmanager
 def only_writer(run: Path) -> Iterator[None]:
-    """Hold a run's folder for the length of a block, against other processes of this machine.
+    """Lock a run's folder inside the block, against other processes of this machine.
 
-    The folder is made where there is none. A process that is killed lets go of it by that; where the
-    system or the disk has no such locks, nothing is held.
+    The folder is made if there is none. A process that is killed loses its lock; on a system or disk without
+    such locks, nothing is locked.
 
     Raises:
         OptionError: another process holds it, or it cannot be made.
@@ -69,16 +70,16 @@ def only_writer(run: Path) -> Iterator[None]:
             f"cannot write a run to {run}: {reason}; give the name of a folder that you may write to"
         ) from None
     try:
-        with _locked(run):
+        with _lock(run):
             yield
     finally:
         with contextlib.suppress(OSError):
-            for folder in made:  # where nothing was written after all
+            for folder in made:  # if nothing was written after all
                 folder.rmdir()
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _lock(folder: Path) -> Iterator[None]:
     if sys.platform == "win32":  # which cannot open a folder
         yield
         return
@@ -99,8 +100,8 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def place_of(run: Path) -> tuple[int, int] | None:
-    """Return what tells a folder from another one that takes its name; None where there is none."""
+def identify_folder(run: Path) -> tuple[int, int] | None:
+    """Return an identity of a folder, by which another of its name is noticed; None if there is none."""
     try:
         status = run.stat()
     except OSError:
@@ -108,17 +109,17 @@ def place_of(run: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def renamed_to(run: Path, place: tuple[int, int]) -> str:
-    """Return the name that a run's folder has now, where it lies beside its old one; "" where it does not."""
+def find_renamed(run: Path, place: tuple[int, int]) -> str:
+    """Return the new name of a run's folder that was renamed in its place; "" if it is not found."""
     with contextlib.suppress(OSError), os.scandir(run.parent) as entries:
         for entry in entries:
-            if entry.is_dir(follow_symlinks=False) and place_of(Path(entry.path)) == place:
+            if entry.is_dir(follow_symlinks=False) and identify_folder(Path(entry.path)) == place:
                 return entry.name
     return ""
 
 
 def save(run: Path, checkpoint: Checkpoint) -> str:
-    """Write a checkpoint under its `images_seen`, and give its name."""
+    """Write a checkpoint under its `images_seen`, and return its name."""
     name = name_of(checkpoint.facts["images_seen"])
     target = run / _FOLDER / f"{name}.safetensors"
     body = safetensors.torch.save(
@@ -132,24 +133,24 @@ def save(run: Path, checkpoint: Checkpoint) -> str:
 
 
 def name_of(images_seen: int) -> str:
-    """Return the name of the checkpoint written after so many images."""
+    """Return the name of the checkpoint after this many images."""
     return f"{images_seen:012d}"
 
 
 def point(run: Path, last: str, best: str) -> None:
-    """Set the pointers to the newest checkpoint and to the best one, where they are not set so already."""
+    """Set the pointers to the newest checkpoint and to the best one, unless they are right already."""
     for pointer, name, now in zip(("last", "best"), (last, best), pointers(run), strict=True):
         if name != now:
             files.write(run / pointer, f"{name}\n".encode())
 
 
 def pointers(run: Path) -> tuple[str, str]:
-    """Return the names that `last` and `best` hold, "" for one that is not there."""
-    last, best = (_pointed_at(run / name) for name in ("last", "best"))
+    """Return the names that `last` and `best` hold, "" for a missing one."""
+    last, best = (_read_pointer(run / name) for name in ("last", "best"))
     return last, best
 
 
-def _pointed_at(pointer: Path) -> str:
+def _read_pointer(pointer: Path) -> str:
     try:
         with pointer.open("rb") as file:
             name = file.read(_LONGEST_NAME).decode("utf-8-sig").strip()
@@ -159,7 +160,7 @@ def _pointed_at(pointer: Path) -> str:
 
 
 def keep(run: Path, wanted: Collection[str]) -> None:
-    """Drop every checkpoint but the newest few and those that are wanted, and tensors without facts."""
+    """Drop every checkpoint but the newest few and those named, and tensors without facts."""
     whole = names(run)
     for name in (*whole[:-_KEPT], *halves(run)):
         if name not in wanted or name not in whole:
@@ -173,7 +174,7 @@ def drop(run: Path, name: str) -> None:
 
 
 def sweep(run: Path) -> None:
-    """Remove what writes that were killed left in a run's folder."""
+    """Remove what killed writes left in a run's folder."""
     for folder in (run, run / _FOLDER, run / SAMPLES):
         files.sweep(folder)
 
@@ -200,7 +201,7 @@ def interims(run: Path) -> list[str]:
 
 
 def load_newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
-    """Return the newest whole checkpoint (None where there is none), and what was wrong with newer ones."""
+    """Return the newest whole checkpoint (None if there is none), and what was wrong with newer ones."""
     troubles: list[str] = []
     for name in sorted({*names(run), *halves(run)}, reverse=True):
         try:
@@ -211,9 +212,9 @@ def load_newest(run: Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def load_named(run: Path, which: str, say: Say = silent) -> Checkpoint:
-    """Return the checkpoint that is called so, or that the pointer "best" or "last" names.
+    """Return the checkpoint of a name, or the one that the pointer "best" or "last" names.
 
-    Where a pointer or what it points at is damaged, the newest whole checkpoint is given, and `say` told.
+    If a pointer or its checkpoint is damaged, return the newest whole checkpoint, and say so.
 
     Raises:
         OptionError: the folder holds no whole checkpoint, or none of that name.
@@ -224,7 +225,7 @@ def load_named(run: Path, which: str, say: Say = silent) -> Checkpoint:
             raise OptionError(f"{run} has no checkpoint {which!r}; give best, last, or one of {there}")
         return load(run, which)
     try:
-        name = _pointed_at(run / which)
+        name = _read_pointer(run / which)
         if not name:
             raise OptionError(f"{run / which} names no checkpoint")
         return load(run, name)
@@ -241,7 +242,7 @@ def load_named(run: Path, which: str, say: Say = silent) -> Checkpoint:
 
 
 def facts(run: Path, name: str) -> Mapping[str, Any]:
-    """Return the facts of one checkpoint without its tensors; {} where they cannot be read."""
+    """Return the facts of one checkpoint without its tensors; {} if they cannot be read."""
     try:
         found = json.loads((run / _FOLDER / f"{name}.json").read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -275,11 +276,11 @@ def load(run: Path, name: str) -> Checkpoint:
     except RecursionError:
         raise OptionError(f"checkpoint {path} is damaged: its facts are nested too deeply") from None
     except (OSError, ValueError, TypeError, AttributeError, safetensors.SafetensorError) as error:
-        raise OptionError(f"checkpoint {path} is damaged: {' '.join(str(error).split())}") from None
+        raise OptionError(f"checkpoint {path} is damaged: {one_line(error)}") from None
 
 
 def _wrong_fact(facts: Mapping[str, Any]) -> str:
-    """Name the first of the facts that is of another kind than is written; "" where all are right."""
+    """Name the first of the facts that is of another kind than was written; "" if all are right."""
     for name, is_right in _FACTS.items():
         if name in facts and not is_right(facts[name]):
             return name
@@ -306,7 +307,7 @@ def _is_event(value: object) -> bool:
 
 
 def _is_data(value: object) -> bool:
-    """Return whether a value is what `training.checkpoints.describe_data` gives, as far as it is there."""
+    """Return whether a value is what `training.checkpoints.describe_data` gives, as far as it goes."""
     if not isinstance(value, dict):
         return False
     names = value.get("class_names", [])

@@ -1,4 +1,4 @@
-"""A run's file of JSON lines: read with every damage, held in memory too, written anew where it was lost."""
+"""A run's file of JSON lines: read in spite of damage, kept in memory too, restored if it was lost."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ Line = Mapping[str, Any]
 def read(path: Path, fits: Callable[[Line], bool] = lambda line: True) -> tuple[list[dict[str, Any]], int]:
     """Return the whole lines of a file that are objects and fit, and how many others there are.
 
-    A last line without its end, as a kill leaves it, does not count among the others.
+    A last line without its end, as a kill leaves it, is not counted.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig", "replace")
     except OSError:
         return [], int(path.exists())
     *whole, torn = text.split("\n")
-    found = [_parsed(line) for line in whole if line.strip()]
+    found = [_parse(line) for line in whole if line.strip()]
     lines = [line for line in found if line is not None and fits(line)]
     wrong = len(found) - len(lines)
-    last = _parsed(torn)
+    last = _parse(torn)
     if last is not None and fits(last):
         lines.append(last)
     return lines, wrong
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
+def _parse(text: str) -> dict[str, Any] | None:
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):
@@ -55,7 +55,7 @@ def is_number(value: object) -> bool:
 
 
 class Journal:
-    """A file that a line is added to now and then; what was lost of it comes back with the next line."""
+    """A file that grows line by line; lost lines come back with the next one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -63,12 +63,12 @@ class Journal:
         self._size = 0
 
     def begin(self, lines: Sequence[Line]) -> None:
-        """Write these lines in place of what there is.
+        """Write these lines instead of what is there.
 
         Raises:
             OptionError: the file cannot be written.
         """
-        body = b"".join(map(_encoded, lines))
+        body = b"".join(map(_encode, lines))
         files.write(self._path, body)
         self._lines, self._size = list(lines), len(body)
 
@@ -82,7 +82,7 @@ class Journal:
             self.begin(self._lines)
 
     def keep_until(self, images_seen: int) -> None:
-        """Drop the lines that speak of more images.
+        """Drop the lines of more images.
 
         Raises:
             OptionError: the file cannot be written.
@@ -90,7 +90,7 @@ class Journal:
         self.begin([line for line in self._lines if line["images_seen"] <= images_seen])
 
     def add(self, line: Line) -> None:
-        """Add a line, or make sure of it where it is the very one that was added last.
+        """Add a line, or make sure that it is there if it was the last one added.
 
         Raises:
             OptionError: the file cannot be written.
@@ -101,7 +101,7 @@ class Journal:
         if again or short or not self._path.exists():
             self.begin(lines)
             return
-        body = _encoded(line)
+        body = _encode(line)
         try:
             files.append(self._path, body)
         except OptionError:
@@ -113,5 +113,5 @@ class Journal:
         self._size += len(body)
 
 
-def _encoded(line: Line) -> bytes:
+def _encode(line: Line) -> bytes:
     return f"{json.dumps(line)}\n".encode()

@@ -1,12 +1,12 @@
-"""Say: the function by which code tells a person what it does."""
+"""Say: a function that shows a person what the code is doing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-# Takes a line of text; what it gives back does not matter.
+# Takes a line of text; its result is ignored.
 Say = Callable[[str], object]
 
 
 def silent(text: str) -> None:
-    """Tell nobody."""
+    """Ignore the text."""

@@ -20,14 +20,22 @@ from gan_train.config.options import policies
 from gan_train.config.settled import Settled
 from gan_train.data.batches import Batch, Batches, Draw, PictureBatches
 from gan_train.data.columns import Column
-from gan_train.networks import FAMILIES, Condition, ConditionSpec, Verdict, ema, judge, make_pictures
-from gan_train.networks.conditioning import Judgement, repeat
+from gan_train.networks import (
+    FAMILIES,
+    Condition,
+    ConditionSpec,
+    DiscriminatorOutput,
+    discriminate,
+    ema,
+    make_pictures,
+)
+from gan_train.networks.conditioning import OutputHead, repeat
 from gan_train.networks.deployment import Deployment
 from gan_train.networks.pixels import deploy_generator
 from gan_train.networks.sampler import Sampler
 from gan_train.objectives import penalties
 from gan_train.objectives.adversarial import LOSSES, Loss
-from gan_train.objectives.augment import adapted, augment
+from gan_train.objectives.augment import adapt, augment
 from gan_train.tasks.base import Controls, Phase, Players
 from gan_train.tasks.figures import LOSS, SCORE, SHARE, Figure
 
@@ -54,7 +62,7 @@ class Objective:
     Attributes:
         game: the adversarial loss.
         policies: see `augment.augment`.
-        target: what the augmentation's strength is steered to, see `augment.adapted`; None leaves it.
+        target: what the augmentation's strength is steered to, see `augment.adapt`; None leaves it.
         r1_gamma, r2_gamma, gradient_penalty: weights of the penalties.
         penalty_interval: they are taken on every so many-th batch, and weighted to make up for it.
         auxiliary_weight: of an auxiliary classifier's mistakes.
@@ -247,7 +255,7 @@ def teach_discriminator(
         if objective.target is not None:
             right = torch.sign(logits[0] - logits[1] if game.relative else logits[0]).mean()
             strength, step = players.buffers[STRENGTH], controls.share / _STRENGTH_SHARE
-            strength.copy_(adapted(strength, distributed.mean(right), objective.target, step))
+            strength.copy_(adapt(strength, distributed.mean(right), objective.target, step))
         return {
             "discriminator_loss": loss.detach(),
             "belief_in_real": game.score_of_real(*logits),
@@ -295,14 +303,14 @@ def teach_generator(
     with _precision(objective, batch["real"].device):
         fake = make_pictures(generator, batch["latents"][1], condition)
         fake = augment(fake, batch["draws"][2], strength, objective.policies)
-        verdict = judge(discriminator, fake, condition)
-        real_logits = verdict.logits.detach()
+        output = discriminate(discriminator, fake, condition)
+        real_logits = output.logits.detach()
         if game.pairs_real:
             with torch.no_grad():
                 real = augment(to_range(batch["real"]), batch["draws"][0], strength, objective.policies)
-                real_logits = judge(discriminator, real, condition).logits
-    loss = game.generator(real_logits, verdict.logits)
-    total = loss + objective.auxiliary_weight * _mistakes(verdict, condition)
+                real_logits = discriminate(discriminator, real, condition).logits
+    loss = game.generator(real_logits, output.logits)
+    total = loss + objective.auxiliary_weight * _mistakes(output, condition)
     torch.autograd.backward(total)
     distributed.average_gradients(generator.parameters())
     optimizer.step()
@@ -326,13 +334,13 @@ def _set_rate(optimizer: torch.optim.Optimizer, rate: float | Tensor) -> None:
 
 def _judge_both(
     discriminator: nn.Module, real: Tensor, fake: Tensor, condition: Condition
-) -> tuple[Verdict, Verdict]:
+) -> tuple[DiscriminatorOutput, DiscriminatorOutput]:
     if ema.has_statistics(discriminator):  # batch statistics must not mix the two
-        return judge(discriminator, real, condition), judge(discriminator, fake, condition)
-    return judge(discriminator, torch.cat([real, fake]), repeat(condition, 2)).split(len(real))
+        return discriminate(discriminator, real, condition), discriminate(discriminator, fake, condition)
+    return discriminate(discriminator, torch.cat([real, fake]), repeat(condition, 2)).split(len(real))
 
 
-def _mismatch(discriminator: nn.Module, on_real: Verdict, batch: Batch) -> Tensor:
+def _mismatch(discriminator: nn.Module, on_real: DiscriminatorOutput, batch: Batch) -> Tensor:
     """Return the loss of taking real pictures under another condition for real, 0 without conditions.
 
     The matching-aware discriminator of Reed et al. (ICML 2016), section 4.2. With a projection head
@@ -341,19 +349,19 @@ def _mismatch(discriminator: nn.Module, on_real: Verdict, batch: Batch) -> Tenso
     if not batch.conditions["mismatch"]:
         return on_real.logits.new_zeros(())
     head = _head_of(discriminator)
-    verdict: Verdict = head(on_real.features, batch.conditions["mismatch"])
-    return F.softplus(verdict.logits).mean()
+    output: DiscriminatorOutput = head(on_real.features, batch.conditions["mismatch"])
+    return F.softplus(output.logits).mean()
 
 
-def _head_of(discriminator: nn.Module) -> Judgement:
-    return cast(Judgement, discriminator.get_submodule("head"))
+def _head_of(discriminator: nn.Module) -> OutputHead:
+    return cast(OutputHead, discriminator.get_submodule("head"))
 
 
-def _mistakes(verdict: Verdict, condition: Condition) -> Tensor:
+def _mistakes(output: DiscriminatorOutput, condition: Condition) -> Tensor:
     """Return the auxiliary classifier's cross-entropy (Odena et al. 2017, equation 3), 0 without one."""
-    if verdict.classes is None or CLASS not in condition:
-        return verdict.logits.new_zeros(())
-    return F.cross_entropy(verdict.classes, condition[CLASS])
+    if output.classes is None or CLASS not in condition:
+        return output.logits.new_zeros(())
+    return F.cross_entropy(output.classes, condition[CLASS])
 
 
 def _precision(objective: Objective, device: torch.device) -> contextlib.AbstractContextManager[object]:

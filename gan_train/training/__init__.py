@@ -1,1 +1,1 @@
-"""The loop and what it needs around it."""
+"""The training loop, and what it needs: execution, log, samples, checkpoints, rollback."""

@@ -1,4 +1,4 @@
-"""Which checkpoints of a run are kept, which is the best, and which a run goes on from."""
+"""Decides which checkpoints of a run are kept, which is the best, and from which one it resumes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        seconds: of training, over all its sittings.
-        rollbacks: how often it went back to an earlier checkpoint.
+        seconds: of training, over all sessions.
+        rollbacks: how many times it went back to an earlier checkpoint.
         strikes: how many reports in a row something looked wrong.
         history: a line per measurement, as in metrics.jsonl.
         events: what happened besides, as in events.jsonl.
-        judge: the feature network that measures, and why it was taken; empty before one was.
-        owed: True where a report was due and stopped in the middle: it comes before the next step.
+        network: the feature network that measures, and why it was chosen; empty before that.
+        owed: True if a report was due and was stopped in the middle: it comes before the next step.
     """
 
     images_seen: int = 0
@@ -36,12 +36,12 @@ class Progress:
     strikes: int = 0
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     events: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    judge: dict[str, str] = dataclasses.field(default_factory=dict)
+    network: dict[str, str] = dataclasses.field(default_factory=dict)
     owed: bool = False
 
     @classmethod
     def of_facts(cls, facts: Mapping[str, Any]) -> Progress:
-        """Return the progress that a checkpoint's facts tell.
+        """Return the progress that a checkpoint's facts hold.
 
         Raises:
             KeyError: one is missing.
@@ -53,12 +53,12 @@ class Progress:
             strikes=facts["strikes"],
             history=list(facts["history"]),
             events=list(facts["events"]),
-            judge=dict(facts.get("judge", {})),
+            network=dict(facts.get("judge", {})),
             owed=facts.get("owed", False),
         )
 
     def facts(self, *, good: bool, interim: bool) -> dict[str, Any]:
-        """Return what a checkpoint says of it, but for its seconds.
+        """Return the facts for a checkpoint, but for the seconds.
 
         Args:
             good: whether all was well at the report.
@@ -73,7 +73,7 @@ class Progress:
             "metrics": self.history[-1] if self.history and not interim else None,
             "history": self.history,
             "events": self.events,
-            "judge": self.judge,
+            "judge": self.network,
         }
 
 
@@ -122,7 +122,7 @@ class Checkpoints:
         checkpoint.keep(self._run, {best, good})
 
     def drop_after(self, images_seen: int | None, history: Sequence[Mapping[str, Any]]) -> None:
-        """Drop the checkpoints of more images; every one where None is given."""
+        """Drop the checkpoints of more images; all of them for None."""
         for name in checkpoint.names(self._run):
             if images_seen is None or name > checkpoint.name_of(images_seen):
                 checkpoint.drop(self._run, name)
@@ -146,7 +146,7 @@ class Checkpoints:
         return best
 
     def describe_damage(self, name: str) -> str:
-        """Say what is wrong with a checkpoint; "" where it is whole."""
+        """Return what is wrong with a checkpoint; "" if it is whole."""
         try:
             checkpoint.load(self._run, name)
         except OptionError as error:
@@ -167,7 +167,7 @@ def list_distances(history: Sequence[Mapping[str, Any]]) -> list[tuple[float, in
 
 
 def describe_best(history: Sequence[Mapping[str, Any]]) -> str:
-    """Say the best that was measured so far, as the end of a sentence; "" where nothing was."""
+    """Return the best measurement so far, as the end of a sentence; "" without measurements."""
     measured = list_distances(history)
     if not measured:
         return ""
@@ -176,7 +176,7 @@ def describe_best(history: Sequence[Mapping[str, Any]]) -> str:
 
 
 def describe_data(data: PictureSet) -> dict[str, Any]:
-    """Return what a checkpoint says of the data; export writes it into the model file."""
+    """Return the facts of the data for a checkpoint; export writes them into the model file."""
     columns = data.columns
     described = {
         "name": data.name,
@@ -191,7 +191,7 @@ def describe_data(data: PictureSet) -> dict[str, Any]:
 
 
 def _describe_column(column: Column) -> dict[str, Any]:
-    """Return what tells a column without its values, as `trained` reads it."""
+    """Return the spec of a column without its values, as `trained` reads it."""
     return {
         "kind": column.kind,
         "dtype": str(column.values.dtype),

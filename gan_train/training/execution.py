@@ -1,4 +1,4 @@
-"""How the phases of a step are carried out: as they stand, compiled, or replayed from CUDA graphs."""
+"""Carries out the phases of a step: as they are, compiled, or replayed from CUDA graphs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _CONTROLS = tuple(field.name for field in dataclasses.fields(Controls))
 
 
 def prepare(players: Players, phases: Sequence[Phase], steps: str) -> tuple[Phase, ...]:
-    """Return the phases as `steps` has them carried out.
+    """Return the phases, made ready to be carried out as `steps` says.
 
     Args:
         steps: "eager", "compiled" or "graphed", see `options.MachineOptions`.
     """
     if steps == "compiled":
-        # Compiled calls alone; penalties go through `forward`, see `penalties`.
+        # Only calls are compiled; penalties go through `forward`, see `penalties`.
         for network in players.networks.values():
             network.compile()
     if steps == "graphed":
@@ -71,7 +71,7 @@ class _Graphed:
     def _record(
         self, run: Callable[[], Mapping[str, Tensor]]
     ) -> tuple[torch.cuda.CUDAGraph, Mapping[str, Tensor]]:
-        # Recording wants warm-up runs, on a stream of their own; what they change is put back.
+        # Recording needs warm-up runs, on a stream of their own; what they change is put back.
         before = {name: tensor.clone() for name, tensor in state.tensors(self._players).items()}
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())

@@ -1,4 +1,4 @@
-"""The lines of a run's log: figures as means since the line before, and times in a file of their own."""
+"""Keeps the lines of a run's log: means of figures since the line before, and times in a second file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from gan_train.reports.status import Status
 from gan_train.runs import checkpoint, journal
 from gan_train.runs.progress import Say
 from gan_train.tasks.figures import Figure
-from gan_train.training.folder import Write
+from gan_train.training.run_folder import Write
 
-# What says when, or how fast: kept in a file of its own, so that all others are the same in every run.
+# Times and speeds: kept in a file of their own, so that all other files are the same in every run.
 _TIMES: Final = ("seconds", "images_per_second", "seconds_left")
-# What one step gave: scalars on the device by a figure's name, read only when they are needed.
+# The figures of one step: scalars on the device by a figure's name, read only when they are needed.
 Outcome = dict[str, Tensor]
 
 
@@ -29,7 +29,7 @@ class Log:
     """Keeps log.jsonl and times.jsonl.
 
     Attributes:
-        means: of the figures, since the line before the last.
+        means: means of the figures, since the line before the last.
         journals: both files.
     """
 
@@ -42,7 +42,7 @@ class Log:
         self._seen, self._at = 0, time.monotonic()
 
     def read(self, write: Write, note: Say) -> None:
-        """Read both files, and say which are damaged."""
+        """Read both files, and note which are damaged."""
         for kept, name, fits in (
             (self._log, checkpoint.LOG, self._is_status),
             (self._times, checkpoint.TIMES, _is_time),
@@ -53,23 +53,23 @@ class Log:
             write(functools.partial(kept.begin, lines))
 
     def keep_until(self, logged: int, images_seen: int) -> None:
-        """Drop the lines that speak of more images; `logged` of them have a line in the log."""
+        """Drop the lines of more images; the log has lines up to `logged` images."""
         self._log.keep_until(logged)
         self._times.keep_until(images_seen)
 
     def start_from(self, images_seen: int) -> None:
-        """Count speed from here on."""
+        """Measure speed from these images on."""
         self._seen = images_seen
         self.restart_clock()
 
     def restart_clock(self) -> None:
-        """Count speed from now on: what was done meanwhile is not training."""
+        """Measure speed from now on: the time before was not training."""
         self._at = time.monotonic()
 
     def summarise(
         self, outcomes: Sequence[Outcome], seen: int, rate: float, done: float, seconds: float
     ) -> Status | None:
-        """Return how the run stands after these steps; None where a figure is not finite.
+        """Return the status after these steps; None if a figure is not finite.
 
         Args:
             seen: images seen after them.
@@ -102,20 +102,20 @@ class Log:
         write(lambda: self._times.add(line))
 
     def stack(self, outcomes: Sequence[Outcome]) -> Tensor:
-        """Return float32 [steps, figures]; this is where the device is waited for."""
+        """Return float32 [steps, figures]; this waits for the device."""
         return torch.stack([torch.stack([each[name] for name in self._names]) for each in outcomes])
 
     def unstack(self, table: Tensor) -> list[Outcome]:
-        """Return the outcomes that `stack` made a table of."""
+        """Return the outcomes from a table that `stack` made."""
         return [dict(zip(self._names, row, strict=True)) for row in table]
 
     def seconds_until(self, images_seen: int) -> float:
-        """Return the seconds of training that are written down up to so many images; 0 where none are."""
+        """Return the seconds of training recorded up to this many images; 0 if none are."""
         lines, _ = journal.read(self._run / checkpoint.TIMES, _is_time)
         return max((line["seconds"] for line in lines if line["images_seen"] <= images_seen), default=0.0)
 
     def _is_status(self, line: journal.Line) -> bool:
-        """Return whether a line has all that one of the log has; lines of before hold their times as well."""
+        """Return whether a line is one of the log; lines of earlier versions hold their times as well."""
         return journal.is_count(line.get("images_seen")) and all(
             journal.is_number(line.get(name, 0.0)) for name in ("progress", "learning_rate", *self._names)
         )

@@ -21,33 +21,33 @@ from gan_train.training import execution
 from gan_train.training.log import Outcome
 from gan_train.training.recorder import Recorder, StoppedError
 
-# A line of the log is the mean over about so many images.
+# A line of the log is the mean over about this many images.
 _LOG_IMAGES: Final = 4096
-# A report may take as long as a fourth of the training before the next.
+# Training takes at least this many times as long as the report before it.
 _TRAINING_A_REPORT: Final = 4.0
 
 
 def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) -> bool:
-    """Train to the end of the budget, or until the watcher asks to stop; resume what is there.
+    """Train to the end of the budget, or until the watcher asks to stop; resume a run that is there.
 
     Args:
         config: settled, see `budget.settle`.
         run: the run's folder, with `config.json` already in it.
 
     Returns:
-        True where the run is complete, False where it was stopped before.
+        True if the run is complete, False if it was stopped before.
 
     Raises:
         TrainingError: the run went wrong more often than it may be rolled back; checkpoints from
             before stay as they were.
     """
-    # Players, from the seed or from the newest checkpoint.
+    # Networks and optimizers, from the seed or from the newest checkpoint.
     task, players = _make_players(config, pictures)
     record = Recorder(task, config, pictures, run, watcher)
-    outcomes = record.resume(players)  # of steps that no line of the log speaks of yet
+    outcomes = record.resume(players)  # of steps that are in no line of the log yet
     phases = execution.prepare(players, task.phases(players), config.machine.steps)
 
-    # What the run depends on besides.
+    # What else the run needs.
     batches = task.batches(torch.device(config.machine.device))
     batch_size = config.optimizer.batch_size
     images_per_step = batch_size * task.batches_per_step
@@ -58,7 +58,7 @@ def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) ->
     tick = find_next_report(done, config)
 
     # Step by step.
-    with contextlib.closing(record), interruption.held():
+    with contextlib.closing(record), interruption.defer():
         while (done < 1.0 or record.progress.owed) and not stop:
             owed = record.progress.owed  # a report that was stopped in the middle
             rollbacks = record.progress.rollbacks
@@ -75,13 +75,13 @@ def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) ->
                 done, stop = distributed.agree(clock.progress(seen), _stop_asked(watcher))
             due = owed or done * config.reports >= tick or done >= 1.0
 
-            # Say how it stands.
+            # Log the figures.
             finite = True
             if not owed and (seen % log_images == 0 or due):
                 finite = record.log(outcomes, seen, float(controls.learning_rate), done, clock.seconds())
                 outcomes = []
 
-            # Show, measure and keep it; or go back to when it was good.
+            # Show, measure and save the state; or go back to a good one.
             if due or not finite:
                 try:
                     alarm = record.report(players, seen, clock.seconds())
@@ -103,7 +103,7 @@ def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) ->
 
 
 def _make_players(config: Settled, pictures: PictureSet) -> tuple[tasks.Task, Players]:
-    """Make a run's task and fresh players, from the seed."""
+    """Make a run's task, and fresh networks and optimizers from the seed."""
     torch.use_deterministic_algorithms(config.machine.deterministic)
     task = tasks.make(config, pictures.columns)
     with torch.random.fork_rng(devices=[]):
@@ -112,7 +112,7 @@ def _make_players(config: Settled, pictures: PictureSet) -> tuple[tasks.Task, Pl
 
 
 def _controls(config: Settled, images_per_step: int, done: float, rollbacks: int, seen: int) -> Controls:
-    """Return what a step is controlled by, at a fraction of the run and after so many images."""
+    """Return the controls of a step, at a fraction of the run and after this many images."""
     optimizer = config.optimizer
     return Controls(
         learning_rate=learning_rate(optimizer, done) * 0.5**rollbacks,
@@ -124,7 +124,7 @@ def _controls(config: Settled, images_per_step: int, done: float, rollbacks: int
 
 
 def _stop_asked(watcher: Watcher) -> bool:
-    return interruption.asked() or watcher.stop_asked()
+    return interruption.is_requested() or watcher.stop_asked()
 
 
 def learning_rate(optimizer: OptimizerOptions, progress: float) -> float:
@@ -140,9 +140,9 @@ def learning_rate(optimizer: OptimizerOptions, progress: float) -> float:
 
 
 def find_next_report(done: float, config: Settled, after: float = 0.0) -> float:
-    """Return when the next report is due, counted in reports of the run's number.
+    """Return when the next report is due, counted in reports from the start of the run.
 
-    It is put off where reports take long in a run by the clock: four fifths of the time are for training.
+    In a run by the clock, long reports put it off: four fifths of the time are for training.
 
     Args:
         done: the fraction of the run at which the last report began.

@@ -1,8 +1,8 @@
-"""Recorder: writes a run's folder, and reads it again to go on.
+"""Recorder: writes a run's folder, and reads it again to resume.
 
-All of a run's history that later decisions or files depend on goes into its checkpoints, so that a run
-killed between any two writes goes on from the newest whole one as if it had never got further. Of
-several processes that share a run, one writes; the others follow its decisions.
+The whole history that later decisions or files depend on goes into the checkpoints, so that a run that is
+killed between any two writes resumes from the newest whole one as if it had got no further. Of several
+processes that share a run, one writes; the others follow its decisions.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from gan_train.tasks import Task, state
 from gan_train.tasks.base import Players
 from gan_train.training import checkpoints, rollback, samples
 from gan_train.training.checkpoints import Checkpoints, Progress
-from gan_train.training.folder import Folder
 from gan_train.training.log import Log, Outcome, agree_on
-from gan_train.training.samples import Look
+from gan_train.training.run_folder import Folder
+from gan_train.training.samples import Snapshot
 from gan_train.training.watchdog import Alarm
 
 _PENDING: Final = "log.pending"
 
 
 class StoppedError(Exception):
-    """A report was stopped before anything of it was kept."""
+    """A report was stopped before any of it was saved."""
 
 
 class Recorder:
-    """Keeps a run's folder, and tells a watcher how the run goes.
+    """Keeps a run's folder, and reports to a watcher.
 
     Attributes:
         progress: how far the run is.
@@ -61,14 +61,14 @@ class Recorder:
         self._pictures, self._data = data, checkpoints.describe_data(data)
         self._good = True
         self._evaluator: Evaluator | None = None
-        self._level: dict[str, float] = {}
+        self._baseline: dict[str, float] = {}
         self.progress = Progress()
 
     def resume(self, players: Players) -> list[Outcome]:
-        """Set players and progress to the newest whole checkpoint, if there is one.
+        """Restore networks, optimizers and progress from the newest whole checkpoint, if there is one.
 
         Returns:
-            the outcomes of steps that no line of the log speaks of yet.
+            the outcomes of steps that are in no line of the log yet.
 
         Raises:
             OptionError: there are checkpoints, and none is whole; or they are of other networks.
@@ -98,7 +98,7 @@ class Recorder:
         """Write a line of the log from the outcomes since the last; see `Log.summarise`.
 
         Returns:
-            False where a figure is not finite; then nothing is written.
+            False if a figure is not finite; then nothing is written.
         """
         status = self._log.summarise(outcomes, seen, rate, done, seconds)
         if status is not None and self._writes:
@@ -107,30 +107,32 @@ class Recorder:
         return status is not None
 
     def report(self, players: Players, seen: int, seconds: float) -> Alarm | None:
-        """Measure the players, judge the run, and keep both where all is well.
+        """Measure and draw samples, check the run, and save its state if nothing is wrong.
 
         Returns:
-            what is wrong, where the run should go back; then nothing is kept.
+            the alarm, if the run should go back; then nothing is saved.
 
         Raises:
-            StoppedError: a signal came while it was measured or drawn; nothing is kept then either.
+            StoppedError: a signal came while samples were measured or drawn; nothing is saved then either.
         """
-        # Others would wait for a process that stopped here: where there are some, none does.
+        # Other processes would wait for one that stopped here, so with several of them none does.
         alone = distributed.size() == 1
         try:
-            with interruption.at_once() if alone else contextlib.nullcontext():
+            with interruption.allow() if alone else contextlib.nullcontext():
                 self._task.recalibrate(players)
-                look = samples.look(self._task, players, self._evaluator) if self._writes else None
+                snapshot = (
+                    samples.take_snapshot(self._task, players, self._evaluator) if self._writes else None
+                )
         except KeyboardInterrupt:
-            if not interruption.asked():
+            if not interruption.is_requested():
                 raise
             raise StoppedError from None
         self.progress.owed = False
-        alarm = self._keep_or_find_alarm(players, look, seen, seconds) if look is not None else None
+        alarm = self._keep_or_find_alarm(players, snapshot, seen, seconds) if snapshot is not None else None
         return distributed.share_object(alarm)
 
     def roll_back(self, players: Players, alarm: Alarm) -> None:
-        """Set players and progress to the newest checkpoint at which all was well, or to the start.
+        """Restore networks, optimizers and progress from the newest good checkpoint, or start again.
 
         Raises:
             TrainingError: the run has been rolled back as often as it may be.
@@ -154,10 +156,10 @@ class Recorder:
     def interrupt(
         self, players: Players, outcomes: Sequence[Outcome], seen: int, seconds: float, owed: bool = False
     ) -> None:
-        """Keep the state between two reports, so that going on is as if nothing had happened.
+        """Save the state between two reports, so that the run can resume as if nothing had happened.
 
         Args:
-            outcomes: of steps that no line of the log speaks of yet.
+            outcomes: of steps that are in no line of the log yet.
             owed: a report is due here, and was stopped.
         """
         table = agree_on(self._log.stack(outcomes)) if outcomes else None
@@ -175,7 +177,7 @@ class Recorder:
         self._folder.write(write)
 
     def finish(self, players: Players) -> None:
-        """Make sure of a complete run that `last` and `best` can be loaded; write anew what was lost.
+        """Make sure that `last` and `best` of a complete run can be loaded; write again what was lost.
 
         Raises:
             OptionError: it cannot be written.
@@ -184,13 +186,13 @@ class Recorder:
             self._folder.write(lambda: self._complete(players))
 
     def close(self) -> None:
-        """Let go of a folder that had to be made anew."""
+        """Release a folder that had to be made again."""
         self._folder.close()
 
-    # Going on.
+    # Resuming.
 
     def _take(self, players: Players, found: Checkpoint) -> None:
-        """Set players and progress to a checkpoint."""
+        """Restore networks, optimizers and progress from a checkpoint."""
         state.restore(players, found.tensors)
         facts = found.facts
         try:
@@ -200,7 +202,7 @@ class Recorder:
             self._log.means = dict(facts.get("means", {}))
             self._data = dict(facts["data"])
             self._good = facts["good"]
-            # Moved pictures may have another name now; what is written speaks of them as before.
+            # Moved pictures may have another name now; files keep the name from before.
             self._pictures = dataclasses.replace(self._pictures, name=self._data["name"])
         except (KeyError, TypeError) as error:
             raise OptionError(
@@ -209,7 +211,7 @@ class Recorder:
             ) from None
 
     def _note_other_machine(self, found: Checkpoint) -> None:
-        """Say where the run goes on on another machine than it began on: results depend on that."""
+        """Note that a run resumes on another machine than it began on: results depend on that."""
         before, now = found.facts.get("machine", {}), describe()
         changes = [
             f"{key} {before[key]} -> {now[key]}" for key in now if before.get(key, now[key]) != now[key]
@@ -221,7 +223,7 @@ class Recorder:
             )
 
     def _read_folder(self, logged: int) -> None:
-        """Read the files that grow, say which are damaged, and drop what came after the progress."""
+        """Read the files that grow, note which are damaged, and drop what came after the progress."""
         self._folder.begin()
         self._log.read(self._folder.write, self._watcher.note)
         for name in (checkpoint.METRICS, checkpoint.EVENTS):
@@ -241,16 +243,16 @@ class Recorder:
             self._watcher.note,
         )
         choice = self._evaluator.choice
-        self.progress.judge = {"network": choice.network.name, "why": choice.why}
-        self._level = self._evaluator.level
+        self.progress.network = {"network": choice.network.name, "why": choice.why}
+        self._baseline = self._evaluator.comparable_baseline
 
     # Writing.
 
     def _rewrite(self, logged: int) -> None:
-        """Make the files that grow say what the progress says; what came after it is dropped.
+        """Write the files that grow again, as the progress has them; drop what came after it.
 
         Args:
-            logged: how many images the log is to speak of.
+            logged: the images up to which the log keeps its lines.
         """
         seen = self.progress.images_seen
         self._log.keep_until(logged, seen)
@@ -259,22 +261,24 @@ class Recorder:
         samples.drop_after(self._run, seen)
 
     def _finish_newest(self) -> None:
-        """Do what follows the writing of a checkpoint, all of it: a kill may have come in between."""
+        """Repeat all that follows the writing of a checkpoint: a kill may have come in between."""
         name = checkpoint.name_of(self.progress.images_seen)
         self._checkpoints.point_and_tidy(name, self._checkpoints.name_best(self.progress.history, name))
         self._write_report()
 
     def _drop_after(self, images_seen: int | None) -> None:
-        """Drop what speaks of more images; every checkpoint where None is given."""
+        """Drop what belongs to more images; every checkpoint for None."""
         self._checkpoints.drop_after(images_seen, self.progress.history)
         self._rewrite(self.progress.images_seen)
 
-    def _keep_or_find_alarm(self, players: Players, look: Look, seen: int, seconds: float) -> Alarm | None:
+    def _keep_or_find_alarm(
+        self, players: Players, snapshot: Snapshot, seen: int, seconds: float
+    ) -> Alarm | None:
         progress = self.progress
-        measured = None if look.measured is None else self._line(look.measured, seen)
+        measured = None if snapshot.measured is None else self._line(snapshot.measured, seen)
         values: Mapping[str, float] = {} if measured is None else measured["values"]
         before = [line["values"] for line in progress.history]
-        alarm = rollback.find_alarm(self._task, self._log.means, values, before, look.broken)
+        alarm = rollback.find_alarm(self._task, self._log.means, values, before, snapshot.broken)
         if rollback.is_due(alarm, progress.strikes):
             return alarm
         progress.strikes = 0 if alarm is None else progress.strikes + 1
@@ -283,15 +287,15 @@ class Recorder:
             self._event(seen, "warning", alarm.text)
         if measured is not None:
             progress.history.append(measured)
-        self._folder.write(lambda: self._write_look(players, look, seen, good=alarm is None))
+        self._folder.write(lambda: self._write_snapshot(players, snapshot, seen, good=alarm is None))
         if measured is not None:
             name = checkpoint.name_of(seen)
             best = self._checkpoints.name_best(progress.history, name)
             self._watcher.metrics(seen, values, best == name)
         return None
 
-    def _write_look(self, players: Players, look: Look, seen: int, *, good: bool) -> None:
-        samples.write(self._run, seen, look, self._watcher.sheet)
+    def _write_snapshot(self, players: Players, snapshot: Snapshot, seen: int, *, good: bool) -> None:
+        samples.write(self._run, seen, snapshot, self._watcher.sheet)
         name = self._save(players, {}, good=good, interim=False)
         self._checkpoints.point_and_tidy(name, self._checkpoints.name_best(self.progress.history, name))
         self._rewrite(seen)
@@ -300,7 +304,7 @@ class Recorder:
 
     def _line(self, scores: Scores, seen: int) -> dict[str, Any]:
         measured = {"images_seen": seen, "values": dict(scores.values), "protocol": dict(scores.protocol)}
-        return {**measured, "baseline": self._level} if self._level else measured
+        return {**measured, "baseline": self._baseline} if self._baseline else measured
 
     def _save(self, players: Players, extra: Mapping[str, Tensor], *, good: bool, interim: bool) -> str:
         progress, self._good = self.progress, good

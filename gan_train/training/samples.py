@@ -1,4 +1,4 @@
-"""What a report shows of a run and measures: sheets, the walk, scores and neighbours."""
+"""Draws and measures what a report shows of a run: sheets, the walk, scores and neighbours."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _NEIGHBOURLY = 12
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
-    """What a report sees of the players: nothing of it is kept yet.
+class Snapshot:
+    """Samples of a run and their scores, before anything is written.
 
     Attributes:
-        broken: the network with a weight that is not finite, None where there is none.
-        measured: None where nothing is.
-        sheet, walk, neighbours: what is shown, None where there is nothing to show.
+        broken: the network with a weight that is not finite, None if there is none.
+        measured: the scores; None if nothing is measured.
+        sheet, walk, neighbours: what the report shows, None if there is nothing to show.
     """
 
     broken: str | None
@@ -42,18 +42,18 @@ class Look:
     neighbours: npt.NDArray[np.uint8] | None = None
 
 
-def look(task: Task, players: Players, evaluator: Evaluator | None) -> Look:
-    """Measure the players and draw what is shown of them."""
+def take_snapshot(task: Task, players: Players, evaluator: Evaluator | None) -> Snapshot:
+    """Measure samples, and draw what the report shows of them."""
     broken, drawer = state.first_non_finite(players), task.drawer(players)
     if drawer is None:
-        return Look(broken)
+        return Snapshot(broken)
     measured = nearest = None
     if evaluator is not None and broken is None:
         measured = evaluator.score(_draw_with(drawer), drawer.classes > 0)
     drawn, frames = sheet.draw(drawer, task.draws), walk.draw(drawer, task.draws)
     if evaluator is not None:
         nearest = evaluator.draw_nearest(_draw_with(drawer), _NEIGHBOURLY, drawer.classes > 0)
-    return Look(broken, measured, drawn, None if frames is None else walk.animation(frames), nearest)
+    return Snapshot(broken, measured, drawn, None if frames is None else walk.animation(frames), nearest)
 
 
 def _draw_with(drawer: Drawer) -> Draw:
@@ -61,20 +61,20 @@ def _draw_with(drawer: Drawer) -> Draw:
     return lambda count, given: drawer.draw(range(count), given)
 
 
-def write(run: Path, seen: int, look: Look, tell: Callable[[Path], object]) -> None:
-    """Write what is shown into a run's folder.
+def write(run: Path, seen: int, snapshot: Snapshot, tell: Callable[[Path], object]) -> None:
+    """Write sheet, walk and neighbours into a run's folder.
 
     Args:
         tell: takes the path of the new sheet.
     """
-    if look.sheet is not None:
+    if snapshot.sheet is not None:
         path = run / checkpoint.SAMPLES / f"{checkpoint.name_of(seen)}.png"
-        image.save(look.sheet, path)
+        image.save(snapshot.sheet, path)
         tell(path)
-    if look.walk is not None:
-        files.write(run / checkpoint.WALK, look.walk)
-    if look.neighbours is not None:
-        image.save(look.neighbours, run / checkpoint.NEIGHBOURS)
+    if snapshot.walk is not None:
+        files.write(run / checkpoint.WALK, snapshot.walk)
+    if snapshot.neighbours is not None:
+        image.save(snapshot.neighbours, run / checkpoint.NEIGHBOURS)
 
 
 def drop_after(run: Path, images_seen: int) -> None:
@@ -93,7 +93,7 @@ def prepare_evaluator(
     device: Any,
     note: Say,
 ) -> Evaluator:
-    """Return what measures a run, by the feature network that it was measured by before.
+    """Return the evaluator of a run, with the feature network that measured it before.
 
     Args:
         wanted: the network that the options name.
@@ -112,11 +112,11 @@ def prepare_evaluator(
 
 
 def _settled_network(progress: Progress, wanted: str) -> Mapping[str, str]:
-    """Return the network that measures and why, as settled before: figures of two do not compare.
+    """Return the network chosen before, and why: scores by two networks cannot be compared.
 
-    Where another is wanted by name, that counts all the same. Older checkpoints tell it by their history.
+    A network that is asked for by name wins all the same. Older checkpoints have it in their history.
     """
-    settled: Mapping[str, str] = progress.judge
+    settled: Mapping[str, str] = progress.network
     if not settled and progress.history:
         protocol = progress.history[-1]["protocol"]
         settled = {"network": protocol["network"], "why": protocol["why"]}

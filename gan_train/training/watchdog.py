@@ -1,4 +1,4 @@
-"""Tells when a run has gone wrong, by rules over its figures and measurements."""
+"""Detects that a run has gone wrong, by rules over its figures and measurements."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Final
 from gan_train.metrics.scores import LEADING
 from gan_train.tasks.figures import LOSS, SCORE, Figure, by_network, of_kind
 
-# A rule must hold at so many reports in a row before the run is turned back.
+# A rule must hold at this many reports in a row before the run goes back.
 STRIKES: Final = 2
 _WON: Final = 0.99
-# No loss of a game that still goes on is this large; Wasserstein's, of free scale, stays far below.
+# No loss of a run that still learns is this large; Wasserstein's, of free scale, stays far below.
 _RUNAWAY: Final = 1e5
 _ALIKE: Final = 0.25
 _FALLEN: Final = 0.5
 _WORTH_LOSING: Final = 0.2
-# Samples get better where their distance is below this share of the best before.
+# Samples improve if their distance is below this share of the best before.
 _BETTER: Final = 0.98
 
 
@@ -29,26 +29,12 @@ class Alarm:
     Attributes:
         kind: "diverged", "stuck", "won" or "collapse".
         text: for people, with numbers.
-        at_once: True where waiting for the next report cannot help.
+        at_once: True if waiting for the next report cannot help.
     """
 
     kind: str
     text: str
     at_once: bool = False
-
-
-WHAT_TO_TRY: Final = {
-    "diverged": "a lower --learning-rate, or --precision fp32",
-    "stuck": "a lower --learning-rate, or a smaller --set loss.r1_gamma",
-    "won": (
-        "a larger --set loss.r1_gamma, a narrower network, or --preset few, "
-        "which keeps few pictures from being learnt by heart"
-    ),
-    "collapse": (
-        "--preset relativistic, which covers varied data better, a larger --set loss.r1_gamma, "
-        "a larger --batch-size, or a lower --learning-rate"
-    ),
-}
 
 
 def check(
@@ -58,27 +44,27 @@ def check(
     before: Sequence[Mapping[str, float]],
     teaches_when_sure: bool = False,
 ) -> Alarm | None:
-    """Return what is wrong at a report, None where all is well.
+    """Return what is wrong at a report, None if nothing is.
 
     Args:
-        figures: those of the task.
-        means: the figures by name, means since the report before.
-        values: what was measured now (see `gan_train.metrics.scores`), {} where nothing was.
-        before: the same of the reports before, oldest first.
+        figures: the task's figures.
+        means: their means by name, since the report before.
+        values: measured now (see `gan_train.metrics.scores`), {} if nothing was.
+        before: the values of the reports before, oldest first.
         teaches_when_sure: the loss is of a kind that a discriminator cannot win, see `adversarial.Loss`.
     """
     for name, value in {**means, **values}.items():
         if not math.isfinite(value):
-            return Alarm("diverged", f"the {_spoken(name)} became {value}", at_once=True)
+            return Alarm("diverged", f"the {_spell(name)} became {value}", at_once=True)
     for name in (figure.name for figure in of_kind(figures, LOSS)):
         if abs(means.get(name, 0.0)) > _RUNAWAY:
-            return Alarm("diverged", f"the {_spoken(name)} ran away to {means[name]:.3g}", at_once=True)
-    alarm = _stuck(values, before) or _collapse(values, before)
-    return alarm if alarm or teaches_when_sure else _won(figures, means, values, before)
+            return Alarm("diverged", f"the {_spell(name)} ran away to {means[name]:.3g}", at_once=True)
+    alarm = _find_stuck(values, before) or _find_collapse(values, before)
+    return alarm if alarm or teaches_when_sure else _find_won(figures, means, values, before)
 
 
-def _stuck(values: Mapping[str, float], before: Sequence[Mapping[str, float]]) -> Alarm | None:
-    """Samples that are measured the same to the last digits do not change any more."""
+def _find_stuck(values: Mapping[str, float], before: Sequence[Mapping[str, float]]) -> Alarm | None:
+    """Find samples that no longer change: their score is the same to the last digits."""
     name = LEADING.name
     if not before or name not in values or name not in before[-1]:
         return None
@@ -87,8 +73,8 @@ def _stuck(values: Mapping[str, float], before: Sequence[Mapping[str, float]]) -
     return Alarm("stuck", f"samples no longer change: their {LEADING.title} stays at {values[name]:.3f}")
 
 
-def _collapse(values: Mapping[str, float], before: Sequence[Mapping[str, float]]) -> Alarm | None:
-    """Samples alike, or coverage lost, where it had been better."""
+def _find_collapse(values: Mapping[str, float], before: Sequence[Mapping[str, float]]) -> Alarm | None:
+    """Find samples that have become alike, or coverage that was lost."""
     variety = values.get("variety")
     best = max((line.get("variety", 0.0) for line in before), default=0.0)
     if variety is not None and variety < _ALIKE and best > 2 * variety:
@@ -104,13 +90,13 @@ def _collapse(values: Mapping[str, float], before: Sequence[Mapping[str, float]]
     return None
 
 
-def _won(
+def _find_won(
     figures: Sequence[Figure],
     means: Mapping[str, float],
     values: Mapping[str, float],
     before: Sequence[Mapping[str, float]],
 ) -> Alarm | None:
-    """A discriminator that is never wrong teaches nothing, unless the samples still get better."""
+    """Find a discriminator that is never wrong, while the samples no longer improve."""
     if _improves(values, before):
         return None
     for network, own in by_network(figures, SCORE).items():
@@ -119,7 +105,7 @@ def _won(
         if real and fake and min(real) > _WON and max(fake) < 1 - _WON:
             return Alarm(
                 "won",
-                f"the {_spoken(network)} has won: it gives real pictures a score of {min(real):.3f}, "
+                f"the {_spell(network)} has won: it gives real pictures a score of {min(real):.3f}, "
                 f"generated ones one of {max(fake):.3f}",
             )
     return None
@@ -130,5 +116,5 @@ def _improves(values: Mapping[str, float], before: Sequence[Mapping[str, float]]
     return bool(distances) and values.get(LEADING.name, math.inf) < _BETTER * min(distances)
 
 
-def _spoken(name: str) -> str:
+def _spell(name: str) -> str:
     return name.replace("_", " ")

@@ -38,7 +38,7 @@ CASES: dict[str, dict[str, Any]] = {
 def train_every_case(folder: Path) -> None:
     """Train each case for ten steps, and where there are two processes settle a budget with them."""
     torch.set_num_threads(1)
-    with distributed.joined(on_cuda=False):
+    with distributed.join(on_cuda=False):
         for preset, changes in CASES.items():
             small = {
                 "data.height": 16,
@@ -184,7 +184,7 @@ def test_what_torchrun_would_have_set_is_asked_for(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
     refused = pytest.raises(OptionError, match=r"WORLD_SIZE is 2 .* LOCAL_RANK, MASTER_ADDR, MASTER_PORT not")
-    with refused, distributed.joined(on_cuda=False):
+    with refused, distributed.join(on_cuda=False):
         pass
 
 
@@ -194,7 +194,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     refused = pytest.raises(DeviceError, match="process 3 of this machine has no GPU: PyTorch sees 2")
-    with refused, distributed.joined(on_cuda=True):
+    with refused, distributed.join(on_cuda=True):
         pass
 
 

@@ -28,27 +28,27 @@ def send(number: int) -> None:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_is_obeyed_at_once_or_remembered_where_work_must_be_whole(number: int) -> None:
     before = signal.getsignal(number)
-    with interruption.handled(), pytest.raises(KeyboardInterrupt):
+    with interruption.handle(), pytest.raises(KeyboardInterrupt):
         send(number)
-    with interruption.handled():
-        assert not interruption.asked()
-        with interruption.held():
+    with interruption.handle():
+        assert not interruption.is_requested()
+        with interruption.defer():
             send(number)
-            assert interruption.asked()
-            with pytest.raises(KeyboardInterrupt), interruption.at_once():
+            assert interruption.is_requested()
+            with pytest.raises(KeyboardInterrupt), interruption.allow():
                 pass
             with pytest.raises(KeyboardInterrupt):
                 send(number)
-    assert not interruption.asked()
+    assert not interruption.is_requested()
     assert signal.getsignal(number) == before
 
 
 def test_a_closed_terminal_is_no_matter_where_nohup_said_so() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with interruption.handled():
+        with interruption.handle():
             send(signal.SIGHUP)
-            assert not interruption.asked()
+            assert not interruption.is_requested()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -62,7 +62,7 @@ def test_what_is_said_to_nobody_stops_nothing(monkeypatch: pytest.MonkeyPatch, l
         reading, writing = os.openpty()
     stream = io.TextIOWrapper(io.FileIO(writing, "w"), write_through=True)
     monkeypatch.setattr(sys, "stderr", stream)
-    with contextlib.closing(stream), interruption.handled():
+    with contextlib.closing(stream), interruption.handle():
         print("heard", file=sys.stderr, flush=True)
         assert os.read(reading, 5) == b"heard"
         os.close(reading)
@@ -76,7 +76,7 @@ def test_progress_that_a_full_disk_cannot_take_is_dropped(monkeypatch: pytest.Mo
         monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(full, write_through=True))
         with pytest.raises(OSError, match="No space left"):
             print("text", file=sys.stderr, flush=True)
-        with interruption.handled():
+        with interruption.handle():
             print("text", file=sys.stderr, flush=True)
 
 
@@ -92,16 +92,16 @@ def test_a_report_that_is_stopped_is_made_up_for(
     for name in ("whole", "parts"):
         write(options, tmp_path / name / checkpoint.CONFIG)
     assert loop.train(options, pictures, tmp_path / "whole", Watcher()) is True
-    look, asked = samples.look, []
+    take_snapshot, asked = samples.take_snapshot, []
 
     def stopped(*given: Any) -> Any:
-        asked.append(look(*given))
+        asked.append(take_snapshot(*given))
         if len(asked) == at:
             send(signal.SIGINT)
         return asked[-1]
 
-    monkeypatch.setattr(samples, "look", stopped)
-    with interruption.handled():
+    monkeypatch.setattr(samples, "take_snapshot", stopped)
+    with interruption.handle():
         assert loop.train(options, pictures, tmp_path / "parts", Watcher()) is False
     newest, _ = checkpoint.load_newest(tmp_path / "parts")
     assert newest is not None

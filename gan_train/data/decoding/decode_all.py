@@ -19,8 +19,8 @@ from gan_train.data import cache
 from gan_train.data.columns import IMAGE, Column, by_name
 from gan_train.data.data_set import DataSet
 from gan_train.data.decoding import notes
-from gan_train.data.decoding.findings import Findings
-from gan_train.data.decoding.survey import Plan, look_at, make_plan
+from gan_train.data.decoding.findings import PictureFindings
+from gan_train.data.decoding.survey import Preparation, make_plan, read_headers
 from gan_train.data.decoding.threads import run_in_order
 from gan_train.data.kinds import kind_of
 from gan_train.data.listing import Listing, Progress
@@ -32,7 +32,7 @@ Made = TypeVar("Made", bound=DataSet)
 
 @dataclasses.dataclass(frozen=True)
 class _Decoded:
-    """The columns of pictures, and what is to be said of them."""
+    """The columns of pictures, and the notes on them."""
 
     arrays: Mapping[str, npt.NDArray[np.generic]]
     bad: Mapping[int, str]
@@ -41,7 +41,7 @@ class _Decoded:
 
 
 def load_set(listing: Listing, options: DataOptions, progress: Progress, made: type[Made]) -> Made:
-    """Decode a listing, from the cache where nothing has changed since.
+    """Decode a listing, or take it from the cache if nothing has changed.
 
     Args:
         made: the class of the set to return.
@@ -65,10 +65,10 @@ def load_set(listing: Listing, options: DataOptions, progress: Progress, made: t
     ).check()
 
 
-def draw_rows(plan: Plan, findings: Findings, progress: Progress) -> Iterator[Row]:
+def draw_rows(plan: Preparation, findings: PictureFindings, progress: Progress) -> Iterator[Row]:
     """Return the pictures of the usable examples in order, by column, each uint8 of its column's shape.
 
-    What cannot be used goes to `findings`.
+    Pictures that cannot be used go to `findings`.
     """
     listing, fit = plan.listing, plan.options.fit
 
@@ -96,7 +96,7 @@ def draw_rows(plan: Plan, findings: Findings, progress: Progress) -> Iterator[Ro
 
 @contextlib.contextmanager
 def _name_column(listing: Listing, name: str) -> Iterator[None]:
-    """Name the column in errors, where there are several columns of pictures."""
+    """Name the column in errors, if there are several columns of pictures."""
     try:
         yield
     except DataError as error:
@@ -116,28 +116,28 @@ def select_usable(listing: Listing, bad: Mapping[int, str]) -> tuple[dict[str, C
 
 
 def find_stored(listing: Listing, options: DataOptions) -> Mapping[str, Pixels] | None:
-    """Return a source's own arrays where they have the shapes that are asked for, else None."""
+    """Return a source's own arrays if they have the shapes that are asked for, else None."""
     arrays = {name: files.array for name, files in listing.pictures.items() if files.array is not None}
     if len(arrays) < len(listing.pictures):
         return None
     if not len(listing.names):
         return arrays
-    shapes = look_at(listing, options).shapes
+    shapes = read_headers(listing, options).shapes
     return arrays if all(values.shape[1:] == shapes[name] for name, values in arrays.items()) else None
 
 
 def describe_preparation(listing: Listing, options: DataOptions, channels: int, value_range: str) -> str:
-    """Return what is done to the pictures, in a sentence."""
+    """Return a sentence on how the pictures are prepared."""
     if find_stored(listing, options) is not None:
         return "as stored"
     return decode.describe_preparation(channels, options.fit, value_range)
 
 
-def check_room(plan: Plan) -> tuple[bool, str]:
+def check_room(plan: Preparation) -> tuple[bool, str]:
     """Return whether the prepared pictures are kept on disk alone, and a note, "" for none.
 
     Raises:
-        DataError: they fit neither there nor in memory.
+        DataError: they fit neither on disk nor in memory.
     """
     size = len(plan.listing.names) * plan.row_bytes
     if size <= cache.IN_MEMORY_BYTES:
@@ -147,7 +147,7 @@ def check_room(plan: Plan) -> tuple[bool, str]:
 
 
 def _note_memory(size: int, reason: str) -> str:
-    """Return a note that pictures that should lie on disk are held in memory, where there is enough."""
+    """Return a note that pictures for which there is no disk are held in memory, if there is enough."""
     if size > cache.memory_bytes() / 2:
         raise DataError(
             f"the prepared pictures take {size / 1e9:,.1f} GB, more than half of this machine's memory, and "
@@ -157,8 +157,8 @@ def _note_memory(size: int, reason: str) -> str:
 
 
 def _take(listing: Listing, options: DataOptions, stored: Mapping[str, Pixels]) -> _Decoded:
-    """Take a source's own arrays as they are: there is nothing to decode and nothing to keep."""
-    plan, findings = look_at(listing, options), Findings()
+    """Use a source's own arrays as they are: there is nothing to decode and nothing to cache."""
+    plan, findings = read_headers(listing, options), PictureFindings()
     for number in range(len(listing.names) if stored else 0):
         findings.note(number, {name: values[number] for name, values in stored.items()})
     return _Decoded(stored, {} if stored else listing.bad, tuple(notes.find_notes(plan, findings)))
@@ -188,16 +188,16 @@ def _decode(listing: Listing, options: DataOptions, progress: Progress) -> _Deco
     return _decode_to_memory(plan, request, progress, note)
 
 
-def _decode_to_disk(plan: Plan, request: cache.Request, progress: Progress) -> _Decoded:
-    findings = Findings()
+def _decode_to_disk(plan: Preparation, request: cache.Request, progress: Progress) -> _Decoded:
+    findings = PictureFindings()
     rows = draw_rows(plan, findings, progress)
     arrays = cache.write(request, plan.shapes, rows, lambda: _record(plan, request, findings))
     return _Decoded(arrays, findings.bad, _record(plan, request, findings).notes, str(plan.ranges or ""))
 
 
-def _decode_to_memory(plan: Plan, request: cache.Request, progress: Progress, note: str) -> _Decoded:
-    """Decode into memory; where no `note` says why they are not on disk, keep them in the cache as well."""
-    findings = Findings()
+def _decode_to_memory(plan: Preparation, request: cache.Request, progress: Progress, note: str) -> _Decoded:
+    """Decode into memory; without a `note` on why they are not on disk, keep them in the cache as well."""
+    findings = PictureFindings()
     arrays = {name: np.empty((request.count, *shape), np.uint8) for name, shape in plan.shapes.items()}
     count = 0
     for count, row in enumerate(draw_rows(plan, findings, progress), 1):
@@ -212,8 +212,8 @@ def _decode_to_memory(plan: Plan, request: cache.Request, progress: Progress, no
     return _Decoded(arrays, record.bad, said, record.value_range)
 
 
-def _record(plan: Plan, request: cache.Request, findings: Findings) -> cache.Record:
-    """Return what the cache notes of decoded pictures.
+def _record(plan: Preparation, request: cache.Request, findings: PictureFindings) -> cache.Record:
+    """Return the record of decoded pictures for the cache.
 
     Raises:
         DataError: some are bad and `on_bad` is "refuse".
@@ -232,8 +232,8 @@ def _record(plan: Plan, request: cache.Request, findings: Findings) -> cache.Rec
     )
 
 
-def drain(plan: Plan, progress: Progress) -> Findings:
-    """Decode all pictures for what they show, and keep none."""
-    findings = Findings()
+def drain(plan: Preparation, progress: Progress) -> PictureFindings:
+    """Decode all pictures for their findings, and keep none."""
+    findings = PictureFindings()
     deque(draw_rows(plan, findings, progress), maxlen=0)
     return findings

@@ -1,4 +1,4 @@
-"""What decoding brings to light: bad pictures, duplicates, grey and flat ones."""
+"""Collects the findings of decoding: bad pictures, duplicates, grey and flat ones."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _GREY_DIFFERENCE: Final = 2  # between the channels of a grey JPEG, say
 
 
 @dataclasses.dataclass
-class Findings:
-    """Filled while pictures are decoded.
+class PictureFindings:
+    """Findings on the pictures, collected while they are decoded.
 
     Attributes:
         bad: from an example's number to what is wrong with it.
         digests, numbers: of the usable examples.
-        remarks: from a column and what is to be said of some of its pictures to their numbers.
+        remarks: from a column and a remark on some of its pictures to their numbers.
         coloured: the columns with a picture that has other than three channels, or has colour.
-        flat: from a column to how many of its pictures are of one colour all over.
+        flat: from a column to how many of its pictures have only one colour.
     """
 
     bad: dict[int, str] = dataclasses.field(default_factory=dict)
@@ -37,7 +37,7 @@ class Findings:
     flat: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def note(self, number: int, row: Mapping[str, Pixels]) -> None:
-        """Note what the pictures of a usable example look like."""
+        """Note the findings on the pictures of a usable example."""
         self.digests.append(digest(*row.values()))
         self.numbers.append(number)
         for name, picture in row.items():

@@ -1,4 +1,4 @@
-"""Notes for people on how pictures were prepared, and on the bad ones among them."""
+"""Writes notes for people on how pictures were prepared, and on the bad ones among them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Final
 from gan_infer.decoding import image as decode
 from gan_infer.decoding import ranges
 from gan_train.config.options import DataOptions
-from gan_train.data.decoding.findings import Findings
-from gan_train.data.decoding.survey import Plan, Shape, Survey
+from gan_train.data.decoding.findings import PictureFindings
+from gan_train.data.decoding.survey import Preparation, Shape, Survey
 from gan_train.data.listing import Listing
 from gan_train.data.names import escape, list_names
 
 _WHAT_TO_DO: Final = "mend or remove them, or leave them out with --on-bad skip"
 
 
-def find_notes(plan: Plan, findings: Findings) -> list[str]:
-    """Return what a person should know of the pictures as they were prepared."""
+def find_notes(plan: Preparation, findings: PictureFindings) -> list[str]:
+    """Return notes for a person on how the pictures were prepared."""
     notes = []
     for name, found in plan.surveys.items():
         notes += _mark(plan, name, _note_transparency(plan.options, found))
@@ -33,7 +33,7 @@ def find_notes(plan: Plan, findings: Findings) -> list[str]:
 
 
 def explain_refusal(listing: Listing, bad: Mapping[int, str], options: DataOptions) -> str:
-    """Return the reason why the pictures are refused because of bad ones, or ""."""
+    """Return why the pictures are refused if some are bad, or ""."""
     if not bad or options.on_bad == "skip":
         return ""
     return f"{list_bad(listing, bad)}; {_WHAT_TO_DO} (gan-train data check lists them all)"
@@ -55,8 +55,8 @@ def _count_bad(listing: Listing, bad: Mapping[int, str]) -> str:
     return f"{len(bad):,} of {len(listing.names):,} pictures cannot be used"
 
 
-def _mark(plan: Plan, name: str, notes: list[str]) -> list[str]:
-    """Put the column's name before notes, where there are several columns of pictures."""
+def _mark(plan: Preparation, name: str, notes: list[str]) -> list[str]:
+    """Put the column's name before notes, if there are several columns of pictures."""
     return [f"{name}: {note}" for note in notes] if len(plan.surveys) > 1 else notes
 
 
@@ -68,7 +68,7 @@ def _note_duplicates(listing: Listing, groups: list[list[int]]) -> list[str]:
     return [f"{extra:,} pictures repeat others, as prepared ({named}); all are kept"]
 
 
-def _note_range(plan: Plan) -> list[str]:
+def _note_range(plan: Preparation) -> list[str]:
     given = plan.options.value_range != ranges.AUTO
     count = sum(len(found.deep) for found in plan.surveys.values())
     if not count:
@@ -97,7 +97,7 @@ def _note_sizes(options: DataOptions, found: Survey, shape: Shape) -> list[str]:
     return notes
 
 
-def _note_kinds(options: DataOptions, found: Survey, findings: Findings, name: str) -> list[str]:
+def _note_kinds(options: DataOptions, found: Survey, findings: PictureFindings, name: str) -> list[str]:
     notes = []
     if found.moving:
         notes.append(f"{found.moving:,} pictures are animations or have several pages; the first is taken")
@@ -111,7 +111,7 @@ def _note_kinds(options: DataOptions, found: Survey, findings: Findings, name: s
 
 
 def _note_transparency(options: DataOptions, found: Survey) -> list[str]:
-    """Return a note that transparency is lost where nobody asked for that."""
+    """Return a note that transparency is lost, if nobody asked for that."""
     if options.channels is not None or not found.transparent:
         return []
     return [

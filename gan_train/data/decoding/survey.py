@@ -1,4 +1,4 @@
-"""Looks at the headers of all pictures, and settles their size and the range of their values."""
+"""Reads the headers of all pictures, and settles their size and the range of their values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DEFAULT_SIDE: Final = 64
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What the headers of a column's pictures say together.
+    """A summary of the headers of a column's pictures.
 
     Attributes:
         sizes: how many there are of each (height, width), as shown.
@@ -44,15 +44,15 @@ class Survey:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """How the pictures of a listing are to be prepared.
+class Preparation:
+    """How to prepare the pictures of a listing.
 
     Attributes:
         listing: the examples.
         options: as they were given.
         surveys: of each column of pictures.
         shapes: of each column's prepared pictures.
-        ranges: which values of deep pictures are black and white; None where none is deep.
+        ranges: which values of deep pictures are black and white; None if none is deep.
     """
 
     listing: Listing
@@ -67,37 +67,37 @@ class Plan:
         return sum(height * width * channels for height, width, channels in self.shapes.values())
 
 
-def look_at(listing: Listing, options: DataOptions) -> Plan:
-    """Look at the header of every picture, and settle shapes; the range of values stays open."""
+def read_headers(listing: Listing, options: DataOptions) -> Preparation:
+    """Read the header of every picture, and settle shapes; the range of values stays open."""
     surveys = {name: _survey_column(listing, files) for name, files in listing.pictures.items()}
     shapes = {name: settle_shape(options, found) for name, found in surveys.items()}
-    return Plan(listing, options, surveys, shapes)
+    return Preparation(listing, options, surveys, shapes)
 
 
-def make_plan(listing: Listing, options: DataOptions) -> Plan:
-    """Look at the header of every picture, and settle shapes and the range of values.
+def make_plan(listing: Listing, options: DataOptions) -> Preparation:
+    """Read the header of every picture, and settle shapes and the range of values.
 
     Raises:
         DataError: the values of deep pictures are in no usual range; says what to give.
     """
-    plan = look_at(listing, options)
+    plan = read_headers(listing, options)
     return dataclasses.replace(plan, ranges=settle_ranges(plan))
 
 
 def _survey_column(listing: Listing, files: PictureFiles) -> Survey:
-    """Look at the header of every picture of a column; an array's are all alike."""
+    """Read the header of every picture of a column; those of an array are all alike."""
     found = Survey(Counter(), Counter(), Counter())
     colour = transparent = moving = 0
     deep: list[int] = []
     alike = len(listing.names) if files.array is not None else 1
     numbers = range(len(listing.names))[:: max(1, alike)]
 
-    def look(number: int) -> decode.Header:
+    def read_header(number: int) -> decode.Header:
         with files.open(number) as image:
             return decode.read_header(image)
 
-    for number, result in run_in_order(look, listing, numbers):
-        if isinstance(result, str):  # met again, and reported, when pictures are decoded
+    for number, result in run_in_order(read_header, listing, numbers):
+        if isinstance(result, str):  # found again, and reported, when pictures are decoded
             continue
         found.sizes[result.height, result.width] += alike
         found.modes[result.mode] += alike
@@ -110,7 +110,7 @@ def _survey_column(listing: Listing, files: PictureFiles) -> Survey:
 
 
 def settle_shape(options: DataOptions, found: Survey) -> Shape:
-    """Return (height, width, channels): as asked, else the pictures' own where they agree, else 64x64."""
+    """Return (height, width, channels): as asked, else the pictures' own if they agree, else 64x64."""
     height, width, channels = options.height, options.width, options.channels
     if height is None or width is None:
         height = width = _DEFAULT_SIDE
@@ -121,11 +121,11 @@ def settle_shape(options: DataOptions, found: Survey) -> Shape:
     return height, width, channels or (3 if found.colour else 1)
 
 
-def settle_ranges(plan: Plan) -> Ranges | None:
+def settle_ranges(plan: Preparation) -> Ranges | None:
     """Return which values of deep pictures are black and white: as asked, else by all of them together.
 
     Returns:
-        None where no picture is deep.
+        None if no picture is deep.
 
     Raises:
         DataError: their values are in no usual range; says what to give.
@@ -145,7 +145,7 @@ def settle_ranges(plan: Plan) -> Ranges | None:
 
         mark = f" ({name})" if len(plan.surveys) > 1 else ""
         for number, result in run_in_order(measure, listing, found.deep):
-            if isinstance(result, ValueStats):  # what is bad is met when pictures are decoded
+            if isinstance(result, ValueStats):  # bad pictures are reported when they are decoded
                 known[escape(listing.names[number]) + mark] = result
     try:
         return ranges.settle(known) if known else None

@@ -1,4 +1,4 @@
-"""Works on the examples of a listing in threads, and gives the results in order."""
+"""Works on the examples of a listing in threads, and returns the results in order."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from gan_train.data.listing import Listing
 Result = TypeVar("Result")
 
 _MOST_THREADS: Final = 16
-_TASK: Final = 16  # examples handed to a thread at once: small ones take less time than the handing
+_TASK: Final = 16  # examples per task of a thread: handing over one costs more time than a small picture
 
 
 def run_in_order(
     work: Callable[[int], Result], listing: Listing, numbers: Iterable[int]
 ) -> Iterator[tuple[int, Result | str]]:
-    """Do `work` in threads (decoding leaves Python's lock); give each result, or what is wrong, in order.
+    """Do `work` in threads (decoding releases Python's lock); yield each result, or the error, in order.
 
-    Only so many are under way at once, so that memory stays bounded however slow the taker is.
+    Only a limited number is in work at once, so that memory stays bounded however slow the caller is.
     """
     stopped = threading.Event()
 
@@ -46,7 +46,7 @@ def run_in_order(
     waiting: deque[Future[list[tuple[int, Result | str]]]] = deque()
     Image.init()  # once, before threads do it at the same time
     with warnings.catch_warnings(), ThreadPoolExecutor(threads) as pool:
-        warnings.filterwarnings("ignore", module="PIL")  # what matters in them is met as an error
+        warnings.filterwarnings("ignore", module="PIL")  # what matters in them also raises an error
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         rest = iter(numbers)
         try:
@@ -56,6 +56,6 @@ def run_in_order(
                     yield from waiting.popleft().result()
             while waiting:
                 yield from waiting.popleft().result()
-        finally:  # whoever stops in between waits for the pictures in hand, and for no other
+        finally:  # a caller that stops early waits only for the pictures that are in work
             stopped.set()
             pool.shutdown(wait=False, cancel_futures=True)

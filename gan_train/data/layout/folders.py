@@ -19,12 +19,12 @@ class Layout:
     """The pictures to use.
 
     Attributes:
-        chosen: their places among the names.
+        chosen: their indices among the names.
         base: the folder that holds all of them, "" or ending in "/".
-        classes: the subfolder of `base` that each lies in ("" for none), or None where all lie
+        classes: the subfolder of `base` that each lies in ("" for none), or None if all lie
             in `base` itself.
         notes: what was left out, and why.
-        left_out: folders below the classes that are of another split, such as cats/test.
+        left_out: folders below the classes that belong to another split, such as cats/test.
     """
 
     chosen: tuple[int, ...]
@@ -35,7 +35,7 @@ class Layout:
 
     @property
     def beside(self) -> int:
-        """How many pictures lie beside subfolders with pictures."""
+        """The number of pictures that lie beside subfolders with pictures."""
         return sum(not name for name in self.classes or ())
 
     def holds(self, name: str) -> bool:
@@ -48,15 +48,15 @@ def read_layout(
 ) -> Layout:
     """Find the folder that holds the pictures, directly or in one subfolder for each class.
 
-    Folders that only hold one other are gone through. Where there is a train folder beside those of
-    test or validation, it is taken; of images beside their masks or labels, the images.
+    Folders that only hold one other folder are skipped. If there is a train folder beside test or
+    validation, it is used; of images beside their masks or labels, the images.
 
     Args:
         place: of the source, for messages.
-        find_splits: False takes folders as classes, whatever they are called.
+        find_splits: False takes all folders as classes, whatever their names.
 
     Raises:
-        DataError: there are splits, and none of them is the one to train on.
+        DataError: there are splits, and none of them is for training.
     """
     chosen, base, notes = tuple(range(len(names))), "", list[str]()
     while True:
@@ -102,7 +102,7 @@ def _get_two_folders(name: str, base: str) -> str:
 
 
 def _pick(found: set[str], base: str, place: str) -> str:
-    """Return the one of several folders that alone is learnt, "" where they are classes.
+    """Return the only one of several folders to train on, "" if they are classes.
 
     Raises:
         DataError: it is not clear which of them that is.

@@ -22,7 +22,7 @@ _WORDS: Final = {
     **dict.fromkeys(("valset", "validset", "dev", "eval", "evaluation", "holdout", "heldout"), HELD_OUT),
     **dict.fromkeys(("unlabeled", "unlabelled", "unsup", "unsupervised", "extra", "pred", "predict"), REST),
 }
-# So clear that a lone one among other folders is not taken for a class without being asked for.
+# So clear that a single one among other folders is never taken for a class without being asked for.
 _CLEAR: Final = frozenset({"test", "testing", "val", "valid", "validation"})
 _FILLERS: Final = frozenset(
     {
@@ -68,7 +68,7 @@ _OF_A_SPLIT: Final = re.compile(r"(train|test|val|valid)(?:ing|idation)?[_\-. ]*
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """What a folder's name says: its kind, and what stands beside the word for that (seg, A)."""
+    """The meaning of a folder's name: its kind, and the rest of the name (seg, A)."""
 
     kind: str
     shape: tuple[str, ...]
@@ -76,11 +76,11 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-    """What to do about the folders of one level.
+    """The decision on the folders of one level.
 
     Attributes:
-        take: the folder to learn, "" where they are no splits.
-        why: why they cannot be used as they are, "" where they can.
+        take: the folder to train on, "" if they are no splits.
+        why: why they cannot be used as they are, "" if they can.
     """
 
     take: str = ""
@@ -88,7 +88,7 @@ class Splits:
 
 
 def find_part(name: str) -> Part | None:
-    """Return the part of a data set that a folder's name stands for, or None."""
+    """Return the part of a data set that a folder's name means, or None."""
     tokens = _split_words(name)
     if len(tokens) == 2 and tokens[0] in _IMAGES | _ANNOTATIONS and tokens[1] in _SHORT:
         return Part(ANNOTATIONS if tokens[0] in _ANNOTATIONS else _SHORT[tokens[1]], ())
@@ -109,7 +109,7 @@ def _split_words(name: str) -> list[str]:
 
 
 def decide(found: Iterable[str]) -> Splits:
-    """Decide what folders with pictures, "" for the pictures beside them, are as splits."""
+    """Decide which splits folders with pictures are ("" for the pictures beside them)."""
     names = sorted(set(found) - {""})
     parts = {name: known for name in names if (known := find_part(name)) is not None}
     trains = [name for name in parts if parts[name].kind == TRAIN]
@@ -135,7 +135,7 @@ def decide(found: Iterable[str]) -> Splits:
 
 
 def _narrows(known: Part | None, train: Part) -> bool:
-    """Return whether a folder is of the tests that belong to a training split, by a longer name."""
+    """Return whether a folder holds tests of a training split, under a longer name."""
     return known is not None and known.kind == HELD_OUT and set(train.shape) <= set(known.shape)
 
 
@@ -159,7 +159,7 @@ def _decide_without_train(names: list[str], parts: dict[str, Part], held: list[s
 
 
 def find_held_out(names: Iterable[str], train: str) -> list[str]:
-    """Return the folders beside a training split that hold its pictures for tests."""
+    """Return the folders beside a training split that hold its test pictures."""
     names = list(names)
     if train.lower() == "tr":
         return [name for name in names if name.lower() in _SHORTEST - {"tr"}]
@@ -172,7 +172,7 @@ def find_held_out(names: Iterable[str], train: str) -> list[str]:
 
 
 def find_images(found: Iterable[str]) -> Splits:
-    """Decide what folders with pictures are as pictures and their masks or labels."""
+    """Decide which of the folders hold pictures, and which their masks or labels."""
     words = {name: "".join(_TOKEN.findall(name)).lower() for name in sorted(set(found) - {""})}
     images = [name for name, word in words.items() if word in _IMAGES]
     annotations = [name for name, word in words.items() if word in _ANNOTATIONS]
@@ -193,7 +193,7 @@ def are_pair_names(names: Iterable[str]) -> bool:
 
 
 def note_names_of_files(names: Iterable[str]) -> str:
-    """Return a note on files named as of a test split beside files named as of training, "" for none."""
+    """Return a note on files with names of a test split beside files of training, "" for none."""
     kinds: dict[str, list[str]] = {TRAIN: [], HELD_OUT: []}
     for name in names:
         if found := _OF_A_SPLIT.match(name.rpartition("/")[2]):

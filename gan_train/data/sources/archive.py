@@ -26,16 +26,16 @@ from gan_train.data.sources import unused
 
 MAX_MEMBER_BYTES: Final = 512 * 1024**2
 MAX_RATIO: Final = 200
-# Small files may shrink as much as they like: an empty page does.
+# Small files may be compressed by any ratio: an empty page is.
 _RATIO_MATTERS_BYTES: Final = 8 * 1024**2
 _ENCRYPTED: Final = 0x1
 _UTF_8: Final = 0x800
 _UNICODE_PATH: Final = 0x7075
-_reading = threading.Lock()  # an archive counts its open members, and not for several threads
+_reading = threading.Lock()  # an archive counts its open members, which is not safe with several threads
 
 
 def split_path(path: Path) -> tuple[Path, str]:
-    """Return the file that a path like photos.zip/test leads into, and the folder in it, "" for none."""
+    """Return the file of a path like photos.zip/test, and the folder in it, "" for none."""
     for place in path.parents:
         with contextlib.suppress(OSError, ValueError):  # of a name that no file can have
             if place.is_file():
@@ -62,10 +62,10 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 def list_files(archive: zipfile.ZipFile, place: Path, encoding: str = "") -> Files:
     """List the files of an open archive, without what systems leave behind.
 
-    Of several members of one name the last counts, as it does where an archive is unpacked.
+    Of several members of one name the last counts, as it does when an archive is unpacked.
 
     Args:
-        encoding: of names that do not say it themselves, "" to find it out.
+        encoding: of names that do not state it, "" to guess it.
     """
     names, notes = _decode_names(archive.infolist(), encoding)
     known: dict[str, zipfile.ZipInfo] = {}
@@ -108,7 +108,7 @@ def _sort_members(
     """Return the pictures, the names of other files, and why a picture cannot be used.
 
     Raises:
-        DataError: all that is there is encrypted.
+        DataError: all members are encrypted.
     """
     members: list[Member] = []
     others: list[str] = []
@@ -139,8 +139,8 @@ def _find_left_behind(parents: list[str], last: str) -> str | None:
 def _decode_names(infos: Sequence[zipfile.ZipInfo], encoding: str) -> tuple[list[str], list[str]]:
     """Return the name of each member, "/" between folders, and notes on how they were read.
 
-    A name says by a flag or an extra field that it is UTF-8. Others are read as UTF-8 where all of them
-    are such (macOS), else in the code page that suits all of them together.
+    A name can state by a flag or an extra field that it is UTF-8. Others are read as UTF-8 if all of them
+    are valid in it (macOS), else in the code page that suits all of them together.
     """
     names = [_read_own_name(info) for info in infos]
     unsaid = {
@@ -169,7 +169,7 @@ def _decode_names(infos: Sequence[zipfile.ZipInfo], encoding: str) -> tuple[list
 
 
 def _read_own_name(info: zipfile.ZipInfo) -> str | None:
-    """Return a name that says itself how it is written, or None."""
+    """Return a name that states its own encoding, or None."""
     extra = info.extra
     while len(extra) >= 4:
         kind, size = struct.unpack("<HH", extra[:4])
@@ -184,7 +184,7 @@ def _read_own_name(info: zipfile.ZipInfo) -> str | None:
 
 
 def select_folder(files: Files, inside: str) -> Files:
-    """Return what lies in one folder of an archive, names as they were; all of it for "".
+    """Return the files of one folder of an archive, with full names; all of them for "".
 
     Raises:
         DataError: there is no such folder.
@@ -210,7 +210,7 @@ def select_folder(files: Files, inside: str) -> Files:
 
 
 def _find_refusal(info: zipfile.ZipInfo, name: str) -> str:
-    """Return the reason why a member is not to be read, or nothing."""
+    """Return the reason why a member must not be read, or ""."""
     if name.startswith("/") or ".." in name.split("/") or PureWindowsPath(name).drive:
         return "has a name that leads out of the archive"
     if info.flag_bits & _ENCRYPTED:

@@ -1,4 +1,4 @@
-"""Converts arrays as people save them (other axes, types and ranges) to pictures of 8 bits and to classes."""
+"""Converts arrays of other axes, types and ranges to pictures of 8 bits and to classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def to_pictures(array: npt.NDArray[Any], key: str) -> tuple[Pixels, list[str]]:
     """Return an array as uint8 [n, height, width, channels], and notes on what was done to it.
 
     Raises:
-        DataError: its shape, type or range is none of pictures, or it is not clear which it is.
+        DataError: its shape, type or range is not that of pictures, or is not clear.
     """
     shaped, notes = _arrange(array, key)
     if not math.prod(shaped.shape[1:]):
@@ -50,8 +50,8 @@ def to_classes(
     """Return int64 [n] and the names of the classes, of numbers, texts or one-hot rows.
 
     Args:
-        names: of the classes, where the labels are numbers.
-        notes: what is done is added to these.
+        names: of the classes, if the labels are numbers.
+        notes: a list to which notes are added.
 
     Raises:
         DataError: there is not one class for each picture.
@@ -79,7 +79,7 @@ def to_classes(
 
 
 def _is_whole(values: npt.NDArray[Any]) -> bool:
-    """Return whether all floats are whole numbers that they hold exactly."""
+    """Return whether all values are whole numbers that their float type holds exactly."""
     exact = values.astype(np.float64)
     return bool(np.isfinite(exact).all() and (np.abs(exact) < 2**53).all() and (exact == exact.round()).all())
 
@@ -102,7 +102,7 @@ def _is_one_hot(values: npt.NDArray[Any]) -> bool:
 
 
 def _arrange(array: npt.NDArray[Any], key: str) -> tuple[npt.NDArray[Any], list[str]]:
-    """Return an array as [n, height, width, channels], a view where it can be."""
+    """Return an array as [n, height, width, channels], a view if possible."""
     shape = array.shape
     if array.ndim == 3:
         return array[..., None], []
@@ -134,7 +134,7 @@ def _make_error(array: npt.NDArray[Any], key: str) -> DataError:
 
 
 def _find_range(array: npt.NDArray[Any], key: str) -> tuple[float, float, str]:
-    """Return (scale, offset) that bring values to 0 to 255, and what range was taken."""
+    """Return (scale, offset) that map values to 0 to 255, and a note on the range."""
     if array.dtype.kind == "b":
         return _WHITE, 0, f"`{key}` is of true and false, read as white and black"
     low, high = _find_extent(array)

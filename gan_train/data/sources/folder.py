@@ -23,11 +23,11 @@ from gan_train.data.sources import unused
 def list_files(root: Path, follow_links: bool = False) -> Files:
     """List the files of a folder and all below it, without what systems leave behind.
 
-    Links to files are followed, and links to folders inside of this one; no folder is listed twice,
-    so that links in a circle end.
+    Links to files are followed, and links to folders inside this one; no folder is listed twice,
+    so that circular links end.
 
     Args:
-        follow_links: also follow links to folders that lie elsewhere, however much there is.
+        follow_links: also follow links to folders outside this one.
 
     Raises:
         DataError: the folder itself cannot be listed.
@@ -38,7 +38,7 @@ def list_files(root: Path, follow_links: bool = False) -> Files:
     bad: dict[str, str] = {}
     walk = _Walk(root, follow_links)
     for name, found in walk.entries():
-        if isinstance(found, OSError):  # its files are lost, so it stands among them
+        if isinstance(found, OSError):  # its files are lost, so it is listed among the bad ones
             members.append(Member(name, 0, ""))
             bad[name] = f"cannot be listed: {explain(found)}"
         elif name.endswith("/"):
@@ -71,7 +71,7 @@ def list_files(root: Path, follow_links: bool = False) -> Files:
 
 
 class _Walk:
-    """Goes through a folder and those below it, and keeps what it passes by."""
+    """Walks through a folder and all below it, and notes the links that it does not follow."""
 
     def __init__(self, root: Path, follow_links: bool) -> None:
         self.left_behind: list[str] = []
@@ -88,7 +88,7 @@ class _Walk:
         while waiting or linked:
             folder = waiting.pop() if waiting else linked.pop()
             try:
-                status = os.stat(self._root / folder)  # noqa: PTH116 - names may hold what Path would tidy away
+                status = os.stat(self._root / folder)  # noqa: PTH116 - names may hold parts that Path would remove
                 if (status.st_dev, status.st_ino) in seen:
                     continue
                 seen.add((status.st_dev, status.st_ino))
@@ -150,12 +150,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _make_member(name: str, entry: os.DirEntry[str]) -> tuple[Member, str]:
-    """Return a file and, where it cannot be used whatever it holds, the reason."""
+    """Return a file and, if it cannot be used whatever it holds, the reason."""
     try:
         status = entry.stat()
     except OSError as error:
         return Member(name, 0, ""), f"cannot be opened: {explain(error)}"
-    regular = stat.S_ISREG(status.st_mode)  # to open a pipe would wait for ever
+    regular = stat.S_ISREG(status.st_mode)  # opening a pipe would wait for ever
     return Member(name, status.st_size, stamp(status)), "" if regular else "is no regular file"
 
 
@@ -187,7 +187,7 @@ def open_table(path: Path) -> Iterator[BinaryIO]:
         DataError: it cannot be read; names it.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # to open a pipe would wait for ever
+        if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
             raise DataError(f"{path} is no regular file; expected a table of labels")
         file = path.open("rb")
     except (OSError, ValueError) as error:

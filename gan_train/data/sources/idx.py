@@ -70,7 +70,7 @@ def _read_array(file: BinaryIO | gzip.GzipFile, path: Path) -> npt.NDArray[np.ui
     count = math.prod(shape)
     if count > _MAX_BYTES:
         raise DataError(f"{path} says that it holds {count:,} values; at most {_MAX_BYTES:,} are read")
-    body = bytearray()  # grown as bytes come: a header alone is not believed
+    body = bytearray()  # grows as bytes come: the header may be wrong
     while len(body) <= count and (more := file.read(min(2**24, count + 1 - len(body)))):
         body += more
     if len(sides) != 4 * begin[3] or len(body) != count:

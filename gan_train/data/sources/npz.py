@@ -25,13 +25,13 @@ from gan_train.data.sources.arrays import EXPECTED
 IMAGE_KEYS: Final = ("images", "x", "x_train", "arr_0")
 LABEL_KEYS: Final = ("labels", "y", "y_train", "arr_1")
 NAME_KEYS: Final = ("class_names", "classes", "label_names", "target_names")
-# In any case, where none of the names above is there.
+# In upper or lower case, if none of the names above is there.
 _MORE_IMAGE_KEYS: Final = (
     *("images", "x", "x_train", "train_images", "images_train", "train_x", "xtrain", "train_data", "data"),
     *("image", "imgs", "img", "pictures", "photos"),
 )
 _MORE_LABEL_KEYS: Final = ("labels", "y", "label", "target", "targets", "class", "category")
-# From the name of pictures to the name of their labels.
+# The name of pictures -> the name of their labels.
 _PARTNERS: Final = (
     *(("images", "labels"), ("image", "label"), ("imgs", "labels"), ("img", "label"), ("x", "y")),
     *(("data", "labels"), ("data", "label"), ("data", "targets"), ("data", "target"), ("arr_0", "arr_1")),
@@ -54,12 +54,12 @@ def holds_arrays(archive: zipfile.ZipFile) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Arrays:
-    """What an .npz file holds.
+    """The content of an .npz file.
 
     Attributes:
         images: uint8 [n, height, width, channels].
         labels: int64 [n], or None.
-        class_names: in the order of the labels.
+        class_names: by index.
         notes: how arrays were chosen and changed.
     """
 
@@ -73,7 +73,7 @@ def read(archive: zipfile.ZipFile, place: Path, key: str = "") -> Arrays:
     """Read the pictures and labels of an .npz file.
 
     Args:
-        key: of the pictures, "" to find it.
+        key: the name of the pictures' array, "" to find it.
 
     Raises:
         DataError: an array is missing, damaged, or of a wrong type or shape; says which.
@@ -163,7 +163,7 @@ def _holds_labels(archive: zipfile.ZipFile, info: zipfile.ZipInfo, count: int) -
 
 
 def _read_shape(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
-    """Return an array's shape, () where it cannot be read."""
+    """Return an array's shape, () if it cannot be read."""
     try:
         with archive.open(info) as stream:
             return _read_header(stream, info.filename)[0]
@@ -197,7 +197,7 @@ def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: Path) ->
             done += len(part)
         if done < size:
             raise DataError(f"{info.filename} is cut short")
-        stream.read(1)  # the check of the content comes with its end
+        stream.read(1)  # the content is checked at its end
     return array.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 

@@ -43,7 +43,7 @@ def open_source(options: DataOptions) -> Iterator[Listing]:
     """Return the listing of a source; its pictures can be opened inside the block.
 
     Raises:
-        DataError: nothing there, or nothing usable.
+        DataError: there is nothing, or nothing usable.
     """
     path = Path(options.source)
     if options.source == BUILT_IN:
@@ -149,7 +149,7 @@ def _list_arrays(
 
 
 class _Rows(Sequence[str]):
-    """The names of an array's pictures, which are many and made when asked for."""
+    """The names of an array's pictures, which are many and made on demand."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -188,7 +188,7 @@ def _list_files(files: Files, options: DataOptions) -> Listing:
     ]
     columns: dict[str, Column] = {}
     if given is not None:
-        # The unusable get some class or other: they are never learnt.
+        # Unusable ones get any class: they are never trained on.
         filler = next(label for label in given if label)
         numbered = number_classes([used.get(member.name) or filler for member in members])
         columns, more = _make_classes(*numbered)
@@ -218,7 +218,7 @@ def _name_place(files: Files) -> str:
 
 
 def _explain_nothing(files: Files) -> str:
-    """Return the message on a source without pictures: what it holds in place of them."""
+    """Return the message on a source without pictures: what it holds instead."""
     held = [f"only {unused.count_kinds(files.others)}"] if files.others else []
     held += [f"what systems leave behind ({list_names(files.left_behind, 3)})"] if files.left_behind else []
     todo = unused.find_advice(files.others)
@@ -284,7 +284,7 @@ def _read_labels(
 
 
 def _find_root(files: Files) -> str:
-    """Return the path that a table may put before its names."""
+    """Return the path that names in a table may begin with."""
     place = files.place.resolve()
     return (place if files.kind == "folder" else place.with_suffix("")).as_posix()
 
@@ -357,7 +357,7 @@ def _is_file(path: Path) -> bool:
 def _make_classes(
     numbers: npt.NDArray[np.int64] | None, class_names: tuple[str, ...]
 ) -> tuple[dict[str, Column], list[str]]:
-    """Return the column of classes by its name, none where all are of one class, and notes."""
+    """Return the column of classes by its name, none if all are of one class, and notes."""
     if numbers is None:
         return {}, []
     if len(class_names) > 1:

@@ -10,7 +10,7 @@ from typing import Final
 
 from gan_train.data.names import escape
 
-# In lower case; whatever begins with a dot is left out as well (.git, .Trash-1000, .@__thumb, ._1.png).
+# In lower case; names that begin with a dot are left out as well (.git, .Trash-1000, .@__thumb, ._1.png).
 _FOLDERS: Final = frozenset(
     {
         *("__macosx", "network trash folder", "temporary items", "thevolumesettingsfolder"),  # macOS
@@ -22,7 +22,7 @@ _FOLDERS: Final = frozenset(
 )
 _FILES: Final = frozenset({"desktop.ini", "icon\r", "picasa.ini", "zbthumbnail.info"})
 _FILE_BEGINNINGS: Final = ("~$", "thumbs.db", "ehthumbs")
-# Half a download and the copy that an editor keeps begin like the picture that they belong to.
+# Half a download and an editor's backup begin with the same bytes as their picture.
 _FILE_ENDINGS: Final = (
     *("~", ".part", ".partial", ".filepart", ".crdownload", ".download", ".tmp"),
     *("@synoeastream", "@synoresource"),
@@ -34,7 +34,7 @@ _MOST_KINDS: Final = 6
 _CONVERT: Final = "convert pictures to PNG to learn them, too"
 _FRAMES: Final = "draw pictures from videos first, as by ffmpeg -i film.mp4 frames/%05d.png"
 _SAVE: Final = "numpy.savez(file, images=..., labels=...)"
-# The endings of one kind, and what to do to learn what such a file holds.
+# The endings of one kind, and how to train on the content of such a file.
 _ADVICE: Final = (
     (
         ".tga .exr .hdr .psd .svg .eps .ai .xcf .ico .icns .dds .pcx .sgi .jls .jpf .dcm .dicom .pdf "
@@ -78,7 +78,7 @@ _BEGINNINGS: Final = (
 
 
 def is_left_behind(name: str, folder: bool) -> bool:
-    """Return whether systems or programs leave such a folder or file behind; nobody means it as data."""
+    """Return whether systems or programs leave such a folder or file behind; it is never meant as data."""
     lower = name.lower()
     if name.startswith("."):
         return True
@@ -93,7 +93,7 @@ def is_left_behind(name: str, folder: bool) -> bool:
 
 
 def make_notes(others: Sequence[str], left_behind: Sequence[str]) -> list[str]:
-    """Return notes on what was passed over: files that are not pictures, and what systems leave behind.
+    """Return notes on files that were passed over: other kinds, and those that systems leave behind.
 
     Args:
         others: names of files that are not read as pictures.
@@ -117,7 +117,7 @@ def count_kinds(names: Sequence[str]) -> str:
 
 
 def find_advice(names: Sequence[str]) -> str:
-    """Return what to do to train on files of the most frequent kind, "" where there is no advice."""
+    """Return advice on training on files of the most frequent kind, "" for none."""
     for kind, _ in Counter(map(_find_kind, names)).most_common():
         for endings, what in _ADVICE:
             if kind in endings.split():
@@ -126,7 +126,7 @@ def find_advice(names: Sequence[str]) -> str:
 
 
 def find_advice_on(name: str, beginning: bytes) -> str:
-    """Return what to do about a file of a kind that is not read, "" where there is no advice."""
+    """Return advice on a file of a kind that is not read, "" for none."""
     found = next((ending for magic, ending in _BEGINNINGS if beginning.startswith(magic)), "")
     return find_advice([f"x{found}"] if found else [name])
 
@@ -148,7 +148,7 @@ def _find_kind(name: str) -> str:
 
 
 def _name_group(name: str) -> str:
-    """Return under what name a left-over file or folder is counted."""
+    """Return the name under which a left-over file or folder is counted."""
     last = PurePosixPath(name).name
     lower = last.lower()
     if lower.startswith("._"):

@@ -1,1 +1,1 @@
-"""Reads tables of labels, and finds the picture that each row means."""
+"""Reads tables of labels, and finds the picture of each row."""

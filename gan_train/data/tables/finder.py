@@ -1,4 +1,4 @@
-"""Finds the picture that a table means by a file name, however the name was written down."""
+"""Finds the picture that a file name in a table means, also if it is written in another way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from gan_train.data.layout import splits
 from gan_train.data.listing import SUFFIXES
 
-# How much a name had to be loosened, from not at all.
+# How much a name had to be simplified, from not at all.
 _SAME, _CASE, _ENDING, _NUMBER = range(4)
 _BY: Final = {
     _SAME: "",
@@ -32,14 +32,15 @@ _WHOLE: Final = re.compile(r"0*([0-9]+)(\.0+)?")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Found:
-    """A picture that a name was found to mean.
+class Match:
+    """The picture that a name means.
 
     Attributes:
         name: the picture's own.
-        rank: higher where more had to be assumed; 0 where nothing was.
-        how: what was assumed, for people.
-        split: of the folders that were taken off the name, a split that is not the source's; "" for none.
+        rank: higher if more had to be assumed; 0 if nothing was.
+        how: the assumption, for people.
+        split: a split that is not the source's, among the folders that were removed from the name;
+            "" for none.
     """
 
     name: str
@@ -53,9 +54,9 @@ class Finder:
 
     Args:
         known: the names of all pictures.
-        table: the table's place in the source; its names are taken from its folder first.
+        table: the table's path in the source; its names are searched from its folder first.
         root: the source's own path, which a table may put before its names.
-        base: the folder of the pictures that are learnt, "" or ending in "/"; they come first.
+        base: the folder of the pictures to train on, "" or ending in "/"; they come first.
     """
 
     def __init__(self, known: Sequence[str], table: str, root: str = "", base: str = "") -> None:
@@ -74,18 +75,18 @@ class Finder:
         self._whole: dict[str, list[str]] = {}
         self._ends: dict[str, list[str]] = {}
 
-    def __call__(self, file: str) -> Found | None:
+    def __call__(self, file: str) -> Match | None:
         """Return the picture that a name means, or None for none, or for more than one."""
         tidy = _tidy(file)
         below = f"{self._folder}/{tidy}" if self._folder else tidy
-        # A name without a folder alone: with one, it may well mean a picture that is not there.
+        # Only for a name without a folder: with one, it may well mean a picture that is missing.
         based = _compose(self._base) + tidy
         exact = self._exact.get(below) or self._exact.get(tidy) or self._exact.get(based)
         if exact := exact or self._last.get(tidy):
-            return Found(exact, 0)
+            return Match(exact, 0)
         self._index()
         found = None
-        if _loosen(tidy.rpartition("/")[2]) in self._ends:  # of what was loosened, the last part stays
+        if _loosen(tidy.rpartition("/")[2]) in self._ends:  # the last part always stays
             found = (
                 (self._find_loosely(below) if self._folder else None)
                 or self._find_loosely(tidy)
@@ -105,13 +106,13 @@ class Finder:
             self._whole.setdefault(key, []).append(name)
             self._ends.setdefault(key.rpartition("/")[2], []).append(name)
 
-    def _find_loosely(self, path: str) -> Found | None:
-        """Find a picture whose whole name is this one but for case, ending or zeros."""
+    def _find_loosely(self, path: str) -> Match | None:
+        """Find a picture whose whole name differs only in case, ending or zeros."""
         return _find_closest(
             path, [(name, _compose(name)) for name in self._whole.get(_loosen(path), ())], 1, ""
         )
 
-    def _find_by_ending(self, path: str) -> Found | None:
+    def _find_by_ending(self, path: str) -> Match | None:
         """Find the one picture whose name ends in this one."""
         near = self._ends.get(_loosen(path.rpartition("/")[2]), [])
         if self._base and len(near) > 1:
@@ -122,8 +123,8 @@ class Finder:
         ends = [(name, "/".join(_compose(name).split("/")[-depth:])) for name in near]
         return _find_closest(path, ends, 2, "in the folder that holds it")
 
-    def _find_without_folders(self, path: str) -> Found | None:
-        """Find a picture by what is left of a path when its first folders are taken off."""
+    def _find_without_folders(self, path: str) -> Match | None:
+        """Find a picture by the rest of a path without its first folders."""
         loose = _loosen(path)
         at, loosely_at = path.find("/") + 1, loose.find("/") + 1
         while at:
@@ -142,8 +143,8 @@ class Finder:
         return None
 
 
-def _find_closest(path: str, names: Sequence[tuple[str, str]], form: int, how: str) -> Found | None:
-    """Return of names (own, as to be compared) the one that is closest to a path, or None for two alike."""
+def _find_closest(path: str, names: Sequence[tuple[str, str]], form: int, how: str) -> Match | None:
+    """Return the name closest to a path among (own, simplified) names, or None if two are alike."""
     ranks: dict[int, list[str]] = defaultdict(list)
     for name, compared in names:
         if (rank := _compare(path, compared)) is not None:
@@ -151,7 +152,7 @@ def _find_closest(path: str, names: Sequence[tuple[str, str]], form: int, how: s
     if not ranks or len(ranks[best := min(ranks)]) > 1:
         return None
     assumed = ", ".join(filter(None, (how, _BY[best])))
-    return Found(ranks[best][0], 4 * form + best, sys.intern(assumed))
+    return Match(ranks[best][0], 4 * form + best, sys.intern(assumed))
 
 
 def _compare(path: str, name: str) -> int | None:
@@ -182,7 +183,7 @@ def _drop_zeros(path: str) -> str:
 
 
 def _tidy(file: str) -> str:
-    """Return a path as of a system with slashes, without what says nothing."""
+    """Return a path with slashes, without parts that mean nothing."""
     file = _compose(file).strip()
     if _PLAIN.fullmatch(file):
         return file

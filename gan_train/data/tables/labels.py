@@ -12,14 +12,14 @@ from typing import Final
 
 from gan_infer.errors import DataError
 from gan_train.data.names import escape, list_names
-from gan_train.data.tables.finder import Finder, Found
+from gan_train.data.tables.finder import Finder, Match
 from gan_train.data.tables.table import EXPECTED, Table, cell
 
-# Found where they lie, without being named: Hugging Face's image folders, and StyleGAN's data sets.
+# Found without being named: those of Hugging Face's image folders, and of StyleGAN's data sets.
 FOUND_BY_NAME: Final = ("metadata.csv", "metadata.jsonl", "dataset.json")
 FILE_COLUMNS: Final = ("file_name", "file", "filename", "path", "image")
 LABEL_COLUMNS: Final = ("label", "labels", "class", "category", "class_name")
-# Known where a table was asked for: a found one may mean something else by them.
+# Only in a table that was asked for: in one that was found they may mean something else.
 MORE_FILE_COLUMNS: Final = (
     *("image_path", "img_path", "file_path", "filepath", "image_name", "img_name", "image_file", "image_id"),
     *("img", "img_id", "id", "photo", "picture", "name", "images", "files", "url", "image_url"),
@@ -29,7 +29,7 @@ MORE_LABEL_COLUMNS: Final = (
     *("y", "species", "breed", "tag", "diagnosis", "emotion", "digit", "type"),
 )
 
-# What tables write for nothing, as pandas reads them.
+# Texts that mean "no value" in tables, as pandas reads them.
 _NOTHING: Final = frozenset(
     {
         *(
@@ -58,7 +58,7 @@ Knows = Callable[[str], bool]
 
 
 class OtherTableError(DataError):
-    """It is a table of something else than labels."""
+    """The table holds something else than labels."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +97,7 @@ def read_pairs(
     Args:
         columns: those that were asked for.
         knows: returns whether a text names an existing picture.
-        asked_for: whether a person named the table: then more columns are known, and guessed at.
+        asked_for: whether a person named the table: then more names of columns count, and guesses.
 
     Raises:
         OtherTableError: it is a table of something else.
@@ -169,7 +169,7 @@ def _is_usual(file: str, label: str) -> bool:
 
 
 def _sample_column(table: Table, at: int) -> Iterator[str]:
-    """Return what a column holds in the first rows, as far as it is text."""
+    """Return the texts of a column in the first rows."""
     for row in table.sample:
         value = row.get(table.columns[at]) if isinstance(row, Mapping) else (row[at] if at < len(row) else "")
         if isinstance(value, (str, int)) and value != "":
@@ -179,7 +179,7 @@ def _sample_column(table: Table, at: int) -> Iterator[str]:
 def _find_column(
     table: Table, wanted: str, usual: Sequence[str], more: Sequence[str]
 ) -> tuple[int | None, bool]:
-    """Return the place of a column, None for none, and whether its name says so.
+    """Return the index of a column, None for none, and whether its name decided.
 
     Raises:
         DataError: there is no column that was asked for.
@@ -212,15 +212,15 @@ def _make_error(name: str, columns: Sequence[str]) -> OtherTableError:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Given:
-    """What a table says of a picture."""
+    """The label that a table gives to a picture."""
 
     label: str
-    found: Found
+    found: Match
     file: str
 
 
 class _Matches:
-    """What a table's rows gave to pictures, and what was left."""
+    """The labels that a table's rows gave to pictures, and the rows that were left."""
 
     def __init__(self, table: str) -> None:
         self._table = table
@@ -230,8 +230,8 @@ class _Matches:
         self.missing = 0
         self.missed: list[str] = []
 
-    def add(self, file: str, label: str, found: Found | None) -> None:
-        """Take in a row and the picture that was found for it."""
+    def add(self, file: str, label: str, found: Match | None) -> None:
+        """Add a row and the picture that was found for it."""
         if found is None:
             self.miss(file)
             return
@@ -249,13 +249,13 @@ class _Matches:
             self.miss(file)
 
     def miss(self, file: str) -> None:
-        """Take in a row that names no picture."""
+        """Add a row that names no picture."""
         self.missing += 1
         if len(self.missed) < 4:
             self.missed.append(file)
 
     def settle(self) -> None:
-        """Take what was found under another split's folder only where the table knows no other."""
+        """Use rows found under another split's folder only if the table has no other for the picture."""
         if not self.given and len(self.doubtful) == 1:
             (self.given,) = self.doubtful.values()
             return
@@ -264,7 +264,7 @@ class _Matches:
                 self.miss(each.file)
 
     def describe(self) -> str:
-        """Return how rows were matched, where more was done than to compare names."""
+        """Return how rows were matched, if more was needed than to compare names."""
         counts = Counter(given.found.how for given in self.given.values() if given.found.rank)
         texts = [f"{count:,} pictures are found {how}" for how, count in counts.most_common(3)]
         more = sum(counts.values()) - sum(count for _, count in counts.most_common(3))
@@ -281,14 +281,14 @@ class _Matches:
 def assign(
     rows: Iterable[tuple[str, str]], table: str, names: Sequence[str], known: Finder | Sequence[str]
 ) -> tuple[list[str], str]:
-    """Return for each name the label that a table has for it, "" for none, and a note ("" for none).
+    """Return for each name its label in a table, "" for none, and a note ("" for none).
 
     Args:
         rows: of the table, as (file, label).
         table: the table's place in the source.
         names: of the pictures to label.
-        known: finds a picture by what the table calls it, among all pictures there are, so that files
-            of another split do not count as missing; or the names of all of them.
+        known: finds a picture by its name in the table, among all pictures, so that files of another
+            split do not count as missing; or the names of all pictures.
 
     Raises:
         DataError: two labels for one picture, or fewer than half of the pictures have one.
@@ -326,7 +326,7 @@ def assign(
 
 
 def _unify_numbers(given: list[str]) -> tuple[list[str], str]:
-    """Write 1.0 as 1 where all labels are numbers: they are one class."""
+    """Write 1.0 as 1 if all labels are numbers: they are one class."""
     known = {label for label in given if label}
     changed = {label: found[1] for label in known if (found := _WHOLE_AS_FRACTION.fullmatch(label))}
     if not changed or not all(map(_NUMBER.fullmatch, known)):
@@ -338,7 +338,7 @@ def _unify_numbers(given: list[str]) -> tuple[list[str], str]:
 
 
 def _note_no_classes(given: Sequence[str]) -> str:
-    """Return a note that labels look like something else than classes; "" where they do not."""
+    """Return a note that labels do not look like classes; "" if they do."""
     known = set(given)
     numeric = all(map(_NUMBER.fullmatch, known))
     whole = numeric and all(label.lstrip("+-").isdigit() for label in known)

@@ -14,11 +14,12 @@ from zipfile import BadZipFile
 
 from gan_infer.decoding.image import explain
 from gan_infer.errors import DataError
+from gan_infer.text.escaping import one_line
 from gan_train.data import encodings
 from gan_train.data.names import escape
 
 ENDINGS: Final = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
-# A tree of JSON takes ten times its size in memory; the other forms are read row by row.
+# JSON as a whole takes ten times its size in memory; the other forms are read row by row.
 MAX_JSON_BYTES: Final = 64 * 1024**2
 MAX_LINE: Final = 1024**2
 MAX_COLUMNS: Final = 10_000
@@ -41,12 +42,12 @@ _OTHERS: Final = {
 
 
 class Table:
-    """The rows of an open file, to be read once.
+    """The rows of an open file, which can be read once.
 
     Attributes:
         name: of the file, for messages.
-        columns: the names of the columns, as the first row has them; empty where rows are pairs.
-        rows: the rows; of a CSV the first one, too. They raise DataError where the file is damaged.
+        columns: the names of the columns in the first row; empty if rows are pairs.
+        rows: the rows; for a CSV with the first one. They raise DataError if the file is damaged.
         is_csv: whether the first row may be one of names.
         notes: how the file was read.
     """
@@ -122,11 +123,11 @@ class Table:
         return "utf-8"
 
     def _guard(self, rows: Iterator[Row]) -> Iterator[Row]:
-        """Return the rows, and errors of a damaged file as our own."""
+        """Yield the rows; raise errors of a damaged file as our own."""
         try:
             yield from rows
         except (ValueError, RecursionError, csv.Error) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)
             raise DataError(
                 f"{escape(self.name)} cannot be read as a table of labels: {reason}; {EXPECTED}"
             ) from None
@@ -149,7 +150,7 @@ def _read_lines(beginning: bytes, stream: BinaryIO, encoding: str, name: str) ->
 
 
 class _Joined(io.RawIOBase):
-    """A stream that begins with bytes that were already read of it."""
+    """A stream that begins again with the bytes that were already read from it."""
 
     def __init__(self, beginning: bytes, stream: BinaryIO) -> None:
         self._beginning = memoryview(beginning)
@@ -192,7 +193,7 @@ def _check_object(row: object, name: str) -> Mapping[str, Any]:
 
 
 def cell(row: Row, at: int | str, name: str) -> str:
-    """Return what a row holds in a column, as text; "" for nothing.
+    """Return the value of a row in a column as text; "" for nothing.
 
     Raises:
         DataError: it holds a list or an object.

@@ -67,7 +67,7 @@ def test_names_that_a_terminal_cannot_show(photos: Path, monkeypatch: pytest.Mon
 
 
 def test_every_column_has_a_line_of_its_own() -> None:
-    found = report.Report("x", "folder", columns={"image": "12 of 8x8x1", "age": "12 from 1 to 9 years"})
+    found = report.DataReport("x", "folder", columns={"image": "12 of 8x8x1", "age": "12 from 1 to 9 years"})
     text = list(format_report(found))
     assert "image       12 of 8x8x1" in text
     assert "age         12 from 1 to 9 years" in text

@@ -128,7 +128,7 @@ def outcome(work: Callable[[], object]) -> object:
         return str(error)
 
 
-def check(source: object, **options: object) -> report.Report:
+def check(source: object, **options: object) -> report.DataReport:
     return report.check(DataOptions(source=str(source), **options))  # type: ignore[arg-type]
 
 

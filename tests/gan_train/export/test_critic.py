@@ -121,7 +121,7 @@ def test_a_run_gives_a_critic_calibrated_on_other_pictures(run: Run, photos: Pat
     judging = trained.discriminator(Path("runs/photos"))
     assert not any("parametrizations" in name for name, _ in judging.named_parameters())
     pictures = random_pictures(Kind(height=16, width=16, channels=3, classes=2), 5)
-    logits = pixels.judge(judging, pictures, np.arange(5) % 2)
+    logits = pixels.compute_logits(judging, pictures, np.arange(5) % 2)
     own = np.array(told["intercepts"])[np.arange(5) % 2]
     expected = 1 / (1 + np.exp(-(told["slope"] * logits + own)))
     assert critic(pictures, np.arange(5) % 2) == pytest.approx(expected, abs=1e-4)

@@ -43,7 +43,7 @@ def run(command_line: CommandLine) -> Run:
 @pytest.mark.parametrize("kind", EVERY_KIND, ids=str)
 def test_a_file_followed_in_pytorch_gives_its_pictures_and_a_gradient(model_file: Models, kind: Kind) -> None:
     generator = Generator.load(model_file(kind), device="cpu")
-    levels = differentiable.of_model(str(model_file(kind))).levels
+    levels = differentiable.of_model(str(model_file(kind))).pixel_values
     latent = torch.from_numpy(generator.latents(range(3))).requires_grad_(True)
     labels = np.arange(3) % kind.classes if kind.classes else None
     got = levels(latent, None if labels is None else torch.from_numpy(labels))
@@ -59,7 +59,7 @@ def test_the_gradient_is_that_of_the_network_itself(model_file: Models) -> None:
     label = torch.tensor([3, 8])
     network = differentiable.PixelGenerator(make_network(CONDITIONAL))
     pair = []
-    for levels in (differentiable.of_model(str(model_file(CONDITIONAL))).levels, network.levels):
+    for levels in (differentiable.of_model(str(model_file(CONDITIONAL))).pixel_values, network.pixel_values):
         pair.append(torch.autograd.grad(levels(latent, label).square().sum(), [latent])[0])
     assert torch.allclose(pair[0], pair[1], rtol=1e-3, atol=1e-1)
 
@@ -79,7 +79,7 @@ def test_a_generated_picture_is_found_again(model_file: Models, kind: Kind) -> N
     label = 1 if kind.classes else None
     target = generator.sample(1, label, seed=999)[0]
     labels = list(range(kind.classes)) or None
-    found = inversion.invert(subject.levels, target, kind.latent_dim, kind.distribution, labels, QUICK)
+    found = inversion.invert(subject.pixel_values, target, kind.latent_dim, kind.distribution, labels, QUICK)
     assert found.psnr > 40
     assert found.difference < 2
     again = generator(found.latent[None], None if found.given is None else [found.given])[0]
@@ -102,7 +102,7 @@ def test_how_near_is_in_decibels_and_levels() -> None:
 def test_a_picture_of_another_shape_is_refused(model_file: Models) -> None:
     subject = differentiable.of_model(str(model_file(TINY)))
     with pytest.raises(OptionError, match="the generator makes"):
-        inversion.invert(subject.levels, np.zeros((8, 8, 1), np.uint8), TINY.latent_dim)
+        inversion.invert(subject.pixel_values, np.zeros((8, 8, 1), np.uint8), TINY.latent_dim)
 
 
 def test_from_a_photo_to_a_latent_that_others_take(run: Run, model_file: Models) -> None:

@@ -104,8 +104,8 @@ def test_a_run_is_scored_on_its_own_data(tmp_path: Path, monkeypatch: pytest.Mon
 
     class Network(torch.nn.Module):
         def forward(self, latent: torch.Tensor, condition: Condition) -> torch.Tensor:
-            assert condition.label is not None
-            drawn = generator(latent.numpy(), condition.label.numpy())
+            assert "class" in condition
+            drawn = generator(latent.numpy(), condition["class"].numpy())
             return torch.from_numpy(drawn).permute(0, 3, 1, 2) / 127.5 - 1
 
     @dataclasses.dataclass
@@ -163,7 +163,7 @@ def test_a_model_whose_classes_the_data_has_not_draws_equal_numbers(monkeypatch:
     assert found["protocol"]["labels"] == "none of the data's"
     generator = Generator.load("digits", device="cpu")
     drawn = generator(generator.latents(range(100)), np.arange(100) % 10)
-    plain = dataclasses.replace(some, labels=None, class_names=())
+    plain = some.without("class")
     values = Evaluator.prepare(plain, "pixels", 100, full=True).score_pictures(drawn).values
     assert found["values"] == pytest.approx(values)
 

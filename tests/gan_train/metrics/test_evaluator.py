@@ -139,23 +139,25 @@ def test_costly_features_of_the_data_are_kept(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(classifier, "MOST_IMAGES", 500)
     first = Evaluator.prepare(REAL, "pixels", 50)
     costly = dataclasses.replace(first.choice, network=dataclasses.replace(first.choice.network, costly=True))
-    looked = []
-    look = costly.network.look
+    extracted = []
+    extract = costly.network.extract
     watched = dataclasses.replace(
         costly,
-        network=dataclasses.replace(costly.network, look=lambda b: (looked.append(len(b)), look(b))[1]),
+        network=dataclasses.replace(
+            costly.network, extract=lambda b: (extracted.append(len(b)), extract(b))[1]
+        ),
     )
     found = [Evaluator(REAL, watched, "hash", 50, 0, False).score_pictures(FRESH.images) for _ in range(2)]
-    assert sum(looked) == 480 + 2 * 400
+    assert sum(extracted) == 480 + 2 * 400
     assert found[0] == found[1]
     Evaluator(REAL, watched, "another hash", 50, 0, False)
-    assert sum(looked) == 2 * 480 + 2 * 400
+    assert sum(extracted) == 2 * 480 + 2 * 400
 
 
 def test_a_metric_of_the_table_is_taken_where_the_data_has_its_columns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bare = dataclasses.replace(REAL, labels=None, class_names=())
+    bare = REAL.without("class")
 
     def compute(compared: Comparison) -> dict[str, float]:
         return {"brightness": float(compared.samples.features.mean())}

@@ -14,7 +14,7 @@ from gan_train.metrics import (
     efficientnet,
     feature_networks,
     inception,
-    pixels,
+    pixel_features,
     random_features,
     store,
 )
@@ -168,7 +168,7 @@ def test_efficientnet_sees_colour_and_leaves_random_state_alone() -> None:
 @pytest.mark.parametrize(("side", "channels"), [(16, 1), (45, 3)])
 def test_a_network_gives_the_same_features_for_a_picture_in_any_batch(side: int, channels: int) -> None:
     pictures = stripes(150, side, channels).images
-    for network in (random_features.load(channels, CPU), pixels.load(CPU)):
+    for network in (random_features.load(channels, CPU), pixel_features.load(CPU)):
         features, predicted = network(pictures)
         assert predicted is None
         assert features.dtype == np.float32

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gan_train.networks import FAMILIES, Condition, ConditionSpec, conditioning, of_class, r3
-from gan_train.networks.conditioning import ConditionalBatchNorm, Given, Judgement, LatentInput, Way, WaysIn
+from gan_train.networks.conditioning import ConditionalBatchNorm, Given, LatentInput, OutputHead, Way, WaysIn
 from gan_train.networks.pixels import PixelGenerator
 from gan_train.networks.pyramid import channels_at, pyramid
 from tests.conftest import DCGAN, DCGAN_PLAIN, Kind, make_network
@@ -87,7 +87,7 @@ def test_dcgan_at_64_is_the_papers_figure_1() -> None:
 @pytest.mark.parametrize("kind", [DCGAN, DCGAN_PLAIN], ids=str)
 def test_folding_normalisation_changes_no_picture(kind: Kind) -> None:
     network = make_network(kind)
-    folded = network.folded()  # type: ignore[operator]
+    folded = network.fold()  # type: ignore[operator]
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     condition = of_class(torch.arange(4) % kind.classes if kind.classes else None)
     latent = torch.randn(4, kind.latent_dim)
@@ -103,7 +103,7 @@ def test_the_condition_matters_to_both_networks() -> None:
     vectors = joined(latent, of_class(torch.arange(3)))
     assert torch.equal(vectors[:, :4], latent)
     torch.testing.assert_close(vectors[:, 4:].norm(dim=1), torch.full((3,), 2.0))
-    judgement = Judgement(4, ConditionSpec(3))
+    judgement = OutputHead(4, ConditionSpec(3))
     same = torch.ones(3, 4)
     logits = judgement(same, of_class(torch.arange(3))).logits
     table = judgement.get_parameter("embedding.weight")
@@ -194,7 +194,7 @@ def test_blocks_of_r3_begin_as_the_identity() -> None:
 
 
 def test_judgement_stays_in_float32_under_autocast() -> None:
-    judgement = Judgement(4, ConditionSpec())
+    judgement = OutputHead(4, ConditionSpec())
     with torch.autocast("cpu", torch.bfloat16):
         assert judgement(torch.randn(2, 4).bfloat16(), {}).logits.dtype == torch.float32
 

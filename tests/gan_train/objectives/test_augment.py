@@ -96,11 +96,11 @@ def test_a_chance_decides_for_one_picture_alone() -> None:
 
 
 def test_the_strength_moves_towards_its_target_and_stays_a_probability() -> None:
-    def adapted(strength: float, rightness: float) -> float:
-        got = augment.adapted(torch.tensor(strength), torch.tensor(rightness), 0.6, 0.01)
+    def adapt(strength: float, rightness: float) -> float:
+        got = augment.adapt(torch.tensor(strength), torch.tensor(rightness), 0.6, 0.01)
         return float(got)
 
-    assert adapted(0.5, 0.9) == pytest.approx(0.51)
-    assert adapted(0.5, 0.1) == pytest.approx(0.49)
-    assert adapted(0.999, 1.0) == 1.0
-    assert adapted(0.0, -1.0) == 0.0
+    assert adapt(0.5, 0.9) == pytest.approx(0.51)
+    assert adapt(0.5, 0.1) == pytest.approx(0.49)
+    assert adapt(0.999, 1.0) == 1.0
+    assert adapt(0.0, -1.0) == 0.0

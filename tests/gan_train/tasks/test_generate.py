@@ -15,7 +15,7 @@ from gan_train.config.presets import make
 from gan_train.config.settled import Settled, close
 from gan_train.data.batches import Batch
 from gan_train.data.columns import CLASS, IMAGE, Column
-from gan_train.networks import Condition, Verdict, ema, of_class
+from gan_train.networks import Condition, DiscriminatorOutput, ema, of_class
 from gan_train.objectives import augment, penalties
 from gan_train.objectives.adversarial import LOSSES
 from gan_train.tasks.base import Controls, Phase, Players
@@ -111,9 +111,9 @@ class _Linear(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0, 0.5]))
         self.power = power
 
-    def forward(self, pictures: torch.Tensor, condition: Condition) -> Verdict:
+    def forward(self, pictures: torch.Tensor, condition: Condition) -> DiscriminatorOutput:
         features = pictures.flatten(1) ** self.power
-        return Verdict(features @ self.weight, features)
+        return DiscriminatorOutput(features @ self.weight, features)
 
 
 def test_the_gradient_norm_of_known_functions() -> None:

@@ -25,7 +25,7 @@ from gan_train import seeding, tasks
 from gan_train.config import presets, settled
 from gan_train.config.options import write
 from gan_train.config.settled import Settled
-from gan_train.data.batches import Batch, Order
+from gan_train.data.batches import Batch, ExampleOrder
 from gan_train.data.columns import Column
 from gan_train.networks import ema
 from gan_train.networks.deployment import Deployment
@@ -62,7 +62,7 @@ class Drawn:
 
     def __init__(self, values: npt.NDArray[np.float32], seed: int) -> None:
         self._values, self._seed = torch.from_numpy(values), seed
-        self._order = Order(len(values), BATCH, seed)
+        self._order = ExampleOrder(len(values), BATCH, seed)
 
     def at(self, images_seen: int, rollbacks: int = 0) -> Batch:
         chance = seeding.generator(self._seed, "step", images_seen, rollbacks)

@@ -6,7 +6,7 @@ import pytest
 
 from gan_train.tasks.figures import LOSS, SCORE, Figure
 from gan_train.tasks.generate import FIGURES
-from gan_train.training import watchdog
+from gan_train.training import rollback, watchdog
 
 WELL = {"generator_loss": 0.8, "discriminator_loss": 1.2, "belief_in_real": 0.6, "belief_in_fake": 0.4}
 GOOD = {"frechet": 5.0, "coverage": 0.8, "variety": 0.95}
@@ -69,7 +69,7 @@ def test_samples_that_do_not_change_are_told() -> None:
 
 
 def test_every_alarm_has_something_to_try() -> None:
-    assert set(watchdog.WHAT_TO_TRY) == {"diverged", "stuck", "won", "collapse"}
+    assert set(rollback.ADVICE) == {"diverged", "stuck", "won", "collapse"}
 
 
 def test_each_discriminator_is_judged_by_its_own_scores() -> None:

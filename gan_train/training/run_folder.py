@@ -1,4 +1,4 @@
-"""A run's folder while it is written: held against other writers, and put back together where it is lost."""
+"""Writes to a run's folder, keeps other writers out, and restores the folder if it is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gan_train.runs.progress import Say
 # Takes a function that writes to the folder, and calls it.
 Write = Callable[[Callable[[], object]], None]
 
-# How often a folder that is being removed is made anew for one write.
+# How many times a folder that is being removed is made again for one write.
 _TRIES: Final = 4
 _LOST: Final = (FileNotFoundError, NotADirectoryError, FileExistsError)
 
@@ -26,7 +26,7 @@ class Folder:
     """Writes to a run's folder.
 
     Attributes:
-        path: of the folder.
+        path: the folder.
     """
 
     def __init__(self, path: Path, config: Settled, journals: Sequence[Journal], note: Say) -> None:
@@ -36,15 +36,15 @@ class Folder:
         self._held = contextlib.ExitStack()
 
     def begin(self) -> None:
-        """Take the folder that is there now for the run's."""
-        self._place = checkpoint.place_of(self.path)
+        """Take the folder that is there now as the run's."""
+        self._place = checkpoint.identify_folder(self.path)
 
     def close(self) -> None:
-        """Let go of a folder that had to be made anew."""
+        """Release a folder that had to be made again."""
         self._held.close()
 
     def write(self, change: Callable[[], object]) -> None:
-        """Write to the folder by a function, once more where the folder was lost meanwhile.
+        """Write to the folder by a function; write again if the folder was lost meanwhile.
 
         Raises:
             OptionError: it cannot be written.
@@ -66,11 +66,11 @@ class Folder:
         )
 
     def _mend(self) -> None:
-        """Put back what the folder has lost since it was written to last; raises as `write`."""
+        """Restore what the folder has lost since the last write; raises as `write`."""
         if self._is_there():
             return
-        if checkpoint.place_of(self.path) != self._place:
-            if self._place and (name := checkpoint.renamed_to(self.path, self._place)):
+        if checkpoint.identify_folder(self.path) != self._place:
+            if self._place and (name := checkpoint.find_renamed(self.path, self._place)):
                 raise TrainingError(
                     f"the run's folder {self.path} was renamed to {name} while training; give the same "
                     f"command with --out {self.path.with_name(name)} to go on from its newest checkpoint"
@@ -78,10 +78,12 @@ class Folder:
             if self._place:
                 self._note(f"the run's folder {self.path} was removed; making it anew")
             self._held.enter_context(checkpoint.only_writer(self.path))
-            self._place = checkpoint.place_of(self.path)
+            self._place = checkpoint.identify_folder(self.path)
         for journal in self._journals:
             journal.restore()
         options.write(self._config, self.path / checkpoint.CONFIG)
 
     def _is_there(self) -> bool:
-        return checkpoint.place_of(self.path) == self._place and (self.path / checkpoint.CONFIG).exists()
+        return (
+            checkpoint.identify_folder(self.path) == self._place and (self.path / checkpoint.CONFIG).exists()
+        )
