@@ -118,6 +118,7 @@ class Draw:
         flip: whether half of the pictures are mirrored.
         conditional: whether classes are drawn with them.
         distribution: of the latents, "normal" or "uniform".
+        draws: how many random numbers an augmented picture needs, see `augment.count_draws`.
     """
 
     batch_size: int
@@ -126,13 +127,14 @@ class Draw:
     conditional: bool
     latent_dim: int
     distribution: str
+    draws: int = augment.DRAWS
 
 
 class PictureBatches:
     """Draws pictures, their conditions, and the chance of a step.
 
     Tensors of a batch: "real" uint8 [batch, channels, height, width]; "latents" float32 [2, batch,
-    latent_dim], the discriminator's first; "draws" float32 [3, batch, augment.DRAWS] in [0, 1), for the
+    latent_dim], the discriminator's first; "draws" float32 [3, batch, draw.draws] in [0, 1), for the
     real pictures, the discriminator's fakes and the generator's; "mix" float32 [batch] in [0, 1), see
     `penalties.distance_from_one`. Conditions: "real", of the real pictures and what fakes are made
     under; "mismatch", another than the real picture's own, at random.
@@ -154,7 +156,7 @@ class PictureBatches:
         index = self._order.at(images_seen)[own]
         chance = seeding.generator(draw.seed, "step", images_seen, rollbacks)
         latents = self._draw_latents(chance)[:, own]
-        draws = torch.rand((3, draw.batch_size, augment.DRAWS), generator=chance)[:, own]
+        draws = torch.rand((3, draw.batch_size, draw.draws), generator=chance)[:, own]
         mix = torch.rand(draw.batch_size, generator=chance)[own]
         real = self._pictures[index]
         if draw.flip:

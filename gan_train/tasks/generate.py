@@ -6,7 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar, Final, cast
 
 import torch
@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_infer.conditions.spec import CLASS, IMAGE
+from gan_infer.errors import OptionError
 from gan_train import distributed
-from gan_train.config.options import policies
+from gan_train.config.options import Config, policies
 from gan_train.config.settled import Settled
 from gan_train.data.batches import Batch, Batches, Draw, PictureBatches
 from gan_train.data.columns import Column
@@ -27,7 +28,7 @@ from gan_train.networks.pixels import deploy_generator
 from gan_train.networks.sampler import Sampler
 from gan_train.objectives import penalties
 from gan_train.objectives.adversarial import LOSSES, Loss
-from gan_train.objectives.augment import adapted, augment
+from gan_train.objectives.augment import TRANSFORMS, adapted, augment, count_draws
 from gan_train.tasks.base import Controls, Phase, Players
 from gan_train.tasks.figures import LOSS, SCORE, SHARE, Figure
 
@@ -95,12 +96,14 @@ class Objective:
 class Generate:
     """One generator and one discriminator; see `base.Task`."""
 
+    choices: ClassVar[Mapping[str, Collection[str]]] = {"network.family": FAMILIES, "loss.name": LOSSES}
     needs: ClassVar[Mapping[str, str]] = {IMAGE: IMAGE}
     takes: ClassVar[Mapping[str, str]] = {CLASS: CLASS}
     figures: tuple[Figure, ...] = FIGURES
     deployed: tuple[str, ...] = (AVERAGE,)
     draws = IMAGE
     scored = True
+    critic = DISCRIMINATOR
 
     def __init__(self, config: Settled, columns: Mapping[str, Column]) -> None:
         """Take what the task needs of the options and the columns: "image", and "class" if it is there."""
@@ -122,12 +125,35 @@ class Generate:
             conditional=conditional,
             latent_dim=config.network.latent_dim,
             distribution=config.network.latent_distribution,
+            draws=count_draws(policies(config.augment)),
         )
         self._spec = ConditionSpec()
         if conditional:
             condition = config.condition
             classes = len(self.class_names)
             self._spec = ConditionSpec(classes, condition.generator, condition.discriminator)
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Refuse options that do not go together; see `Task.check`."""
+        network, loss = config.network, config.loss
+        family = FAMILIES[network.family]
+        penalised = loss.r1_gamma + loss.r2_gamma + loss.gradient_penalty > 0
+        if family.discriminator_batch_norm and penalised:
+            raise OptionError(
+                "loss.r1_gamma, loss.r2_gamma and loss.gradient_penalty need a discriminator without batch "
+                "normalisation, whose judgement of one picture does not depend on the others; "
+                f"set them to 0 for {network.family}"
+            )
+        if config.condition.generator == "batch_norm" and not family.generator_batch_norm:
+            fitting = [name for name, each in FAMILIES.items() if each.generator_batch_norm]
+            raise OptionError(
+                "condition.generator batch_norm needs a generator with batch normalisation "
+                f"({', '.join(fitting)}), not {network.family}; give embedding or one_hot"
+            )
+        for name in policies(config.augment):
+            if name not in TRANSFORMS:
+                raise OptionError(f"augment.policy names {name!r}; expected some of {', '.join(TRANSFORMS)}")
 
     def make_network(self, name: str) -> nn.Module:
         """Make a generator ("generator" or "average") or a discriminator; see `Task.make_network`."""
