@@ -25,7 +25,6 @@ _DEFAULT_MINUTES: Final = 20.0
 # Options that have a flag of their own: the flag's name to the option's.
 _PLACES: Final = {
     "task": "task",
-    "labels": "data.labels",
     "channels": "data.channels",
     "fit_": "data.fit",
     "value_range": "data.value_range",
@@ -74,7 +73,6 @@ class Wishes:
 @click.option("--images", type=int, help="Train on so many images, in place of --minutes.")
 @click.option("--size", callback=shared.size, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 with transparency.")
-@click.option("--labels", type=console.FilePath(str), help="A CSV or JSON file of labels.")
 @shared.layout_options
 @click.option(
     "--fit", "fit_", type=click.Choice(["crop", "pad"]), help="How other shapes are brought to size."

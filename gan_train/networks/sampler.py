@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from gan_infer.conditions.labels import classes_of_seeds
+from gan_infer.conditions import classes_of_seeds
 from gan_infer.latent import seeds as latents
 from gan_train.networks import pixels
 from gan_train.networks.conditioning import Condition, of_class

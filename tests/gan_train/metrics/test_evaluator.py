@@ -155,7 +155,7 @@ def test_costly_features_of_the_data_are_kept(monkeypatch: pytest.MonkeyPatch) -
 def test_a_metric_of_the_table_is_taken_where_the_data_has_its_columns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bare = dataclasses.replace(REAL, labels=None, class_names=())
+    bare = REAL.without("class")
 
     def compute(compared: Comparison) -> dict[str, float]:
         return {"brightness": float(compared.samples.features.mean())}
@@ -169,7 +169,6 @@ def test_a_metric_of_the_table_is_taken_where_the_data_has_its_columns(
     )
     monkeypatch.setitem(scores.METRICS, "brightness", metric)
     monkeypatch.setitem(scores.METRICS, "loudness", dataclasses.replace(metric, needs=frozenset({"audio"})))
-    monkeypatch.setitem(scores.MEASURES, "brightness", brightness)
     found = Evaluator.prepare(bare, "pixels", 50).score(lambda count, _: FRESH.images[:count])
     assert found.values["brightness"] == pytest.approx(FRESH.images[:50].mean() / 255, rel=1e-5)
     assert found.describe()[-1] == "mean        of 50"
