@@ -70,7 +70,9 @@ def _describe(data: DataSet) -> Any:
     if IMAGE not in data.columns:
         return [(name, column.kind, column.shape) for name, column in data.columns.items()]
     classes = data.columns.get(CLASS)
-    return data.columns[IMAGE].shape, 0 if classes is None else len(classes.facts["class_names"])
+    told = data.columns[IMAGE].shape, 0 if classes is None else len(classes.facts["class_names"])
+    others = sorted(data.columns.keys() - {IMAGE, CLASS})
+    return (*told, *others)
 
 
 def _key(config: Settled, pictures: DataSet) -> str:

@@ -9,17 +9,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from gan_infer.conditions.spec import Output
+from gan_infer.conditions.spec import LATENT, Output
 from gan_infer.errors import OptionError
 from gan_train import tasks
 from gan_train.config import settled
 from gan_train.config.settled import Settled
 from gan_train.data.columns import CLASS, IMAGE, Column
-from gan_train.networks import pixels
 from gan_train.networks.deployment import Deployment
 from gan_train.networks.sampler import Sampler
 from gan_train.runs import checkpoint
@@ -76,14 +74,14 @@ class Trained:
             network.latent_distribution,
             len(self.class_names),
             truncation=truncation,
+            others=tuple(each for each in self.deploy().inputs if each.kind not in (LATENT, CLASS)),
         )
 
     def pictures(
         self, latent: npt.NDArray[np.float32], given: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.uint8]:
         """Return uint8 [n, height, width, channels] of latents [n, latent_dim] and classes [n] (or None)."""
-        classes = None if given is None else torch.from_numpy(given)
-        return pixels.draw(self.generator, torch.from_numpy(latent), classes)
+        return self.sampler().draw_latents(latent, given)
 
 
 def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
@@ -115,6 +113,11 @@ def discriminator(run: Path, which: str = "best") -> nn.Module:
         raise OptionError(
             f"the run's task is {options.task}, which has no discriminator of pictures to export; "
             "leave out --critic, or give another --run"
+        )
+    if others := saved.facts["data"].get("columns", {}).keys() - {IMAGE, CLASS}:
+        raise OptionError(
+            f"the run has {', '.join(sorted(others))} beside pictures and classes, and a critic judges by "
+            "pictures and classes alone; leave out --critic, or give another --run"
         )
     made = _load_network(task, saved, task.critic)
     for module in list(made.modules()):

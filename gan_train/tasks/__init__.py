@@ -44,7 +44,10 @@ def find_suited(columns: Mapping[str, Column]) -> str:
         OptionError: none does.
     """
     for name, task in TASKS.items():
-        if columns.keys() <= {**task.needs, **task.takes}.keys() and not _list_missing(name, columns):
+        known = {**task.needs, **task.takes}
+        others = (each for each in columns.values() if each.name not in known)
+        kinds = set(task.conditions) - set(known.values())  # those are taken by their names alone
+        if all(each.kind in kinds for each in others) and not _list_missing(name, columns):
             return name
     raise OptionError(
         f"the data have the columns {_describe(columns)}, and no task takes exactly these; "

@@ -97,6 +97,7 @@ class Task(Protocol):
         choices: options whose values are names in a table: option ("loss.name") to the table.
         needs: the columns that the data must have: name to kind.
         takes: those that it makes use of where they are there.
+        conditions: kinds of columns that it takes as conditions besides, whatever their names.
         batches_per_step: batches of the data that one step takes.
         figures: what the phases of a step give, by name.
         deployed: which networks or averages `deploy` needs.
@@ -109,6 +110,7 @@ class Task(Protocol):
     choices: ClassVar[Mapping[str, Collection[str]]]
     needs: ClassVar[Mapping[str, str]]
     takes: ClassVar[Mapping[str, str]]
+    conditions: ClassVar[Collection[str]]
     batches_per_step: int
     figures: tuple[Figure, ...]
     deployed: tuple[str, ...]

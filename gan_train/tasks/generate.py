@@ -19,10 +19,10 @@ from gan_infer.errors import OptionError
 from gan_train import distributed
 from gan_train.config.options import Config, policies
 from gan_train.config.settled import Settled
-from gan_train.data.batches import Batch, Batches, Draw, PictureBatches
+from gan_train.data.batches import Batch, Batches, Draw, PictureBatches, find_others
 from gan_train.data.columns import Column
 from gan_train.networks import FAMILIES, Condition, ConditionSpec, Verdict, ema, judge, make_pictures
-from gan_train.networks.conditioning import Judgement, repeat
+from gan_train.networks.conditioning import KINDS, Given, Judgement, repeat
 from gan_train.networks.deployment import Deployment
 from gan_train.networks.pixels import deploy_generator
 from gan_train.networks.sampler import Sampler
@@ -99,6 +99,7 @@ class Generate:
     choices: ClassVar[Mapping[str, Collection[str]]] = {"network.family": FAMILIES, "loss.name": LOSSES}
     needs: ClassVar[Mapping[str, str]] = {IMAGE: IMAGE}
     takes: ClassVar[Mapping[str, str]] = {CLASS: CLASS}
+    conditions: ClassVar[Collection[str]] = KINDS
     figures: tuple[Figure, ...] = FIGURES
     deployed: tuple[str, ...] = (AVERAGE,)
     draws = IMAGE
@@ -106,8 +107,9 @@ class Generate:
     critic = DISCRIMINATOR
 
     def __init__(self, config: Settled, columns: Mapping[str, Column]) -> None:
-        """Take what the task needs of the options and the columns: "image", and "class" if it is there."""
+        """Take what the task needs of the options and the columns: "image", and all conditions there are."""
         conditional = CLASS in columns and config.condition.generator != "none"
+        self._others = find_others(columns) if config.condition.generator != "none" else ()
         height, width, channels = columns[IMAGE].shape
         self.class_names: tuple[str, ...] = tuple(columns[CLASS].facts["class_names"]) if conditional else ()
         self.batches_per_step = config.optimizer.discriminator_steps
@@ -126,12 +128,13 @@ class Generate:
             latent_dim=config.network.latent_dim,
             distribution=config.network.latent_distribution,
             draws=count_draws(policies(config.augment)),
+            others=tuple(each.name for each in self._others),
         )
-        self._spec = ConditionSpec()
+        condition, others = config.condition, tuple(map(Given.of_input, self._others))
+        self._spec = ConditionSpec(others=others)
         if conditional:
-            condition = config.condition
             classes = len(self.class_names)
-            self._spec = ConditionSpec(classes, condition.generator, condition.discriminator)
+            self._spec = ConditionSpec(classes, condition.generator, condition.discriminator, others)
 
     @classmethod
     def check(cls, config: Config) -> None:
@@ -228,7 +231,14 @@ class Generate:
         """Return what draws the average's pictures of seeds."""
         average = players.averages[AVERAGE]
         device = players.buffers[STRENGTH].device
-        return Sampler(average, self._draw.latent_dim, self._draw.distribution, len(self.class_names), device)
+        return Sampler(
+            average,
+            self._draw.latent_dim,
+            self._draw.distribution,
+            len(self.class_names),
+            device,
+            others=self._others,
+        )
 
     def deploy(self, networks: Mapping[str, nn.Module], truncation: float = 1.0) -> Deployment:
         """Return the average with the inputs and the output of the model-file contract."""
@@ -238,6 +248,7 @@ class Generate:
             distribution=self._draw.distribution,
             image_shape=(*self._size, self._channels),
             class_names=self.class_names,
+            others=self._others,
             truncation=truncation,
         )
 

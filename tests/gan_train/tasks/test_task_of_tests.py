@@ -91,6 +91,7 @@ class Sounds:
     choices: ClassVar[Mapping[str, Collection[str]]] = {}
     needs: ClassVar[Mapping[str, str]] = {"audio": "audio"}
     takes: ClassVar[Mapping[str, str]] = {}
+    conditions: ClassVar[Collection[str]] = ()
     batches_per_step = 1
     figures: tuple[Figure, ...] = (
         Figure("low_loss", "low voice", LOSS, "low"),
