@@ -22,10 +22,11 @@ from gan_infer.latent import seeds
 from gan_infer.outputs.base import OUTPUTS, ArrayOutput
 from gan_train import data, tasks
 from gan_train.data import Column, DataSet
+from gan_train.data.batches import Batch
 from gan_train.runs import checkpoint, trained
 from gan_train.tasks.base import Controls, Phase, Players
 from tests.conftest import CommandLine, Run
-from tests.gan_train.tasks.test_task_of_tests import BATCH, LATENTS, SAMPLES, VOICES, Batch, Sounds
+from tests.gan_train.tasks.test_task_of_tests import BATCH, LATENTS, SAMPLES, VOICES, Sounds
 
 IMAGES = 60 * BATCH
 FIT = ("fit", "noise", "--task", "sounds", "--images", IMAGES, "--batch-size", BATCH, "--reports", 4)
@@ -64,9 +65,8 @@ def train(command_line: CommandLine) -> Run:
     return command_line("gan-train", gan_train.cli.main)
 
 
-def test_from_the_command_that_trains_to_sounds_in_an_app(
-    train: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_from_the_command_that_trains_to_sounds_in_an_app(command_line: CommandLine) -> None:
+    train = command_line("gan-train", gan_train.cli.main)
     code, out, err = train(*FIT)
     assert (code, out) == (0, "runs/noise\n"), err
     assert "12 sounds of 24; task sounds on cpu" in err
@@ -92,10 +92,9 @@ def test_from_the_command_that_trains_to_sounds_in_an_app(
     assert (drawn.shape, drawn.dtype) == ((3, SAMPLES), np.float32)
     np.testing.assert_allclose(drawn, expected, atol=1 / 32768)
 
-    monkeypatch.setattr("sys.argv", ["gan-infer", "info", "--model", "gen.onnx", "--device", "cpu"])
-    with pytest.raises(SystemExit):
-        gan_infer.cli.main()
-    told, err = capsys.readouterr()
+    infer = command_line("gan-infer", gan_infer.cli.main)
+    code, told, err = infer("info", "--model", "gen.onnx", "--device", "cpu")
+    assert code == 0, err
     assert "audio float32 [batch, 24]" in told, err
     assert "came out as the file says" in told
 
