@@ -29,11 +29,6 @@ def data() -> None:
 
 @data.command()
 @click.argument("source", metavar="PATH", type=console.FilePath(str))
-@click.option(
-    "--labels",
-    type=console.FilePath(str),
-    help="A CSV or JSON file of labels.  [default: found by the layout]",
-)
 @click.option("--size", callback=size_option, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 for colour with transparency.")
 @click.option(
@@ -49,7 +44,6 @@ def data() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def check(
     source: str,
-    labels: str | None,
     size: tuple[int, int] | None,
     channels: int | None,
     fit: str | None,
@@ -63,7 +57,6 @@ def check(
     height, width = size or (None, None)
     named = {
         "data.source": source,
-        "data.labels": labels,
         "data.height": height,
         "data.width": width,
         "data.channels": channels,

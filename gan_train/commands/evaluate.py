@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from gan_infer import console, files
 from gan_infer.commands.shared import trust, trusted
+from gan_infer.conditions.spec import IMAGE
 from gan_infer.decoding import ranges
 from gan_infer.errors import DataError, OptionError
 from gan_train.commands.shared import RUNS, decoding
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 Pictures = npt.NDArray[np.uint8]
 Classes = npt.NDArray[np.int64]
 
+_ONLY_PICTURES: Final = "pictures are scored here, against pictures of the data"
 # Samples on the sheet of nearest pictures.
 _SHOWN: Final = 16
 
@@ -132,6 +134,11 @@ def _open_model(source: str) -> Candidate:
     from gan_infer.models.generator import Generator
 
     generator = Generator.load(source, trust=trusted())
+    (output, *_) = generator.metadata.outputs
+    if output.kind != IMAGE:
+        raise OptionError(
+            f"model {generator.name} makes {output.kind}; {_ONLY_PICTURES}, so give another --model"
+        )
 
     def draw(count: int, classes: Classes | None) -> Pictures:
         if classes is None:
@@ -151,15 +158,16 @@ def _open_run(run: Path | None, which: str) -> Candidate:
     if run is not None and not run.is_dir():
         raise OptionError(f"no run at {run}; give the folder of a run that gan-train fit wrote")
     console.say("loading PyTorch")
-    from gan_train.networks.sampler import Sampler
     from gan_train.runs import checkpoint, trained
 
     folder = run or checkpoint.newest_run(RUNS)
     loaded = trained.load(folder, which, console.say)
-    data, network = loaded.options.data, loaded.options.network
-    sampler = Sampler(
-        loaded.generator, network.latent_dim, network.latent_distribution, len(loaded.class_names)
-    )
+    if not loaded.task.scored:
+        raise OptionError(
+            f"the task of run {folder} is {loaded.options.task}, which makes {loaded.task.draws}; "
+            f"{_ONLY_PICTURES}, so give another --run"
+        )
+    data, sampler = loaded.options.data, loaded.sampler()
     return Candidate(
         name=f"run {folder}, checkpoint {which}",
         shape=(data.height, data.width, data.channels),

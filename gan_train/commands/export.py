@@ -128,8 +128,9 @@ def _tell(written: Exported, batches: tuple[int, ...]) -> None:
     _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
     console.echo(f"precision   {metadata.precision}")
     console.echo(f"truncation  {metadata.truncation:g} of every latent")
+    unit = "of 256 levels" if written.outputs[0].dtype == "uint8" else "of full scale"
     console.echo(
-        f"difference  at most {written.difference:g} of 256 levels from PyTorch, in "
+        f"difference  at most {written.difference:g} {unit} from PyTorch, in "
         f"{written.differing:.4%} of values, at batches {', '.join(map(str, batches))}"
     )
 

@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,11 +18,13 @@ from gan_train.config import options, presets
 from gan_train.config import settled as settling
 from gan_train.config.settled import Settled
 
+if TYPE_CHECKING:
+    from gan_train.data import DataSet
+
 _DEFAULT_MINUTES: Final = 20.0
 # Options that have a flag of their own: the flag's name to the option's.
 _PLACES: Final = {
     "task": "task",
-    "labels": "data.labels",
     "channels": "data.channels",
     "fit_": "data.fit",
     "value_range": "data.value_range",
@@ -71,7 +73,6 @@ class Wishes:
 @click.option("--images", type=int, help="Train on this many images, instead of --minutes.")
 @click.option("--size", callback=shared.size, help="Side of the pictures, or HEIGHTxWIDTH, 8 to 256.")
 @click.option("--channels", type=int, help="1 for grey, 3 for colour, 4 with transparency.")
-@click.option("--labels", type=console.FilePath(str), help="A CSV or JSON file of labels.")
 @shared.layout_options
 @click.option(
     "--fit", "fit_", type=click.Choice(["crop", "pad"]), help="How to bring other shapes to the size."
@@ -176,7 +177,7 @@ def _fit(wanted: options.Config, wishes: Wishes) -> int:
     from gan_train.planning import device
     from gan_train.runs import checkpoint
 
-    tasks.check_name(wanted.task)
+    tasks.check_options(wanted)
     _check_outside(wishes.out or shared.RUNS, wanted.data.source)
     run = wishes.out or shared.RUNS / _name_run(wanted.data.source)
     _check_allowed(wishes.allowed)
@@ -243,10 +244,9 @@ def _train(settled: Settled, pictures: Any, run: Path, wishes: Wishes) -> int:
     from gan_train.runs import checkpoint
     from gan_train.training import loop
 
-    classes = f", {len(pictures.class_names)} classes" if pictures.class_names else ""
     _say(
-        f"{len(pictures):,} pictures of {pictures.height}x{pictures.width}x{pictures.channels}{classes}; "
-        f"{settled.network.family} on {settled.machine.device} in {settled.machine.precision}; run {run}"
+        f"{_describe_data(pictures)}; {_describe_networks(settled)} on {settled.machine.device} in "
+        f"{settled.machine.precision}; run {run}"
     )
     if distributed.rank() > 0:
         return 0 if loop.train(settled, pictures, run, Quiet()) else 130
@@ -265,6 +265,29 @@ def _train(settled: Settled, pictures: Any, run: Path, wishes: Wishes) -> int:
     _say(f"export it with: gan-train export --to gen.onnx --run {run}")
     console.echo(run)
     return 0
+
+
+def _describe_data(data: DataSet) -> str:
+    """Return what a run learns from: "1,797 pictures of 28x28x1, 10 classes"."""
+    from gan_train.data.kinds import kind_of
+
+    told = []
+    for column in data.columns.values():
+        if kind_of(column).identifies:
+            told.append(f"{len(column):,} {kind_of(column).noun}s of {'x'.join(map(str, column.shape))}")
+        elif names := column.facts.get("class_names"):
+            told.append(f"{len(names)} classes")
+        else:
+            told.append(column.name)
+    return ", ".join(told)
+
+
+def _describe_networks(settled: Settled) -> str:
+    """Return what learns: the family of networks, where the task has a choice of them."""
+    from gan_train import tasks
+
+    named = "network.family" in tasks.TASKS[settled.task].choices
+    return settled.network.family if named else f"task {settled.task}"
 
 
 def _say(text: str) -> None:

@@ -82,6 +82,11 @@ def layout_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(
         (
             click.option(
+                "--labels",
+                type=console.FilePath(str),
+                help="A CSV or JSON file of labels.  [default: found by the layout]",
+            ),
+            click.option(
                 "--column",
                 "columns",
                 multiple=True,
@@ -113,6 +118,7 @@ def layout_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def layout_changes(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config's options that `layout_options` set, None for those that were not given."""
     changes: dict[str, Any] = {
+        "data.labels": given["labels"],
         "data.split": given["split"],
         "data.zip_encoding": given["zip_encoding"],
         "data.follow_links": given["follow_links"],

@@ -67,10 +67,11 @@ class DataOptions:
 class NetworkOptions:
     """The pair of networks; `width` is the channels at full size, and sets the cost.
 
+    `family` is one of `gan_train.networks.FAMILIES`, which the task checks.
     `spectral_norm` divides each of the discriminator's weights by its largest singular value.
     """
 
-    family: str = option("resnet", one_of=("mlp", "dcgan", "resnet", "sngan", "r3"))
+    family: str = "resnet"
     width: int | None = option(None, 1, 4096)
     latent_dim: int = option(64, 1, 4096)
     latent_distribution: str = option("normal", one_of=("normal", "uniform"))
@@ -94,16 +95,15 @@ class ConditionOptions:
 
 @dataclasses.dataclass(frozen=True)
 class LossOptions:
-    """The loss and its penalties, which are taken every `penalty_interval` steps, weighted to make up for it.
+    """The game. `name` is one of `objectives.adversarial.LOSSES`, which the task checks.
+
+    Penalties are taken every `penalty_interval` steps, weighted to make up for it.
 
     `r1_gamma` and `r2_gamma` weight the squared norm of the gradient on real and on generated
     pictures, `gradient_penalty` the squared distance of the norm from 1 between them.
     """
 
-    name: str = option(
-        "non_saturating",
-        one_of=("minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic"),
-    )
+    name: str = "non_saturating"
     r1_gamma: float = option(1.0, 0, 1e6)
     r2_gamma: float = option(0.0, 0, 1e6)
     gradient_penalty: float = option(0.0, 0, 1e6)
@@ -114,8 +114,8 @@ class LossOptions:
 class AugmentOptions:
     """How pictures are augmented before the discriminator sees them, so that few pictures last longer.
 
-    `policy` lists some of "translation", "cutout", "colour" (DiffAugment), "" for none. `strength` is
-    the share of pictures that are changed; with `target` it adapts until the discriminator is right
+    `policy` lists of `objectives.augment.TRANSFORMS` (DiffAugment), "" for none. `strength` is
+    the share of pictures it is done to; with `target` it moves so that the discriminator is right
     about real pictures that much more often than wrong. `flip` mirrors half of the real pictures.
     """
 
@@ -316,30 +316,12 @@ def _agree(config: Config) -> None:
         ranges.parse(config.data.value_range)
     except OptionError as error:
         raise OptionError(f"option data.value_range: {error}") from None
-    network, loss, condition = config.network, config.loss, config.condition
-    if network.family == "dcgan" and loss.r1_gamma + loss.r2_gamma + loss.gradient_penalty > 0:
-        raise OptionError(
-            "loss.r1_gamma, loss.r2_gamma and loss.gradient_penalty need a discriminator without batch "
-            "normalisation, whose judgement of one picture does not depend on the others; "
-            "set them to 0 for dcgan"
-        )
-    if condition.generator == "batch_norm" and network.family not in BATCH_NORM_FAMILIES:
-        raise OptionError(
-            f"condition.generator batch_norm needs a generator with batch normalisation "
-            f"({', '.join(BATCH_NORM_FAMILIES)}), not {network.family}; give embedding or one_hot"
-        )
+    condition = config.condition
     if (condition.generator == "none") != (condition.discriminator == "none"):
         raise OptionError(
             "only one of condition.generator and condition.discriminator is none; "
             "give both a kind, or none to both"
         )
-    for name in policies(config.augment):
-        if name not in AUGMENTATIONS:
-            raise OptionError(f"augment.policy names {name!r}; expected some of {', '.join(AUGMENTATIONS)}")
-
-
-BATCH_NORM_FAMILIES: Final = ("dcgan", "sngan")
-AUGMENTATIONS: Final = ("colour", "translation", "cutout")
 
 
 def policies(augment: AugmentOptions) -> tuple[str, ...]:
@@ -368,15 +350,13 @@ def leaves(node: Any, place: str = "") -> Iterable[tuple[str, Any]]:
 
 def _build(kind: Any, tree: object, place: str) -> Any:
     if not isinstance(tree, dict):
-        raise OptionError(
-            f"{place.rstrip('.') or 'the config'} is {_format_value(tree)}, not a group of options"
-        )
+        raise OptionError(f"{place.rstrip('.') or 'the config'} is {shorten(tree)}, not a group of options")
     hints = get_type_hints(kind)
     known = {field.name: field for field in dataclasses.fields(kind)}
     for name in tree:
         if name not in known:
             raise OptionError(
-                f"option {_format_value(place + name)[1:-1]} is unknown; options here are {', '.join(known)}"
+                f"option {shorten(place + name)[1:-1]} is unknown; options here are {', '.join(known)}"
             )
     values: dict[str, Any] = {}
     for name, field in known.items():
@@ -400,16 +380,16 @@ def _check_value(value: Any, hint: Any, limits: Mapping[str, Any], place: str) -
     if kind is float and type(value) is int and abs(value) < _MOST:
         value = float(value)
     if type(value) is not kind or (kind is float and not math.isfinite(value)) or _is_no_text(value):
-        raise OptionError(f"option {place} is {_format_value(value)}; expected {_NOUNS[kind]}")
+        raise OptionError(f"option {place} is {shorten(value)}; expected {_NOUNS[kind]}")
     one_of = limits.get("one_of") or ()
     if one_of and value not in one_of:
         raise OptionError(
-            f"option {place} is {_format_value(value)}; expected one of {', '.join(map(str, one_of))}"
+            f"option {place} is {shorten(value)}; expected one of {', '.join(map(str, one_of))}"
         )
     low, high = limits.get("low"), limits.get("high")
     if (low is not None and value < low) or (high is not None and value > high):
         raise OptionError(
-            f"option {place} is {_format_value(value)}; expected {_NOUNS[kind]} from {low:g} to {high:g}"
+            f"option {place} is {shorten(value)}; expected {_NOUNS[kind]} from {low:g} to {high:g}"
         )
     return value
 
@@ -419,7 +399,8 @@ def _is_no_text(value: Any) -> bool:
     return isinstance(value, str) and ("\0" in value or any("\ud800" <= each < "\udc80" for each in value))
 
 
-def _format_value(value: Any) -> str:
+def shorten(value: Any) -> str:
+    """Return a value as messages show it: quoted, and cut where it is long."""
     text = ascii(value) if isinstance(value, str) and not value.isprintable() else repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 

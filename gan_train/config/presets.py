@@ -54,7 +54,7 @@ PRESETS: Final[dict[str, Preset]] = {
         },
     ),
     "cgan": Preset(
-        "the first conditional GAN: multilayer perceptrons, one-hot labels joined to both inputs",
+        "the first conditional GAN: multilayer perceptrons, one-hot classes joined to both inputs",
         "Mirza and Osindero 2014; networks after Goodfellow 2014",
         {
             "network.family": "mlp",
@@ -126,7 +126,7 @@ PRESETS: Final[dict[str, Preset]] = {
     ),
     "cifar10": Preset(
         "what the shipped model of small photographs was trained with, on CIFAR-10",
-        "the default, wider, learning slower under a weaker penalty; flips; wrong labels doubted (Reed 2016)",
+        "the default, wider, learning slower under less penalty; flips; wrong classes doubted (Reed 2016)",
         {
             "network.width": 24,
             "augment.flip": True,

@@ -16,9 +16,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from gan_infer.conditions.spec import Input
 from gan_train import distributed, seeding
 from gan_train.data.columns import CLASS, IMAGE, Column
 from gan_train.networks import Condition, of_class
+from gan_train.networks.conditioning import KINDS
 from gan_train.objectives import augment
 
 # Kept on the device as a whole if they fill no more of its memory than this.
@@ -118,7 +120,9 @@ class Draw:
         batch_size: of all processes together.
         flip: whether half of the pictures are mirrored.
         conditional: whether classes are drawn with them.
-        distribution: the distribution of latents, "normal" or "uniform".
+        distribution: of the latents, "normal" or "uniform".
+        others: columns of conditions of other kinds than a class, drawn with the pictures.
+        draws: how many random numbers an augmented picture needs, see `augment.count_draws`.
     """
 
     batch_size: int
@@ -127,16 +131,27 @@ class Draw:
     conditional: bool
     latent_dim: int
     distribution: str
+    draws: int = augment.DRAWS
+    others: tuple[str, ...] = ()
+
+
+def find_others(columns: Mapping[str, Column]) -> tuple[Input, ...]:
+    """Return the inputs by which conditions of other kinds than a class are given: columns of those kinds."""
+    return tuple(
+        Input(name, each.kind, str(each.values.dtype), each.shape, dict(each.facts))
+        for name, each in columns.items()
+        if each.kind in KINDS and each.kind != CLASS
+    )
 
 
 class PictureBatches:
     """Draws pictures, their conditions, and the random numbers of a step.
 
     Tensors of a batch: "real" uint8 [batch, channels, height, width]; "latents" float32 [2, batch,
-    latent_dim], the discriminator's first; "draws" float32 [3, batch, augment.DRAWS] in [0, 1), for the
+    latent_dim], the discriminator's first; "draws" float32 [3, batch, draw.draws] in [0, 1), for the
     real pictures, the discriminator's fakes and the generator's; "mix" float32 [batch] in [0, 1), see
-    `penalties.distance_from_one`. Conditions: "real", of the real pictures, which fakes are made
-    under too; "mismatch", a random one that is not the real picture's own.
+    `penalties.distance_from_one`. Conditions: "real", of the real pictures and what fakes are made
+    under; "mismatch", another class than the real picture's own, at random, {} without classes.
     """
 
     def __init__(self, columns: Mapping[str, Column], draw: Draw, device: torch.device) -> None:
@@ -146,6 +161,7 @@ class PictureBatches:
         self._order = ExampleOrder(len(images), draw.batch_size, draw.seed)
         column = columns.get(CLASS) if draw.conditional else None
         self._labels = None if column is None else torch.from_numpy(column.values).to(device)
+        self._others = {name: torch.from_numpy(columns[name].values).to(device) for name in draw.others}
         self._classes = 0 if column is None else len(column.facts["class_names"])
 
     def at(self, images_seen: int, rollbacks: int = 0) -> Batch:
@@ -155,7 +171,7 @@ class PictureBatches:
         index = self._order.at(images_seen)[own]
         chance = seeding.generator(draw.seed, "step", images_seen, rollbacks)
         latents = self._draw_latents(chance)[:, own]
-        draws = torch.rand((3, draw.batch_size, augment.DRAWS), generator=chance)[:, own]
+        draws = torch.rand((3, draw.batch_size, draw.draws), generator=chance)[:, own]
         mix = torch.rand(draw.batch_size, generator=chance)[own]
         real = self._pictures[index]
         if draw.flip:
@@ -172,12 +188,14 @@ class PictureBatches:
     def _draw_conditions(
         self, index: npt.NDArray[np.int64], own: slice, chance: torch.Generator
     ) -> dict[str, Condition]:
+        places = torch.from_numpy(index).to(self._device)
+        others = {name: values[places] for name, values in self._others.items()}
         if self._labels is None:
-            return {"real": {}, "mismatch": {}}
-        label = self._labels[torch.from_numpy(index).to(self._device)]
+            return {"real": others, "mismatch": {}}
+        label = self._labels[places]
         step = torch.randint(1, max(2, self._classes), (self._draw.batch_size,), generator=chance)[own]
         other = (label + step.to(self._device)) % self._classes
-        return {"real": of_class(label), "mismatch": of_class(other)}
+        return {"real": {**of_class(label), **others}, "mismatch": {**of_class(other), **others}}
 
     def _draw_latents(self, chance: torch.Generator) -> Tensor:
         shape = (2, self._draw.batch_size, self._draw.latent_dim)

@@ -53,6 +53,11 @@ class DataSet:
         kinds = [kind_of(column) for column in self.columns.values()]
         return next((kind.noun for kind in kinds if kind.identifies), "example")
 
+    def values(self, name: str) -> npt.NDArray[Any] | None:
+        """Return the values of a column, [n, ...]; None where there is no such column."""
+        column = self.columns.get(name)
+        return None if column is None else column.values
+
     def sha256(self) -> str:
         """Return the hash of all columns: equal exactly for equal training data."""
         return fingerprint.hash_columns(self.columns)

@@ -8,6 +8,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from gan_infer.errors import DataError
 from gan_train.data.columns import CLASS, IMAGE, Column, by_name
 from gan_train.data.data_set import DataSet
 
@@ -35,6 +36,22 @@ class PictureSet(DataSet):
         if labels is not None:
             columns.append(Column(CLASS, CLASS, labels, {"class_names": tuple(class_names)}))
         return cls(name, by_name(*columns), licence, preparation)
+
+    @classmethod
+    def of(cls, data: DataSet) -> Self:
+        """Return a data set as pictures.
+
+        Raises:
+            DataError: it has no column of them.
+        """
+        if isinstance(data, cls):
+            return data
+        if IMAGE not in data.columns or data.columns[IMAGE].kind != IMAGE:
+            raise DataError(
+                f"{data.name} has the columns {', '.join(data.columns)}; a column {IMAGE!r} of pictures is "
+                "needed; give other data"
+            )
+        return cls(data.name, data.columns, data.licence, data.preparation, data.warnings, data.value_range)
 
     @property
     def images(self) -> npt.NDArray[np.uint8]:

@@ -14,6 +14,7 @@ from gan_infer.errors import DataError, ModelError
 from gan_train import data
 from gan_train.config.options import DataOptions
 from gan_train.data import PictureSet, held_out, matching
+from gan_train.data.columns import CLASS
 from gan_train.export import calibration
 from gan_train.export.generator import TRUNCATION
 from gan_train.metrics import split
@@ -74,24 +75,25 @@ def refer(
     seen: bool,
     truncation: float = TRUNCATION,
 ) -> CalibrationPictures:
-    """Compute the logits of real pictures and of as many new generated ones of the same classes."""
-    chosen = split.part(np.arange(len(pictures)), pictures.labels, MOST_HELD)
+    """Judge real pictures and as many freshly generated ones of the same classes."""
+    known = pictures.values(CLASS)
+    chosen = split.part(np.arange(len(pictures)), known, MOST_HELD)
     if len(chosen) < LEAST_HELD:
         raise DataError(f"{origin}: {len(chosen)} are too few; a calibration needs at least {LEAST_HELD}")
     if len(chosen) < len(pictures):
         origin = f"{len(chosen):,} of {origin}"
-    classes = None if pictures.labels is None else pictures.labels[chosen]
+    classes = None if known is None else known[chosen]
     seeds = np.arange(_FIRST_SEED, _FIRST_SEED + len(chosen))
     made = model.sampler(truncation).draw(seeds, classes)
-    known = classes if find_classes(model) else None
-    on_real = pixels.compute_logits(judging, np.ascontiguousarray(pictures.images[chosen]), known)
-    on_made = pixels.compute_logits(judging, made, known)
+    given = classes if find_classes(model) else None
+    on_real = pixels.compute_logits(judging, np.ascontiguousarray(pictures.images[chosen]), given)
+    on_made = pixels.compute_logits(judging, made, given)
     return CalibrationPictures(
         origin,
         seen,
         truncation,
         np.concatenate([on_real, on_made]),
-        None if known is None else np.tile(known, 2),
+        None if given is None else np.tile(given, 2),
         len(find_classes(model)),
     )
 

@@ -86,10 +86,12 @@ def export(
             f"warning: calibrated on {reference.origin}, which the discriminator has learnt by: new "
             "pictures will read less real than they are; name others with --calibrate"
         )
+    data = model.options.data
+    sides = (data.height, data.width, data.channels)
     metadata = CriticMetadata(
-        **writing.facts_of(model, name or run.resolve().name, licence, intended_use),
+        **writing.facts_of(model, sides, name or run.resolve().name, licence, intended_use),
         class_names=find_classes(model),
-        fit=model.options.data.fit,
+        fit=data.fit,
         calibration=told,
     )
     samples = model.sampler(truncation).draw(range(max(VERIFIED_BATCHES)))

@@ -1,4 +1,4 @@
-"""From a run's averaged generator to one checked model file."""
+"""From what a run's task deploys to one checked model file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Final
 import onnx
 from torch import nn
 
-from gan_infer.conditions.spec import Input, Output
+from gan_infer.conditions.spec import LATENT, Input, Output
+from gan_infer.errors import OptionError
 from gan_infer.modelfile.metadata import Metadata
 from gan_infer.models.generator import Generator
 from gan_infer.runtime.session import Session
@@ -19,6 +20,7 @@ from gan_train.export import verification, writing
 from gan_train.export.verification import VERIFIED_BATCHES
 from gan_train.graphs import amend, contract
 from gan_train.networks import pixels
+from gan_train.networks.conditioning import NAMES
 from gan_train.networks.deployment import Deployment
 from gan_train.runs import trained
 from gan_train.runs.progress import Say, silent
@@ -60,10 +62,11 @@ def export(
     precision: str = "float32",
     say: Say = silent,
 ) -> Exported:
-    """Write the averaged generator of a run's checkpoint as a model file.
+    """Write what the task of a run deploys, its averaged generator, as a model file.
 
     The file takes its name only after it gave PyTorch's pictures at several batch sizes, to one
-    pixel value of 256, and the same bytes whatever the batch; else nothing is left behind.
+    pixel value of 256 (of sounds: to 1/32768), and the same bytes whatever the batch; else nothing is
+    left behind.
 
     Args:
         which: "best", "last", or a checkpoint's name.
@@ -71,21 +74,24 @@ def export(
         say: told where another checkpoint than `which` had to be taken.
 
     Raises:
-        OptionError: the folder holds no whole run, or `to` cannot be written.
+        OptionError: the folder holds no whole run, its task deploys no generator, or `to` cannot be
+            written.
         ModelError: the written graph is not the generator.
     """
     model = trained.load(run, which, say)
-    facts, network = model.facts, model.options.network
+    deployed = model.deploy(truncation)
+    latent = _find_latent(deployed, model.options.task)
+    sides = trained.image_shape(deployed.outputs[0])
     metadata = Metadata(
-        **writing.facts_of(model, name or run.resolve().name, licence, intended_use),
-        latent_dim=network.latent_dim,
-        latent_distribution=network.latent_distribution,
+        **writing.facts_of(model, sides, name or run.resolve().name, licence, intended_use),
+        latent_dim=int(str(latent.shape[0])),
+        latent_distribution=latent.facts.get("distribution", "normal"),
         truncation=truncation,
         precision=precision,
-        class_names=model.class_names,
-        metrics=(facts["metrics"],) if facts.get("metrics") else (),
+        class_names=_class_names(deployed),
+        metrics=(model.facts["metrics"],) if model.facts.get("metrics") else (),
     )
-    return write(model.generator, metadata, to, say)
+    return write_deployed(deployed, metadata, to, say)
 
 
 def write(generator: nn.Module, metadata: Metadata, to: Path, say: Say = silent) -> Exported:
@@ -154,6 +160,23 @@ def _finish(model: onnx.ModelProto, metadata: Metadata) -> Metadata:
     with contextlib.closing(Generator(session, metadata, "the exported graph")) as drawing:
         golden = contract.draw_golden(drawing)
     return dataclasses.replace(metadata, golden=golden, directions=amend.find_unnamed(model, metadata))
+
+
+def _find_latent(deployed: Deployment, task: str) -> Input:
+    """Return the input that takes latents, which every generator has."""
+    for each in deployed.inputs:
+        if each.kind == LATENT:
+            return each
+    raise OptionError(
+        f"the run's task is {task}, which deploys {', '.join(each.name for each in deployed.inputs)} and no "
+        "latent; a generator's file needs one, so give another --run"
+    )
+
+
+def _class_names(deployed: Deployment) -> tuple[str, ...]:
+    """Return the classes that a file's own class input chooses among; none where it has none."""
+    main = (each for each in deployed.inputs if each.name == NAMES[0])
+    return tuple(name for each in main for name in each.facts["class_names"])
 
 
 def _deploy(generator: nn.Module, metadata: Metadata) -> Deployment:

@@ -87,14 +87,21 @@ def write(
     return Written(to, len(body), inputs, deployed.outputs, differences, metadata)
 
 
-def facts_of(model: Trained, name: str, licence: str, intended_use: str) -> dict[str, Any]:
-    """Return what every file of a run says of itself: fields of its metadata by name."""
+def facts_of(
+    model: Trained, image_shape: tuple[int, int, int], name: str, licence: str, intended_use: str
+) -> dict[str, Any]:
+    """Return what every file of a run says of itself: fields of its metadata by name.
+
+    Args:
+        image_shape: (height, width, channels) of its pictures; zeros where it has none.
+    """
     options, facts = model.options, model.facts
+    height, width, channels = image_shape
     return {
         "name": name,
-        "height": options.data.height,
-        "width": options.data.width,
-        "channels": options.data.channels,
+        "height": height,
+        "width": width,
+        "channels": channels,
         "data_name": facts["data"]["name"],
         "data_sha256": options.data.sha256,
         "data_licence": facts["data"]["licence"],

@@ -91,6 +91,12 @@ def of_run(
     folder = run or checkpoint.newest_run(runs)
     loaded = trained.load(folder, which, say)
     sampler, data = loaded.sampler(), loaded.options.data
+    if sampler.others:
+        raise OptionError(
+            f"run {folder} has conditions of other kinds than a class "
+            f"({', '.join(each.name for each in sampler.others)}), which are not looked for here; give "
+            "another run"
+        )
     return DifferentiableGenerator(
         name=f"run {folder}, checkpoint {which}",
         pixel_values=PixelGenerator(sampler.generator).eval().requires_grad_(False).pixel_values,

@@ -27,6 +27,8 @@ from gan_train.runs.progress import Say
 
 NAME: Final = "classifier"
 FEATURES: Final = 128
+# What a protocol calls the classes that samples were drawn of.
+DRAWN: Final = "labels"
 _VERSION: Final = 1
 # Larger pictures are averaged down: the cost of training stays the same.
 SIDE: Final = 32

@@ -21,6 +21,7 @@ from gan_infer.outputs import image
 from gan_train.data.columns import CLASS, IMAGE
 from gan_train.data.pictures import PictureSet
 from gan_train.metrics import neighbours, pixel_features, store
+from gan_train.metrics.classifier import DRAWN
 from gan_train.metrics.feature_networks import NetworkChoice, choose
 from gan_train.metrics.measure import Classes, Comparison, Features, FeatureSet, Reference
 from gan_train.metrics.scores import METRICS
@@ -59,7 +60,7 @@ class Scores:
         return [
             f"features    {protocol['features']:,} of {protocol['network']} ({protocol['why']}){named}",
             f"resizer     {protocol['resizer']}",
-            f"samples     {protocol['samples']:,}, seeds 0 and up, labels: {protocol['labels']}",
+            f"samples     {protocol['samples']:,}, seeds 0 and up, {DRAWN}: {protocol[DRAWN]}",
             "real        held-out pictures; distances fall as numbers grow, so compare equal ones",
             f"reference   {protocol['reference']}",
             *(
@@ -89,7 +90,7 @@ class Evaluator:
         self.full = full
         self._sha256 = sha256
         self._seed = seed
-        self._classes: Classes | None = pictures.labels
+        self._classes: Classes | None = pictures.values(CLASS)
         self._held, self._rest = split(len(pictures), self._classes)
         self._own = self._rest if full else part(self._rest, self._classes, _CHEAP_REFERENCE)
         self._reference = self._make_reference()
@@ -123,11 +124,11 @@ class Evaluator:
             OptionError: no such network, or it is not available here; says what is missing.
         """
         sha256 = pictures.sha256()
-        choice = choose(network, pictures, pictures.labels, sha256, torch.device(device), say, why)
+        choice = choose(network, pictures, pictures.values(CLASS), sha256, torch.device(device), say, why)
         count = samples or (_COSTLY_SAMPLES if choice.network.costly else _SAMPLES)
         return cls(pictures, choice, sha256, count, seed, full)
 
-    def labels_for(self, count: int) -> Classes | None:
+    def classes_for(self, count: int) -> Classes | None:
         """Return `count` classes in the data's own proportions (equal numbers where those are equal)."""
         classes = self._reference.seen.classes
         return None if classes is None else like(classes, count)
@@ -210,7 +211,7 @@ class Evaluator:
 
     def _classes_to_draw(self, count: int, conditional: bool | None) -> Classes | None:
         wanted = self._classes is not None if conditional is None else conditional
-        return self.labels_for(count) if wanted else None
+        return self.classes_for(count) if wanted else None
 
     def _extract(
         self, samples: Pictures, classes: Classes | None, features: Features | None = None
@@ -281,7 +282,7 @@ class Evaluator:
             "resizer": network.resizer,
             "of": of,
             "samples": count,
-            "labels": "in the data's proportions" if conditional else "none of the data's",
+            DRAWN: "in the data's proportions" if conditional else "none of the data's",
             "reference": f"{self.pictures.name}, training pictures less a held-out fifth, {len(seen):,}",
         }
         for metric in METRICS.values():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gan_train.metrics import classifier, copies, cover, frechet, kernel, variety
@@ -18,10 +18,26 @@ METRICS: Final[dict[str, Metric]] = {
     "variety": variety.METRIC,
     "copies": copies.METRIC,
 }
-MEASURES: Final[dict[str, Measure]] = {
-    measure.name: measure for metric in METRICS.values() for measure in metric.measures
-}
-# The measure that decides the best checkpoint.
+
+
+class _Measures(Mapping[str, Measure]):
+    """The measures of all metrics by name, in the order of the table as it is at the moment."""
+
+    def __getitem__(self, name: str) -> Measure:
+        return self._list()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._list())
+
+    def __len__(self) -> int:
+        return len(self._list())
+
+    def _list(self) -> dict[str, Measure]:
+        return {measure.name: measure for metric in METRICS.values() for measure in metric.measures}
+
+
+MEASURES: Final[Mapping[str, Measure]] = _Measures()
+# What the best checkpoint is best by.
 LEADING: Final = MEASURES["frechet"]
 
 

@@ -39,18 +39,26 @@ class MakeDiscriminator(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """A pair of networks that belong together, and the width they are made for."""
+    """A pair of networks that belong together.
+
+    Attributes:
+        width: that they are made for.
+        generator_batch_norm, discriminator_batch_norm: whether it normalises by the batch, so that what
+            it makes of one picture in training depends on the others.
+    """
 
     generator: MakeGenerator
     discriminator: MakeDiscriminator
     width: int
+    generator_batch_norm: bool = False
+    discriminator_batch_norm: bool = False
 
 
 FAMILIES: Final[dict[str, Family]] = {
     "mlp": Family(mlp.Generator, mlp.Discriminator, 128),
-    "dcgan": Family(dcgan.Generator, dcgan.Discriminator, 128),
+    "dcgan": Family(dcgan.Generator, dcgan.Discriminator, 128, True, True),
     "resnet": Family(resnet.Generator, resnet.Discriminator, 16),
-    "sngan": Family(sngan.Generator, sngan.Discriminator, 64),
+    "sngan": Family(sngan.Generator, sngan.Discriminator, 64, generator_batch_norm=True),
     "r3": Family(r3.Generator, r3.Discriminator, 192),
 }
 

@@ -33,10 +33,11 @@ def of_class(label: Tensor | None) -> Condition:
     return {} if label is None else {CLASS: label}
 
 
-def of_inputs(given: Sequence[Tensor | None]) -> Condition:
-    """Return the condition of what a model file is fed for it, in the order of NAMES."""
-    names = (CLASS, CLASS_WEIGHTS)
-    return {name: tensor for name, tensor in zip(names, given, strict=False) if tensor is not None}
+def of_inputs(given: Sequence[Tensor | None], names: Sequence[str] = NAMES) -> Condition:
+    """Return the condition of what a model file is fed for it, in the order of the names of its inputs."""
+    own = dict(zip(NAMES, (CLASS, CLASS_WEIGHTS), strict=True))
+    fed = zip(names, given, strict=False)
+    return {own.get(name, name): tensor for name, tensor in fed if tensor is not None}
 
 
 def class_inputs(class_names: Sequence[str], mixed: bool = False) -> tuple[Input, ...]:
@@ -71,6 +72,11 @@ class Given:
     name: str
     kind: str
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def of_input(cls, given: Input) -> Given:
+        """Return the condition that is given by an input."""
+        return cls(given.name, given.kind, given.facts)
 
 
 @dataclasses.dataclass(frozen=True)

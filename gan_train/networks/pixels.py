@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gan_infer.conditions.spec import IMAGE, LATENT, Input, Output
 from gan_train.networks.conditioning import (
+    NAMES,
     Condition,
     DiscriminatorOutput,
     class_inputs,
@@ -28,8 +29,8 @@ _DRAWN_AT_ONCE: Final = 64
 class PixelGenerator(nn.Module):
     """Wraps a generator with the inputs and the output of the model-file contract."""
 
-    def __init__(self, generator: nn.Module, truncation: float = 1.0) -> None:
-        """Wrap a generator; `truncation` scales every latent.
+    def __init__(self, generator: nn.Module, truncation: float = 1.0, names: Sequence[str] = NAMES) -> None:
+        """Wrap a generator; `truncation` scales every latent, `names` are those of the conditions' inputs.
 
         Below 1 it trades variety for fidelity, as the truncation trick of BigGAN (Brock et al.,
         ICLR 2019) does; scaling, unlike resampling, keeps a seed's picture recognisable.
@@ -37,28 +38,35 @@ class PixelGenerator(nn.Module):
         super().__init__()
         self.generator = generator
         self.truncation = truncation
+        self.names = tuple(names)
 
     def forward(self, latent: Tensor, *given: Tensor | None) -> Tensor:
         """Return uint8 [batch, height, width, channels] of latents [batch, latent_dim].
 
         Pixel values are 127.5 * (x + 1), rounded half to even, clipped to 0..255; `given` are the tensors
-        of the condition, in the order of `conditioning.NAMES`, or None for an unconditional generator.
+        of the conditions, in the order of their names, or None for an unconditional generator.
         """
-        pixels = torch.clamp(torch.round(self._pixel_values(latent, given)), 0.0, 255.0)
-        return pixels.to(torch.uint8).permute(0, 2, 3, 1)
+        return self.draw(latent, of_inputs(given, self.names))
+
+    def draw(self, latent: Tensor, condition: Condition) -> Tensor:
+        """Return uint8 [batch, height, width, channels] of latents under a condition; see `forward`."""
+        pixel_values = torch.clamp(torch.round(self._pixel_values(latent, condition)), 0.0, 255.0)
+        return pixel_values.to(torch.uint8).permute(0, 2, 3, 1)
 
     def pixel_values(self, latent: Tensor, *given: Tensor | None) -> Tensor:
-        """Return the pixel values before rounding, float32 of the same shape, for their gradient."""
-        return torch.clamp(self._pixel_values(latent, given), 0.0, 255.0).permute(0, 2, 3, 1)
+        """Return pixel values before they are rounded, float32 of the same shape, for their gradient."""
+        return torch.clamp(self._pixel_values(latent, of_inputs(given, self.names)), 0.0, 255.0).permute(
+            0, 2, 3, 1
+        )
 
     def fold(self) -> PixelGenerator:
-        """Return the wrapper of the folded generator, for inference only; see `fold`."""
-        return PixelGenerator(fold(self.generator), self.truncation).eval()
+        """Return the wrapper of the generator for inference alone, see `fold`."""
+        return PixelGenerator(fold(self.generator), self.truncation, self.names).eval()
 
-    def _pixel_values(self, latent: Tensor, given: Sequence[Tensor | None]) -> Tensor:
+    def _pixel_values(self, latent: Tensor, condition: Condition) -> Tensor:
         if self.truncation != 1.0:
             latent = latent * self.truncation
-        pictures: Tensor = self.generator(latent, of_inputs(given))
+        pictures: Tensor = self.generator(latent, condition)
         return (pictures + 1.0) * 127.5
 
 
@@ -106,6 +114,7 @@ def deploy_generator(
     distribution: str,
     image_shape: tuple[int, int, int],
     class_names: Sequence[str] = (),
+    others: Sequence[Input] = (),
     truncation: float = 1.0,
 ) -> Deployment:
     """Return a generator as it will be in its model file.
@@ -113,12 +122,15 @@ def deploy_generator(
     Args:
         generator: on the CPU, in eval mode.
         image_shape: (height, width, channels).
-        class_names: by index; none for an unconditional generator.
+        class_names: by index; none for a generator without classes.
+        others: the inputs of its other conditions, by the names of their tensors.
     """
     latent = Input("latent", LATENT, "float32", (latent_dim,), {"distribution": distribution})
+    classes = class_inputs(class_names, mixed=True)
+    given = (*classes[:1], *others, *classes[1:])  # optional ones come last
     return Deployment(
-        PixelGenerator(generator, truncation).eval(),
-        (latent, *class_inputs(class_names, mixed=True)),
+        PixelGenerator(generator, truncation, [each.name for each in given]).eval(),
+        (latent, *given),
         (Output("image", IMAGE, "uint8", image_shape),),
     )
 
@@ -158,16 +170,17 @@ def compute_logits(
 
 
 @torch.no_grad()
-def draw(generator: nn.Module, latent: Tensor, given: Tensor | None = None) -> npt.NDArray[np.uint8]:
+def draw(generator: nn.Module, latent: Tensor, condition: Condition) -> npt.NDArray[np.uint8]:
     """Return the pictures, uint8 [n, height, width, channels], of latents [n, latent_dim], a part at a time.
 
-    The generator draws in eval mode; latents and classes [n] (or None) are on its device.
+    The generator is in eval mode meanwhile; latents and the condition are on its device.
     """
     was_training = generator.training
     pixels = PixelGenerator(generator).eval()
     parts = []
     for start in range(0, len(latent), _DRAWN_AT_ONCE):
         own = slice(start, start + _DRAWN_AT_ONCE)
-        parts.append(pixels(latent[own], None if given is None else given[own]).cpu().numpy())
+        part = {name: tensor[own] for name, tensor in condition.items()}
+        parts.append(pixels.draw(latent[own], part).cpu().numpy())
     generator.train(was_training)
     return np.concatenate(parts)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from gan_infer.conditions.labels import classes_of_seeds
+from gan_infer.conditions import classes_of_seeds
+from gan_infer.conditions.base import of_inputs
+from gan_infer.conditions.spec import LATENT, Input
 from gan_infer.latent import seeds as latents
 from gan_train.networks import pixels
 from gan_train.networks.conditioning import Condition, of_class
@@ -24,10 +27,12 @@ class Sampler:
 
     Attributes:
         generator: (latent, Condition) -> pictures in [-1, 1]; in eval mode while it draws.
-        latent_dim, distribution: the size and distribution of its latents.
-        classes: the number of its classes, 0 for none.
-        device: where its weights are.
-        truncation: the factor that scales latents.
+        latent_dim, distribution: of its latents.
+        classes: how many it knows, 0 for none.
+        device: where it lies.
+        truncation: what latents are scaled by.
+        others: the inputs of its conditions of other kinds than a class; seeds choose their values, as
+            they do in the exported file.
     """
 
     generator: nn.Module
@@ -36,6 +41,7 @@ class Sampler:
     classes: int = 0
     device: torch.device | str = "cpu"
     truncation: float = 1.0
+    others: tuple[Input, ...] = ()
 
     def latents(self, seeds: Seeds) -> torch.Tensor:
         """Return the latents of seeds on the device, float32 [n, latent_dim], scaled."""
@@ -50,8 +56,8 @@ class Sampler:
         return torch.from_numpy(chosen).to(self.device)
 
     def condition(self, seeds: Seeds, given: npt.NDArray[np.int64] | None = None) -> Condition:
-        """Return the condition of the seeds' pictures; the classes are those of `choose_classes`."""
-        return of_class(self.choose_classes(seeds, given))
+        """Return what the seeds' pictures are made under; the classes are those of `choose_classes`."""
+        return {**of_class(self.choose_classes(seeds, given)), **self._choose_others(np.asarray(seeds))}
 
     def draw(self, seeds: Seeds, given: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.uint8]:
         """Return the pictures of seeds, uint8 [n, height, width, channels].
@@ -59,7 +65,7 @@ class Sampler:
         Args:
             given: their classes, int64 [n]; None lets each seed choose.
         """
-        return pixels.draw(self.generator, self.latents(seeds), self.choose_classes(seeds, given))
+        return pixels.draw(self.generator, self.latents(seeds), self.condition(seeds, given))
 
     def draw_latents(
         self, latents: npt.NDArray[np.float32], given: npt.NDArray[np.int64] | None = None
@@ -67,7 +73,16 @@ class Sampler:
         """Return the pictures of latents [n, latent_dim], uint8 [n, height, width, channels].
 
         Args:
-            given: their classes, int64 [n]; None for a generator without classes.
+            given: their classes, int64 [n]; None for a generator without classes. Other conditions are
+                those of seed 0.
         """
         chosen = None if given is None else torch.from_numpy(given).to(self.device)
-        return pixels.draw(self.generator, torch.from_numpy(latents).to(self.device), chosen)
+        condition = {**of_class(chosen), **self._choose_others(np.zeros(len(latents), np.uint64))}
+        return pixels.draw(self.generator, torch.from_numpy(latents).to(self.device), condition)
+
+    def _choose_others(self, seeds: npt.NDArray[Any]) -> Condition:
+        """Return what seeds [n] choose of the conditions of other kinds than a class."""
+        if not self.others:
+            return {}
+        chosen = of_inputs(self.others, LATENT, "in training").feed({}, seeds.astype(np.uint64))
+        return {name: torch.from_numpy(array).to(self.device) for name, array in chosen.items()}

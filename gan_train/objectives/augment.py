@@ -8,13 +8,15 @@ draws them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Final
 
 import torch
 from torch import Tensor
 
-# How many random numbers in [0, 1) a picture needs.
+# How many random numbers in [0, 1) a picture is given at least, so that all runs see the same chance
+# whatever their policy.
 DRAWS: Final = 10
 _SHIFT: Final = 1 / 8
 _CUT: Final = 1 / 2
@@ -25,19 +27,25 @@ def augment(pictures: Tensor, draws: Tensor, strength: Tensor, policies: tuple[s
 
     Args:
         pictures: float [batch, channels, height, width] in [-1, 1].
-        draws: float [batch, DRAWS] in [0, 1).
+        draws: float [batch, count_draws(policies)] in [0, 1).
         strength: a scalar, the probability of each transformation of each picture.
-        policies: some of "colour", "translation", "cutout", in this order.
+        policies: some of TRANSFORMS, which are done in the order of that table.
 
     Returns:
         float, of the same shape.
     """
     result = pictures
-    for index, (name, transform) in enumerate(TRANSFORMS.items()):
+    for name, transform in TRANSFORMS.items():
         if name in policies:
-            done = (draws[:, index] < strength)[:, None, None, None]
-            result = torch.where(done, transform(result, draws[:, len(TRANSFORMS) :]), result)
+            done = (draws[:, transform.decides] < strength)[:, None, None, None]
+            result = torch.where(done, transform.run(result, draws[:, transform.takes]), result)
     return result
+
+
+def count_draws(policies: tuple[str, ...]) -> int:
+    """Return how many random numbers in [0, 1) a picture needs."""
+    needed = (max(each.decides + 1, each.takes.stop) for each in (TRANSFORMS[name] for name in policies))
+    return max(DRAWS, *needed) if policies else DRAWS
 
 
 def adapt(strength: Tensor, rightness: Tensor, target: float, step: float | Tensor) -> Tensor:
@@ -67,8 +75,8 @@ def _colour(pictures: Tensor, draws: Tensor) -> Tensor:
 def _translation(pictures: Tensor, draws: Tensor) -> Tensor:
     """Shift by up to an eighth of each side, filling with 0."""
     _, _, height, width = pictures.shape
-    down, inside_down = _find_sources(height, draws[:, 3])
-    right, inside_right = _find_sources(width, draws[:, 4])
+    down, inside_down = _find_sources(height, draws[:, 0])
+    right, inside_right = _find_sources(width, draws[:, 1])
     moved = pictures.gather(2, down[:, None, :, None].expand_as(pictures))
     moved = moved.gather(3, right[:, None, None, :].expand_as(pictures))
     return moved * (inside_down[:, None, :, None] & inside_right[:, None, None, :])
@@ -85,7 +93,7 @@ def _find_sources(side: int, draw: Tensor) -> tuple[Tensor, Tensor]:
 def _cutout(pictures: Tensor, draws: Tensor) -> Tensor:
     """Set a rectangle of half of each side to 0, wherever its centre lies."""
     _, _, height, width = pictures.shape
-    rows, columns = _find_covered(height, draws[:, 5]), _find_covered(width, draws[:, 6])
+    rows, columns = _find_covered(height, draws[:, 0]), _find_covered(width, draws[:, 1])
     return pictures * ~(rows[:, None, :, None] & columns[:, None, None, :])
 
 
@@ -96,8 +104,23 @@ def _find_covered(side: int, draw: Tensor) -> Tensor:
     return (place >= 0) & (place < cut)
 
 
-TRANSFORMS: Final[dict[str, Callable[[Tensor, Tensor], Tensor]]] = {
-    "colour": _colour,
-    "translation": _translation,
-    "cutout": _cutout,
+@dataclasses.dataclass(frozen=True)
+class Transform:
+    """One transformation of pictures.
+
+    Attributes:
+        run: pictures [batch, channels, height, width] and its own random numbers [batch, ...] -> pictures.
+        decides: the place of the random number that decides whether it is done to a picture.
+        takes: the places of those that say how; no other transformation may have them.
+    """
+
+    run: Callable[[Tensor, Tensor], Tensor]
+    decides: int
+    takes: slice
+
+
+TRANSFORMS: Final[dict[str, Transform]] = {
+    "colour": Transform(_colour, 0, slice(3, 6)),
+    "translation": Transform(_translation, 1, slice(6, 8)),
+    "cutout": Transform(_cutout, 2, slice(8, 10)),
 }

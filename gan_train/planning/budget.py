@@ -7,10 +7,11 @@ from typing import Final
 
 import torch
 
-from gan_train import distributed
-from gan_train.config.options import Config
+from gan_train import distributed, tasks
+from gan_train.config.options import MIN_SIDE, Config
 from gan_train.config.settled import Settled
-from gan_train.data import PictureSet
+from gan_train.data import DataSet
+from gan_train.data.columns import IMAGE
 from gan_train.networks import FAMILIES
 from gan_train.planning import device as machine
 from gan_train.planning import speeds
@@ -47,17 +48,22 @@ SETTLED: Final = (
 )
 
 
-def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Settled:
+def settle(config: Config, pictures: DataSet, say: Say = silent) -> Settled:
     """Return the config with every open choice closed: by the data, the machine and the budget.
 
     Args:
-        say: prints what was picked, and why.
+        say: is told what was picked, and why.
+
+    Raises:
+        OptionError: an option does not suit the task.
     """
+    tasks.check_options(config)
+    height, width, channels = _sides(pictures)
     data = dataclasses.replace(
         config.data,
-        height=pictures.height,
-        width=pictures.width,
-        channels=pictures.channels,
+        height=height,
+        width=width,
+        channels=channels,
         sha256=pictures.sha256(),
         value_range=pictures.value_range or config.data.value_range,
     )
@@ -75,7 +81,7 @@ def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Settled:
             f"picked {settled.machine.precision}, {settled.machine.threads} CPU threads: {why}; "
             "--precision and --threads take others"
         )
-    if config.network.family == "resnet" and config.budget.minutes:
+    if IMAGE in pictures.columns and config.network.family == "resnet" and config.budget.minutes:
         known = Speeds(images_per_second)
         if config.network.width is None:
             settled = _with_width(settled, _width(settled, config.budget.minutes, pictures, known, say))
@@ -84,6 +90,14 @@ def settle(config: Config, pictures: PictureSet, say: Say = silent) -> Settled:
         if known.kept:
             say(f"speeds are those measured here before; to measure anew, remove {speeds.directory()}")
     return settled
+
+
+def _sides(data: DataSet) -> tuple[int, int, int]:
+    """Return (height, width, channels) of the pictures; without any, the least, which mean nothing then."""
+    if IMAGE not in data.columns:
+        return MIN_SIDE, MIN_SIDE, 1
+    height, width, channels = data.columns[IMAGE].shape
+    return height, width, channels
 
 
 def images_needed(width: int) -> float:
@@ -96,8 +110,8 @@ def images_needed(width: int) -> float:
     return _NEEDED_AT_16 * float((width / 16) ** _GROWTH)
 
 
-def _width(settled: Settled, minutes: float, pictures: PictureSet, known: Speeds, say: Say) -> int:
-    """Measure the machine at rising widths; return the widest that sees enough images in the budget."""
+def _width(settled: Settled, minutes: float, pictures: DataSet, known: Speeds, say: Say) -> int:
+    """Measure the machine at rising widths; give the widest that sees enough images in the budget."""
     picked, why = WIDTHS[0], ""
     for width in WIDTHS:
         images = 60 * minutes * known.images_per_second(_with_width(settled, width), pictures)
@@ -113,8 +127,8 @@ def _width(settled: Settled, minutes: float, pictures: PictureSet, known: Speeds
     return picked
 
 
-def _batch(settled: Settled, minutes: float, pictures: PictureSet, known: Speeds, say: Say) -> int:
-    """Return a small batch for few images; else double it while that is worth the steps it costs.
+def _batch(settled: Settled, minutes: float, pictures: DataSet, known: Speeds, say: Say) -> int:
+    """Return a small batch to few images; else double it while that is worth the steps it costs.
 
     A processor is as fast on small batches as on large ones, and stays at the first one; a GPU, which
     spends a small step mostly on launching kernels, does not.
@@ -152,7 +166,7 @@ def _with_batch(config: Settled, batch: int) -> Settled:
     return dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, batch_size=batch))
 
 
-def images_per_second(config: Settled, pictures: PictureSet) -> float:
+def images_per_second(config: Settled, pictures: DataSet) -> float:
     """Measure how fast a settled config trains here, its share of penalties included."""
     device = torch.device(config.machine.device)
     images = config.optimizer.images_per_step

@@ -15,7 +15,7 @@ from gan_train import distributed, tasks
 from gan_train.config import settled
 from gan_train.config.options import Config
 from gan_train.config.settled import Settled
-from gan_train.data import PictureSet
+from gan_train.data import DataSet
 from gan_train.data.batches import Batch
 from gan_train.planning import processor
 from gan_train.tasks.base import Controls, Phase
@@ -75,9 +75,7 @@ def why_precision(device: torch.device) -> str:
     return f"this processor has {units}" if units else "this processor names no units for bfloat16"
 
 
-def seconds_per_step(
-    config: Settled, pictures: PictureSet, device: torch.device, costly: bool = False
-) -> float:
+def seconds_per_step(config: Settled, pictures: DataSet, device: torch.device, costly: bool = False) -> float:
     """Measure a step, the fastest of a few, on networks that are thrown away.
 
     Several processes take as many steps as the first one, and all use its time: each step

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import flop_registry
 from gan_infer.conditions.spec import Free, Input
 from gan_train import distributed, tasks
 from gan_train.config.settled import Settled
-from gan_train.data import PictureSet
+from gan_train.data import DataSet
 from gan_train.networks.deployment import Deployment
 from gan_train.planning.device import take_step
 from gan_train.tasks.base import Players, Task
@@ -32,8 +32,8 @@ class Cost:
     training_flops: float
 
 
-def count(config: Settled, pictures: PictureSet) -> Cost:
-    """Count for a settled config; only matrix products and convolutions, as is the custom.
+def count(config: Settled, pictures: DataSet) -> Cost:
+    """Count for a settled config; matrix products and convolutions alone, as is the custom.
 
     Training is all phases of a step on one image, with the penalties' share.
     """
@@ -54,7 +54,7 @@ def count(config: Settled, pictures: PictureSet) -> Cost:
 
 
 def _count_operations(
-    players: Players, config: Settled, pictures: PictureSet, batch_size: int
+    players: Players, config: Settled, pictures: DataSet, batch_size: int
 ) -> tuple[float, float]:
     """Count the operations of drawing a batch of this size, and of one step on it."""
     smaller = dataclasses.replace(config.optimizer, batch_size=batch_size)

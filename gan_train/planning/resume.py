@@ -10,7 +10,7 @@ from gan_train import data
 from gan_train.config import options
 from gan_train.config import settled as settling
 from gan_train.config.settled import Settled
-from gan_train.data import PictureSet
+from gan_train.data import DataSet
 from gan_train.data.columns import CLASS
 from gan_train.planning import budget
 from gan_train.runs import checkpoint
@@ -30,7 +30,7 @@ def fill(wanted: options.Config, stored: Settled) -> options.Config:
 def settle(
     wanted: options.Config,
     stored: Settled,
-    pictures: PictureSet,
+    pictures: DataSet,
     run: Path,
     allowed: tuple[str, ...],
     say: Say = silent,
@@ -89,8 +89,8 @@ def _is_same_place(one: str, other: str) -> bool:
         return False
 
 
-def _compare_data(run: Path, pictures: PictureSet) -> str:
-    """Say how the data differ from those that a run began with, as far as its checkpoints know."""
+def _compare_data(run: Path, pictures: DataSet) -> str:
+    """Say how the data differ from those that a run began with, as far as its checkpoints tell."""
     newest = checkpoint.names(run)[-1:]
     before = checkpoint.facts(run, newest[0]).get("data", {}) if newest else {}
     column = pictures.columns.get(CLASS)

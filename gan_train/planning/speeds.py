@@ -15,7 +15,8 @@ from gan_infer import files
 from gan_infer.errors import OptionError
 from gan_train import distributed
 from gan_train.config.settled import Settled
-from gan_train.data import PictureSet
+from gan_train.data import DataSet
+from gan_train.data.columns import CLASS, IMAGE
 from gan_train.planning import processor
 from gan_train.runs import journal
 
@@ -35,12 +36,12 @@ class Speeds:
         kept: True once a speed was used that was measured before.
     """
 
-    def __init__(self, measure: Callable[[Settled, PictureSet], float]) -> None:
+    def __init__(self, measure: Callable[[Settled, DataSet], float]) -> None:
         self._measure = measure
         self._measured: set[Path] = set()
         self.kept = False
 
-    def images_per_second(self, config: Settled, pictures: PictureSet) -> float:
+    def images_per_second(self, config: Settled, pictures: DataSet) -> float:
         """Return the speed of a settled config here; where it is measured, in every process of a run."""
         path = directory() / f"{_key(config, pictures)}.json"
         kept = distributed.share_object(_read(path) if distributed.rank() == 0 else None)
@@ -64,7 +65,17 @@ def _read(path: Path) -> float | None:
     return float(speed) if journal.is_number(speed) and speed > 0 else None
 
 
-def _key(config: Settled, pictures: PictureSet) -> str:
+def _describe(data: DataSet) -> Any:
+    """Return what the speed of a step depends on of the data."""
+    if IMAGE not in data.columns:
+        return [(name, column.kind, column.shape) for name, column in data.columns.items()]
+    classes = data.columns.get(CLASS)
+    told = data.columns[IMAGE].shape, 0 if classes is None else len(classes.facts["class_names"])
+    others = sorted(data.columns.keys() - {IMAGE, CLASS})
+    return (*told, *others)
+
+
+def _key(config: Settled, pictures: DataSet) -> str:
     """Hash all that the speed of a step depends on."""
     parts: list[Any] = [
         _VERSION,
@@ -78,6 +89,6 @@ def _key(config: Settled, pictures: PictureSet) -> str:
         config.loss,
         config.augment,
         (config.optimizer.batch_size, config.optimizer.discriminator_steps),
-        (pictures.images.shape[1:], len(pictures.class_names)),
+        _describe(pictures),
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]

@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
+from gan_infer.conditions.spec import LATENT, Output
 from gan_infer.errors import OptionError
 from gan_train import tasks
 from gan_train.config import settled
 from gan_train.config.settled import Settled
 from gan_train.data.columns import CLASS, IMAGE, Column
-from gan_train.networks import pixels
 from gan_train.networks.deployment import Deployment
 from gan_train.networks.sampler import Sampler
 from gan_train.runs import checkpoint
@@ -28,21 +27,46 @@ from gan_train.tasks import Task, state
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A run's averaged generator, in eval mode on the CPU.
+    """What a run deploys: networks or averages in eval mode on the CPU.
 
     Attributes:
         options: the run's own.
         facts: what the checkpoint says of itself: images seen, the data, the machine.
-        class_names: by index; empty for an unconditional generator.
+        class_names: in the order of their indices; empty for an unconditional model.
+        task: the run's.
+        networks: those that the task deploys, by name.
     """
 
     options: Settled
     facts: Mapping[str, Any]
     class_names: tuple[str, ...]
-    generator: nn.Module
+    task: Task
+    networks: Mapping[str, nn.Module]
+
+    def deploy(self, truncation: float = 1.0) -> Deployment:
+        """Return what becomes a model file; see `Task.deploy`."""
+        return self.task.deploy(self.networks, truncation)
+
+    @property
+    def generator(self) -> nn.Module:
+        """The averaged generator of pictures.
+
+        Raises:
+            OptionError: the run makes none.
+        """
+        if self.task.draws != IMAGE:
+            raise OptionError(
+                f"the run's task is {self.options.task}, which makes {self.task.draws}, and pictures are "
+                "needed here; give a run that makes pictures"
+            )
+        return self.networks[self.task.deployed[0]]
 
     def sampler(self, truncation: float = 1.0) -> Sampler:
-        """Return what draws the pictures of seeds."""
+        """Return what draws the pictures of seeds.
+
+        Raises:
+            OptionError: as `generator`.
+        """
         network = self.options.network
         return Sampler(
             self.generator,
@@ -50,18 +74,18 @@ class Trained:
             network.latent_distribution,
             len(self.class_names),
             truncation=truncation,
+            others=tuple(each for each in self.deploy().inputs if each.kind not in (LATENT, CLASS)),
         )
 
     def pictures(
         self, latent: npt.NDArray[np.float32], given: npt.NDArray[np.int64] | None = None
     ) -> npt.NDArray[np.uint8]:
-        """Return uint8 [n, height, width, channels] of latents [n, latent_dim] and classes [n]."""
-        classes = None if given is None else torch.from_numpy(given)
-        return pixels.draw(self.generator, torch.from_numpy(latent), classes)
+        """Return uint8 [n, height, width, channels] of latents [n, latent_dim] and classes [n] (or None)."""
+        return self.sampler().draw_latents(latent, given)
 
 
 def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
-    """Load the averaged generator of a run.
+    """Load what a run deploys.
 
     Args:
         which: "best", "last", or a checkpoint's name.
@@ -71,27 +95,8 @@ def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
         OptionError: the folder holds no whole run, or no such checkpoint.
     """
     options, saved, names, task = _read(run, which, say)
-    generator = task.make_network("average")
-    state.load_network(generator, saved.tensors, "average")
-    return Trained(options, saved.facts, names, generator.eval())
-
-
-def deploy(run: Path, which: str = "best", truncation: float = 1.0, say: Say = silent) -> Deployment:
-    """Load what a run of any task puts into a model file, in eval mode on the CPU.
-
-    Args:
-        which: "best", "last", or a checkpoint's name.
-        truncation: what latents are scaled by, where there are any.
-        say: told where another checkpoint had to be taken.
-
-    Raises:
-        OptionError: as `load`.
-    """
-    _, saved, _, task = _read(run, which, say)
-    networks = {name: task.make_network(name).eval() for name in task.deployed}
-    for name, network in networks.items():
-        state.load_network(network, saved.tensors, name)
-    return task.deploy(networks, truncation)
+    networks = {name: _load_network(task, saved, name) for name in task.deployed}
+    return Trained(options, saved.facts, names, task, networks)
 
 
 def discriminator(run: Path, which: str = "best") -> nn.Module:
@@ -101,16 +106,39 @@ def discriminator(run: Path, which: str = "best") -> nn.Module:
         which: "best", "last", or a checkpoint's name.
 
     Raises:
-        OptionError: as `load`.
+        OptionError: as `load`; or the run's task has none that judges single pictures.
     """
-    _, saved, _, task = _read(run, which)
-    made = task.make_network("discriminator")
-    state.load_network(made, saved.tensors, "discriminator")
-    made.eval()
+    options, saved, _, task = _read(run, which)
+    if not task.critic:
+        raise OptionError(
+            f"the run's task is {options.task}, which has no discriminator of pictures to export; "
+            "leave out --critic, or give another --run"
+        )
+    if others := saved.facts["data"].get("columns", {}).keys() - {IMAGE, CLASS}:
+        raise OptionError(
+            f"the run has {', '.join(sorted(others))} beside pictures and classes, and a critic judges by "
+            "pictures and classes alone; leave out --critic, or give another --run"
+        )
+    made = _load_network(task, saved, task.critic)
     for module in list(made.modules()):
         if parametrize.is_parametrized(module, "weight"):
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
     return made
+
+
+def image_shape(output: Output) -> tuple[int, int, int]:
+    """Return (height, width, channels) of an output; zeros where it is of no pictures of one size."""
+    sides = tuple(side for side in output.shape if isinstance(side, int))
+    if output.kind != IMAGE or len(sides) != 3:
+        return (0, 0, 0)
+    height, width, channels = sides
+    return height, width, channels
+
+
+def _load_network(task: Task, saved: checkpoint.Checkpoint, name: str) -> nn.Module:
+    network = task.make_network(name)
+    state.load_network(network, saved.tensors, name)
+    return network.eval()
 
 
 def _read(

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from gan_infer.errors import OptionError
+from gan_train.config import options
+from gan_train.config.options import Config
 from gan_train.config.settled import Settled
 from gan_train.data.columns import Column
 from gan_train.tasks.base import Task
 from gan_train.tasks.generate import Generate
 
-__all__ = ["TASKS", "Task", "check_name", "find_suited", "make"]
+__all__ = ["TASKS", "Task", "check_name", "check_options", "find_suited", "make"]
 
 # The first that takes a data set's columns is the one that the data asks for.
 TASKS: Final[dict[str, type[Task]]] = {
@@ -27,9 +29,10 @@ def make(config: Settled, columns: Mapping[str, Column]) -> Task:
         columns: of its data; where a run is only opened again, of no examples.
 
     Raises:
-        OptionError: there is no such task, or the data lack a column that it needs.
+        OptionError: there is no such task, an option does not suit it, or the data lack a column that
+            it needs.
     """
-    check_name(config.task)
+    check_options(config)
     _check_columns(config.task, columns)
     return TASKS[config.task](config, columns)
 
@@ -41,7 +44,10 @@ def find_suited(columns: Mapping[str, Column]) -> str:
         OptionError: none does.
     """
     for name, task in TASKS.items():
-        if columns.keys() <= {**task.needs, **task.takes}.keys() and not _list_missing(name, columns):
+        known = {**task.needs, **task.takes}
+        others = (each for each in columns.values() if each.name not in known)
+        kinds = set(task.conditions) - set(known.values())  # those are taken by their names alone
+        if all(each.kind in kinds for each in others) and not _list_missing(name, columns):
             return name
     raise OptionError(
         f"the data have the columns {_describe(columns)}, and no task takes exactly these; "
@@ -69,6 +75,23 @@ def _list_missing(name: str, columns: Mapping[str, Column]) -> list[str]:
 
 def _describe(columns: Mapping[str, Column]) -> str:
     return ", ".join(columns) or "(none)"
+
+
+def check_options(config: Config) -> None:
+    """Refuse options that no run of their task can have.
+
+    Raises:
+        OptionError: there is no such task, a name is not in the table that the task takes it from, or
+            options do not go together.
+    """
+    check_name(config.task)
+    task, values = TASKS[config.task], dict(options.leaves(config))
+    for place, names in task.choices.items():
+        if values[place] not in names:
+            raise OptionError(
+                f"option {place} is {options.shorten(values[place])}; expected one of {', '.join(names)}"
+            )
+    task.check(config)
 
 
 def check_name(name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from gan_train.config.options import Config
 from gan_train.config.settled import Settled
 from gan_train.data.batches import Batch, Batches
 from gan_train.data.columns import Column
@@ -93,27 +94,41 @@ class Task(Protocol):
     """What a run trains. It is made once from a run's settled options and its columns.
 
     Attributes:
+        choices: options whose values are names in a table: option ("loss.name") to the table.
         needs: the columns that the data must have: name to kind.
         takes: those that it makes use of where they are there.
+        conditions: kinds of columns that it takes as conditions besides, whatever their names.
         batches_per_step: batches of the data that one step takes.
         figures: what the phases of a step give, by name.
         deployed: which networks or averages `deploy` needs.
         draws: the kind of output that `drawer` gives.
         scored: whether `gan_train.metrics` can score what `drawer` draws against the data.
+        critic: the network that can become a critic file, since it judges single pictures; "" for none.
         teaches_when_sure: see `adversarial.Loss`.
     """
 
+    choices: ClassVar[Mapping[str, Collection[str]]]
     needs: ClassVar[Mapping[str, str]]
     takes: ClassVar[Mapping[str, str]]
+    conditions: ClassVar[Collection[str]]
     batches_per_step: int
     figures: tuple[Figure, ...]
     deployed: tuple[str, ...]
     draws: str
     scored: bool
+    critic: str
     teaches_when_sure: bool
 
     def __init__(self, config: Settled, columns: Mapping[str, Column]) -> None:
         """Take what the task needs of the options and the columns."""
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Refuse options that are each in range but do not go together for this task.
+
+        Raises:
+            OptionError: names them.
+        """
 
     def make_network(self, name: str) -> nn.Module:
         """Make a fresh network, or one to hold an average; weights come from torch's default generator."""

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar, Final, cast
 
 import torch
@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_infer.conditions.spec import CLASS, IMAGE
+from gan_infer.errors import OptionError
 from gan_train import distributed
-from gan_train.config.options import policies
+from gan_train.config.options import Config, policies
 from gan_train.config.settled import Settled
-from gan_train.data.batches import Batch, Batches, Draw, PictureBatches
+from gan_train.data.batches import Batch, Batches, Draw, PictureBatches, find_others
 from gan_train.data.columns import Column
 from gan_train.networks import (
     FAMILIES,
@@ -29,13 +30,13 @@ from gan_train.networks import (
     ema,
     make_pictures,
 )
-from gan_train.networks.conditioning import OutputHead, repeat
+from gan_train.networks.conditioning import KINDS, Given, OutputHead, repeat
 from gan_train.networks.deployment import Deployment
 from gan_train.networks.pixels import deploy_generator
 from gan_train.networks.sampler import Sampler
 from gan_train.objectives import penalties
 from gan_train.objectives.adversarial import LOSSES, Loss
-from gan_train.objectives.augment import adapt, augment
+from gan_train.objectives.augment import TRANSFORMS, adapt, augment, count_draws
 from gan_train.tasks.base import Controls, Phase, Players
 from gan_train.tasks.figures import LOSS, SCORE, SHARE, Figure
 
@@ -103,16 +104,20 @@ class Objective:
 class Generate:
     """One generator and one discriminator; see `base.Task`."""
 
+    choices: ClassVar[Mapping[str, Collection[str]]] = {"network.family": FAMILIES, "loss.name": LOSSES}
     needs: ClassVar[Mapping[str, str]] = {IMAGE: IMAGE}
     takes: ClassVar[Mapping[str, str]] = {CLASS: CLASS}
+    conditions: ClassVar[Collection[str]] = KINDS
     figures: tuple[Figure, ...] = FIGURES
     deployed: tuple[str, ...] = (AVERAGE,)
     draws = IMAGE
     scored = True
+    critic = DISCRIMINATOR
 
     def __init__(self, config: Settled, columns: Mapping[str, Column]) -> None:
-        """Take what the task needs of the options and the columns: "image", and "class" if it is there."""
+        """Take what the task needs of the options and the columns: "image", and all conditions there are."""
         conditional = CLASS in columns and config.condition.generator != "none"
+        self._others = find_others(columns) if config.condition.generator != "none" else ()
         height, width, channels = columns[IMAGE].shape
         self.class_names: tuple[str, ...] = tuple(columns[CLASS].facts["class_names"]) if conditional else ()
         self.batches_per_step = config.optimizer.discriminator_steps
@@ -130,12 +135,36 @@ class Generate:
             conditional=conditional,
             latent_dim=config.network.latent_dim,
             distribution=config.network.latent_distribution,
+            draws=count_draws(policies(config.augment)),
+            others=tuple(each.name for each in self._others),
         )
-        self._spec = ConditionSpec()
+        condition, others = config.condition, tuple(map(Given.of_input, self._others))
+        self._spec = ConditionSpec(others=others)
         if conditional:
-            condition = config.condition
             classes = len(self.class_names)
-            self._spec = ConditionSpec(classes, condition.generator, condition.discriminator)
+            self._spec = ConditionSpec(classes, condition.generator, condition.discriminator, others)
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Refuse options that do not go together; see `Task.check`."""
+        network, loss = config.network, config.loss
+        family = FAMILIES[network.family]
+        penalised = loss.r1_gamma + loss.r2_gamma + loss.gradient_penalty > 0
+        if family.discriminator_batch_norm and penalised:
+            raise OptionError(
+                "loss.r1_gamma, loss.r2_gamma and loss.gradient_penalty need a discriminator without batch "
+                "normalisation, whose judgement of one picture does not depend on the others; "
+                f"set them to 0 for {network.family}"
+            )
+        if config.condition.generator == "batch_norm" and not family.generator_batch_norm:
+            fitting = [name for name, each in FAMILIES.items() if each.generator_batch_norm]
+            raise OptionError(
+                "condition.generator batch_norm needs a generator with batch normalisation "
+                f"({', '.join(fitting)}), not {network.family}; give embedding or one_hot"
+            )
+        for name in policies(config.augment):
+            if name not in TRANSFORMS:
+                raise OptionError(f"augment.policy names {name!r}; expected some of {', '.join(TRANSFORMS)}")
 
     def make_network(self, name: str) -> nn.Module:
         """Make a generator ("generator" or "average") or a discriminator; see `Task.make_network`."""
@@ -210,7 +239,14 @@ class Generate:
         """Return what draws the average's pictures of seeds."""
         average = players.averages[AVERAGE]
         device = players.buffers[STRENGTH].device
-        return Sampler(average, self._draw.latent_dim, self._draw.distribution, len(self.class_names), device)
+        return Sampler(
+            average,
+            self._draw.latent_dim,
+            self._draw.distribution,
+            len(self.class_names),
+            device,
+            others=self._others,
+        )
 
     def deploy(self, networks: Mapping[str, nn.Module], truncation: float = 1.0) -> Deployment:
         """Return the average with the inputs and the output of the model-file contract."""
@@ -220,6 +256,7 @@ class Generate:
             distribution=self._draw.distribution,
             image_shape=(*self._size, self._channels),
             class_names=self.class_names,
+            others=self._others,
             truncation=truncation,
         )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_infer.errors import OptionError
-from gan_train.data import PictureSet
+from gan_train.data import DataSet
 from gan_train.data.columns import CLASS, IMAGE, Column
 from gan_train.metrics.scores import LEADING
 from gan_train.runs import checkpoint
@@ -175,8 +175,8 @@ def describe_best(history: Sequence[Mapping[str, Any]]) -> str:
     return f"; the best so far: {LEADING.title} {distance:.4g}, at {seen:,} images"
 
 
-def describe_data(data: PictureSet) -> dict[str, Any]:
-    """Return the facts of the data for a checkpoint; export writes them into the model file."""
+def describe_data(data: DataSet) -> dict[str, Any]:
+    """Return what a checkpoint says of the data; export writes it into the model file."""
     columns = data.columns
     described = {
         "name": data.name,

@@ -13,7 +13,7 @@ import torch
 from gan_train import distributed, interruption, seeding, tasks
 from gan_train.config.options import OptimizerOptions
 from gan_train.config.settled import Settled
-from gan_train.data import PictureSet
+from gan_train.data import DataSet
 from gan_train.networks import ema
 from gan_train.reports.status import Watcher
 from gan_train.tasks.base import Controls, Players
@@ -27,8 +27,8 @@ _LOG_IMAGES: Final = 4096
 _TRAINING_A_REPORT: Final = 4.0
 
 
-def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) -> bool:
-    """Train to the end of the budget, or until the watcher asks to stop; resume a run that is there.
+def train(config: Settled, pictures: DataSet, run: Path, watcher: Watcher) -> bool:
+    """Train to the end of the budget, or until the watcher asks to stop; resume what is there.
 
     Args:
         config: settled, see `budget.settle`.
@@ -102,8 +102,8 @@ def train(config: Settled, pictures: PictureSet, run: Path, watcher: Watcher) ->
     return done >= 1.0 and not record.progress.owed
 
 
-def _make_players(config: Settled, pictures: PictureSet) -> tuple[tasks.Task, Players]:
-    """Make a run's task, and fresh networks and optimizers from the seed."""
+def _make_players(config: Settled, pictures: DataSet) -> tuple[tasks.Task, Players]:
+    """Make a run's task and fresh players, from the seed."""
     torch.use_deterministic_algorithms(config.machine.deterministic)
     task = tasks.make(config, pictures.columns)
     with torch.random.fork_rng(devices=[]):

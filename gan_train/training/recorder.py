@@ -21,7 +21,7 @@ from gan_infer import files
 from gan_infer.errors import OptionError
 from gan_train import distributed, interruption, seeding
 from gan_train.config.settled import Settled
-from gan_train.data import PictureSet
+from gan_train.data import DataSet
 from gan_train.metrics.evaluator import Evaluator, Scores
 from gan_train.planning.device import describe
 from gan_train.reports import html
@@ -51,7 +51,7 @@ class Recorder:
         progress: how far the run is.
     """
 
-    def __init__(self, task: Task, config: Settled, data: PictureSet, run: Path, watcher: Watcher) -> None:
+    def __init__(self, task: Task, config: Settled, data: DataSet, run: Path, watcher: Watcher) -> None:
         self._task, self._config, self._run, self._watcher = task, config, run, watcher
         self._device = torch.device(config.machine.device)
         self._writes = distributed.rank() == 0

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gan_infer import files
 from gan_infer.outputs import image
-from gan_train.data import PictureSet
+from gan_train.data import DataSet, PictureSet
 from gan_train.metrics.evaluator import Draw, Evaluator, Scores
 from gan_train.metrics.feature_networks import AUTO
 from gan_train.reports import sheet, walk
@@ -85,7 +85,7 @@ def drop_after(run: Path, images_seen: int) -> None:
 
 
 def prepare_evaluator(
-    pictures: PictureSet,
+    pictures: DataSet,
     wanted: str,
     count: int | None,
     seed: int,
@@ -101,7 +101,7 @@ def prepare_evaluator(
     """
     settled = _settled_network(progress, wanted)
     return Evaluator.prepare(
-        pictures,
+        PictureSet.of(pictures),
         settled.get("network", wanted),
         count,
         seed,

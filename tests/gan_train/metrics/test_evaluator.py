@@ -171,7 +171,6 @@ def test_a_metric_of_the_table_is_taken_where_the_data_has_its_columns(
     )
     monkeypatch.setitem(scores.METRICS, "brightness", metric)
     monkeypatch.setitem(scores.METRICS, "loudness", dataclasses.replace(metric, needs=frozenset({"audio"})))
-    monkeypatch.setitem(scores.MEASURES, "brightness", brightness)
     found = Evaluator.prepare(bare, "pixels", 50).score(lambda count, _: FRESH.images[:count])
     assert found.values["brightness"] == pytest.approx(FRESH.images[:50].mean() / 255, rel=1e-5)
     assert found.describe()[-1] == "mean        of 50"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gan_infer.latent import seeds
 from gan_infer.outputs import image as images
-from gan_train.networks import pixels
+from gan_train.networks import of_class, pixels
 from gan_train.networks.sampler import Sampler
 from gan_train.reports import sheet, walk
 from tests.conftest import Kind, make_network
@@ -35,7 +35,7 @@ def test_a_sheet_of_large_pictures_shows_fewer_of_the_same() -> None:
     rows, columns = sheet.layout(160, 200, 20)
     assert drawn.shape == (rows * 162 + 2, columns * 202 + 2, 3)
     latent = torch.from_numpy(seeds.latents([2], 4, "normal"))
-    alone = pixels.draw(network, latent, torch.tensor([5]))
+    alone = pixels.draw(network, latent, of_class(torch.tensor([5])))
     there = drawn[5 * 162 + 2 : 6 * 162, 2 * 202 + 2 : 3 * 202]
     assert np.abs(there.astype(int) - alone[0]).max() <= 1
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from gan_infer.errors import OptionError
 from gan_train import seeding, tasks
-from gan_train.config.presets import make
+from gan_train.config.presets import PRESETS, make
 from gan_train.config.settled import Settled, close
 from gan_train.data.batches import Batch
 from gan_train.data.columns import CLASS, IMAGE, Column
@@ -201,6 +202,27 @@ def step(phases: Sequence[Phase], batch: Batch, rate: float = 1e-2) -> dict[str,
     for phase in phases:
         outcome.update(phase.run(batch, Controls(rate, 0.5, 0.002), True))
     return outcome
+
+
+@pytest.mark.parametrize(
+    ("place", "value"), [("network.family", "stylegan"), ("loss.name", "wgan"), ("augment.policy", "blur")]
+)
+def test_a_name_that_no_table_has_is_refused_with_the_names_there_are(place: str, value: str) -> None:
+    with pytest.raises(OptionError, match=f"{place}.*expected (one|some) of .*, "):
+        tasks.check_options(make("resnet", {place: value}))
+
+
+def test_options_that_contradict_each_other_are_refused() -> None:
+    for penalty in ("r1_gamma", "r2_gamma", "gradient_penalty"):
+        with pytest.raises(OptionError, match="batch normalisation"):
+            tasks.check_options(make("dcgan", {f"loss.{penalty}": 1.0}))
+    with pytest.raises(OptionError, match=r"needs a generator with batch norm.*not resnet"):
+        tasks.check_options(make("resnet", {"condition.generator": "batch_norm"}))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_suits_its_task(preset: str) -> None:
+    tasks.check_options(make(preset, {}))
 
 
 VARIANTS: list[dict[str, object]] = [

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,7 +23,7 @@ from gan_infer.errors import OptionError
 from gan_infer.latent import seeds
 from gan_train import seeding, tasks
 from gan_train.config import presets, settled
-from gan_train.config.options import write
+from gan_train.config.options import Config, write
 from gan_train.config.settled import Settled
 from gan_train.data.batches import Batch, ExampleOrder
 from gan_train.data.columns import Column
@@ -88,8 +88,10 @@ class Voice:
 class Sounds:
     """Two voices, each with a generator and a discriminator of its own; a step takes one batch."""
 
+    choices: ClassVar[Mapping[str, Collection[str]]] = {}
     needs: ClassVar[Mapping[str, str]] = {"audio": "audio"}
     takes: ClassVar[Mapping[str, str]] = {}
+    conditions: ClassVar[Collection[str]] = ()
     batches_per_step = 1
     figures: tuple[Figure, ...] = (
         Figure("low_loss", "low voice", LOSS, "low"),
@@ -99,11 +101,16 @@ class Sounds:
     deployed: tuple[str, ...] = ("high_average",)
     draws = "audio"
     scored = False
+    critic = ""
     teaches_when_sure = False
 
     def __init__(self, config: Settled, columns: Mapping[str, Column]) -> None:
         self._values = columns["audio"].values
         self._seed, self._rate = config.seed, config.optimizer.learning_rate
+
+    @classmethod
+    def check(cls, config: Config) -> None:
+        """Take any options."""
 
     def make_network(self, name: str) -> nn.Module:
         if name.endswith("judge"):
@@ -267,7 +274,7 @@ def test_a_loss_that_is_not_finite_sends_it_back(
 def test_what_it_deploys_is_what_its_lists_say(recordings: Any, tmp_path: Path) -> None:
     train(config(), recordings, tmp_path)
     saved = checkpoint.load_named(tmp_path, "last")
-    deployment = trained.deploy(tmp_path, "last")
+    deployment = trained.load(tmp_path, "last").deploy()
     (given,), (output,) = deployment.inputs, deployment.outputs
     assert given.shape == (LATENTS,)
     made = deployment.module(torch.zeros(5, LATENTS, dtype=getattr(torch, given.dtype)))
