@@ -61,7 +61,7 @@ def edit(
     from gan_infer.latent import directions
     from gan_infer.outputs import image
 
-    kind = image.format_of(to)  # a bad name is told before the work, not after
+    kind = image.format_of(to)  # a bad name is record before the work, not after
     if seed is not None and latent is not None:
         raise OptionError("both --seed and --latent were given; give one")
     start: Any = seed or 0
@@ -76,17 +76,17 @@ def edit(
     image.check_sheet(len(names), steps, generator.image_shape, factor, kind)
     rows = [generator.edit(start, amounts={name: amounts}, psi=psi, **given) for name in names]
     sheet = image.tile(np.concatenate(rows), steps)
-    told = None
+    record = None
     if provenance:
-        told = dataclasses.replace(
+        record = dataclasses.replace(
             generator.provenance(seed or 0, psi=psi, scale=factor, **given),
             kind="edit",
             columns=steps,
             more={"directions": list(names), "amounts": amounts.tolist()},
         )
         if latent is not None:  # which no seed names
-            told = dataclasses.replace(told.without_lists(), kind="edited latent")
-    image.save(image.enlarge(sheet, factor), to, told)
+            record = dataclasses.replace(record.without_lists(), kind="edited latent")
+    image.save(image.enlarge(sheet, factor), to, record)
     if len(names) > 1:
         named = (directions.find(generator.directions, name).name for name in names)
         console.say(f"rows, from the top: {', '.join(named)}")

@@ -49,17 +49,17 @@ def grid(
     from gan_infer.latent.seeds import parse_seeds
     from gan_infer.outputs import image
 
-    kind = image.format_of(to)  # a bad name is told before the work, not after
+    kind = image.format_of(to)  # a bad name is record before the work, not after
     signer = shared.signer(sign)
     chosen = None if seeds is None else parse_seeds(seeds)
     generator = shared.load_for_pictures(model, device, **foreign)
     factor = scale or image.factor_for(*generator.image_shape[:2])
-    told = generator.grid_provenance(seeds=chosen, rows=rows, columns=cols, psi=psi, scale=factor, **given)
-    down, classes = -(-len(told.seeds) // told.columns), len(generator.class_names)
-    image.check_sheet(down, told.columns, generator.image_shape, factor, kind)
+    record = generator.grid_provenance(seeds=chosen, rows=rows, columns=cols, psi=psi, scale=factor, **given)
+    down, classes = -(-len(record.seeds) // record.columns), len(generator.class_names)
+    image.check_sheet(down, record.columns, generator.image_shape, factor, kind)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what it says of classes that are left out is said below
         sheet = generator.grid(seeds=chosen, rows=rows, columns=cols, psi=psi, **given)
-    image.save(image.enlarge(sheet, factor), to, told if provenance else None, signer)
+    image.save(image.enlarge(sheet, factor), to, record if provenance else None, signer)
     shared.say_what_is_left(given, rows, down, classes)
     console.echo(to)

@@ -17,7 +17,7 @@ from gan_infer.errors import OptionError
 @shared.device
 @shared.foreign
 @shared.psi
-@shared.from_to
+@shared.conditions_of_ends
 @click.option("--seed", type=int, default=0, show_default=True, help="The picture's seed.")
 @moving.options
 def morph(
@@ -49,11 +49,11 @@ def morph(
             return generator.interpolate(seed, seed, count, psi=psi, **given)
         return generator.loop([seed, seed], count, psi=psi, **given)
 
-    told = None
+    record = None
     if provenance:
-        told = dataclasses.replace(
+        record = dataclasses.replace(
             generator.provenance([seed, seed], psi=psi, **given),
             kind="morph",
             more={"way": "loop" if sheet is None else "interpolate"},
         )
-    moving.write(draw, generator.image_shape, to, seconds, rate, sheet, scale, told)
+    moving.write(draw, generator.image_shape, to, seconds, rate, sheet, scale, record)

@@ -96,11 +96,11 @@ def write(
     rate: int,
     sheet: int | None,
     scale: int | None,
-    told: Provenance | None = None,
+    record: Provenance | None = None,
 ) -> None:
     """Write the frames that `draw` gives, of `shape`, as an animation, or as a sheet of one or more rows.
 
-    `told` says how they are come by, but for what is settled here: their number, rate and size.
+    `record` says how they are come by, but for what is settled here: their number, rate and size.
     """
     from gan_infer.outputs import animation, image
 
@@ -112,13 +112,13 @@ def write(
     else:
         image.check_sheet(-(-sheet // columns), columns, shape, factor, image.format_of(to))
     frames = draw(sheet or _count(seconds, rate))
-    if told is not None:
-        more = {**told.more, "steps": len(frames), **({"rate": rate} if sheet is None else {})}
-        told = dataclasses.replace(told, columns=columns, scale=factor, more=more)
+    if record is not None:
+        more = {**record.more, "steps": len(frames), **({"rate": rate} if sheet is None else {})}
+        record = dataclasses.replace(record, columns=columns, scale=factor, more=more)
     if sheet is None:
-        animation.write((image.enlarge(frame, factor) for frame in frames), to, rate, told)
+        animation.write((image.enlarge(frame, factor) for frame in frames), to, rate, record)
     else:
-        image.save(image.enlarge(image.tile(frames, columns), factor), to, told)
+        image.save(image.enlarge(image.tile(frames, columns), factor), to, record)
     console.echo(to)
 
 

@@ -77,17 +77,17 @@ def sample(
     signer = shared.signer(sign)
     generator = shared.load_for_pictures(model, device, **foreign)
     first = fresh_seed(max(1, n)) if seed is None else seed
-    drawn = _iter_drawn(generator, n, first, psi, given)
+    drawn = _iter_batches(generator, n, first, psi, given)
     if critic is not None and best_of is not None:
-        judge = Critic.load(critic, device=device, trust=shared.trusted())
-        drawn = _iter_chosen(generator, n, first, psi, given, best_of, judge)
+        judge = Critic.load(critic, device=device, trust=shared.is_trusted())
+        drawn = _iter_best(generator, n, first, psi, given, best_of, judge)
     done, start, shown = 0, time.monotonic(), 0.0
     with ThreadPoolExecutor() as pool:  # encoding leaves Python's lock, and is half of the work
         for batch, seeds in drawn:
             asked = range(first + done, first + done + len(batch))
             names = [to / f"seed{seed:06d}.png" for seed in asked]
-            told = generator.provenance(asked, psi=psi, **given)
-            records = [told.of_one(index, seed) if provenance else None for index, seed in enumerate(seeds)]
+            record = generator.provenance(asked, psi=psi, **given)
+            records = [record.of_one(index, seed) if provenance else None for index, seed in enumerate(seeds)]
             for _ in pool.map(image.save, batch, names, records, itertools.repeat(signer)):
                 pass
             done += len(batch)
@@ -99,14 +99,14 @@ def sample(
     console.echo(to)
 
 
-def _iter_drawn(generator: Generator, n: int, first: int, psi: float, given: dict[str, Any]) -> Drawn:
+def _iter_batches(generator: Generator, n: int, first: int, psi: float, given: dict[str, Any]) -> Drawn:
     done = first
     for batch in generator.iter_batches(n, seed=first, psi=psi, **given):
         yield batch, range(done, done + len(batch))
         done += len(batch)
 
 
-def _iter_chosen(
+def _iter_best(
     generator: Generator,
     n: int,
     first: int,

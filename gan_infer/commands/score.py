@@ -76,7 +76,7 @@ def score(
 
     if to is not None:
         charts.check_ending(to)
-    judge = Critic.load(critic, device=device, trust=shared.trusted())
+    judge = Critic.load(critic, device=device, trust=shared.is_trusted())
     given = None if label is None else judge.label_index(label)
     bad: dict[str, str] = {}
     paths = list(_find(pictures, bad))
@@ -89,10 +89,10 @@ def score(
     if as_json:
         console.echo_json(_as_json(judge, scored, bad))
     else:
-        for line in _lines(judge, scored, any(path.is_dir() for path in pictures)):
+        for line in _write_lines(judge, scored, any(path.is_dir() for path in pictures)):
             console.echo(line)
     if to is not None and scored:
-        values = _values(scored)
+        values = _to_array(scored)
         charts.save(charts.histogram(values, f"{len(values):,} pictures by {judge.name}"), to)
         if not as_json:
             console.say(f"histogram in {to}")
@@ -107,7 +107,7 @@ def _find(pictures: Sequence[Path], bad: dict[str, str]) -> Iterator[Path]:
             continue
         within = sorted(_walk(path))
         if not within:
-            _name_bad(bad, str(path), "holds no pictures")
+            _report_bad(bad, str(path), "holds no pictures")
         yield from within
 
 
@@ -135,12 +135,12 @@ def _score_all(
                 prepared.append(critic.prepare(path, chosen, remarks))
                 good.append(path)
             except DataError as error:
-                _name_bad(bad, str(path), str(error).removeprefix(f"{plain(str(path))} "))
+                _report_bad(bad, str(path), str(error).removeprefix(f"{plain(str(path))} "))
             for remark in remarks:
                 console.say(f"note: {path} is among pictures that {remark}")
         if not good:
             continue
-        images, labels = np.stack(prepared), _labels(critic, good, given)
+        images, labels = np.stack(prepared), _find_labels(critic, good, given)
         known = np.array([label is not None for label in labels])
         values = np.empty(len(good), np.float32)
         if known.any():
@@ -153,47 +153,47 @@ def _score_all(
             yield Scored(str(path), round(float(value), 6), name, source)
 
 
-def _labels(critic: Critic, paths: Sequence[Path], given: int | None) -> list[int | None]:
+def _find_labels(critic: Critic, paths: Sequence[Path], given: int | None) -> list[int | None]:
     if given is not None:
         return [given] * len(paths)
     names = {name: index for index, name in enumerate(critic.class_names)}
     return [names.get(path.absolute().parent.name) for path in paths]
 
 
-def _name_bad(bad: dict[str, str], path: str, reason: str) -> None:
+def _report_bad(bad: dict[str, str], path: str, reason: str) -> None:
     bad[path] = reason
     console.say(f"{path} {reason}")
 
 
-def _values(scored: Sequence[Scored]) -> Any:
+def _to_array(scored: Sequence[Scored]) -> Any:
     import numpy as np
 
     return np.array([item.realness for item in scored])
 
 
-def _lines(critic: Critic, scored: Sequence[Scored], folders: bool) -> Iterator[str]:
+def _write_lines(critic: Critic, scored: Sequence[Scored], folders: bool) -> Iterator[str]:
     for item in scored:
         label = f"  as {item.label}" if item.label else ""
         yield f"{item.realness:.3f}  {item.path}{label}"
     if not folders or not scored:
         return
-    values = _values(scored)
+    values = _to_array(scored)
     yield f"{len(values):,} pictures, mean {values.mean():.3f}, median {_median(values):.3f}"
-    counts = _counts(values)
+    counts = _count_bins(values)
     for index, count in enumerate(counts):
         bar = "#" * round(_BAR * count / max(counts))
         yield f"{index / _BINS:.1f}-{(index + 1) / _BINS:.1f}  {count:>7,}  {bar}".rstrip()
 
 
 def _as_json(critic: Critic, scored: Sequence[Scored], bad: dict[str, str]) -> dict[str, Any]:
-    values = _values(scored)
+    values = _to_array(scored)
     return {
         "critic": critic.name,
         "pictures": [dataclasses.asdict(item) for item in scored],
         "bad": [{"path": path, "reason": reason} for path, reason in bad.items()],
         "mean": float(values.mean()) if scored else None,
         "median": _median(values) if scored else None,
-        "histogram": _counts(values),
+        "histogram": _count_bins(values),
     }
 
 
@@ -203,7 +203,7 @@ def _median(values: Any) -> float:
     return float(np.median(values))
 
 
-def _counts(values: Any) -> list[int]:
+def _count_bins(values: Any) -> list[int]:
     import numpy as np
 
     counts: list[int] = np.histogram(values, _BINS, (0.0, 1.0))[0].tolist()

@@ -42,7 +42,7 @@ trust = click.option(
 )
 
 
-def trusted() -> bool:
+def is_trusted() -> bool:
     """Return whether the command that runs was given --trust."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get(_TRUST))
@@ -75,7 +75,7 @@ def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
     return _LABEL(_CONDITION(with_given))
 
 
-def from_to(command: Callable[..., Any]) -> Callable[..., Any]:
+def conditions_of_ends(command: Callable[..., Any]) -> Callable[..., Any]:
     """Return a command the options for two classes, which it gets as `given`, as `conditions` gives it."""
 
     @functools.wraps(command)
@@ -195,7 +195,7 @@ def load(model: str, device: str, **foreign: str | None) -> Generator:
     """Load a model for a command; `foreign` are the options of that decorator."""
     from gan_infer.models.generator import Generator
 
-    generator = Generator.load(model, device=device, trust=trusted(), **parse_foreign(foreign))
+    generator = Generator.load(model, device=device, trust=is_trusted(), **parse_foreign(foreign))
     if generator.file_note:
         console.say(f"note: {generator.file_note}")
     return generator

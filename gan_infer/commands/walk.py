@@ -41,9 +41,9 @@ def walk(
     moving.check(to, sheet, seconds, rate)
     chosen = parse_seeds(seeds, limit=10_000)
     generator = shared.load_for_pictures(model, device, **foreign)
-    told = None
+    record = None
     if provenance:
-        told = dataclasses.replace(
+        record = dataclasses.replace(
             generator.provenance(chosen, psi=psi, **given), kind="walk", more={"way": "loop", "mode": mode}
         )
     moving.write(
@@ -54,5 +54,5 @@ def walk(
         rate,
         sheet,
         scale,
-        told,
+        record,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from gan_infer.conditions.labels import LABEL, ClassCondition, Classes
+from gan_infer.conditions.labels import LABEL, ClassCondition, ClassReader
 from gan_infer.conditions.spec import CLASS, OF, check_sides
 from gan_infer.errors import GanError, ModelError, OptionError
 
@@ -114,10 +114,10 @@ class Conditions:
         self._bounded = [spec for condition in each.values() for spec in condition.inputs if spec.shape]
 
     @property
-    def classes(self) -> Classes:
+    def classes(self) -> ClassReader:
         """The classes of the model's own label; none for an unconditional model."""
         found = self.each.get(LABEL)
-        return found.classes if isinstance(found, ClassCondition) else Classes((), self.model)
+        return found.classes if isinstance(found, ClassCondition) else ClassReader((), self.model)
 
     def read(self, given: Mapping[str, Any], count: int) -> Rows:
         """Return what is fed for values as people give them, of `count` pictures; None is not given.
@@ -214,10 +214,10 @@ class Conditions:
         return feed
 
 
-class Classified:
+class WithClasses:
     """What models share that may have classes."""
 
-    _classes: Classes
+    _classes: ClassReader
 
     @property
     def class_names(self) -> tuple[str, ...]:

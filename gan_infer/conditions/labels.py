@@ -38,7 +38,7 @@ def classes_of_seeds(seeds: npt.NDArray[np.integer[Any]], classes: int) -> Label
     return (np.asarray(seeds, np.uint64) % np.uint64(classes)).astype(np.int64)
 
 
-class Classes:
+class ClassReader:
     """The class names of one model, in the order of their indices; none for an unconditional one.
 
     Attributes:
@@ -130,7 +130,7 @@ class Classes:
         # A single label of the graph's own type: of a small model's picture the rest would be 1 % or 2 %.
         if count == 1 and isinstance(labels, np.ndarray) and labels.dtype is _INT64 and labels.shape == (1,):
             if labels.item() not in self._indices:
-                raise self._known.no_such(labels.item())
+                raise self._known.make_error(labels.item())
             return labels
         try:
             array = np.asarray(labels)
@@ -139,11 +139,11 @@ class Classes:
                 f"labels were given that are no array; give {count} integers, {wanted}"
             ) from None
         if array.dtype.kind not in "iu" or array.shape != (count,):
-            return self._other(labels, array, count, wanted)
+            return self._read_other(labels, array, count, wanted)
         array = np.ascontiguousarray(array, np.int64)
         # As unsigned numbers negative labels are huge, so the largest tells of both ends.
         if array.view(np.uint64).max() not in self._indices:
-            raise self._known.no_such(int(array[(array < 0) | (array >= len(self.names))][0]))
+            raise self._known.make_error(int(array[(array < 0) | (array >= len(self.names))][0]))
         return array
 
     def as_weights(self, labels: Labels | Weights | int) -> Weights:
@@ -165,7 +165,7 @@ class Classes:
                 "or mend a file that gan-train wrote by: gan-train directions --model MODEL --to MODEL"
             )
 
-    def _other(
+    def _read_other(
         self, labels: npt.ArrayLike | Mix, array: npt.NDArray[Any], count: int, wanted: str
     ) -> Labels | Weights:
         """Return what stands in the place of class indices: one label for all, or weights."""
@@ -201,14 +201,18 @@ class ClassCondition:
         main, others = inputs[0], inputs[1:]
         names = tuple(main.facts.get("class_names", ()))
         right = main.dtype == "int64" and main.shape == () and len(others) <= 1
-        if not names or not right or any(_form(each) != ("float32", (len(names),), True) for each in others):
+        if (
+            not names
+            or not right
+            or any(_describe_form(each) != ("float32", (len(names),), True) for each in others)
+        ):
             raise ModelError(
                 f"model {model!r} has an input {main.name!r} that is no class: expected int64 [batch] with "
                 "class names, and at most one optional input, float32 [batch, classes]; export it again"
             )
         self.inputs = tuple(inputs)
         self.choices = len(names)
-        self.classes = Classes(names, model, mixes=bool(others))
+        self.classes = ClassReader(names, model, mixes=bool(others))
         self._name = main.name
         self._weights = others[0].name if others else ""
 
@@ -216,7 +220,7 @@ class ClassCondition:
         """Return the feed of one label for all (arrays of length 1) or of `count` labels.
 
         Raises:
-            LabelError: as `Classes.each`.
+            LabelError: as `ClassReader.each`.
         """
         found = self.classes.each(value, count)
         if isinstance(found, int):
@@ -238,7 +242,7 @@ class ClassCondition:
         """Return the feed of a raw batch: class indices, one label for all, or weights.
 
         Raises:
-            LabelError: as `Classes.check`.
+            LabelError: as `ClassReader.check`.
         """
         labels = self.classes.check(value, count, f"one a {item}")
         assert labels is not None
@@ -283,5 +287,5 @@ class ClassCondition:
         return {self._name: np.zeros(len(labels), np.int64), self._weights: labels}
 
 
-def _form(spec: Input) -> tuple[str, tuple[Any, ...], bool]:
+def _describe_form(spec: Input) -> tuple[str, tuple[Any, ...], bool]:
     return spec.dtype, spec.shape, spec.optional

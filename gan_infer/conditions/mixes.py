@@ -79,7 +79,7 @@ def _read_part(piece: str, names: Names) -> Part | None:
         value = float(weight) if colon and weight.isascii() and "_" not in weight else math.nan
     except ValueError:
         value = math.nan
-    if names.chosen(label) is None:  # spaces may belong to a name
+    if names.find_named(label) is None:  # spaces may belong to a name
         label = label.strip()
     return None if not label or math.isnan(value) else (label, value)
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from gan_infer.errors import ModelError
 from gan_infer.modelfile import catalog, golden
-from gan_infer.modelfile.metadata import Compared, CriticMetadata, Metadata
+from gan_infer.modelfile.metadata import CriticMetadata, GoldenResult, Metadata
 from gan_infer.modelfile.trial import verdicts
-from gan_infer.modelfile.trial.verdicts import Verdict
+from gan_infer.modelfile.trial.verdicts import TrialVerdict
 from gan_infer.runtime import session
 from gan_infer.runtime.session import BATCH
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from gan_infer.modelfile.safety import Summary
     from gan_infer.modelfile.trial import host
 
-Described = Metadata | CriticMetadata
+AnyMetadata = Metadata | CriticMetadata
 
 # Elements that one call may need at once, 1 GiB of float32: of large pictures a call takes fewer.
 _MAX_LIVE: Final = 2**28
 _TRUST: Final = "if it is your own, trust=True (on the command line: --trust) opens it without a trial"
 
 
-def known(sha256: str) -> Verdict | None:
+def find_verdict(sha256: str) -> TrialVerdict | None:
     """Return the verdict on a file that may be opened as it is; None where it has to be tried."""
     if catalog.is_shipped(sha256):
-        return Verdict(BATCH, golden=golden.NONE)
+        return TrialVerdict(BATCH, golden=golden.NONE)
     found = verdicts.find(sha256, session.version())
     return None if found is None else dataclasses.replace(found, batch=min(found.batch, BATCH))
 
@@ -49,7 +49,9 @@ def largest_batch(vetted: Summary) -> int:
     return max(1, min(BATCH, _MAX_LIVE // max(1, vetted.live)))
 
 
-def decide(model: bytes, sha256: str, source: str, vetted: Summary, metadata: Described | None) -> Verdict:
+def decide(
+    model: bytes, sha256: str, source: str, vetted: Summary, metadata: AnyMetadata | None
+) -> TrialVerdict:
     """Try a file that `vet.check` let pass, and keep what was found.
 
     Threads that ask for the same file wait for one trial.
@@ -80,12 +82,14 @@ def decide(model: bytes, sha256: str, source: str, vetted: Summary, metadata: De
         return verdict
 
 
-def trusted(vetted: Summary) -> Verdict:
+def trust(vetted: Summary) -> TrialVerdict:
     """Return the verdict on a file that its user vouches for: the vetting alone bounds it."""
-    return Verdict(largest_batch(vetted), golden=golden.NONE)
+    return TrialVerdict(largest_batch(vetted), golden=golden.NONE)
 
 
-def check_here(run: golden.Run, sha256: str, source: str, verdict: Verdict, metadata: Described) -> Verdict:
+def check_here(
+    run: golden.Run, sha256: str, source: str, verdict: TrialVerdict, metadata: AnyMetadata
+) -> TrialVerdict:
     """Compare the golden pictures in this process, where no other one could do it.
 
     Raises:
@@ -93,26 +97,26 @@ def check_here(run: golden.Run, sha256: str, source: str, verdict: Verdict, meta
     """
     compared = golden.draw(run, metadata)
     _check_golden(source, compared)
-    verdict = dataclasses.replace(verdict, golden=golden.worst(compared), note=note_of(compared))
+    verdict = dataclasses.replace(verdict, golden=golden.worst(compared), note=make_note(compared))
     verdicts.remember(sha256, session.version(), verdict)
     return verdict
 
 
 def _try(
-    model: bytes, source: str, vetted: Summary, metadata: Described | None
-) -> tuple[Verdict, tuple[Compared, ...]]:
+    model: bytes, source: str, vetted: Summary, metadata: AnyMetadata | None
+) -> tuple[TrialVerdict, tuple[GoldenResult, ...]]:
     from gan_infer.modelfile.trial import (
         host,  # brings subprocess, which a file that is known does not wait for
     )
 
-    singles = _singles(vetted, metadata)
+    singles = _list_golden_feeds(vetted, metadata)
 
     def check_strictly() -> None:
         from gan_infer.modelfile import safety
 
         safety.check(model, source, strict=True)
 
-    order = host.Order(
+    request = host.Request(
         inputs=[(name, _NUMPY.get(kind, ""), shape) for name, (kind, shape) in vetted.inputs.items()],
         outputs=_outputs(vetted, metadata),
         singles=singles,
@@ -122,21 +126,21 @@ def _try(
         optional=_optional(vetted, metadata),
     )
     try:
-        found = host.run(model, order, check_strictly)
+        found = host.run(model, request, check_strictly)
     except host.CannotTryError:
         check_strictly()
-        return Verdict(order.batch, golden="" if singles else golden.NONE, tried=False), ()
+        return TrialVerdict(request.batch, golden="" if singles else golden.NONE, tried=False), ()
     except host.FailedError as error:
         raise ModelError(f"{source} is refused: it {error}; {_TRUST}") from None
-    compared: tuple[Compared, ...] = ()
+    compared: tuple[GoldenResult, ...] = ()
     if metadata is not None and singles:
         compared = golden.compare(metadata, found.drawn)
     result = golden.worst(compared)
-    verdict = Verdict(
+    verdict = TrialVerdict(
         batch=found.batch,
         limited=found.limited,
         golden=result,
-        note=note_of(compared),
+        note=make_note(compared),
         open_s=round(found.open_s, 4),
         picture_s=round(found.picture_s, 4),
         memory=found.memory,
@@ -144,7 +148,7 @@ def _try(
     return verdict, compared
 
 
-def note_of(compared: tuple[Compared, ...]) -> str:
+def make_note(compared: tuple[GoldenResult, ...]) -> str:
     """Say what a caller has to know of pictures that differ from the golden ones; "" where nothing."""
     if golden.worst(compared) != golden.UNTOLD:
         return ""
@@ -155,7 +159,7 @@ def note_of(compared: tuple[Compared, ...]) -> str:
     )
 
 
-def _check_golden(source: str, compared: tuple[Compared, ...]) -> None:
+def _check_golden(source: str, compared: tuple[GoldenResult, ...]) -> None:
     if golden.worst(compared) != golden.CHANGED:
         return
     off = [each for each in compared if each.result == golden.CHANGED]
@@ -172,7 +176,7 @@ def _check_golden(source: str, compared: tuple[Compared, ...]) -> None:
     )
 
 
-def _singles(vetted: Summary, metadata: Described | None) -> list[Feed]:
+def _list_golden_feeds(vetted: Summary, metadata: AnyMetadata | None) -> list[Feed]:
     """Return the golden inputs where the file takes what its metadata lists, else nothing."""
     if metadata is None:
         return []
@@ -181,7 +185,7 @@ def _singles(vetted: Summary, metadata: Described | None) -> list[Feed]:
     return golden.feeds(metadata) if found == wanted and metadata.outputs[0].name in vetted.outputs else []
 
 
-def _optional(vetted: Summary, metadata: Described | None) -> list[host.Input]:
+def _optional(vetted: Summary, metadata: AnyMetadata | None) -> list[host.Input]:
     """Return the optional inputs that will be fed at times: those that are listed and that the file has."""
     listed: list[Input] = [spec for spec in metadata.inputs if spec.optional] if metadata else []
     there = [(spec, *vetted.optional[spec.name]) for spec in listed if spec.name in vetted.optional]
@@ -193,7 +197,7 @@ def _dtype(kind: int) -> str:
     return str(np.dtype(_NUMPY[kind])) if kind in _NUMPY else ""
 
 
-def _outputs(vetted: Summary, metadata: Described | None) -> list[str]:
+def _outputs(vetted: Summary, metadata: AnyMetadata | None) -> list[str]:
     """Return the outputs that will be asked for: ours by name, of a foreign file any."""
     ours = "" if metadata is None else metadata.outputs[0].name
     return [ours] if ours in vetted.outputs else list(vetted.outputs)
@@ -202,7 +206,7 @@ def _outputs(vetted: Summary, metadata: Described | None) -> list[str]:
 class ChangedError(ModelError):
     """A file draws other pictures than it says; `compared` says which."""
 
-    def __init__(self, message: str, compared: tuple[Compared, ...]) -> None:
+    def __init__(self, message: str, compared: tuple[GoldenResult, ...]) -> None:
         super().__init__(message)
         self.compared = compared
 

@@ -18,7 +18,7 @@ import numpy as np
 from gan_infer.conditions.spec import Feed
 from gan_infer.errors import ModelError
 from gan_infer.latent import seeds
-from gan_infer.modelfile.metadata import Compared, CriticMetadata, Golden, GoldenScore, Metadata
+from gan_infer.modelfile.metadata import CriticMetadata, Golden, GoldenResult, GoldenScore, Metadata
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -71,9 +71,9 @@ def _main_input(golden: Golden | GoldenScore, metadata: Metadata | CriticMetadat
     return {"image": golden_picture(golden, metadata.image_shape)[None]}
 
 
-def compare(metadata: Metadata | CriticMetadata, drawn: Sequence[Drawn]) -> tuple[Compared, ...]:
+def compare(metadata: Metadata | CriticMetadata, drawn: Sequence[Drawn]) -> tuple[GoldenResult, ...]:
     """Compare what the file gave for the first of its `feeds` with what it says it must give."""
-    found: list[Compared] = []
+    found: list[GoldenResult] = []
     for golden, got in zip(metadata.golden, drawn, strict=False):
         if isinstance(golden, GoldenScore):
             found.append(_compare_score(golden, got))
@@ -84,12 +84,12 @@ def compare(metadata: Metadata | CriticMetadata, drawn: Sequence[Drawn]) -> tupl
     return tuple(found)
 
 
-def worst(compared: Iterable[Compared]) -> str:
+def worst(compared: Iterable[GoldenResult]) -> str:
     """Return the worst result; NONE where nothing was compared."""
     return max((each.result for each in compared), key=_ORDER.index, default=NONE)
 
 
-def draw(run: Run, metadata: Metadata | CriticMetadata) -> tuple[Compared, ...]:
+def draw(run: Run, metadata: Metadata | CriticMetadata) -> tuple[GoldenResult, ...]:
     """Compare in this process, by the `run` of an open session."""
     from gan_infer.modelfile.trial.host import Drawn
 
@@ -100,7 +100,7 @@ def draw(run: Run, metadata: Metadata | CriticMetadata) -> tuple[Compared, ...]:
     return compare(metadata, found)
 
 
-def _compare_score(golden: GoldenScore, got: Drawn) -> Compared:
+def _compare_score(golden: GoldenScore, got: Drawn) -> GoldenResult:
     if got.values is None or got.values.dtype != np.float32 or got.values.size != 1:
         return golden.compared(CHANGED)
     off = abs(float(got.values.reshape(())) - golden.realness)
@@ -109,7 +109,7 @@ def _compare_score(golden: GoldenScore, got: Drawn) -> Compared:
     return golden.compared(CLOSE if off <= SCORE else CHANGED, off=off)  # a NaN is not less
 
 
-def _compare_picture(golden: Golden, got: Drawn, metadata: Metadata) -> Compared:
+def _compare_picture(golden: Golden, got: Drawn, metadata: Metadata) -> GoldenResult:
     if got.sha256 == golden.sha256:
         return golden.compared(SAME, golden.seed, 0)
     if not golden.png or got.values is None:

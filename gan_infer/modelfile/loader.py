@@ -72,12 +72,12 @@ def open_model(
     from gan_infer.modelfile import admission  # a part of what importing the SDK would cost
 
     file = catalog.read(source)
-    verdict, metadata = admission.known(file.sha256), None
+    verdict, metadata = admission.find_verdict(file.sha256), None
     if verdict is None:
         vetted = _vet(file.body, file.source)
         metadata = _describe(vetted.metadata.get(KEY), kind, file.source, reading)
         verdict = (
-            admission.trusted(vetted)
+            admission.trust(vetted)
             if trust
             else admission.decide(file.body, file.sha256, file.source, vetted, metadata)
         )

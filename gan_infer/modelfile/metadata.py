@@ -49,7 +49,7 @@ MAX_TEXT: Final = 65_536
 
 
 @dataclasses.dataclass(frozen=True)
-class Compared:
+class GoldenResult:
     """How one golden picture or judgement came out.
 
     Attributes:
@@ -89,9 +89,9 @@ class _UnderConditions:
         except GanError as error:
             raise ModelError(f"a golden item of the file cannot be fed: {error}; export it again") from None
 
-    def compared(self, result: str, seed: int | None = None, off: float | None = None) -> Compared:
+    def compared(self, result: str, seed: int | None = None, off: float | None = None) -> GoldenResult:
         """Return how it came out."""
-        return Compared(self.label, result, seed, off)
+        return GoldenResult(self.label, result, seed, off)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Golden(_UnderConditions):
     conditions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-class Described:
+class ModelMetadata:
     """What every model file says of itself; the fields are those of its heirs.
 
     `inputs` and `outputs` list the arrays of the file. Where they are left out, as in files of format 1.0,
@@ -183,7 +183,7 @@ class Described:
 
 
 @dataclasses.dataclass(frozen=True)
-class Metadata(Described):
+class Metadata(ModelMetadata):
     """What a generator file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
 
     `truncation` is the factor that the graph itself puts on every latent: whoever runs the file
@@ -267,7 +267,7 @@ class GoldenScore(_UnderConditions):
 
 
 @dataclasses.dataclass(frozen=True)
-class CriticMetadata(Described):
+class CriticMetadata(ModelMetadata):
     """What a critic file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
 
     `fit` is how a picture of another shape gets the critic's, "crop" or "pad". `calibration` says

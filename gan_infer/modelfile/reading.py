@@ -42,7 +42,7 @@ class Reading:
         return [field.name for field in dataclasses.fields(self) if getattr(self, field.name) is not None]
 
 
-def read_by(
+def make_reading(
     latent_input: object,
     label_input: object,
     output: object,

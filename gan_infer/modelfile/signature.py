@@ -9,7 +9,7 @@ from gan_infer.conditions.spec import Input, Spec
 from gan_infer.errors import ModelError
 
 if TYPE_CHECKING:
-    from gan_infer.modelfile.metadata import Described
+    from gan_infer.modelfile.metadata import ModelMetadata
     from gan_infer.runtime.session import AnySession
 
 # Type as the runtime writes it, shape with None where free.
@@ -27,7 +27,7 @@ _TYPES: Final = {
 }
 
 
-def check_signature(session: AnySession, metadata: Described, source: str) -> None:
+def check_signature(session: AnySession, metadata: ModelMetadata, source: str) -> None:
     """Refuse a file whose inputs and outputs are not those that its metadata lists.
 
     Optional inputs may be missing, see `find_inputs`; outputs beyond those listed are never asked for.

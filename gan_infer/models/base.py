@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
-from gan_infer.conditions.base import Classified, of_inputs
+from gan_infer.conditions.base import WithClasses, of_inputs
 from gan_infer.errors import ModelError, OptionError
 from gan_infer.modelfile import catalog, signature
 from gan_infer.modelfile.metadata import CriticMetadata, Metadata
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from gan_infer.conditions.spec import Feed
 
-Described = TypeVar("Described", Metadata, CriticMetadata)
+MetadataT = TypeVar("MetadataT", Metadata, CriticMetadata)
 
 
-class Model(Classified, Generic[Described]):
+class Model(WithClasses, Generic[MetadataT]):
     """An open model file; a class that derives from it has a `load` by which files are opened.
 
     Attributes:
@@ -34,12 +34,12 @@ class Model(Classified, Generic[Described]):
     def __init__(
         self,
         session: AnySession,
-        metadata: Described,
+        metadata: MetadataT,
         source: str,
         batch: int = BATCH,
     ) -> None:
         """Hold an open session; `batch` is how many pictures one call of it takes, at most."""
-        self.metadata: Described = metadata
+        self.metadata: MetadataT = metadata
         self.source = source
         self._session = session
         self._run = session.run

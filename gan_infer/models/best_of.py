@@ -69,12 +69,12 @@ def check(
     return critic
 
 
-def most_convincing(
+def choose_best(
     draw: Callable[[Seeds, Feed], Pictures],
     score: Callable[[Pictures, Feed], Scores],
     seeds: Seeds,
-    drawn_by: Feed,
-    scored_by: Feed,
+    generator_feed: Feed,
+    critic_feed: Feed,
     best_of: int,
 ) -> tuple[Pictures, Seeds]:
     """Draw `best_of` candidates a seed and keep the most real one; of equals the first.
@@ -84,7 +84,7 @@ def most_convincing(
             uint8 [m, height, width, channels].
         score: such pictures and a feed of conditions to how real they look, float32 [m].
         seeds: uint64 [n].
-        drawn_by, scored_by: what the generator and the critic are fed beside, held for all candidates
+        generator_feed, critic_feed: what the generator and the critic are fed beside, held for all candidates
             of a seed: arrays [n, ...].
         best_of: candidates a seed, at least 1.
 
@@ -97,8 +97,8 @@ def most_convincing(
     for start in range(0, len(seeds), step):
         candidates = candidate_seeds(seeds[start : start + step], best_of)
         part = slice(start, start + step)
-        drawn = draw(candidates.reshape(-1), _repeat(drawn_by, part, best_of))
-        scores = score(drawn, _repeat(scored_by, part, best_of))
+        drawn = draw(candidates.reshape(-1), _repeat(generator_feed, part, best_of))
+        scores = score(drawn, _repeat(critic_feed, part, best_of))
         best = scores.reshape(candidates.shape).argmax(axis=1)
         rows = np.arange(len(best))
         pictures.append(drawn[rows * best_of + best])

@@ -139,7 +139,7 @@ class Critic(Model[CriticMetadata]):
             LabelError: no such class, another number of labels, or the critic takes none.
             OptionError: `value_range` is none.
         """
-        each = _each(pictures)
+        each = _list_pictures(pictures)
         chosen = self.settle_range(each, value_range)
         array = np.stack([self.prepare(picture, chosen) for picture in each])
         if labels is None and self.conditional and not conditions:
@@ -218,7 +218,7 @@ class Critic(Model[CriticMetadata]):
         if isinstance(picture, np.ndarray):
             if picture.dtype == np.uint8 and picture.shape == shape:
                 return picture
-            return image.prepare(_as_image(picture), shape, fit)
+            return image.prepare(_to_image(picture), shape, fit)
         from PIL import Image
 
         if not isinstance(picture, Image.Image):
@@ -250,7 +250,7 @@ class Critic(Model[CriticMetadata]):
         return np.ascontiguousarray(array)
 
 
-def _each(pictures: Picture | Iterable[Picture]) -> list[Picture]:
+def _list_pictures(pictures: Picture | Iterable[Picture]) -> list[Picture]:
     from PIL import Image
 
     if isinstance(pictures, (str, os.PathLike, Image.Image)):
@@ -268,7 +268,7 @@ def _each(pictures: Picture | Iterable[Picture]) -> list[Picture]:
     return found
 
 
-def _as_image(array: npt.NDArray[Any]) -> Image.Image:
+def _to_image(array: npt.NDArray[Any]) -> Image.Image:
     from PIL import Image
 
     flat = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array

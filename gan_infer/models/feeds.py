@@ -96,7 +96,7 @@ class Feeder:
         """
         return latents.latents(seeds, self._latent_dim, self._distribution)
 
-    def of_seeds(self, seeds: SeedArray, rows: Rows, psi: float, start: int = 0) -> Feed:
+    def from_seeds(self, seeds: SeedArray, rows: Rows, psi: float, start: int = 0) -> Feed:
         """Return the feed of seeds uint64 [n], the first of them at place `start` of the rows.
 
         Raises:
@@ -117,21 +117,21 @@ class Feeder:
         """Return the feeds of seeds that follow one another, of at most `size` seeds each."""
         for start in range(0, count, size):
             seeds = np.arange(first + start, first + min(start + size, count), dtype=np.uint64)
-            yield self.of_seeds(seeds, rows, psi, start)
+            yield self.from_seeds(seeds, rows, psi, start)
 
-    def between(self, a: Point, b: Point, count: int, mode: str | None, given: Given, psi: float) -> Feed:
+    def interpolate(self, a: Point, b: Point, count: int, mode: str | None, given: Given, psi: float) -> Feed:
         """Return the feed of `count` pictures from one point to another, both ends among them.
 
         Raises:
             GanError: as `Generator.interpolate`.
         """
-        corners = np.stack([self._point(a), self._point(b)])
-        way = interpolation.between(corners[0], corners[1], count, self._mode(mode))
-        ends = self._corners(given, [a, b])
+        corners = np.stack([self._read_point(a), self._read_point(b)])
+        way = interpolation.between(corners[0], corners[1], count, self._choose_mode(mode))
+        ends = self._read_corners(given, [a, b])
         steps = np.zeros(count, np.int64), np.linspace(0.0, 1.0, count)
         return self.with_latents(way, self._conditions.blend(ends, *steps), psi)
 
-    def around(
+    def loop(
         self,
         points: Sequence[Point] | npt.NDArray[Any],
         count: int,
@@ -150,9 +150,11 @@ class Feeder:
             raise OptionError(f"points were {abridge(points)}; give a list of seeds or latents") from None
         if not each:
             raise OptionError("no points were given; give at least one seed or latent")
-        way = interpolation.loop(np.stack([self._point(point) for point in each]), count, self._mode(mode))
+        way = interpolation.loop(
+            np.stack([self._read_point(point) for point in each]), count, self._choose_mode(mode)
+        )
         steps = interpolation.loop_positions(len(each), count)
-        return self.with_latents(way, self._conditions.blend(self._corners(given, each), *steps), psi)
+        return self.with_latents(way, self._conditions.blend(self._read_corners(given, each), *steps), psi)
 
     def edit(
         self,
@@ -167,7 +169,7 @@ class Feeder:
             GanError: as `Generator.edit`.
         """
         checked, each = directions.check_amounts(self.directions, amounts)
-        start, seeds = self._points(seed)
+        start, seeds = self._read_points(seed)
         count = self.count(max(each, len(start)))
         if len(start) not in (1, count) or each not in (1, count):
             raise OptionError(
@@ -207,12 +209,12 @@ class Feeder:
         values |= self._conditions.read(given, len(chosen))
         return Sheet(chosen, self._conditions.feed(values, chosen), across, shown, choices)
 
-    def _mode(self, mode: str | None) -> str:
+    def _choose_mode(self, mode: str | None) -> str:
         if mode is None:
             return "lerp" if self._distribution == "uniform" else "slerp"
         return mode
 
-    def _points(self, given: Seeds | npt.NDArray[np.floating[Any]]) -> tuple[Latents, SeedArray | None]:
+    def _read_points(self, given: Seeds | npt.NDArray[np.floating[Any]]) -> tuple[Latents, SeedArray | None]:
         """Return latents [n, latent_dim] of seeds or latents, and the seeds, where they were seeds."""
         try:
             array = np.asarray(given)
@@ -230,16 +232,16 @@ class Feeder:
             raise OptionError("latents hold numbers that are not finite as float32; give finite ones")
         return found, None
 
-    def _point(self, given: Point) -> Latents:
-        found = self._points(given)[0]
+    def _read_point(self, given: Point) -> Latents:
+        found = self._read_points(given)[0]
         if len(found) != 1:
             raise OptionError(f"{len(found)} latents were given where one is expected")
         point: Latents = found[0]
         return point
 
-    def _corners(self, given: Given, points: Sequence[Point]) -> Feed:
+    def _read_corners(self, given: Given, points: Sequence[Point]) -> Feed:
         """Return the feed of the conditions at the corners of a way."""
-        seeds = [self._points(point)[1] for point in points]
+        seeds = [self._read_points(point)[1] for point in points]
         known = [seed for seed in seeds if seed is not None]
         return self._read(given, np.concatenate(known) if len(known) == len(seeds) else None, len(points))
 

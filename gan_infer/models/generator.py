@@ -16,10 +16,10 @@ from gan_infer.latent import interpolation
 from gan_infer.latent import seeds as latents
 from gan_infer.modelfile import catalog, loader, signature
 from gan_infer.modelfile.metadata import GENERATOR, Metadata
-from gan_infer.modelfile.reading import Setting, read_by
+from gan_infer.modelfile.reading import Setting, make_reading
 from gan_infer.models.base import Model
 from gan_infer.models.feeds import Feeder, as_latents, split
-from gan_infer.outputs.base import of_output
+from gan_infer.outputs.base import find_kind
 from gan_infer.runtime.devices import Providers
 from gan_infer.runtime.session import BATCH, AnySession
 from gan_infer.text.escaping import abridge
@@ -64,7 +64,7 @@ class Generator(Model[Metadata]):
             ModelError: an input or the output is of a kind that this version does not know.
         """
         super().__init__(session, metadata, source, batch)
-        self._kind = of_output(metadata.outputs[0], metadata.name)
+        self._kind = find_kind(metadata.outputs[0], metadata.name)
         self._feeder = Feeder(metadata, self._conditions)
 
     @classmethod
@@ -127,7 +127,7 @@ class Generator(Model[Metadata]):
                 `session_options`, an hf:// address was given without the extra `hub`, or an
                 argument for foreign files does not fit the file, or is given for one of ours.
         """
-        reading = read_by(
+        reading = make_reading(
             latent_input, label_input, output, class_names, value_range, image_shape, set_inputs
         )
         opened = loader.open_model(
@@ -274,7 +274,10 @@ class Generator(Model[Metadata]):
             options: Any = {"best_of": candidates, "critic": critic, "psi": psi, **conditions}
             drawn = self.choose(count, label, seed, **options)[0]
         else:
-            first, rows = _first(count, seed), self._conditions.read({LABEL: label, **conditions}, count)
+            first, rows = (
+                _choose_first(count, seed),
+                self._conditions.read({LABEL: label, **conditions}, count),
+            )
             size, factor = min(BATCH, self._batch), interpolation.check_psi(psi)
             drawn = self._run_all(self._feeder.iter_seeds(first, count, rows, factor, size), count)
         converted: Pictures = self._kind.convert(drawn, output)
@@ -300,10 +303,10 @@ class Generator(Model[Metadata]):
         Raises:
             OptionError, LabelError: as `sample`.
         """
-        from gan_infer.models.best_of import check, most_convincing  # most callers never choose
+        from gan_infer.models.best_of import check, choose_best  # most callers never choose
 
         count, factor = self._feeder.count(n), interpolation.check_psi(psi)
-        first = _first(count, seed)
+        first = _choose_first(count, seed)
         seeds = np.arange(first, first + count, dtype=np.uint64)
         given = self._conditions.feed(self._conditions.read({LABEL: label, **conditions}, count), seeds)
         candidates = arguments.whole_number(best_of, "best_of")
@@ -316,7 +319,7 @@ class Generator(Model[Metadata]):
             return self._draw(self._feeder.with_latents(self.latents(seeds), conditions, factor))
 
         judged = judge._read({name: told[name] for name in judge._conditions.each}, count)
-        return most_convincing(draw, judge._judge, seeds, given, judged, candidates)
+        return choose_best(draw, judge._judge, seeds, given, judged, candidates)
 
     def iter_batches(
         self,
@@ -340,7 +343,7 @@ class Generator(Model[Metadata]):
         """
         count = arguments.whole_number(n)
         size = arguments.whole_number(batch_size, "batch_size")
-        first, rows = _first(count, seed), self._conditions.read({LABEL: label, **conditions}, count)
+        first, rows = _choose_first(count, seed), self._conditions.read({LABEL: label, **conditions}, count)
         feeds = self._feeder.iter_seeds(first, count, rows, interpolation.check_psi(psi), size)
         return map(self._draw, feeds)
 
@@ -513,7 +516,7 @@ class Generator(Model[Metadata]):
                 end is a latent and no label is given.
         """
         count, given = self._feeder.count(steps, "steps"), {LABEL: label, **conditions}
-        return self._draw(self._feeder.between(a, b, count, mode, given, psi))
+        return self._draw(self._feeder.interpolate(a, b, count, mode, given, psi))
 
     def loop(
         self,
@@ -545,7 +548,7 @@ class Generator(Model[Metadata]):
             OptionError, LabelError: as `interpolate`.
         """
         count, given = self._feeder.count(steps, "steps"), {LABEL: label, **conditions}
-        return self._draw(self._feeder.around(points, count, mode, given, psi))
+        return self._draw(self._feeder.loop(points, count, mode, given, psi))
 
     def edit(
         self,
@@ -621,7 +624,7 @@ class Generator(Model[Metadata]):
         )
 
 
-def _first(count: int, seed: int | None) -> int:
+def _choose_first(count: int, seed: int | None) -> int:
     first = latents.fresh_seed(count) if seed is None else latents.check_seed(seed)
     if first + count > latents.SEED_LIMIT:
         raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")

@@ -153,7 +153,7 @@ OUTPUTS: Final[dict[str, OutputKind]] = {
 }
 
 
-def of_output(output: Output, model: str) -> OutputKind:
+def find_kind(output: Output, model: str) -> OutputKind:
     """Return the kind of an output; `model` names the model in messages.
 
     Raises:

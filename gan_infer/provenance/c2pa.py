@@ -40,18 +40,18 @@ class Signer:
             OptionError: the extra `c2pa` is missing, a file cannot be read, or the key is none of
                 these.
         """
-        c2pa = _library()
+        c2pa = _import_library()
         chain, secret = _read(certificates, "certificate"), _read(key, "key")
         self._context = c2pa.Context(c2pa.Settings.from_dict({"builder": {"thumbnail": {"enabled": False}}}))
         self._c2pa = c2pa
         try:
             info = c2pa.C2paSignerInfo(
-                alg=_algorithm(secret, key), sign_cert=chain, private_key=secret, ta_url=None
+                alg=_choose_algorithm(secret, key), sign_cert=chain, private_key=secret, ta_url=None
             )
             self._signer = c2pa.Signer.from_info(info)
         except c2pa.C2paError as error:
-            raise OptionError(_unusable(certificates, key, error)) from None
-        self._named = (certificates, key)
+            raise OptionError(_describe_failure(certificates, key, error)) from None
+        self._files = (certificates, key)
 
     def __call__(self, body: bytes, kind: str) -> bytes:
         """Return a picture file's bytes with a signed manifest that says: created by a trained model.
@@ -69,11 +69,11 @@ class Signer:
                 builder.add_action(_ACTION)
                 builder.sign(self._signer, _MIMES[kind], io.BytesIO(body), signed)
         except self._c2pa.C2paError as error:
-            raise OptionError(_unusable(*self._named, error)) from None
+            raise OptionError(_describe_failure(*self._files, error)) from None
         return signed.getvalue()
 
 
-def _library() -> Any:
+def _import_library() -> Any:
     try:
         import c2pa
     except ImportError:
@@ -84,7 +84,7 @@ def _library() -> Any:
     return c2pa
 
 
-def _algorithm(key: bytes, path: Path) -> str:
+def _choose_algorithm(key: bytes, path: Path) -> str:
     """Name the signature algorithm of C2PA for a key."""
     from cryptography.hazmat.primitives import serialization  # comes with c2pa-python
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -114,7 +114,7 @@ def _read(path: Path, what: str) -> bytes:
         ) from None
 
 
-def _unusable(certificates: Path, key: Path, error: Exception) -> str:
+def _describe_failure(certificates: Path, key: Path, error: Exception) -> str:
     reason = " ".join(str(error).split())[:200]
     return (
         f"{certificates} and {key} cannot be used to sign ({reason}); C2PA takes a certificate that an "

@@ -150,10 +150,10 @@ class Provenance:
             "model_sha256": self.model_sha256,
         }
         if self.seeds:
-            record["seeds"] = _shown_seeds(self.seeds)
-            record["labels"] = _once(self.labels)
+            record["seeds"] = _write_seeds(self.seeds)
+            record["labels"] = _shorten(self.labels)
             if self.conditions:
-                record["conditions"] = {name: _once(values) for name, values in self.conditions.items()}
+                record["conditions"] = {name: _shorten(values) for name, values in self.conditions.items()}
         else:
             record["pictures"] = self.pictures
         record |= {"psi": self.psi, "columns": self.columns, "scale": self.scale}
@@ -176,26 +176,26 @@ class Provenance:
             raise DataError(f"carries a record of provenance that is no JSON: {str(error)[:200]}") from None
         if not isinstance(data, dict):
             raise DataError("carries a record of provenance that is no JSON object")
-        version = _field(data, "provenance", str, "")
+        version = _read_field(data, "provenance", str, "")
         if not re.fullmatch(r"1\.\d{1,6}", version, re.ASCII):
             raise DataError(
                 f"carries provenance of version {version[:20]!r}, this ganforge reads {FORMAT_VERSION}; "
                 "update it with: pip install --upgrade ganforge"
             )
-        seeds = _seeds(_field(data, "seeds", str, ""))
+        seeds = _read_seeds(_read_field(data, "seeds", str, ""))
         return cls(
-            model=_word(data, "model"),
-            model_sha256=_sha256(_field(data, "model_sha256", str)),
+            model=_read_word(data, "model"),
+            model_sha256=_read_sha256(_read_field(data, "model_sha256", str)),
             seeds=seeds,
-            labels=_labels(_field(data, "labels", list, []), len(seeds)),
-            psi=_psi(data.get("psi", 1.0)),
-            kind=_word(data, "kind"),
-            columns=_number(data, "columns", 0, MAX_PICTURES),
-            scale=_number(data, "scale", 1, MAX_SCALE),
-            more=_field(data, "more", dict, {}),
-            pictures=_number(data, "pictures", 0, 2**63),
-            version=_word(data, "version", ""),
-            conditions=_conditions(_field(data, "conditions", dict, {}), len(seeds)),
+            labels=_read_labels(_read_field(data, "labels", list, []), len(seeds)),
+            psi=_read_psi(data.get("psi", 1.0)),
+            kind=_read_word(data, "kind"),
+            columns=_read_number(data, "columns", 0, MAX_PICTURES),
+            scale=_read_number(data, "scale", 1, MAX_SCALE),
+            more=_read_field(data, "more", dict, {}),
+            pictures=_read_number(data, "pictures", 0, 2**63),
+            version=_read_word(data, "version", ""),
+            conditions=_read_conditions(_read_field(data, "conditions", dict, {}), len(seeds)),
         )
 
 
@@ -214,9 +214,9 @@ def embed(body: bytes, provenance: Provenance) -> bytes:
         provenance = provenance.without_lists()
     try:
         try:
-            return _embedded(body, provenance)
+            return _insert_record(body, provenance)
         except NoRoomError:
-            return _embedded(body, provenance.without_lists())
+            return _insert_record(body, provenance.without_lists())
     except ValueError as error:
         raise OptionError(f"provenance cannot stand in these bytes: {error}") from None
 
@@ -247,8 +247,8 @@ def read(path: Path) -> Provenance | None:
             raise DataError("is no file" if path.exists() else "is not there")
         with path.open("rb") as file:
             found = extract(file, KEYWORD)
-        text = found.text if found.text is not None else _from_xmp(found.xmp or b"")
-        return None if text is None else Provenance.from_json(_plain(text))
+        text = found.text if found.text is not None else _find_in_xmp(found.xmp or b"")
+        return None if text is None else Provenance.from_json(_decode(text))
     except DataError as error:
         raise DataError(f"{path} {error}") from None
     except (OSError, ValueError) as error:
@@ -258,13 +258,13 @@ def read(path: Path) -> Provenance | None:
 
 def packet(provenance: Provenance, *, with_record: bool) -> str:
     """Return the XMP packet of a picture."""
-    tool = _escaped(f"ganforge {provenance.version}")
-    return _XMP % (tool, _RECORD % _escaped(provenance.to_json()) if with_record else "")
+    tool = _escape(f"ganforge {provenance.version}")
+    return _XMP % (tool, _RECORD % _escape(provenance.to_json()) if with_record else "")
 
 
 def records_in(xmp: bytes) -> list[bytes]:
     """Return the records that an XMP packet holds, as JSON; it may hold none, and should hold one."""
-    return [_unescaped(match) for match in _RECORD_IN_XMP.finditer(xmp)]
+    return [_unescape(match) for match in _RECORD_IN_XMP.finditer(xmp)]
 
 
 def without_records(xmp: bytes) -> bytes:
@@ -272,43 +272,43 @@ def without_records(xmp: bytes) -> bytes:
     return _RECORD_IN_XMP.sub(b"", xmp)
 
 
-def _embedded(body: bytes, provenance: Provenance) -> bytes:
+def _insert_record(body: bytes, provenance: Provenance) -> bytes:
     if body.startswith(b"\x89PNG"):
         xmp = packet(provenance, with_record=False).encode()
         return insert(body, xmp, KEYWORD, provenance.to_json().encode("ascii"))
     return insert(body, packet(provenance, with_record=True).encode())
 
 
-def _from_xmp(packet_: bytes) -> bytes | None:
+def _find_in_xmp(packet_: bytes) -> bytes | None:
     """Find the record without reading the packet as XML, whose entities could be anything."""
     match = _RECORD_IN_XMP.search(packet_)
-    return None if match is None else _unescaped(match)
+    return None if match is None else _unescape(match)
 
 
-def _unescaped(match: re.Match[bytes]) -> bytes:
+def _unescape(match: re.Match[bytes]) -> bytes:
     text = next(group for group in match.groups() if group is not None)
-    return _ENTITY.sub(_character, _plain(text)).encode()
+    return _ENTITY.sub(_decode_entity, _decode(text)).encode()
 
 
-def _character(match: re.Match[str]) -> str:
+def _decode_entity(match: re.Match[str]) -> str:
     if match[1]:
         return _ENTITIES[match[1]]
     code = int(match[2]) if match[2] else int(match[3], 16)
     return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else ""
 
 
-def _plain(text: bytes) -> str:
+def _decode(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
         raise DataError("carries a record of provenance that is no text") from None
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _shown_seeds(seeds: tuple[int, ...]) -> str:
+def _write_seeds(seeds: tuple[int, ...]) -> str:
     """Write seeds as people give them: "0-2,7"."""
     runs: list[list[int]] = []
     for seed in seeds:
@@ -319,14 +319,14 @@ def _shown_seeds(seeds: tuple[int, ...]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def _read_seeds(text: str) -> tuple[int, ...]:
     try:
         return tuple(parse_seeds(text, MAX_PICTURES)) if text else ()
     except Exception as error:
         raise DataError(f"carries provenance with unusable seeds: {str(error)[:200]}") from None
 
 
-def _labels(items: list[Any], count: int) -> tuple[Label, ...]:
+def _read_labels(items: list[Any], count: int) -> tuple[Label, ...]:
     if len(items) not in {0, 1, count}:
         raise DataError(f"carries provenance with {len(items)} labels for {count} seeds")
     for item in items:
@@ -338,7 +338,7 @@ def _labels(items: list[Any], count: int) -> tuple[Label, ...]:
     return tuple(items * count if len(items) == 1 else items)
 
 
-def _conditions(items: dict[str, Any], count: int) -> dict[str, tuple[Any, ...]]:
+def _read_conditions(items: dict[str, Any], count: int) -> dict[str, tuple[Any, ...]]:
     if len(items) > MOST_SPECS or not all(map(is_name, items)):
         raise DataError(f"carries provenance with the conditions {str(list(items))[:40]}; expected names")
     found: dict[str, tuple[Any, ...]] = {}
@@ -359,39 +359,39 @@ def _is_value(value: object) -> bool:
     return all(type(item) in (int, float) for item in each)
 
 
-def _once(values: Sequence[Any]) -> list[Any]:
+def _shorten(values: Sequence[Any]) -> list[Any]:
     """Return the values, one of them where all are alike."""
     alike = len(values) > 1 and all(value == values[0] for value in values)
     return list(values[:1] if alike else values)
 
 
-def _psi(value: Any) -> float:
+def _read_psi(value: Any) -> float:
     if type(value) not in (int, float) or not 0 <= value <= 2:
         raise DataError(f"carries provenance with psi {str(value)[:40]}; expected 0 to 2")
     return float(value)
 
 
-def _sha256(text: str) -> str:
+def _read_sha256(text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", text, re.ASCII):
         raise DataError("carries provenance without the SHA-256 of a model")
     return text
 
 
-def _number(data: Mapping[str, Any], name: str, low: int, high: int) -> int:
+def _read_number(data: Mapping[str, Any], name: str, low: int, high: int) -> int:
     value = data.get(name, low)
     if type(value) is not int or not low <= value <= high:
         raise DataError(f"carries provenance with {name} {str(value)[:40]}; expected {low} to {high}")
     return value
 
 
-def _word(data: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    text: str = _field(data, name, str, default)
+def _read_word(data: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    text: str = _read_field(data, name, str, default)
     if len(text) > MAX_WORD:
         raise DataError(f"carries provenance with {len(text):,} characters for {name}; expected {MAX_WORD}")
     return text
 
 
-def _field(data: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+def _read_field(data: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
     value = data.get(name, default)
     if not isinstance(value, kind):
         raise DataError(f"carries provenance with {str(value)[:40]!r} for {name}")

@@ -187,7 +187,7 @@ def _read_declared(graph: onnx.GraphProto, output: str) -> tuple[int, tuple[int,
 
 
 def _image(back: Builder, plan: Plan, value: str, declared: tuple[int, tuple[int, ...]]) -> None:
-    """Add what turns the file's output into pixel values, in the order in which `to_levels` does."""
+    """Add what turns the file's output into pixel values, in the order in which `to_pixels` does."""
     kind, sides = declared
     if sides != plan.picture:
         value = back.node("Reshape", [value, back.tensor([-1, *plan.picture], "picture")])

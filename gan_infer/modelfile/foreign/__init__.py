@@ -28,7 +28,7 @@ from gan_infer.errors import ModelError, OptionError
 from gan_infer.latent import seeds
 from gan_infer.modelfile import metadata
 from gan_infer.modelfile.foreign.inputs import plan_inputs
-from gan_infer.modelfile.foreign.output import RANGES, find_output, with_picture, with_range
+from gan_infer.modelfile.foreign.output import RANGES, add_picture, add_range, find_output
 from gan_infer.modelfile.foreign.plan import ONE_HOT, AdaptedSession, Plan, run_file
 from gan_infer.modelfile.foreign.unclear import UnclearError, show, show_sides
 from gan_infer.modelfile.metadata import Metadata
@@ -87,8 +87,8 @@ def adapt(
         plan, of_inputs = plan_inputs(session.inputs, parsed, reading)
         plan = dataclasses.replace(plan, output=find_output(session.outputs, reading))
         plan, values, of_batch, probes = _probe(session, plan, batch)
-        plan, of_picture = with_picture(plan, values, reading, probes)
-        plan, of_range = with_range(plan, values, parsed, reading, probes)
+        plan, of_picture = add_picture(plan, values, reading, probes)
+        plan, of_range = add_range(plan, values, parsed, reading, probes)
     except UnclearError as error:
         raise ModelError(
             f"{source} is no file of ours, and {error}; {error.advice}; it has inputs {show(session.inputs)} "

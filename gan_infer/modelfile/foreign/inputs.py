@@ -39,14 +39,14 @@ PASSING: Final = frozenset({"Transpose", "Reshape", "Identity", "Squeeze", "Unsq
 _MAX_CONSTANT: Final = 2**24  # elements
 
 
-def plan_inputs(inputs: Ends, model: graph.Model, reading: Reading) -> tuple[Plan, list[str]]:
+def plan_inputs(inputs: Ends, model: graph.Graph, reading: Reading) -> tuple[Plan, list[str]]:
     """Return a plan whose inputs are settled, and what is to be said of them.
 
     Raises:
         UnclearError: an input cannot be recognised.
         OptionError: `reading` does not fit the inputs.
     """
-    constants, notes = _constants(inputs, reading)
+    constants, notes = _find_constants(inputs, reading)
     rest = {name: end for name, end in inputs.items() if name not in constants}
     label = reading.label_input or _find_label(rest, reading.latent_input)
     latent = reading.latent_input or _find_latent(rest, label)
@@ -66,7 +66,7 @@ def plan_inputs(inputs: Ends, model: graph.Model, reading: Reading) -> tuple[Pla
         batch=shape[0],
     )
     if label:
-        plan = _with_label(plan, label, inputs[label], model, reading)
+        plan = _add_label(plan, label, inputs[label], model, reading)
     elif reading.class_names:
         raise OptionError(
             f"class_names were given, and the model has no label beside {latent!r}; leave them out"
@@ -77,7 +77,7 @@ def plan_inputs(inputs: Ends, model: graph.Model, reading: Reading) -> tuple[Pla
 # Inputs that stay constant.
 
 
-def _constants(inputs: Ends, reading: Reading) -> tuple[dict[str, Constant], list[str]]:
+def _find_constants(inputs: Ends, reading: Reading) -> tuple[dict[str, Constant], list[str]]:
     """Return the inputs that are set, and those that hold nothing and so need no value."""
     constants, notes = {}, []
     told = reading.set_inputs or {}
@@ -120,8 +120,8 @@ def make_constant(name: str, kind: str, shape: tuple[int | None, ...], setting: 
             f"give 1 or {math.prod(sides)}"
         )
     if shape[:1] == (None,):
-        return Constant(_converted(name, kind, values)[None], (None, *sides))
-    return Constant(_converted(name, kind, values), tuple(sides))
+        return Constant(_convert(name, kind, values)[None], (None, *sides))
+    return Constant(_convert(name, kind, values), tuple(sides))
 
 
 def _as_array(name: str, setting: Setting) -> Array:
@@ -134,7 +134,7 @@ def _as_array(name: str, setting: Setting) -> Array:
     return values
 
 
-def _converted(name: str, kind: str, values: Array) -> Array:
+def _convert(name: str, kind: str, values: Array) -> Array:
     with np.errstate(over="ignore"):
         result: Array = values.astype(_TYPES[kind])
     if kind not in FLOATS and not np.array_equal(result, values):
@@ -267,11 +267,11 @@ def _find_label(inputs: Ends, latent: str | None) -> str:
     return next(name for name in floats if name not in other) if len(other) == 1 else ""
 
 
-def _with_label(
-    plan: Plan, label: str, end: tuple[str, tuple[int | None, ...]], model: graph.Model, reading: Reading
+def _add_label(
+    plan: Plan, label: str, end: tuple[str, tuple[int | None, ...]], model: graph.Graph, reading: Reading
 ) -> Plan:
     kind, shape = end
-    form, classes = _form_of_label(label, kind, shape)
+    form, classes = _find_label_form(label, kind, shape)
     classes = classes or _count_rows(model, label) or len(reading.class_names or ())
     if not 1 <= classes <= metadata.MAX_CLASSES:
         raise UnclearError(
@@ -292,7 +292,7 @@ def _with_label(
     )
 
 
-def _form_of_label(label: str, kind: str, shape: tuple[int | None, ...]) -> tuple[str, int]:
+def _find_label_form(label: str, kind: str, shape: tuple[int | None, ...]) -> tuple[str, int]:
     """Return how a label enters, and how many classes that shows, 0 where it does not."""
     if kind in _TYPES and len(shape) in (1, 2) and _is_small(shape) and kind != "tensor(bool)":
         return INDEX, 0
@@ -305,7 +305,7 @@ def _form_of_label(label: str, kind: str, shape: tuple[int | None, ...]) -> tupl
     )
 
 
-def _count_rows(model: graph.Model, label: str) -> int:
+def _count_rows(model: graph.Graph, label: str) -> int:
     """Return the rows of the table that a label is looked up in, or its places in one-hot; 0 if not seen."""
     tables = {tensor.name: tensor for tensor in model.initializers}
     same = {label}
@@ -315,12 +315,12 @@ def _count_rows(model: graph.Model, label: str) -> int:
             tables[node.outputs[0]] = value
         if node.op in PASSING and node.inputs and node.inputs[0] in same:
             same.update(node.outputs)
-        elif found := _rows_of(node, tables, same):
+        elif found := _count_table_rows(node, tables, same):
             return found
     return 0
 
 
-def _rows_of(node: graph.Node, tables: Mapping[str, graph.Tensor], same: set[str]) -> int:
+def _count_table_rows(node: graph.Node, tables: Mapping[str, graph.Tensor], same: set[str]) -> int:
     if node.op == "Gather" and len(node.inputs) == 2 and node.inputs[1] in same:
         table = tables.get(node.inputs[0])
         if table is not None and len(table.shape) == 2 and node.attributes.get("axis", 0) == 0:

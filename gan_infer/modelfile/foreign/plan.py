@@ -125,7 +125,7 @@ class AdaptedSession:
         """
         weights, labels = feeds.get("label_weights"), feeds.get("label")
         parts = iter_parts(self._session, self.plan, feeds["latent"], labels, weights)
-        levels = [to_levels(part, self.plan) for part in parts]
+        levels = [to_pixels(part, self.plan) for part in parts]
         return [levels[0] if len(levels) == 1 else np.concatenate(levels)]
 
     def values(self, latent: Array, labels: Array | None) -> Array:
@@ -188,7 +188,7 @@ def iter_parts(
         yield session.run([plan.output], {**feeds, **constants})[0][: count - start]
 
 
-def to_levels(values: Array, plan: Plan) -> npt.NDArray[np.uint8]:
+def to_pixels(values: Array, plan: Plan) -> npt.NDArray[np.uint8]:
     """Return values as levels, uint8 [n, height, width, channels]; what is no number becomes white."""
     values = values.reshape(-1, *plan.picture)
     if not plan.channels_last:

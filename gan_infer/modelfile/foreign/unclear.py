@@ -29,7 +29,7 @@ def show(ends: Ends) -> str:
 
 def show_name(name: str) -> str:
     """Write a name of the file as it may stand in one line; what cannot be printed is written out."""
-    return name if name.isprintable() and 0 < len(name) <= 60 else graph.shown(name)
+    return name if name.isprintable() and 0 < len(name) <= 60 else graph.quote(name)
 
 
 def show_type(kind: str, shape: Sequence[int | None]) -> str:

@@ -21,7 +21,7 @@ from gan_infer.conditions.spec import Free
 from gan_infer.errors import ModelError
 from gan_infer.modelfile.safety import compute_ops, constant_folding, free_sides, graph, shape_ops, sides
 from gan_infer.modelfile.safety.free_sides import Sides
-from gan_infer.modelfile.safety.graph import FLOAT32, Model, Node, Tensor, shown
+from gan_infer.modelfile.safety.graph import FLOAT32, Graph, Node, Tensor, quote
 from gan_infer.modelfile.safety.operator import Call, Known
 from gan_infer.modelfile.safety.protobuf import RefusedError
 from gan_infer.modelfile.safety.sides import PerPicture, Polynomial, Shape, Side, grows, size
@@ -161,7 +161,7 @@ def _bytes(known: Known) -> int:
     return size(known.shape) * np.dtype(graph.NUMPY[known.kind]).itemsize
 
 
-def _check_versions(model: Model) -> None:
+def _check_versions(model: Graph) -> None:
     for what, version, (low, high) in (
         ("IR version", model.ir_version, IR_VERSIONS),
         ("operator set", model.opset, OPSETS),
@@ -186,7 +186,7 @@ class Trace:
         if not name:
             raise RefusedError("has a tensor or input without a name")
         if name in self.values:
-            raise RefusedError(f"defines {shown(name)} twice")
+            raise RefusedError(f"defines {quote(name)} twice")
         self.values[name] = known
 
     def add_input(self, name: str, known: Known) -> None:
@@ -198,10 +198,10 @@ class Trace:
         free = [side for side in known.shape if isinstance(side, Polynomial)]
         if free:
             largest = " and ".join(f"{sides.most(side):,}" for side in free)
-            self._largest += f", with sides of {shown(name)} at {largest}"
+            self._largest += f", with sides of {quote(name)} at {largest}"
         if self._held > self._bounds.words:
             raise RefusedError(
-                f"takes an input {shown(name)} of {known.words:,} elements for a picture{self._largest}"
+                f"takes an input {quote(name)} of {known.words:,} elements for a picture{self._largest}"
             )
 
     def add(self, node: Node, opset: int) -> None:
@@ -265,7 +265,7 @@ class Trace:
 
 
 def trace(
-    model: Model, file_size: int, bounds: _Bounds = BOUNDS, listed: free_sides.Listed | None = None
+    model: Graph, file_size: int, bounds: _Bounds = BOUNDS, listed: free_sides.Listed | None = None
 ) -> Trace:
     """Follow the values through the graph, in order.
 
@@ -280,14 +280,14 @@ def trace(
     for tensor in model.initializers:
         end = model.optional.get(tensor.name) if model.ir_version >= 4 else None
         if end is not None and listed is not None and None in end.shape[1:]:
-            raise RefusedError(f"has a value for the input {shown(end.name)}, of which a side is free")
+            raise RefusedError(f"has a value for the input {quote(end.name)}, of which a side is free")
         is_fed = tensor.name in (listed or ())
         trace.define(tensor.name, _know(tensor) if end is None else _optional(tensor, end, is_fed))
     given = set(trace.values)
     number = itertools.count()
     for end in model.inputs:
         if end.kind not in graph.NUMPY:
-            raise RefusedError(f"takes an input {shown(end.name)} of a type ({end.kind}) that is not taken")
+            raise RefusedError(f"takes an input {quote(end.name)} of a type ({end.kind}) that is not taken")
         trace.add_input(end.name, Known(_open(free_sides.apply(listed, end), number), end.kind))
         given.add(end.name)
     last_use = {name: index for index, node in enumerate(model.nodes) for name in node.inputs}
@@ -301,7 +301,7 @@ def trace(
         raise RefusedError("has no outputs")
     for end in model.outputs:
         if end.name not in trace.values:
-            raise RefusedError(f"gives {shown(end.name)}, which no operator makes")
+            raise RefusedError(f"gives {quote(end.name)}, which no operator makes")
     return trace
 
 
@@ -331,7 +331,7 @@ def _optional(tensor: Tensor, end: graph.End, is_fed: bool) -> Known:
     known = _know(tensor)
     fits = len(end.shape) in (0, len(tensor.shape))
     if end.kind != tensor.kind or not fits or (end.shape[:1] == (None,) and tensor.shape[0] != 1):
-        raise RefusedError(f"gives the input {shown(tensor.name)} a value of another type or shape")
+        raise RefusedError(f"gives the input {quote(tensor.name)} a value of another type or shape")
     shape: Shape = tensor.shape
     if end.shape[:1] == (None,):
         shape = (PerPicture(1, or_one=True), *tensor.shape[1:])
@@ -348,10 +348,10 @@ def _results(node: Node, known: Mapping[str, Known], opset: int) -> tuple[Call, 
             why = ": a loop or branch can take any time"
         elif node.op in _CHANCE:
             why = ": a seed would name no picture"
-        raise RefusedError(f"uses the operator {shown(node.op)}, which is not taken{why}")
+        raise RefusedError(f"uses the operator {quote(node.op)}, which is not taken{why}")
     for name in node.inputs:
         if name and name not in known:
-            raise RefusedError(f"feeds {_name_of(node)} with {shown(name)}, which nothing before it makes")
+            raise RefusedError(f"feeds {_name_of(node)} with {quote(name)}, which nothing before it makes")
     if not node.outputs:
         raise RefusedError(f"has {_name_of(node)} without results")
     given = tuple(known[name] if name else None for name in node.inputs)
@@ -382,4 +382,4 @@ def _with_value(call: Call, known: Known) -> Known:
 
 
 def _name_of(node: Node) -> str:
-    return f"{node.op} {shown(node.name)}" if node.name else node.op
+    return f"{node.op} {quote(node.name)}" if node.name else node.op

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gan_infer.conditions.spec import Free
-from gan_infer.modelfile.safety.graph import MAX_RANK, MAX_SIDE, End, shown
+from gan_infer.modelfile.safety.graph import MAX_RANK, MAX_SIDE, End, quote
 from gan_infer.modelfile.safety.protobuf import RefusedError
 
 _KEY: Final = "ganforge"
@@ -57,7 +57,7 @@ def _side(name: str, side: Any) -> int | Free:
         if all(_is_whole(bound, 1) for bound in bounds) and bounds[0] <= bounds[1]:
             return Free(*bounds)
     raise RefusedError(
-        f"bounds a side of the input {shown(name)} by {str(side)[:80]!r} in its metadata; "
+        f"bounds a side of the input {quote(name)} by {str(side)[:80]!r} in its metadata; "
         f"expected a number, or low, high and multiple, 1 <= low <= high <= {MAX_SIDE:,}"
     )
 
@@ -77,7 +77,7 @@ def apply(listed: Listed | None, end: End) -> Sides:
     if listed is None or (end.name not in listed and None not in end.shape[1:]):
         return end.shape
     if end.name not in listed:
-        raise RefusedError(f"has the input {shown(end.name)}, of which its metadata bounds no free side")
+        raise RefusedError(f"has the input {quote(end.name)}, of which its metadata bounds no free side")
     sides = listed[end.name]
     same = len(sides) == len(end.shape) - 1 and all(
         isinstance(side, Free) if held is None else side == held
@@ -85,7 +85,7 @@ def apply(listed: Listed | None, end: End) -> Sides:
     )
     if not same:
         raise RefusedError(
-            f"has an input {shown(end.name)} of {_format(end.shape[1:])}; its metadata says {_format(sides)}"
+            f"has an input {quote(end.name)} of {_format(end.shape[1:])}; its metadata says {_format(sides)}"
         )
     return (end.shape[0], *sides)
 

@@ -72,7 +72,7 @@ class FailedError(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
+class Request:
     """What is to be tried.
 
     Attributes:
@@ -110,7 +110,7 @@ class Outcome:
     Attributes:
         batch: the largest batch that stayed within the limits.
         limited: this system holds a process to a limit of memory.
-        drawn: what it gave for the order's singles, in order; fewer where time ran out.
+        drawn: what it gave for the request's singles, in order; fewer where time ran out.
         open_s, picture_s: of the processor, for opening and for one picture, of the largest sides.
         memory: bytes that the child took at most; 0 where this is not known.
     """
@@ -133,7 +133,7 @@ def obstacle() -> str:
     return "" if executable.is_file() else f"{executable} is not there"
 
 
-def run(model: bytes, order: Order, unlimited: Callable[[], object]) -> Outcome:
+def run(model: bytes, request: Request, unlimited: Callable[[], object]) -> Outcome:
     """Try a model file.
 
     Args:
@@ -150,9 +150,9 @@ def run(model: bytes, order: Order, unlimited: Callable[[], object]) -> Outcome:
         assert process.stdin is not None
         assert process.stdout is not None
         talk = _Talk(process)
-        need = NEED_PER_BYTE * len(model) + min(order.bytes_alone, _FIRST_ROOM)
+        need = NEED_PER_BYTE * len(model) + min(request.bytes_alone, _FIRST_ROOM)
         with _kill_after(process, _READY_S):
-            talk.send(_header(order, len(model), ALLOWANCE + need))
+            talk.send(_header(request, len(model), ALLOWANCE + need))
             ready = talk.hear()
         if not ready.get("ready"):
             raise CannotTryError("the process for it ends before it is ready")
@@ -160,16 +160,16 @@ def run(model: bytes, order: Order, unlimited: Callable[[], object]) -> Outcome:
         if not limited:
             unlimited()
         with _kill_after(process, TRIAL_S) as late:
-            talk.send(model, *(feed.tobytes() for single in order.singles for feed in single.values()))
+            talk.send(model, *(feed.tobytes() for single in request.singles for feed in single.values()))
             return _listen(talk, process, limited, late)
 
 
-def _header(order: Order, size: int, allowance: int) -> bytes:
+def _header(request: Request, size: int, allowance: int) -> bytes:
     singles = [
-        {name: (feed.dtype.str, feed.shape) for name, feed in single.items()} for single in order.singles
+        {name: (feed.dtype.str, feed.shape) for name, feed in single.items()} for single in request.singles
     ]
     message = {
-        **{name: getattr(order, name) for name in ("inputs", "optional", "outputs", "batch", "grows")},
+        **{name: getattr(request, name) for name in ("inputs", "optional", "outputs", "batch", "grows")},
         "singles": singles,
         "size": size,
         "allowance": allowance,

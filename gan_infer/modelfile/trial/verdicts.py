@@ -22,7 +22,7 @@ _MAX_BYTES: Final = 65_536
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
+class TrialVerdict:
     """What a trial found of a file that may be opened.
 
     Attributes:
@@ -45,7 +45,7 @@ class Verdict:
     memory: int = 0
 
 
-_known: dict[tuple[str, str], Verdict] = {}
+_known: dict[tuple[str, str], TrialVerdict] = {}
 
 
 def folder() -> Path:
@@ -57,19 +57,19 @@ def folder() -> Path:
     return files.home() / "verdicts"
 
 
-def find(sha256: str, runtime: str) -> Verdict | None:
+def find(sha256: str, runtime: str) -> TrialVerdict | None:
     """Return the verdict on a file, None where there is none for this version of the runtime."""
     if (known := _known.get((sha256, runtime))) is not None:
         return known
     try:
         told = json.loads(_read(folder() / f"{sha256}.json"))
-        kept = {field.name: told[field.name] for field in dataclasses.fields(Verdict)}
+        kept = {field.name: told[field.name] for field in dataclasses.fields(TrialVerdict)}
         right = told["rules"] == RULES and told["runtime"] == runtime and told["sha256"] == sha256
         if not right or not _fits(kept):
             return None
     except (OSError, RuntimeError, ValueError, LookupError, TypeError, RecursionError, GanError):
         return None
-    _known[sha256, runtime] = found = Verdict(**kept)
+    _known[sha256, runtime] = found = TrialVerdict(**kept)
     return found
 
 
@@ -78,12 +78,12 @@ def forget() -> None:
     _known.clear()
 
 
-def remember(sha256: str, runtime: str, verdict: Verdict) -> None:
+def remember(sha256: str, runtime: str, verdict: TrialVerdict) -> None:
     """Keep a verdict for this process alone."""
     _known[sha256, runtime] = verdict
 
 
-def keep(sha256: str, runtime: str, verdict: Verdict) -> str:
+def keep(sha256: str, runtime: str, verdict: TrialVerdict) -> str:
     """Keep a verdict; give why it is kept for this process alone, "" where it is not."""
     remember(sha256, runtime, verdict)
     told = {"rules": RULES, "runtime": runtime, "sha256": sha256, **dataclasses.asdict(verdict)}
