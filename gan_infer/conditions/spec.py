@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from gan_infer.errors import OptionError
 
@@ -103,6 +103,19 @@ def read_outputs(items: Sequence[Mapping[str, Any]]) -> tuple[Output, ...]:
     return tuple(Output(**_fields(item)) for item in items)
 
 
+def read_side(side: object) -> Side | None:
+    """Return a side of a shape in JSON: an integer, or low, high and multiple in an object; None of others.
+
+    Whether a multiple lies between low and high is not checked.
+    """
+    if not isinstance(side, dict):
+        return side if _is_length(side) else None
+    low, high, multiple = side.get("low"), side.get("high"), side.get("multiple", 1)
+    if not (_is_length(low) and _is_length(high) and _is_length(multiple)):
+        return None
+    return Free(low, high, multiple) if low <= high else None
+
+
 def check_sides(spec: Spec, array: npt.NDArray[np.generic]) -> None:
     """Refuse an array [batch, ...] with a side that is not what its spec says.
 
@@ -149,24 +162,17 @@ def _is_spec(item: Mapping[str, Any]) -> bool:
 
 
 def _is_side(side: object) -> bool:
-    if not isinstance(side, dict):
-        return _is_length(side)
-    low, high, multiple = (
-        side.get(key, 1 if key == "multiple" else 0) for key in ("low", "high", "multiple")
-    )
-    if not all(map(_is_length, (low, high, multiple))):
-        return False
-    return bool(low <= high and low % multiple == 0 and high % multiple == 0)
+    found = read_side(side)
+    if isinstance(found, Free):
+        return found.low % found.multiple == found.high % found.multiple == 0
+    return found is not None
 
 
-def _is_length(value: object) -> bool:
+def _is_length(value: object) -> TypeGuard[int]:
     return type(value) is int and 1 <= value <= LONGEST_SIDE
 
 
 def _fields(item: Mapping[str, Any]) -> dict[str, Any]:
-    shape = tuple(
-        Free(side["low"], side["high"], side.get("multiple", 1)) if isinstance(side, dict) else side
-        for side in item.get("shape", [])
-    )
+    shape = tuple(side for side in map(read_side, item.get("shape", [])) if side is not None)
     named = {name: item[name] for name in ("name", "kind", "dtype")}
     return {**named, "shape": shape, "facts": dict(item.get("facts", {}))}

@@ -93,8 +93,8 @@ def add_picture(plan: Plan, values: Array, reading: Reading, probes: int) -> tup
     elif (guessed := _guess_sides(item)) is not None:
         sides, last = guessed
         notes.append(
-            f"{math.prod(item)} values taken for {_describe_sides(sides, last)}, a guess; if it is wrong, give "
-            "image_shape (--image-shape)"
+            f"{math.prod(item)} values taken for {_describe_sides(sides, last)}, a guess; if it is wrong, "
+            "give image_shape (--image-shape)"
         )
     else:
         raise UnclearError(

@@ -6,12 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gan_infer.conditions import spec
 from gan_infer.conditions.spec import Free
-from gan_infer.modelfile.safety.graph import MAX_RANK, MAX_SIDE, End, quote
+from gan_infer.modelfile.safety.graph import MAX_RANK, End, quote
 from gan_infer.modelfile.safety.protobuf import RefusedError
 
 _KEY: Final = "ganforge"
-_MOST_LISTED: Final = 64
 
 # Sides of an input, the batch and all; None where it is free and nothing bounds it.
 Sides = tuple[int | Free | None, ...]
@@ -32,10 +32,11 @@ def read(metadata: Mapping[str, str]) -> Listed | None:
     if not isinstance(described, dict) or "inputs" not in described:
         return None
     items = described["inputs"]
-    if not isinstance(items, list) or len(items) > _MOST_LISTED or not all(map(_is_input, items)):
+    if not isinstance(items, list) or len(items) > spec.MOST_SPECS or not all(map(_is_input, items)):
         raise RefusedError("lists inputs in its metadata that are none; expected a name and a shape of each")
     listed = {
-        item["name"]: tuple(_side(item["name"], side) for side in item.get("shape", ())) for item in items
+        item["name"]: tuple(_read_side(item["name"], side) for side in item.get("shape", ()))
+        for item in items
     }
     if len(listed) != len(items):
         raise RefusedError("lists an input twice in its metadata")
@@ -49,21 +50,14 @@ def _is_input(item: Any) -> bool:
     return isinstance(shape, list) and len(shape) < MAX_RANK
 
 
-def _side(name: str, side: Any) -> int | Free:
-    if _is_whole(side, 0):
-        return int(side)
-    if isinstance(side, dict):
-        bounds = [side.get("low"), side.get("high"), side.get("multiple", 1)]
-        if all(_is_whole(bound, 1) for bound in bounds) and bounds[0] <= bounds[1]:
-            return Free(*bounds)
-    raise RefusedError(
-        f"bounds a side of the input {quote(name)} by {str(side)[:80]!r} in its metadata; "
-        f"expected a number, or low, high and multiple, 1 <= low <= high <= {MAX_SIDE:,}"
-    )
-
-
-def _is_whole(number: Any, low: int) -> bool:
-    return type(number) is int and low <= number <= MAX_SIDE
+def _read_side(name: str, side: Any) -> int | Free:
+    found = spec.read_side(side)
+    if found is None:
+        raise RefusedError(
+            f"bounds a side of the input {quote(name)} by {str(side)[:80]!r} in its metadata; "
+            f"expected a number, or low, high and multiple, 1 <= low <= high <= {spec.LONGEST_SIDE:,}"
+        )
+    return found
 
 
 def apply(listed: Listed | None, end: End) -> Sides:
