@@ -1,4 +1,4 @@
-"""`gan-infer score`: how real pictures look to a critic."""
+"""`gan-infer score`: says how real pictures look to a critic."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _BAR: Final = 40
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """A picture and what the critic says of it.
+    """A picture and its score.
 
     Attributes:
-        label: the class that it was judged as; "" where none is known.
-        label_from: "given", "folder" (the name of the one it lies in), or "".
+        label: the class that it was scored with; "" if none is known.
+        label_from: "given", "folder" (its folder has the name of the class), or "".
     """
 
     path: str
@@ -49,26 +49,28 @@ class Scored:
 )
 @shared.device
 @click.option("--label", help="The pictures' class, by name or index.")
+@shared.condition
 @click.option(
     "--value-range",
     metavar="LOW:HIGH",
-    help="Black and white of pictures of over 8 bits.  [default: as in training, else by all]",
+    help="The values of black and white in pictures with over 8 bits.  [default: as in training]",
 )
-@click.option("--to", type=console.FilePath(), help="Draw a histogram, .png or .svg.")
+@click.option("--to", type=console.FilePath(), help="Write a histogram to a file, .png or .svg.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def score(
     pictures: Sequence[Path],
     critic: str,
     device: str,
     label: str | None,
+    named: tuple[str, ...],
     value_range: str | None,
     to: Path | None,
     as_json: bool,
 ) -> int:
-    """Say how real PICTURES (files, or folders with all that is in them) look to a critic.
+    """Say how real PICTURES (files, or folders with all files in them) look to a critic.
 
-    Without --label, a picture in a folder named as a class is judged as of that class, any other
-    under all classes alike, which tells less.
+    Without --label, a picture in a folder with the name of a class is scored with that class; any other
+    picture is scored with all classes, which is less exact.
     """
     from gan_infer.decoding import image
     from gan_infer.models.critic import Critic
@@ -76,31 +78,33 @@ def score(
 
     if to is not None:
         charts.check_ending(to)
-    judge = Critic.load(critic, device=device, trust=shared.is_trusted())
-    given = None if label is None else judge.label_index(label)
+    conditions = shared.read_given(label, named)
+    label = conditions.pop("label", None)
+    opened = Critic.load(critic, device=device, trust=shared.is_trusted())
+    given = None if label is None else opened.label_index(label)
     bad: dict[str, str] = {}
     paths = list(_find(pictures, bad))
-    chosen = judge.settle_range(paths, value_range)
+    chosen = opened.settle_range(paths, value_range)
     if chosen is not None:
         console.say(f"note: in pictures of over 8 bits, {image.describe_range(str(chosen))}")
-    scored = list(_score_all(judge, paths, given, chosen, bad))
-    if judge.conditional and any(not item.label for item in scored):
-        console.say("note: pictures of no known class are judged as of any; --label tells more")
+    scored = list(_score_all(opened, paths, given, conditions, chosen, bad))
+    if opened.conditional and any(not item.label for item in scored):
+        console.say("note: pictures of unknown class are scored with all classes; --label tells more")
     if as_json:
-        console.echo_json(_as_json(judge, scored, bad))
+        console.echo_json(_as_json(opened, scored, bad))
     else:
-        for line in _write_lines(judge, scored, any(path.is_dir() for path in pictures)):
+        for line in _write_lines(opened, scored, any(path.is_dir() for path in pictures)):
             console.echo(line)
     if to is not None and scored:
         values = _to_array(scored)
-        charts.save(charts.histogram(values, f"{len(values):,} pictures by {judge.name}"), to)
+        charts.save(charts.histogram(values, f"{len(values):,} pictures by {opened.name}"), to)
         if not as_json:
             console.say(f"histogram in {to}")
     return 1 if bad or not scored else 0
 
 
 def _find(pictures: Sequence[Path], bad: dict[str, str]) -> Iterator[Path]:
-    """List files as they are named, and the pictures in folders and all below them, by name."""
+    """Yield the given files, and the pictures in given folders and below, sorted by name."""
     for path in pictures:
         if not path.is_dir():
             yield path
@@ -120,9 +124,14 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _score_all(
-    critic: Critic, paths: Sequence[Path], given: int | None, chosen: Ranges | None, bad: dict[str, str]
+    critic: Critic,
+    paths: Sequence[Path],
+    given: int | None,
+    conditions: dict[str, Any],
+    chosen: Ranges | None,
+    bad: dict[str, str],
 ) -> Iterator[Scored]:
-    """Score pictures a part at a time, so that memory does not grow; name what cannot be used."""
+    """Score pictures in parts, so that memory does not grow; report pictures that cannot be used."""
     import numpy as np
 
     from gan_infer.errors import DataError
@@ -144,9 +153,10 @@ def _score_all(
         known = np.array([label is not None for label in labels])
         values = np.empty(len(good), np.float32)
         if known.any():
-            values[known] = critic(images[known], [label for label in labels if label is not None])
+            indices = [f"index:{label}" for label in labels if label is not None]
+            values[known] = critic.score(images[known], indices, **conditions)
         if not known.all():
-            values[~known] = critic.of_any_class(images[~known])
+            values[~known] = critic.of_any_class(images[~known], **conditions)
         for path, value, label in zip(good, values, labels, strict=True):
             source = "" if label is None else "folder" if given is None else "given"
             name = "" if label is None else critic.class_names[label]

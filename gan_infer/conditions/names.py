@@ -1,4 +1,4 @@
-"""Which class a label names: a name first, else an index, and no guess where a number could be either."""
+"""Finds the class that a label means: a name first, else an index; a number that could be both is refused."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Label = int | str
 _NAME: Final = "name:"
 _INDEX: Final = re.compile(r"index:([0-9]{1,19})")
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
-# Names of so many digits and more are no numbers that people count by.
+# A name with this many digits or more is not taken for a number.
 _MOST_DIGITS: Final = 19
-# Among more names than this none is searched for a slip of the keyboard.
+# Typing mistakes are looked for among at most this many names.
 _MOST_SEARCHED: Final = 2000
 _MOST_LISTED: Final = 20
 
@@ -31,12 +31,12 @@ class Names:
 
     A label is read by one rule, in Python and on the command line:
 
-    1. A text that is a class's name is that class; or, where none is, the only one whose name differs
-       in its Unicode form alone.
-    2. `index:1` is the class of index 1, `name:1` the one named "1", or else the only one whose name is
-       written as that number ("001").
-    3. A number (an int, NumPy's integers, a text of digits) is an index. Where another class is named
-       by the same number ("7", "007", "7.0"), it is refused: it could be meant either way.
+    1. A text that is the name of a class means that class. If there is no such name, it means the only
+       class whose name differs from it just in its Unicode form.
+    2. `index:1` means the class with index 1. `name:1` means the class named "1", or else the only class
+       whose name is that number ("001").
+    3. A number (an int, a NumPy integer, a text of digits) is an index. If the name of another class is
+       the same number ("7", "007", "7.0"), it is refused, because it could mean either.
     """
 
     def __init__(self, names: tuple[str, ...], model: str) -> None:
@@ -46,10 +46,10 @@ class Names:
         self._index = {name: index for index, name in enumerate(names)}
 
     def index(self, label: object) -> int:
-        """Return the index of the class that a label names.
+        """Return the index of the class that a label means.
 
         Raises:
-            LabelError: no such class, or a number that could name two classes.
+            LabelError: there is no such class, or a number could mean two.
         """
         if isinstance(label, (np.ndarray, np.generic)) and label.ndim == 0:
             label = label.item()
@@ -57,17 +57,17 @@ class Names:
             return self._read_text(str.__str__(label))
         try:
             number = operator.index(label)  # type: ignore[arg-type]
-        except Exception:  # whatever an object of the caller's raises, it is no number
+        except Exception:  # an object of the caller can raise anything
             raise self.make_error(label) from None
         if isinstance(label, bool):
             raise self.make_error(label)
         return self._read_number(number, label)
 
     def find_named(self, text: str) -> int | None:
-        """Return the index that a text names outright: a name, or one marked by index: or name:.
+        """Return the index of the class that a text names: a name, or marked by index: or name:; else None.
 
         Raises:
-            LabelError: `index:` is followed by no index of the model.
+            LabelError: `index:` is followed by an index that the model does not have.
         """
         if text in self._index:
             return self._index[text]
@@ -87,12 +87,12 @@ class Names:
         return same[0] if len(same) == 1 else None
 
     def may_be_mix(self, text: str) -> bool:
-        """Return whether a text is to be read as labels with weights: "4:0.7,9:0.3"."""
+        """Return whether a text could be labels with weights, such as "4:0.7,9:0.3"."""
         marked = text.startswith((_NAME, "index:"))
         return text.count(":") > marked and self.find_named(text) is None
 
     def is_class(self, text: str) -> bool:
-        """Return whether a text names a class of the model, by whatever part of the rule."""
+        """Return whether a text means a class of the model."""
         try:
             self.index(text)
         except LabelError:
@@ -100,7 +100,7 @@ class Names:
         return True
 
     def make_error(self, label: object) -> LabelError:
-        """Return the error for a label that is no class."""
+        """Return the error for a label that means no class."""
         count = len(self.names)
         known = ", ".join(plain(name)[:60] for name in self.names[:_MOST_LISTED])
         close = self._find_close(label) if isinstance(label, str) else None
@@ -139,7 +139,7 @@ class Names:
 
     @functools.cached_property
     def _indices_by_number(self) -> dict[int, list[int]]:
-        """Whole number -> the indices of the classes whose names are written as it."""
+        """Whole number -> the indices of the classes whose names are that number."""
         found: dict[int, list[int]] = {}
         for index, name in enumerate(self.names):
             if (value := _read_whole_number(name)) is not None:
@@ -148,7 +148,7 @@ class Names:
 
     @functools.cached_property
     def _indices_by_form(self) -> dict[str, list[int]]:
-        """Composed form -> the indices of the classes whose names have it."""
+        """Name in Unicode form NFC -> the indices of the classes with that name."""
         found: dict[str, list[int]] = {}
         for index, name in enumerate(self.names):
             found.setdefault(unicodedata.normalize("NFC", name), []).append(index)
@@ -157,7 +157,7 @@ class Names:
     def _find_close(self, text: str) -> str | None:
         if len(text) > 100 or len(self.names) > _MOST_SEARCHED:
             return None
-        import difflib  # only who mistypes waits for it
+        import difflib  # slow to import, and needed for typing mistakes only
 
         folded: dict[str, str] = {}
         for name in self.names:
@@ -167,7 +167,7 @@ class Names:
 
 
 def _read_whole_number(name: str) -> int | None:
-    """Return the whole number that a name is written as: 7 of "007", "7.0" or "٧"; None for others."""
+    """Return the whole number that a name is, 7 for "007", "7.0" or "٧"; None if it is none."""
     if len(name) > 64 or not any(character.isdecimal() for character in name):
         return None
     try:

@@ -1,7 +1,7 @@
-"""Decides whether the bytes of a model file are opened in this process: known, vetted, tried.
+"""Decides whether the bytes of a model file can be opened in this process.
 
-A file whose SHA-256 is not known is vetted and then tried (`modelfile.trial`); the verdict is kept. Known
-without that are the shipped models, and what was tried before, as each export of this machine is.
+A file with an unknown SHA-256 is vetted (`modelfile.safety`) and then tried (`modelfile.trial`); the verdict
+is kept. Shipped models, and files that were tried before, such as exports on this machine, are known.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 AnyMetadata = Metadata | CriticMetadata
 
-# Elements that one call may need at once, 1 GiB of float32: of large pictures a call takes fewer.
+# The most elements that one call may need at once, 1 GiB of float32; this limits batches of large pictures.
 _MAX_LIVE: Final = 2**28
 _TRUST: Final = "if it is your own, trust=True (on the command line: --trust) opens it without a trial"
 
 
 def find_verdict(sha256: str) -> TrialVerdict | None:
-    """Return the verdict on a file that may be opened as it is; None where it has to be tried."""
+    """Return the verdict on a known file; None if the file must be tried."""
     if catalog.is_shipped(sha256):
         return TrialVerdict(BATCH, golden=golden.NONE)
     found = verdicts.find(sha256, session.version())
@@ -45,23 +45,23 @@ def find_verdict(sha256: str) -> TrialVerdict | None:
 
 
 def largest_batch(vetted: Summary) -> int:
-    """Return how many pictures one call may have by what the vetting says."""
+    """Return the largest number of pictures in one call that the vetting allows."""
     return max(1, min(BATCH, _MAX_LIVE // max(1, vetted.live)))
 
 
 def decide(
     model: bytes, sha256: str, source: str, vetted: Summary, metadata: AnyMetadata | None
 ) -> TrialVerdict:
-    """Try a file that `vet.check` let pass, and keep what was found.
+    """Try a file that `safety.check` accepts, and keep the verdict.
 
-    Threads that ask for the same file wait for one trial.
+    Threads that open the same file wait for one trial.
 
     Args:
-        source: names it in messages.
-        metadata: what a file of ours says of itself; None for others.
+        source: the name of the file, for messages.
+        metadata: what a file of ours says about itself; None for others.
 
     Returns:
-        the verdict; its `golden` is "" where that is still to be seen, see `check_here`.
+        the verdict; its `golden` is "" if the golden pictures were not compared yet, see `check_here`.
 
     Raises:
         ModelError: it exceeds a limit, cannot be run, or draws other pictures than it says.
@@ -77,20 +77,20 @@ def decide(
                 verdicts.remember(sha256, runtime, verdict)
             return verdict
         if why := verdicts.keep(sha256, runtime, verdict):
-            told = f"what its trial found cannot be kept, so each process tries it anew: {why}"
-            return dataclasses.replace(verdict, note="; ".join(filter(None, (verdict.note, told))))
+            note = f"the result of its trial cannot be kept, so each process tries it again: {why}"
+            return dataclasses.replace(verdict, note="; ".join(filter(None, (verdict.note, note))))
         return verdict
 
 
 def trust(vetted: Summary) -> TrialVerdict:
-    """Return the verdict on a file that its user vouches for: the vetting alone bounds it."""
+    """Return the verdict on a file that the user trusts; only the vetting bounds it."""
     return TrialVerdict(largest_batch(vetted), golden=golden.NONE)
 
 
 def check_here(
     run: golden.Run, sha256: str, source: str, verdict: TrialVerdict, metadata: AnyMetadata
 ) -> TrialVerdict:
-    """Compare the golden pictures in this process, where no other one could do it.
+    """Compare the golden pictures in this process, if no other process could do it.
 
     Raises:
         ModelError: it draws other pictures than it says.
@@ -106,7 +106,7 @@ def _try(
     model: bytes, source: str, vetted: Summary, metadata: AnyMetadata | None
 ) -> tuple[TrialVerdict, tuple[GoldenResult, ...]]:
     from gan_infer.modelfile.trial import (
-        host,  # brings subprocess, which a file that is known does not wait for
+        host,  # imports subprocess, which a known file does not need
     )
 
     singles = _list_golden_feeds(vetted, metadata)
@@ -149,7 +149,7 @@ def _try(
 
 
 def make_note(compared: tuple[GoldenResult, ...]) -> str:
-    """Say what a caller has to know of pictures that differ from the golden ones; "" where nothing."""
+    """Return what the user should know about pictures that differ from the golden ones; "" if nothing."""
     if golden.worst(compared) != golden.UNTOLD:
         return ""
     seeds = ", ".join(str(each.seed) for each in compared if each.result == golden.UNTOLD)
@@ -177,7 +177,7 @@ def _check_golden(source: str, compared: tuple[GoldenResult, ...]) -> None:
 
 
 def _list_golden_feeds(vetted: Summary, metadata: AnyMetadata | None) -> list[Feed]:
-    """Return the golden inputs where the file takes what its metadata lists, else nothing."""
+    """Return the golden feeds; none if the file takes other inputs than its metadata lists."""
     if metadata is None:
         return []
     wanted = {spec.name: spec.dtype for spec in metadata.inputs if not spec.optional}
@@ -186,25 +186,25 @@ def _list_golden_feeds(vetted: Summary, metadata: AnyMetadata | None) -> list[Fe
 
 
 def _optional(vetted: Summary, metadata: AnyMetadata | None) -> list[host.Input]:
-    """Return the optional inputs that will be fed at times: those that are listed and that the file has."""
+    """Return the optional inputs that are listed and that the file has."""
     listed: list[Input] = [spec for spec in metadata.inputs if spec.optional] if metadata else []
     there = [(spec, *vetted.optional[spec.name]) for spec in listed if spec.name in vetted.optional]
     return [(spec.name, _NUMPY[kind], shape) for spec, kind, shape in there if _dtype(kind) == spec.dtype]
 
 
 def _dtype(kind: int) -> str:
-    """Return numpy's name of an ONNX element type, "" of one that is not taken."""
+    """Return the name in numpy of an ONNX element type; "" for a type that is not supported."""
     return str(np.dtype(_NUMPY[kind])) if kind in _NUMPY else ""
 
 
 def _outputs(vetted: Summary, metadata: AnyMetadata | None) -> list[str]:
-    """Return the outputs that will be asked for: ours by name, of a foreign file any."""
+    """Return the outputs to be computed: of our files the first one listed, of a foreign file all."""
     ours = "" if metadata is None else metadata.outputs[0].name
     return [ours] if ours in vetted.outputs else list(vetted.outputs)
 
 
 class ChangedError(ModelError):
-    """A file draws other pictures than it says; `compared` says which."""
+    """A file draws other pictures than it says; `compared` has the results."""
 
     def __init__(self, message: str, compared: tuple[GoldenResult, ...]) -> None:
         super().__init__(message)
@@ -236,7 +236,7 @@ def _one_at_a_time(sha256: str) -> Iterator[None]:
 
 
 def _after_fork() -> None:
-    """In a forked child: a thread that is not here may have held the locks."""
+    """Replace the locks in a forked child, where the thread that holds one may not exist."""
     global _guard  # noqa: PLW0603
     _guard = threading.Lock()
     _locks.clear()

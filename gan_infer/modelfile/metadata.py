@@ -1,4 +1,4 @@
-"""What a model file says of itself: a frozen dataclass and its JSON text in `metadata_props`."""
+"""What a model file says about itself: a frozen dataclass, written as JSON into `metadata_props`."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ _PICTURE: Final = ("height", "width", "channels")
 
 @dataclasses.dataclass(frozen=True)
 class GoldenResult:
-    """How one golden picture or judgement came out.
+    """The result of comparing one golden picture or score.
 
     Attributes:
-        result: `golden.SAME`, CLOSE (off as far as another processor may be), UNTOLD (the file holds a
-            hash alone: damaged, or another processor) or CHANGED.
-        off: the largest difference, in levels of 256 or in realness; None where it cannot be told.
+        result: `golden.SAME`, CLOSE (a difference as between processors), UNTOLD (the file has only a
+            hash: it is damaged, or from another processor) or CHANGED.
+        off: the largest difference, of pixel values or of realness; None if it is not known.
     """
 
     label: int | None
@@ -74,18 +74,18 @@ class GoldenResult:
 
     @property
     def place(self) -> str:
-        """Which one it is, as people read it."""
+        """The picture or score, in words."""
         return f"class {self.label}" if self.seed is None else f"seed {self.seed}"
 
 
 class _GoldenItem:
-    """A golden picture or judgement; the fields are those of its heirs."""
+    """A golden picture or score; subclasses have the fields."""
 
     label: int | None
     conditions: Mapping[str, Any]
 
     def feed(self, conditions: Conditions, seed: npt.NDArray[np.uint64]) -> Feed:
-        """Return the feed of the conditions; the seed, uint64 [1], chooses those that are not named.
+        """Return the feed of the conditions; the seed, uint64 [1], chooses those that are not given.
 
         Raises:
             ModelError: the model takes no such condition or value.
@@ -99,7 +99,7 @@ class _GoldenItem:
             raise ModelError(f"a golden item of the file cannot be fed: {error}; export it again") from None
 
     def compared(self, result: str, seed: int | None = None, off: float | None = None) -> GoldenResult:
-        """Return how it came out."""
+        """Return the result of a comparison."""
         return GoldenResult(self.label, result, seed, off)
 
 
@@ -108,10 +108,10 @@ class Golden(_GoldenItem):
     """A picture that the model must give: the SHA-256 of its pixels, row by row.
 
     `label` is None for an unconditional model. `conditions` are the values of other conditions by
-    name, as people give them; the seed chooses those that are not there. The hash holds on the machine
-    and execution provider that wrote the file; elsewhere a level may differ by one, and the hash with
-    it. `png` is the picture as PNG in base64, or each k-th pixel of a large one, see
-    `golden.kept_picture`; "" in files of before.
+    name, as a person gives them; the seed chooses those that are not there. The hash is that of the
+    machine and execution provider that wrote the file; elsewhere a pixel value can differ by 1, and
+    then the hash differs. `png` is the picture as PNG in base64, or every k-th pixel of a large one,
+    see `golden.kept_picture`; "" in older files.
     """
 
     seed: int
@@ -137,9 +137,9 @@ class Golden(_GoldenItem):
 
 
 class ModelMetadata:
-    """What every model file says of itself; the fields are those of its heirs.
+    """What every model file says about itself; subclasses have more fields.
 
-    `inputs` and `outputs` list the arrays of the file. Where they are left out, as in files of format 1.0,
+    `inputs` and `outputs` list the arrays of the file. If they are left out, as in files of format 1.0,
     they follow from the other fields. The class names of the input `label` are those of the file.
     """
 
@@ -154,7 +154,7 @@ class ModelMetadata:
     outputs: tuple[Output, ...]
 
     def __post_init__(self) -> None:
-        """Fill in the lists where they are left out, and the class names that the file holds once."""
+        """Fill in lists that are left out, and the class names, which the file holds once."""
         inputs = self.inputs or (self._main_input(), *self._class_inputs())
         named = tuple(
             dataclasses.replace(each, facts={**each.facts, "class_names": self.class_names})
@@ -167,32 +167,32 @@ class ModelMetadata:
 
     @property
     def conditional(self) -> bool:
-        """True where the model takes a label."""
+        """True if the model takes a label."""
         return bool(self.class_names)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels); zeros where the model has no pictures."""
+        """(height, width, channels); zeros if the model has no pictures."""
         return self.height, self.width, self.channels
 
     def to_json(self) -> str:
-        """Return the text that stands under `KEY` in the file; a measure that is no number is null there."""
-        told = _as_json(self)
+        """Return the text under `KEY` in the file; a number that is not finite becomes null."""
+        facts = _as_json(self)
         for field in _PICTURE:
-            if not told[field]:
-                del told[field]
-        for each in told["inputs"]:
+            if not facts[field]:
+                del facts[field]
+        for each in facts["inputs"]:
             if each["name"] == LABEL:
                 del each["facts"]["class_names"]
-        text = json.dumps(told, ensure_ascii=False, sort_keys=True, allow_nan=False)
-        # Names of folders, which need not be text; a model file holds nothing else.
+        text = json.dumps(facts, ensure_ascii=False, sort_keys=True, allow_nan=False)
+        # Names of folders need not be text, but a model file must be.
         return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
     def conditions(self) -> Conditions:
         """Return the conditions of all listed inputs.
 
         Raises:
-            ModelError: an input is of a kind that this version does not know, or not as it needs it.
+            ModelError: an input has a kind that this version does not know, or does not fit its kind.
         """
         return of_inputs(self.inputs, self.main_kind, self.name)
 
@@ -208,11 +208,11 @@ class ModelMetadata:
 
 @dataclasses.dataclass(frozen=True)
 class Metadata(ModelMetadata):
-    """What a generator file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
+    """What a generator file says about itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
 
-    `truncation` is the factor that the graph itself puts on every latent: whoever runs the file
-    feeds latents as they are drawn. `precision` is that of the graph's weights and arithmetic,
-    "float32" or "float16"; the types of its inputs and output are the same for both.
+    The graph itself multiplies every latent by `truncation`: the caller does not. `precision` is that of
+    the graph's weights and arithmetic, "float32" or "float16"; the types of its inputs and output are the
+    same for both.
     """
 
     main_kind = LATENT
@@ -250,8 +250,8 @@ class Metadata(ModelMetadata):
         """Read the text under `KEY`; unknown keys are ignored.
 
         Raises:
-            ModelError: it is no JSON object, a needed key is missing or out of its range, or the
-                file is of a newer major format version.
+            ModelError: it is not a JSON object, a required key is missing, a value is not valid, or the
+                file has a newer major format version.
         """
         known = metadata_rules.read_fields(dataclasses.fields(cls), text, GENERATOR)
         classes = len(known["class_names"])
@@ -279,11 +279,10 @@ class Metadata(ModelMetadata):
 
 @dataclasses.dataclass(frozen=True)
 class GoldenScore(_GoldenItem):
-    """A judgement that a critic must give, within 0.001 on any machine.
+    """A score that a critic must give, within 0.001 on every machine.
 
-    `png` is a PNG file in base64. Where it is smaller than the critic's pictures, each of its
-    pixels stands for a square of them, see `golden.golden_picture`. `label` is None for an
-    unconditional critic.
+    `png` is a PNG file in base64. If it is smaller than the critic's pictures, each of its pixels stands
+    for a square of pixels, see `golden.golden_picture`. `label` is None for an unconditional critic.
     """
 
     png: str
@@ -313,10 +312,10 @@ class GoldenScore(_GoldenItem):
 
 @dataclasses.dataclass(frozen=True)
 class CriticMetadata(ModelMetadata):
-    """What a critic file says of itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
+    """What a critic file says about itself. Sizes are in pixels, `created_at` is ISO 8601 UTC.
 
-    `fit` is how a picture of another shape gets the critic's, "crop" or "pad". `calibration` says
-    what `realness` was calibrated on, by which method, and holds the calibration curve.
+    `fit` says how a picture of another shape is fitted, "crop" or "pad". `calibration` says on what and
+    by which method `realness` was calibrated, and has the calibration curve.
     """
 
     main_kind = IMAGE
@@ -376,7 +375,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _check_lists(metadata: Metadata | CriticMetadata) -> None:
-    """Hold the lists of inputs and outputs to the other fields, and each input to its kind."""
+    """Check that the lists of inputs and outputs fit the other fields, and each input its kind."""
     images = [each for each in (*metadata.inputs, *metadata.outputs) if each.kind == IMAGE]
     for field in _PICTURE:
         if images and not getattr(metadata, field):
@@ -396,10 +395,10 @@ def _check_lists(metadata: Metadata | CriticMetadata) -> None:
 
 
 def kind_of(text: str) -> str:
-    """Tell what the file is whose text stands under `KEY`; files that do not say are generators.
+    """Return the kind of a file by the text under `KEY`; a file that does not say is a generator.
 
     Raises:
-        ModelError: the text is no JSON object, or of a newer major format version.
+        ModelError: the text is not a JSON object, or has a newer major format version.
     """
     kind = metadata_rules.parse(text).get("kind", GENERATOR)
     metadata_rules.expect(isinstance(kind, str), "kind", kind, "a text")
@@ -407,7 +406,7 @@ def kind_of(text: str) -> str:
 
 
 def _is_given(item: Mapping[str, Any], classes: int) -> bool:
-    """Return whether a golden item gives a class where there are any, and other conditions by name."""
+    """Return whether a golden item has a class, if there are classes, and other conditions by name."""
     label, conditions = item.get("label"), item.get("conditions", {})
     right = label is None if classes == 0 else type(label) is int and 0 <= label < classes
     return right and isinstance(conditions, dict) and LABEL not in conditions

@@ -1,4 +1,4 @@
-"""The rules that the JSON metadata of a model file keep, and reading it by them."""
+"""Checks and reads the JSON metadata of a model file, key by key."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from gan_infer.latent.seeds import ALGORITHM, DISTRIBUTIONS
 from gan_infer.text import strict
 
 KEY: Final = "ganforge"
-# What a file is: makes pictures, or says how real pictures look.
+# The kinds of files: one makes pictures, one says how real pictures look.
 GENERATOR: Final = "generator"
 CRITIC: Final = "critic"
 FORMAT_VERSION: Final = "1.1"
-# How the preparation of a file of other tools begins, which says no name of itself.
+# The first words of `preparation` for a file of other tools, which has no name of its own.
 FOREIGN: Final = "a foreign file"
 
-# What versions before 1.1 wrote with NaN in it, where a measure was no number.
+# Versions before 1.1 wrote NaN into these keys.
 _MEASURED: Final = ("calibration", "metrics")
-# Bounds that every file of this format keeps, so that a hostile one cannot ask for too much.
+# Limits of this format, so that a hostile file cannot ask for too much.
 MAX_LATENT_DIM: Final = 65_536
 MAX_SIDE: Final = 8_192
 MAX_CLASSES: Final = 100_000
 CHANNELS: Final = (1, 3, 4)
 MAX_DIRECTIONS: Final = 256
-# Characters: of names of models and classes, and of any other text.
+# Characters in names of models and classes, and in other texts.
 MAX_NAME: Final = 1_024
 MAX_TEXT: Final = 65_536
 
@@ -87,7 +87,7 @@ def _check_version(version: object) -> None:
         )
 
 
-# Whether a value is right, and in words what is.
+# Whether a value is right, and a description of right values.
 Rule = tuple[Callable[[Any], bool], str]
 
 
@@ -119,7 +119,7 @@ def _is_class_names(value: Any) -> bool:
 
 
 def _is_measurement(value: Any) -> bool:
-    """Return whether a value is as a run measures: images seen, numbers by name, and how they came about."""
+    """Return whether a value has the form of a measurement: images seen, and numbers by name."""
     return (
         isinstance(value, dict)
         and _whole(0, 2**63)[0](value.get("images_seen", 0))
@@ -141,7 +141,7 @@ _LIST: Final = (
     f"({', '.join(spec.DTYPES)}) and a shape of integers or of low, high and multiple"
 )
 
-# What each key holds; those that are not listed are texts.
+# Key -> rule; keys that are not listed are texts.
 _RULES: Final[Mapping[str, Rule]] = {
     "name": _text(MAX_NAME),
     "latent_dim": _whole(1, MAX_LATENT_DIM),
@@ -169,7 +169,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "inputs": (spec.are_specs, _LIST),
     "outputs": (spec.are_specs, _LIST),
 }
-# How the keys are read that hold lists.
+# Key that holds a list -> how it is read.
 _READ: Final[Mapping[str, Callable[[Any], tuple[Any, ...]]]] = {
     "class_names": tuple,
     "metrics": tuple,
@@ -212,7 +212,7 @@ def _read_direction(item: dict[str, Any], dim: int, classes: int) -> Direction:
 
 
 def _are_finite(values: object, count: int = 1) -> bool:
-    """Return whether it is a list of so many numbers, all of a size that float32 holds."""
+    """Return whether values are a list of `count` numbers, none too large for float32."""
     return (
         isinstance(values, list)
         and len(values) == count

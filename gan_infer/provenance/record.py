@@ -1,8 +1,8 @@
-"""Where a picture comes from: a record written into its file, and read back.
+"""Writes a record of where a picture comes from into its file, and reads it.
 
 The record says that the picture is generated, by which model file (name and SHA-256), from which
-seeds and labels, with which truncation, and by which software. It holds no names of people, no paths
-and no times, so that the same call gives the same bytes. The form, version 1:
+seeds and labels, with which truncation, and by which software. It has no names of people, no paths
+and no times, so that the same call gives the same bytes. Version 1 of the format:
 
     PNG             a tEXt chunk under the keyword "ganforge" holds the record, one JSON object in
                     ASCII; an XMP packet beside it holds the two properties below
@@ -16,19 +16,19 @@ and no times, so that the same call gives the same bytes. The form, version 1:
                      "model": "digits", "model_sha256": "...", "seeds": "7", "labels": ["4"],
                      "psi": 1.0, "columns": 0, "scale": 1, "software": "ganforge", "version": "..."}
 
-    kind            "picture": one picture; "sheet": pictures in rows of `columns`, 2 pixels of level
-                    32 between and around them; others ("walk", "edit", "models") name what made
-                    them, and say in "more" what else it was told; "models" shows several, of which
+    kind            "picture": one picture; "sheet": pictures in rows of `columns`, with 2 pixels
+                    of value 32 between and around them; others ("walk", "edit", "models") name what
+                    made them, and hold its other options in "more"; "models" shows several, of which
                     "model" is the first
-    seeds           "0-2,7": in the order of the sheet, row by row
+    seeds           "0-2,7", in the order of the sheet, row by row
     labels          class names, or weights by name ({"4": 0.7, "9": 0.3}): none, one for all, or one
-                    a seed
+                    per seed
     conditions      other conditions by name, each a list of values like labels: {"age": [60.0]};
-                    left out where there are none
-    scale           each pixel is repeated so many times, down and across
+                    left out if there are none
+    scale           how often each pixel is repeated, in both directions
 
-A reader ignores keys that it does not know. A sheet of very many pictures holds "pictures", their
-number, in place of seeds and labels.
+A reader ignores keys that it does not know. The record of a sheet with very many pictures has
+"pictures", their number, instead of seeds and labels.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from gan_infer.version import __version__
 # IPTC NewsCodes, scheme Digital Source Type: made by a model trained on sampled content.
 DIGITAL_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 KEYWORD: Final = "ganforge"
-# What of a record says which pictures of which model there are.
+# The keys that say which pictures of which model a file shows.
 WHICH: Final = ("model", "model_sha256", "seeds", "labels", "conditions")
 FORMAT_VERSION: Final = "1.0"
 PICTURE, SHEET = "picture", "sheet"
@@ -79,7 +79,7 @@ _XMP: Final = (
     '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 )
 _RECORD: Final = "<ganforge:record>%s</ganforge:record>"
-# As an element or, where another program wrote the packet anew, as an attribute.
+# An element or, if another program rewrote the packet, an attribute.
 _RECORD_IN_XMP: Final = re.compile(
     rb"<ganforge:record>([^<]*)</ganforge:record>|\sganforge:record\s*=\s*(?:\"([^\"<]*)\"|'([^'<]*)')"
 )
@@ -89,21 +89,21 @@ _ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """What a picture file says of where it comes from.
+    """What a picture file says about where it comes from.
 
     Attributes:
         model: the model's name.
-        model_sha256: of the model file, in hexadecimal.
-        seeds: in layout order; empty where the record leaves them out.
-        labels: one a seed, in layout order; empty for an unconditional model.
-        psi: the truncation that latents were scaled by, on top of the model's own.
+        model_sha256: the SHA-256 of the model file, in hexadecimal.
+        seeds: in layout order; empty if the record leaves them out.
+        labels: one per seed, in layout order; empty for an unconditional model.
+        psi: the truncation by which latents were scaled, in addition to the model's own.
         kind: PICTURE, SHEET, or what made the file.
-        columns: pictures in a row of a sheet; 0 for one picture.
-        scale: how often each pixel is repeated, down and across.
-        more: what else the maker was told; texts, numbers, lists and objects of them.
-        pictures: how many pictures there are; it counts where seeds are left out.
-        version: of ganforge.
-        conditions: name -> values, one a seed, of conditions other than labels.
+        columns: pictures per row of a sheet; 0 for one picture.
+        scale: how often each pixel is repeated, in both directions.
+        more: other options of what made the file: texts, numbers, lists and objects of them.
+        pictures: the number of pictures, if seeds are left out.
+        version: the version of ganforge.
+        conditions: name -> values, one per seed, of conditions other than labels.
     """
 
     model: str
@@ -121,21 +121,21 @@ class Provenance:
 
     @property
     def complete(self) -> bool:
-        """False where seeds and labels were too many to be held."""
+        """False if there were too many seeds and labels to hold."""
         return bool(self.seeds)
 
     def given(self) -> dict[str, Any]:
-        """Return the conditions by name, as `Generator.sample` takes them: one for all, or one each."""
+        """Return the conditions by name, as `Generator.sample` takes them, one for all or one each."""
         each = {**self.conditions, **({"label": self.labels} if self.labels else {})}
         return {name: values[0] if len(values) == 1 else list(values) for name, values in each.items()}
 
     def without_lists(self) -> Provenance:
-        """Return the record with the number of pictures in place of seeds, labels and conditions."""
+        """Return the record with the number of pictures instead of seeds, labels and conditions."""
         count = self.pictures or len(self.seeds)
         return dataclasses.replace(self, seeds=(), labels=(), conditions={}, pictures=count)
 
     def of_one(self, index: int, seed: int) -> Provenance:
-        """Return the record of one picture of several, drawn by `seed` under its own conditions."""
+        """Return the record of one of the pictures, drawn from `seed` under its own conditions."""
         part = slice(index, index + 1)
         conditions = {name: values[part] for name, values in self.conditions.items()}
         return dataclasses.replace(self, seeds=(seed,), labels=self.labels[part], conditions=conditions)
@@ -167,8 +167,8 @@ class Provenance:
         """Read a record; unknown keys are ignored.
 
         Raises:
-            DataError: it is no record, or of a newer major version. The message goes after the
-                name of the picture.
+            DataError: it is not a record, or has a newer major version. The message is to be read
+                after the name of the picture.
         """
         try:
             data = strict.read(text)
@@ -200,13 +200,13 @@ class Provenance:
 
 
 def embed(body: bytes, provenance: Provenance) -> bytes:
-    """Return a picture file's bytes with the record in them.
+    """Return a picture file's bytes with a record in them.
 
     Args:
-        body: a PNG, WebP, GIF or JPEG file without XMP, still or moving.
+        body: a PNG, WebP, GIF or JPEG file without XMP, still or animated.
 
     Raises:
-        OptionError: it is none of them.
+        OptionError: it is another kind of file.
     """
     if not isinstance(body, bytes) or not isinstance(provenance, Provenance):
         raise OptionError("no bytes of a picture, or no Provenance, were given; give both")
@@ -218,14 +218,14 @@ def embed(body: bytes, provenance: Provenance) -> bytes:
         except NoRoomError:
             return _insert_record(body, provenance.without_lists())
     except ValueError as error:
-        raise OptionError(f"provenance cannot stand in these bytes: {error}") from None
+        raise OptionError(f"provenance cannot be written into these bytes: {error}") from None
 
 
 def attach(target: Path, provenance: Provenance) -> None:
-    """Put the record into a picture file that is there already, whole or not at all.
+    """Put a record into an existing picture file, whole or not at all.
 
     Raises:
-        OptionError: the file cannot be read or written, or is no PNG, WebP, GIF or JPEG.
+        OptionError: the file cannot be read or written, or is not a PNG, WebP, GIF or JPEG.
     """
     target = arguments.path(target, "a picture")
     try:
@@ -236,10 +236,10 @@ def attach(target: Path, provenance: Provenance) -> None:
 
 
 def read(path: Path) -> Provenance | None:
-    """Read the record of a picture file, which may come from anywhere; None where it holds none.
+    """Return the record in a picture file, which may come from anywhere; None if it has none.
 
     Raises:
-        DataError: the file cannot be read, or what stands in it as a record is none.
+        DataError: the file cannot be read, or its record is damaged.
     """
     path = arguments.path(path, "a picture")
     try:
@@ -263,12 +263,12 @@ def packet(provenance: Provenance, *, with_record: bool) -> str:
 
 
 def records_in(xmp: bytes) -> list[bytes]:
-    """Return the records that an XMP packet holds, as JSON; it may hold none, and should hold one."""
+    """Return the records in an XMP packet, as JSON; there should be one, but can be any number."""
     return [_unescape(match) for match in _RECORD_IN_XMP.finditer(xmp)]
 
 
 def without_records(xmp: bytes) -> bytes:
-    """Return what else stands in an XMP packet."""
+    """Return an XMP packet without its records."""
     return _RECORD_IN_XMP.sub(b"", xmp)
 
 
@@ -280,7 +280,7 @@ def _insert_record(body: bytes, provenance: Provenance) -> bytes:
 
 
 def _find_in_xmp(packet_: bytes) -> bytes | None:
-    """Find the record without reading the packet as XML, whose entities could be anything."""
+    """Find the record without an XML parser, so that entities cannot do harm."""
     match = _RECORD_IN_XMP.search(packet_)
     return None if match is None else _unescape(match)
 
@@ -309,7 +309,7 @@ def _escape(text: str) -> str:
 
 
 def _write_seeds(seeds: tuple[int, ...]) -> str:
-    """Write seeds as people give them: "0-2,7"."""
+    """Return seeds as text: "0-2,7"."""
     runs: list[list[int]] = []
     for seed in seeds:
         if runs and seed == runs[-1][1] + 1:
@@ -352,7 +352,7 @@ def _read_conditions(items: dict[str, Any], count: int) -> dict[str, tuple[Any, 
 
 
 def _is_value(value: object) -> bool:
-    """Return whether a value is a text, a number, or numbers by name."""
+    """Return whether a value is a text, a number, or an object of numbers."""
     if isinstance(value, str):
         return len(value) <= MAX_TEXT
     each = value.values() if isinstance(value, dict) else [value]
@@ -360,7 +360,7 @@ def _is_value(value: object) -> bool:
 
 
 def _shorten(values: Sequence[Any]) -> list[Any]:
-    """Return the values, one of them where all are alike."""
+    """Return the values; only the first if all are equal."""
     alike = len(values) > 1 and all(value == values[0] for value in values)
     return list(values[:1] if alike else values)
 

@@ -34,13 +34,13 @@ _TYPES: Final = {**FLOATS, **_INTEGERS, "tensor(bool)": np.bool_}
 _LIKE_A_LABEL: Final = re.compile(r"label|class|cond|one.?hot|target|attr|^[cy]$", re.IGNORECASE)
 _LIKE_A_LATENT: Final = re.compile(r"latent|noise|^z$|^z[_.\d]|^x$", re.IGNORECASE)
 _LIKE_A_SETTING: Final = re.compile(r"psi|trunc|mode|scale|strength|temperature|alpha|step", re.IGNORECASE)
-# Operators that leave values as they are.
+# Operators that do not change values.
 PASSING: Final = frozenset({"Transpose", "Reshape", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Cast"})
 _MAX_CONSTANT: Final = 2**24  # elements
 
 
 def plan_inputs(inputs: Ends, model: graph.Graph, reading: Reading) -> tuple[Plan, list[str]]:
-    """Return a plan whose inputs are settled, and what is to be said of them.
+    """Return a plan with the inputs, and notes on them.
 
     Raises:
         UnclearError: an input cannot be recognised.
@@ -78,15 +78,15 @@ def plan_inputs(inputs: Ends, model: graph.Graph, reading: Reading) -> tuple[Pla
 
 
 def _find_constants(inputs: Ends, reading: Reading) -> tuple[dict[str, Constant], list[str]]:
-    """Return the inputs that are set, and those that hold nothing and so need no value."""
+    """Return the inputs that are set or have no elements, and notes on them."""
     constants, notes = {}, []
-    told = reading.set_inputs or {}
+    settings = reading.set_inputs or {}
     for name, (kind, shape) in inputs.items():
-        if name in told:
+        if name in settings:
             if name in (reading.latent_input, reading.label_input):
                 raise OptionError(f"{name!r} was set and named as latent or label; give one of the two")
-            constants[name] = make_constant(name, kind, shape, told[name])
-            notes.append(f"{name!r} always {_show_setting(told[name])}")
+            constants[name] = make_constant(name, kind, shape, settings[name])
+            notes.append(f"{name!r} always {_show_setting(settings[name])}")
         elif 0 in shape and kind in _TYPES and name not in (reading.latent_input, reading.label_input):
             constants[name] = make_constant(name, kind, shape, ())
             notes.append(f"{name!r} left empty, having no columns")
@@ -94,10 +94,10 @@ def _find_constants(inputs: Ends, reading: Reading) -> tuple[dict[str, Constant]
 
 
 def make_constant(name: str, kind: str, shape: tuple[int | None, ...], setting: Setting) -> Constant:
-    """Return an input that always has a value: one for all its elements, or one for each.
+    """Return an input with a constant value: one for all its elements, or one for each.
 
     Raises:
-        OptionError: the value is of another number or type.
+        OptionError: the number or the type of the values is wrong.
     """
     if kind not in _TYPES:
         raise OptionError(f"the input {name!r} is {show_type(kind, shape)}, which cannot be set to a value")
@@ -155,11 +155,13 @@ def _ask_for_a_value(name: str, end: tuple[str, tuple[int | None, ...]]) -> Uncl
     shown = f"the input {name!r} ({show_type(kind, shape)})"
     if kind not in _TYPES:
         return UnclearError(f"{shown} is of a type that is not taken", "export it without that input")
-    told = f"set_inputs={{{name!r}: VALUE}} (--set {show_name(name)}=VALUE)"
+    advice = f"set_inputs={{{name!r}: VALUE}} (--set {show_name(name)}=VALUE)"
     if _is_picture(shape):
-        return UnclearError(f"{shown} takes a picture or noise", f"noise is fixed by {told}; {_NO_PICTURES}")
+        return UnclearError(
+            f"{shown} takes a picture or noise", f"noise is fixed by {advice}; {_NO_PICTURES}"
+        )
     return UnclearError(
-        f"{shown} is neither latent nor label", f"where it stays constant, give its value: {told}"
+        f"{shown} is neither latent nor label", f"where it stays constant, give its value: {advice}"
     )
 
 
@@ -219,23 +221,23 @@ def _check_latent(name: str, kind: str, shape: tuple[int | None, ...]) -> None:
 
 
 def _is_row(shape: tuple[int | None, ...]) -> bool:
-    """Return whether a shape is [n, z], with sides of 1 before or behind z."""
+    """Return whether a shape is [n, z], with sides of 1 before or after z."""
     return 2 <= len(shape) <= 5 and sum(side not in (1, None) for side in shape[1:]) <= 1 and 0 not in shape
 
 
 def _is_small(shape: tuple[int | None, ...]) -> bool:
-    """Return whether there is one number an item, or one in all."""
+    """Return whether there is one number per item, or one in all."""
     return all(side in (1, None) for side in shape[1:])
 
 
 def _is_picture(shape: tuple[int | None, ...]) -> bool:
-    """Return whether items have two sides beside their channels."""
+    """Return whether items have two sides in addition to channels."""
     sides = [side for side in shape[1:] if side != 1]
     return len(shape) == 4 and len(sides) >= 2
 
 
 def _sides(shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    """Return the shape of one item; a side that is left open is 1."""
+    """Return the shape of one item; a free side is 1."""
     return tuple(side or 1 for side in shape[1:])
 
 
@@ -243,7 +245,7 @@ def _sides(shape: tuple[int | None, ...]) -> tuple[int, ...]:
 
 
 def _find_label(inputs: Ends, latent: str | None) -> str:
-    """Name the input that is a label, "" where there is none."""
+    """Return the input that is a label; "" if there is none."""
     rest = {name: end for name, end in inputs.items() if name != latent}
     able = {
         name: (kind, shape)
@@ -293,7 +295,7 @@ def _add_label(
 
 
 def _find_label_form(label: str, kind: str, shape: tuple[int | None, ...]) -> tuple[str, int]:
-    """Return how a label enters, and how many classes that shows, 0 where it does not."""
+    """Return how a label enters, and the number of classes; 0 if this is not known."""
     if kind in _TYPES and len(shape) in (1, 2) and _is_small(shape) and kind != "tensor(bool)":
         return INDEX, 0
     if kind in _TYPES and len(shape) >= 2 and _is_row(shape):
@@ -306,7 +308,7 @@ def _find_label_form(label: str, kind: str, shape: tuple[int | None, ...]) -> tu
 
 
 def _count_rows(model: graph.Graph, label: str) -> int:
-    """Return the rows of the table that a label is looked up in, or its places in one-hot; 0 if not seen."""
+    """Return the rows of the table that a label selects from, or the length of its one-hot; 0 if unknown."""
     tables = {tensor.name: tensor for tensor in model.initializers}
     same = {label}
     for node in model.nodes:

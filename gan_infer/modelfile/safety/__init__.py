@@ -32,7 +32,7 @@ OPSETS: Final = (7, 25)
 
 @dataclasses.dataclass(frozen=True)
 class _Bounds:
-    """What is taken for one picture.
+    """The limits for one picture.
 
     Attributes:
         words: of one tensor, in units of 4 bytes.
@@ -49,8 +49,8 @@ class _Bounds:
 BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**30, work=2 * 10**11)
 # Without limits on a process nothing is tried: all that is made counts as needed at once.
 STRICT: Final = _Bounds(words=2**25, live=2**26, total=2**26, work=4 * 10**10)
-# What the runtime works out on loading, from the file alone: words held, and work, each so many for a
-# byte of the file and so many besides.
+# Limits for what the runtime computes from constants on loading: memory in words, and work, each per byte of
+# the file plus a fixed number.
 _CONSTANT_WORDS: Final = (2, 2**20)
 _CONSTANT_WORK: Final = (4000, 4 * 10**9)
 
@@ -73,7 +73,7 @@ _OTHERS: Final = (
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a vetted file holds.
+    """The content of a vetted file.
 
     Attributes:
         inputs: name -> (number of the ONNX element type, shape): `Free` where the metadata bound a side, None
@@ -171,7 +171,7 @@ def _check_versions(model: Graph) -> None:
 
 
 class Trace:
-    """What is known of every value of a graph, and what one picture costs, up to the operator last added."""
+    """What is known about the values of a graph, and the cost of one picture, up to the last operator."""
 
     def __init__(self, file_size: int, bounds: _Bounds) -> None:
         self.values: dict[str, Known] = {}
@@ -182,7 +182,7 @@ class Trace:
         self._largest = ""
 
     def define(self, name: str, known: Known) -> None:
-        """Add a value under a name that is not taken."""
+        """Add a value under a new name."""
         if not name:
             raise RefusedError("has a tensor or input without a name")
         if name in self.values:
@@ -190,7 +190,7 @@ class Trace:
         self.values[name] = known
 
     def add_input(self, name: str, known: Known) -> None:
-        """Add an input of the model, which its caller holds until the end."""
+        """Add an input of the model, which the caller keeps until the end."""
         self.define(name, known)
         self._made += known.words
         self._held += known.words
@@ -205,7 +205,7 @@ class Trace:
             )
 
     def add(self, node: Node, opset: int) -> None:
-        """Add an operator: what it gives and what it costs.
+        """Add an operator: its results and its cost.
 
         Raises:
             RefusedError: it is not taken, or asks for more than the bounds allow.
@@ -229,7 +229,7 @@ class Trace:
         self._check_costs(node)
 
     def free(self, names: Iterable[str]) -> None:
-        """Free values; what follows from the file alone is kept and counted apart."""
+        """Free values; constants are kept, and counted separately."""
         self._held -= sum(
             known.words for known in map(self.values.get, names) if known and not known.constant
         )
@@ -306,7 +306,7 @@ def trace(
 
 
 def _open(shape: Sides, number: Iterator[int]) -> Shape:
-    """Return an input's shape: a side without bounds is the batch where it is the first, else 1."""
+    """Return an input's shape: a side without bounds is the batch if it is the first, else 1."""
     result: list[Side] = [
         sides.free(next(number), side.low, side.high, side.multiple) if isinstance(side, Free) else side
         for side in ((1 if side is None else side) for side in shape)
@@ -316,7 +316,7 @@ def _open(shape: Sides, number: Iterator[int]) -> Shape:
 
 
 def _know(tensor: Tensor) -> Known:
-    """Return what is known of a tensor in the file."""
+    """Return what is known about a tensor in the file."""
     value = floats = None
     if tensor.value is not None and tensor.value.size <= constant_folding.MAX_FOLLOWED:
         if tensor.kind in constant_folding.KINDS:
@@ -327,7 +327,7 @@ def _know(tensor: Tensor) -> Known:
 
 
 def _optional(tensor: Tensor, end: graph.End, is_fed: bool) -> Known:
-    """Return what is known of a tensor that stands among the inputs, too: its value may be another."""
+    """Return what is known about a tensor that is also an input: its value may be another."""
     known = _know(tensor)
     fits = len(end.shape) in (0, len(tensor.shape))
     if end.kind != tensor.kind or not fits or (end.shape[:1] == (None,) and tensor.shape[0] != 1):

@@ -1,4 +1,4 @@
-"""The bounds that a file states for the free sides of its inputs: the list `inputs` of its metadata."""
+"""Reads the bounds of a file's free sides, which the list `inputs` in its metadata states."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from gan_infer.modelfile.safety.protobuf import RefusedError
 
 _KEY: Final = "ganforge"
 
-# Sides of an input, the batch and all; None where it is free and nothing bounds it.
+# The sides of an input, including the batch; None if free without bounds.
 Sides = tuple[int | Free | None, ...]
-# Name -> sides of an input without the batch.
+# Input name -> its sides without the batch.
 Listed = Mapping[str, tuple[int | Free, ...]]
 
 
 def read(metadata: Mapping[str, str]) -> Listed | None:
-    """Return the inputs that a file lists; None of a file of format 1.0, or of other tools.
+    """Return the inputs that a file lists; None for a file of format 1.0, or of other tools.
 
     Raises:
-        RefusedError: the list cannot be read, or states a bound that is none.
+        RefusedError: the list cannot be read, or has a bound that is not valid.
     """
     try:
         described = json.loads(metadata.get(_KEY, "null"))
-    except (ValueError, RecursionError):  # whoever reads the description says what is wrong with it
+    except (ValueError, RecursionError):  # the reader of the metadata reports the error
         return None
     if not isinstance(described, dict) or "inputs" not in described:
         return None
@@ -61,12 +61,12 @@ def _read_side(name: str, side: Any) -> int | Free:
 
 
 def apply(listed: Listed | None, end: End) -> Sides:
-    """Return the sides of an input of the graph, each free one with its bounds.
+    """Return the sides of an input of the graph, with the bounds of free ones.
 
-    Without a list a free side stays as it is: nothing but 1 is fed there.
+    Without a list a free side stays free, and is always 1.
 
     Raises:
-        RefusedError: a side is free without bounds, or the list says something else than the graph.
+        RefusedError: a side is free without bounds, or the list and the graph differ.
     """
     if listed is None or (end.name not in listed and None not in end.shape[1:]):
         return end.shape

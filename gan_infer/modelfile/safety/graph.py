@@ -1,7 +1,7 @@
 """Reads the bytes of a model file: its nodes, tensors and texts.
 
-What is given out lies wholly in the file: tensors kept elsewhere, functions, subgraphs, sparse
-tensors and training graphs are refused on sight.
+Everything must be in the file: external tensors, functions, subgraphs, sparse tensors and training graphs
+are refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_SIDE: Final = 2**31 - 1
 MAX_ENDS: Final = 16  # inputs or outputs of the model
 MAX_METADATA_BYTES: Final = 4 * 1024**2
 MAX_FIELDS: Final = 200_000
-# Tensors up to so many elements are read, for they may be the sizes of others.
+# Tensors with at most this many elements are read, because they may be sizes of others.
 MAX_READ: Final = 1024
 
 
@@ -143,7 +143,7 @@ _ATTRIBUTE_DEFAULTS: Final[dict[str, Any]] = {"f": 0.0, "i": 0, "s": b""}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor in the file; `value` is None for a large one, or of a kind that numpy lacks."""
+    """A tensor in the file; `value` is None if it is large, or of a type that numpy does not have."""
 
     name: str
     kind: int
@@ -153,7 +153,7 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Node:
-    """An operator, the names that it takes and gives, and its attributes by name."""
+    """An operator, the names of its inputs and outputs, and its attributes by name."""
 
     op: str
     name: str
@@ -164,7 +164,7 @@ class Node:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class End:
-    """An input or output of the model; a side is None where the file leaves it open."""
+    """An input or output of the model; a side is None if it is free."""
 
     name: str
     kind: int
@@ -173,7 +173,7 @@ class End:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Graph:
-    """All that is in a file.
+    """The content of a file.
 
     Attributes:
         inputs: those that must be given.
@@ -234,7 +234,7 @@ def read(body: bytes) -> Graph:
 
 
 def quote(name: str) -> str:
-    """Return a name as it may stand in a message: quoted, short, in one line."""
+    """Return a name for a message: quoted, short, in one line."""
     return repr(name if len(name) <= 60 else name[:57] + "...")
 
 
@@ -368,14 +368,14 @@ def _typed_field(kind: int) -> str:
 
 
 def _width(field: str, kind: int) -> int:
-    """Return the bytes of an element as the file holds it, 0 where that differs."""
+    """Return the bytes per element in the file; 0 if they differ."""
     if field == "raw_data":
         return np.dtype(NUMPY[kind]).itemsize
     return {"float_data": 4, "double_data": 8}.get(field, 0)
 
 
 def _varints_in(data: memoryview) -> int:
-    """Count the numbers of a packed field: each ends with the one byte that is under 128."""
+    """Count the numbers of a packed field: the last byte of each is under 128."""
     step = 2**20
     return sum(
         int(np.count_nonzero(np.frombuffer(data[at : at + step], np.uint8) < 128))

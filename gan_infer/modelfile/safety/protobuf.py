@@ -45,15 +45,15 @@ _WIRE_TYPES: Final = {
 
 
 class RefusedError(ValueError):
-    """What is wrong with the file, in words that go after "it"."""
+    """The file is refused; the message is to be read after "it"."""
 
 
 class UnreadableError(RefusedError):
-    """The bytes are no message of the kind that was asked for."""
+    """The bytes are not a message of the requested kind."""
 
 
 class Reader:
-    """Reads messages until `fields` of them have been met, over all calls."""
+    """Reads messages with at most `fields` fields, over all calls."""
 
     def __init__(self, fields: int) -> None:
         self._left = fields
@@ -133,7 +133,7 @@ class Reader:
 
 
 def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    """Return the unsigned number at a place, and the place behind it."""
+    """Return the unsigned number at a position, and the position after it."""
     try:
         byte = view[at]
         if byte < 0x80:
