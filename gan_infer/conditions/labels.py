@@ -112,7 +112,7 @@ class ClassReader:
         return weights
 
     def check(
-        self, labels: npt.ArrayLike | Mix | None, count: int, wanted: str = "one a latent"
+        self, labels: npt.ArrayLike | Mix | None, count: int, wanted: str = "one per latent"
     ) -> Labels | Weights | None:
         """Return the labels of a raw batch, int64 [count] or float32 [count, classes]; None without classes.
 
@@ -246,7 +246,7 @@ class ClassCondition:
         Raises:
             LabelError: as `ClassReader.check`.
         """
-        labels = self.classes.check(value, count, f"one a {item}")
+        labels = self.classes.check(value, count, f"one per {item}")
         assert labels is not None
         return self._feed(labels)
 

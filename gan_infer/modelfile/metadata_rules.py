@@ -206,7 +206,7 @@ def _read_direction(item: dict[str, Any], dim: int, classes: int) -> Direction:
         and len(own) in {0, classes}
         and all(_are_finite(each, dim) for each in own)
     )
-    expect(right, "directions", item, f"a name, a scale and a vector of {dim} numbers, or one a class")
+    expect(right, "directions", item, f"a name, a scale and a vector of {dim} numbers, or one per class")
     assert isinstance(vector, list)
     return Direction(str(name), tuple(vector), float(scale), str(source), tuple(tuple(each) for each in own))
 

@@ -235,7 +235,11 @@ class Critic(Model[CriticMetadata]):
     def _read(self, given: Mapping[str, Any], count: int) -> Feed:
         """Return the feed of conditions that a person gives."""
         rows = self._conditions.read(given, count)
-        self._conditions.need_all(rows)
+        if absent := [name for name in self._conditions.each if name not in rows]:
+            raise OptionError(
+                f"critic {self.name!r} needs {', '.join(absent)}, and got none; "
+                f"give {absent[0]}=VALUE (on the command line: --condition {absent[0]}=VALUE)"
+            )
         return self._conditions.feed(rows, np.zeros(count, np.uint64))
 
     def _check_images(self, images: npt.ArrayLike) -> Pictures:

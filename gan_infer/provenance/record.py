@@ -345,7 +345,7 @@ def _read_conditions(items: dict[str, Any], count: int) -> dict[str, tuple[Any, 
     for name, values in items.items():
         if not isinstance(values, list) or len(values) not in {1, count} or not all(map(_is_value, values)):
             raise DataError(
-                f"carries provenance with {str(values)[:40]!r} for {name}; expected a value a seed"
+                f"carries provenance with {str(values)[:40]!r} for {name}; expected one value per seed"
             )
         found[name] = tuple(values * count if len(values) == 1 else values)
     return found

@@ -280,7 +280,7 @@ def _add_label(
             "how many classes there are does not show", "give class_names (--classes cat,dog,owl)"
         )
     if reading.class_names is not None and len(reading.class_names) != classes:
-        raise OptionError(f"{len(reading.class_names)} class_names were given; give {classes}, one a class")
+        raise OptionError(f"{len(reading.class_names)} class_names were given; give {classes}, one per class")
     if shape[0] and plan.batch and shape[0] != plan.batch:
         raise UnclearError("its inputs are of different batch sizes", "export it with a free batch")
     return dataclasses.replace(

@@ -105,7 +105,7 @@ def add_picture(plan: Plan, values: Array, reading: Reading, probes: int) -> tup
         )
     if max(sides) > metadata.MAX_SIDE:
         raise UnclearError(
-            f"its pictures are of {sides} pixels", f"give one of at most {metadata.MAX_SIDE} a side"
+            f"its pictures are of {sides} pixels", f"give one of at most {metadata.MAX_SIDE} per side"
         )
     return dataclasses.replace(plan, picture=sides, channels_last=last), notes
 

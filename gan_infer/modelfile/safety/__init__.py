@@ -1,11 +1,10 @@
 """Refuses a dangerous or broken model file before the runtime sees it.
 
-A file passes when all of it is understood, all of it lies in the file, every operator is on a list and
-in a form that is on it, every name is defined before it is used, and every size follows from the file,
-the batch and the free sides that its metadata bound: never from what an input holds. Every size grows with
-each free side, so that memory and work, which are bounded from above, are largest at the largest sides. What
-a file takes when it runs is tried elsewhere, in a process with limits; where there are none, `strict` bounds
-are smaller.
+A file is accepted if all of it can be read, nothing is outside the file, every operator is in a table and has a
+form of that table, every name is defined before it is used, and every size depends only on the file, the batch
+and the free sides that its metadata bound, never on the values of an input. Every size grows with each free
+side, so the upper bounds of memory and work are highest with the largest sides. The `trial` measures what a file
+really needs, in a process with limits; if the system has no limits, the `strict` bounds are lower.
 """
 
 from __future__ import annotations
@@ -35,9 +34,10 @@ class _Bounds:
     """The limits for one picture.
 
     Attributes:
-        words: of one tensor, in units of 4 bytes.
-        live: words that are needed at once; `total`: that are made in all.
-        work: multiplications of a matrix product, or what takes as long: 40 thousand millions a second.
+        words: the size of one tensor, in units of 4 bytes.
+        live: words that are needed at the same time.
+        total: words of all values together.
+        work: multiplications of a matrix product, or what takes as long: 40 thousand millions per second.
     """
 
     words: int
@@ -47,7 +47,7 @@ class _Bounds:
 
 
 BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**30, work=2 * 10**11)
-# Without limits on a process nothing is tried: all that is made counts as needed at once.
+# For systems without limits and so without a trial: all values count as needed at the same time.
 STRICT: Final = _Bounds(words=2**25, live=2**26, total=2**26, work=4 * 10**10)
 # Limits for what the runtime computes from constants on loading: memory in words, and work, each per byte of
 # the file plus a fixed number.
@@ -76,19 +76,19 @@ class Summary:
     """The content of a vetted file.
 
     Attributes:
-        inputs: name -> (number of the ONNX element type, shape): `Free` where the metadata bound a side, None
-            where a side is the batch, or free in a file that lists no inputs, and then 1.
-        outputs: the same, with None where free.
-        optional: the same, of inputs that have a value of their own where none is fed.
-        metadata: its metadata texts.
-        operators: the types of its operators.
-        parameters: elements of its tensors.
-        work: what one picture takes at the largest sides, in multiplications of a matrix product.
-        live: what one picture needs at once there, inputs and all, in units of 4 bytes.
-        bytes_alone: of inputs and outputs of one picture, there.
-        kept: what the runtime makes of the file's tensors on loading, whatever the batch, in the same units.
-        grows: True where every size is fixed or grows with the batch and the free sides, so that the largest
-            bound all others; all other files are refused.
+        inputs: name -> (number of the ONNX element type, shape). A side is `Free` if the metadata bound it, None
+            if it is the batch, or free in a file that lists no inputs (and then 1).
+        outputs: the same, with None for a free side.
+        optional: the same, for inputs that have a default value.
+        metadata: the metadata texts.
+        operators: the types of the operators.
+        parameters: the number of elements in the tensors.
+        work: the work for one picture with the largest sides, in multiplications of a matrix product.
+        live: the memory for one picture with the largest sides, including inputs, in units of 4 bytes.
+        bytes_alone: the bytes of inputs and outputs for one picture with the largest sides.
+        kept: the memory that the runtime makes from the file's tensors on loading, in units of 4 bytes.
+        grows: True if every size is fixed or grows with the batch and the free sides, so that the largest
+            case is the upper bound; all other files are refused.
     """
 
     ir_version: int
@@ -109,14 +109,14 @@ class Summary:
 def check(model: bytes, source: str, *, strict: bool = False) -> Summary:
     """Vet the bytes of a model file; `source` names it in messages.
 
-    Takes time in proportion to the file's number of nodes and tensors, not to their sizes, and
-    copies no tensor of more than 1,024 elements.
+    The time is proportional to the number of nodes and tensors, not to their sizes, and tensors of more
+    than 1,024 elements are not copied.
 
     Args:
-        strict: take only what is small, for systems that cannot limit a process.
+        strict: use lower bounds, for systems that cannot limit a process.
 
     Raises:
-        ModelError: the file is refused; says what was found in it.
+        ModelError: the file is refused; the message says what was found in it.
     """
     try:
         return _check(model, STRICT if strict else BOUNDS)

@@ -1,7 +1,7 @@
 """The operators that compute: their forms, results and highest costs.
 
-A `Form` for every operator in `FORMS`. Shapes are those of the ONNX specification; working memory and
-work are rounded up, never down.
+`FORMS` has a `Form` for every operator. Shapes follow the ONNX specification; working memory and work are
+rounded up, never down.
 """
 
 from __future__ import annotations

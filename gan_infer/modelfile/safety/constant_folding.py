@@ -1,7 +1,7 @@
 """Computes small integer tensors, which may be the sizes of large ones.
 
-They are computed exactly or not at all: a result near the edges of an integer type, a division of or by
-what is not positive, or anything of the batch but a multiple is left unknown.
+They are computed exactly or not at all: a result near the limits of an integer type, a division with a number
+that is not positive, or a value of the batch that is not a multiple of it stays unknown.
 """
 
 from __future__ import annotations

@@ -35,10 +35,10 @@ class Known:
     """What is known about a value.
 
     Attributes:
-        value: its elements, where they are few integers or truth values that follow from the file and
-            the shapes of inputs; never from what the inputs hold.
-        constant: it follows from the file alone, so that the runtime works it out on loading.
-        floats: its elements, where they are few floats in the file.
+        value: its elements, if they are few integers or booleans that depend only on the file and the
+            shapes of inputs, never on the values of inputs.
+        constant: True if it depends only on the file, so that the runtime computes it on loading.
+        floats: its elements, if they are few floats in the file.
     """
 
     shape: Shape
@@ -58,10 +58,10 @@ class Call:
     """An operator with its inputs and attributes.
 
     Attributes:
-        outputs: how many results are asked for.
-        memory: what it takes besides its results while it runs, in units of 4 bytes.
-        kept: what the runtime keeps for it from loading on, in the same units.
-        work: how long it takes, in units of one of a matrix product's multiplications.
+        outputs: the number of requested results.
+        memory: the memory that it needs in addition to its results, in units of 4 bytes.
+        kept: the memory that the runtime keeps for it after loading, in units of 4 bytes.
+        work: its time, in multiplications of a matrix product.
     """
 
     op: str
@@ -113,12 +113,12 @@ class Form:
     """The form that an operator must have, and the rule for its results and costs.
 
     Attributes:
-        rule: from a call to the shapes and types of results; sets what the call costs.
-        inputs: least and most.
-        attributes: name -> whether a value is taken; others are refused.
-        kinds: types that the first input may be of.
-        alike: places of inputs that must be of the first one's type.
-        outputs: most.
+        rule: returns the shapes and types of a call's results, and sets the costs in the call.
+        inputs: the least and the most inputs.
+        attributes: name -> whether a value is accepted; others are refused.
+        kinds: the types that the first input can have.
+        alike: indices of inputs that must have the first one's type.
+        outputs: the most outputs.
     """
 
     rule: Callable[[Call], Results]
@@ -132,7 +132,7 @@ class Form:
         """Refuse a call of another form.
 
         Raises:
-            RefusedError: says in what it differs.
+            RefusedError: the message says what is different.
         """
         low, high = self.inputs
         need(low <= len(call.inputs) <= high, f"has {len(call.inputs)} inputs; {low} to {high} are taken")

@@ -1,7 +1,6 @@
 """The operators that move, cut, join, fill and cast: their forms, results and costs.
 
-A `Form` for every operator in `FORMS`. What decides a size is taken from the file and from the shapes of
-inputs alone.
+`FORMS` has a `Form` for every operator. Sizes depend only on the file and on the shapes of inputs.
 """
 
 from __future__ import annotations

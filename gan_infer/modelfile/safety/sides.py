@@ -1,6 +1,6 @@
 """Calculates with the sides of tensors: whole numbers, expressions of free sides, and numbers per picture.
 
-What of a side is none of these is not computed but refused: what is accepted is right at every batch and at
+Other sides are not computed but refused: what is accepted is right for every batch and at
 every free side, and largest at the largest.
 """
 
