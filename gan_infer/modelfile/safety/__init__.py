@@ -1,10 +1,11 @@
 """Refuses a dangerous or broken model file before the runtime sees it.
 
-A file is accepted if all of it can be read, nothing is outside the file, every operator is in a table and has a
-form of that table, every name is defined before it is used, and every size depends only on the file, the batch
-and the free sides that its metadata bound, never on the values of an input. Every size grows with each free
-side, so the upper bounds of memory and work are highest with the largest sides. The `trial` measures what a file
-really needs, in a process with limits; if the system has no limits, the `strict` bounds are lower.
+A file is accepted if all of it can be read, nothing is outside the file, every operator is in a table and
+has a form of that table, every name is defined before it is used, and every size depends only on the file,
+the batch and the free sides that its metadata bound, never on the values of an input. Every size grows with
+each free side, so the upper bounds of memory and work are highest with the largest sides. The `trial`
+measures what a file really needs, in a process with limits; for systems without limits, the `strict` bounds
+are lower.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ class Summary:
     """The content of a vetted file.
 
     Attributes:
-        inputs: name -> (number of the ONNX element type, shape). A side is `Free` if the metadata bound it, None
-            if it is the batch, or free in a file that lists no inputs (and then 1).
+        inputs: name -> (number of the ONNX element type, shape). A side is `Free` if the metadata bound it,
+            None if it is the batch, or free in a file that lists no inputs (and then 1).
         outputs: the same, with None for a free side.
         optional: the same, for inputs that have a default value.
         metadata: the metadata texts.

@@ -1,9 +1,9 @@
 """Reads protocol-buffer messages as dicts of their fields, one level at a time.
 
-Bytes are returned as views, never copied, and the number of fields is limited, so that time and memory do not
-depend on what a file claims. The reader is stricter than the format: it refuses repeated fields that should be
-there once, fields of another kind than in their table, unknown fields, groups, and numbers in more bytes than
-they need, because two readers could understand them in two ways.
+Bytes are returned as views, never copied, and the number of fields is limited, so that time and memory do
+not depend on what a file claims. The reader is stricter than the format: it refuses repeated fields that
+should be there once, fields of another kind than in their table, unknown fields, groups, and numbers in more
+bytes than they need, because two readers could understand them in two ways.
 """
 
 from __future__ import annotations
