@@ -40,9 +40,9 @@ CHANGED: Final = "changed"
 _ORDER: Final = (NONE, SAME, CLOSE, UNTOLD, CHANGED)
 
 # The difference of pixel values that is accepted; with float16, more can have other reasons than damage.
-LEVELS: Final = 1
-LEVELS_HALF: Final = 4
-SCORE: Final = 0.001
+TOLERANCE: Final = 1
+TOLERANCE_HALF: Final = 4
+SCORE_TOLERANCE: Final = 0.001
 # More items, or larger pictures, are not drawn: a file must not choose how long this takes.
 _MAX_CASES: Final = 16
 _MAX_ELEMENTS: Final = 2**24
@@ -103,27 +103,27 @@ def draw(run: Run, metadata: Metadata | CriticMetadata) -> tuple[GoldenResult, .
 
 def _compare_score(golden: GoldenScore, got: Drawn) -> GoldenResult:
     if got.values is None or got.values.dtype != np.float32 or got.values.size != 1:
-        return golden.compared(CHANGED)
+        return golden.make_result(CHANGED)
     off = abs(float(got.values.reshape(())) - golden.realness)
     if off <= 1e-6:  # scores are rounded to this
-        return golden.compared(SAME, off=off)
-    return golden.compared(CLOSE if off <= SCORE else CHANGED, off=off)  # a NaN is not less
+        return golden.make_result(SAME, off=off)
+    return golden.make_result(CLOSE if off <= SCORE_TOLERANCE else CHANGED, off=off)  # a NaN is not less
 
 
 def _compare_picture(golden: Golden, got: Drawn, metadata: Metadata) -> GoldenResult:
     if got.sha256 == golden.sha256:
-        return golden.compared(SAME, golden.seed, 0)
+        return golden.make_result(SAME, golden.seed, 0)
     if not golden.png or got.values is None:
-        return golden.compared(UNTOLD, golden.seed)
+        return golden.make_result(UNTOLD, golden.seed)
     if got.values.dtype != np.uint8 or got.values.shape != (1, *metadata.image_shape):
-        return golden.compared(CHANGED, golden.seed)
+        return golden.make_result(CHANGED, golden.seed)
     kept = kept_picture(golden, metadata.image_shape)
     step = _step(metadata.image_shape, kept.shape)
     off = int(OUTPUTS[IMAGE].compare(got.values[0, ::step, ::step], kept))
-    result = CLOSE if off <= LEVELS else CHANGED
-    if metadata.precision != "float32" and LEVELS < off <= LEVELS_HALF:
+    result = CLOSE if off <= TOLERANCE else CHANGED
+    if metadata.precision != "float32" and TOLERANCE < off <= TOLERANCE_HALF:
         result = UNTOLD
-    return golden.compared(result, golden.seed, off)
+    return golden.make_result(result, golden.seed, off)
 
 
 # Pictures in a file.

@@ -98,7 +98,7 @@ class _GoldenItem:
         except GanError as error:
             raise ModelError(f"a golden item of the file cannot be fed: {error}; export it again") from None
 
-    def compared(self, result: str, seed: int | None = None, off: float | None = None) -> GoldenResult:
+    def make_result(self, result: str, seed: int | None = None, off: float | None = None) -> GoldenResult:
         """Return the result of a comparison."""
         return GoldenResult(self.label, result, seed, off)
 

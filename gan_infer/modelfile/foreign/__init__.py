@@ -162,15 +162,15 @@ def _probe(session: Session, plan: Plan, batch: int) -> tuple[Plan, Array, list[
     if first.nbytes > _LARGE:
         return alone, first, notes or ["one at a time, because its pictures are large"], 1
     one_by_one = run_file(session, alone, latent, labels)
-    if plan.batch is None and (why := _alone_because(session, plan, latent, labels, one_by_one, batch)):
+    if plan.batch is None and (why := _explain_alone(session, plan, latent, labels, one_by_one, batch)):
         return alone, one_by_one, [f"one at a time, because {why}"], PROBES
     return plan, one_by_one, notes, PROBES
 
 
-def _alone_because(
+def _explain_alone(
     session: Session, plan: Plan, latent: Array, labels: Array | None, one_by_one: Array, batch: int
 ) -> str:
-    """Say why a file cannot draw several pictures at a time; "" where it can."""
+    """Return why a file cannot draw several pictures at a time; "" if it can."""
     size = min(PROBES, batch)
     if size == 1:
         return "each takes much memory"
