@@ -72,7 +72,7 @@ def score(
     Without --label, a picture in a folder with the name of a class is scored with that class; any other
     picture is scored with all classes, which is less exact.
     """
-    from gan_infer.decoding import image
+    from gan_infer.decoding import decode
     from gan_infer.models.critic import Critic
     from gan_infer.outputs import charts
 
@@ -86,7 +86,7 @@ def score(
     paths = list(_find(pictures, bad))
     chosen = opened.settle_range(paths, value_range)
     if chosen is not None:
-        console.say(f"note: in pictures of over 8 bits, {image.describe_range(str(chosen))}")
+        console.say(f"note: in pictures of over 8 bits, {decode.describe_range(str(chosen))}")
     scored = list(_score_all(opened, paths, given, conditions, chosen, bad))
     if opened.conditional and any(not item.label for item in scored):
         console.say("note: pictures of unknown class are scored with all classes; --label tells more")

@@ -186,10 +186,10 @@ class Critic(Model[CriticMetadata]):
             DataError: no usual range fits the values; the message says what to give.
             OptionError: `value_range` is not a range.
         """
-        from gan_infer.decoding import image, ranges
+        from gan_infer.decoding import decode, ranges
 
         known = ranges.read(value_range) or ranges.of_recipe(self.metadata.recipe)
-        return known or image.settle_ranges(pictures)
+        return known or decode.settle_ranges(pictures)
 
     def prepare(
         self, picture: Picture, value_range: ValueRange = None, remarks: list[str] | None = None
@@ -207,7 +207,7 @@ class Critic(Model[CriticMetadata]):
             DataError: it cannot be used; the message names it.
             OptionError: `value_range` is not a range.
         """
-        from gan_infer.decoding import image, ranges  # brings Pillow
+        from gan_infer.decoding import decode, ranges  # brings Pillow
 
         shape, fit = self.image_shape, self.metadata.fit
         chosen = ranges.read(value_range) or ranges.of_recipe(self.metadata.recipe)
@@ -216,16 +216,16 @@ class Critic(Model[CriticMetadata]):
                 path = arguments.path(picture, "a picture")
             except OptionError as error:
                 raise DataError(str(error)) from None
-            return image.read(path, shape, fit, chosen, remarks)
+            return decode.read(path, shape, fit, chosen, remarks)
         if isinstance(picture, np.ndarray):
             if picture.dtype == np.uint8 and picture.shape == shape:
                 return picture
-            return image.prepare(_to_image(picture), shape, fit)
+            return decode.prepare(_to_image(picture), shape, fit)
         from PIL import Image
 
         if not isinstance(picture, Image.Image):
             raise DataError(f"{abridge(picture)} was given; give a path, a Pillow image or a uint8 array")
-        return image.prepare(picture, shape, fit, chosen, remarks)
+        return decode.prepare(picture, shape, fit, chosen, remarks)
 
     # Internal.
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gan_infer import console, files
-from gan_infer.commands.shared import trust, trusted
+from gan_infer.commands.shared import is_trusted, trust
 from gan_infer.decoding import ranges
 from gan_infer.errors import DataError, OptionError
 from gan_train.commands.shared import RUNS, decoding
@@ -129,7 +129,7 @@ def match(pictures: PictureSet, class_names: tuple[str, ...]) -> tuple[PictureSe
 def _open_model(source: str) -> Candidate:
     from gan_infer.models.generator import Generator
 
-    generator = Generator.load(source, trust=trusted())
+    generator = Generator.load(source, trust=is_trusted())
 
     def draw(count: int, classes: Classes | None) -> Pictures:
         if classes is None:
