@@ -38,7 +38,7 @@ def parse(text: str) -> dict[str, Any]:
     """Return the JSON object that a text holds, of a format version that this reader knows.
 
     Raises:
-        ModelError: it is no JSON object, or of a newer major format version.
+        ModelError: it is not a JSON object, or has a newer major format version.
     """
     try:
         data = strict.read(text, _MEASURED)

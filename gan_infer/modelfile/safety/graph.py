@@ -177,7 +177,7 @@ class Graph:
 
     Attributes:
         inputs: those that must be given.
-        optional: name -> an input with a value of its own, which stands among the initializers.
+        optional: name -> an input with a default value, which is one of the initializers.
     """
 
     ir_version: int

@@ -154,12 +154,12 @@ def grows(side: Side) -> bool:
 
 
 def least(side: Side) -> int:
-    """Return a number that a side is never under for one picture; its smallest value, where it grows."""
+    """Return a lower bound of a side for one picture; the smallest value of a side that grows."""
     return _bound(for_one(side), -1)
 
 
 def most(side: Side) -> int:
-    """Return a number that a side is never over for one picture; its largest value, where it grows."""
+    """Return an upper bound of a side for one picture; the largest value of a side that grows."""
     return _bound(for_one(side), 1)
 
 
@@ -220,7 +220,7 @@ def size(shape: Iterable[Side]) -> int:
 def words(shape: Iterable[Side], kind: int) -> int:
     """Return what a tensor takes for one picture at the largest free sides, in units of 4 bytes.
 
-    The runtime computes float16 in float32 beside it, where the processor has no float16.
+    If the processor has no float16, the runtime needs a copy in float32.
     """
     return size(shape) * (2 if kind in WIDE or kind == FLOAT16 else 1)
 
