@@ -39,12 +39,12 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands' names, in the order in which `--help` lists them."""
-        return [*self._names, *self._find_added()]
+        return [*self._names, *self._find_extensions()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by name; None if there is none."""
         if cmd_name not in self._names:
-            added = self._find_added().get(cmd_name)
+            added = self._find_extensions().get(cmd_name)
             try:
                 return added.load() if added is not None else None
             except ImportError:  # half an installation: the other commands still work
@@ -52,7 +52,7 @@ class Commands(click.Group):
         command: click.Command = getattr(importlib.import_module(f"{self._package}.{cmd_name}"), cmd_name)
         return command
 
-    def _find_added(self) -> dict[str, Any]:
+    def _find_extensions(self) -> dict[str, Any]:
         """Return name -> entry point of the commands that installed packages add."""
         if not self._extensions:
             return {}

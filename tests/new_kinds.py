@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from gan_infer.conditions.base import Condition
 from gan_infer.conditions.spec import Feed, Free, Input, Output
 from gan_infer.errors import GanError, OptionError
-from gan_infer.modelfile.metadata import KEY, Metadata
+from gan_infer.modelfile.metadata import KEY, CriticMetadata, Metadata
 
 AGE = Input("age", "number", "float32", facts={"unit": "years", "low": 0, "high": 100})
 FIELD = Input("field", "numbers", "float32", (Free(2, 8, 2),))
@@ -148,13 +148,40 @@ def write_sounds(path: Path, samples: int = 50) -> Path:
     return _write(path, nodes, inputs, made, tensors, says)
 
 
+def write_critic(path: Path, class_names: tuple[str, ...] = ()) -> Path:
+    """Write a critic of grey pictures whose realness is age / 100, of class k to the power of 1 / (k + 1)."""
+    powers = np.array([1 / (index + 1) for index in range(len(class_names))] or [1], np.float32)
+    tensors = {"hundred": np.array(100, np.float32), "nothing": np.array(0, np.float32), "powers": powers}
+    nodes = [
+        helper.make_node("Cast", ["image"], ["values"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["values"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "nothing"], ["none"]),
+        helper.make_node("Div", ["age", "hundred"], ["share"]),
+        helper.make_node("Add", ["share", "none"], ["sum"]),
+        helper.make_node("Gather", ["powers", "label"], ["power"]),
+        helper.make_node("Pow", ["sum", "power"], ["realness"]),
+    ]
+    if not class_names:
+        nodes[5:] = [helper.make_node("Mul", ["sum", "powers"], ["realness"])]
+    plain = CriticMetadata("new", SIDE, SIDE, 1, class_names)
+    says = dataclasses.replace(plain, inputs=(*plain.inputs, AGE))
+    labels = [("label", TensorProto.INT64, ["batch"])] if class_names else []
+    inputs = [
+        ("image", TensorProto.UINT8, ["batch", SIDE, SIDE, 1]),
+        *labels,
+        ("age", TensorProto.FLOAT, ["batch"]),
+    ]
+    made = helper.make_tensor_value_info("realness", TensorProto.FLOAT, ["batch"])
+    return _write(path, nodes, inputs, made, tensors, says)
+
+
 def _write(
     path: Path,
     nodes: list[onnx.NodeProto],
     inputs: list[tuple[str, int, list[Any]]],
     output: onnx.ValueInfoProto,
     tensors: Mapping[str, np.ndarray],
-    says: Metadata,
+    says: Metadata | CriticMetadata,
 ) -> Path:
     ends = [helper.make_tensor_value_info(*end) for end in inputs]
     initializers = [numpy_helper.from_array(array, name) for name, array in tensors.items()]

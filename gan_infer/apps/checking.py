@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gan_infer.modelfile import catalog, golden, safety
 from gan_infer.modelfile.admission import ChangedError
 from gan_infer.modelfile.golden import CHANGED, CLOSE, NONE, SAME, UNTOLD
-from gan_infer.modelfile.metadata import CRITIC, KEY, Compared, kind_of
+from gan_infer.modelfile.metadata import CRITIC, KEY, GoldenResult, kind_of
 from gan_infer.models.critic import Critic
 from gan_infer.models.generator import Generator
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class CheckReport:
     """The result of a check.
 
     Attributes:
@@ -33,7 +33,7 @@ class Report:
     kind: str
     sha256: str
     result: str
-    compared: tuple[Compared, ...]
+    compared: tuple[GoldenResult, ...]
 
     @property
     def good(self) -> bool:
@@ -45,7 +45,7 @@ class Report:
         return describe(self.compared, self.kind)
 
 
-def check(source: str, device: str = "cpu", *, trust: bool = False) -> Report:
+def check(source: str, device: str = "cpu", *, trust: bool = False) -> CheckReport:
     """Load a generator or critic and compare its golden pictures or scores.
 
     Raises:
@@ -55,7 +55,7 @@ def check(source: str, device: str = "cpu", *, trust: bool = False) -> Report:
     file = catalog.read(source)
     text = safety.check(file.body, file.source).metadata.get(KEY)
     if text is None:
-        return Report(file.source, "foreign", file.sha256, NONE, ())
+        return CheckReport(file.source, "foreign", file.sha256, NONE, ())
     kind = kind_of(text)
     model_class: type[Generator | Critic] = Critic if kind == CRITIC else Generator
     try:
@@ -63,10 +63,10 @@ def check(source: str, device: str = "cpu", *, trust: bool = False) -> Report:
             compared = compare(model)
     except ChangedError as error:
         compared = error.compared
-    return Report(file.source, kind, file.sha256, golden.worst(compared), compared)
+    return CheckReport(file.source, kind, file.sha256, golden.worst(compared), compared)
 
 
-def compare(model: Generator | Critic) -> tuple[Compared, ...]:
+def compare(model: Generator | Critic) -> tuple[GoldenResult, ...]:
     """Compare the golden pictures or scores of an open model, on its device.
 
     Raises:
@@ -80,7 +80,7 @@ def compare(model: Generator | Critic) -> tuple[Compared, ...]:
     return golden.draw(run, model.metadata)
 
 
-def describe(compared: tuple[Compared, ...], kind: str) -> str:
+def describe(compared: tuple[GoldenResult, ...], kind: str) -> str:
     """Describe in a clause how golden pictures or scores came out."""
     what = "score" if kind == CRITIC else "picture"
     result = golden.worst(compared)

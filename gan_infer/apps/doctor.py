@@ -267,10 +267,10 @@ def check_trials() -> Finding:
     """Check that unknown model files can be run first in a process with limits."""
     from gan_infer.modelfile.trial import host
 
-    order = host.Order([("x", "<f4", (None,))], ["y"], [], batch=1, grows=True, bytes_alone=8)
+    request = host.Request([("x", "<f4", (None,))], ["y"], [], batch=1, grows=True, bytes_alone=8)
     stricter = "model files that are not known are opened within stricter bounds of size"
     try:
-        tried = host.run(TINY_MODEL, order, lambda: None)
+        tried = host.run(TINY_MODEL, request, lambda: None)
     except host.CannotTryError as error:
         return Finding("trials", "note", f"are not available: {error}; {stricter}")
     except host.FailedError as error:

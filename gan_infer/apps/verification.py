@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from gan_infer import display
-from gan_infer.decoding.image import explain, open_image
+from gan_infer.decoding.decode import explain, open_image
 from gan_infer.display import webp, xmp
 from gan_infer.errors import DataError, GanError
 from gan_infer.latent.directions import MAX_AMOUNT

@@ -1,1 +1,1 @@
-"""The commands of `gan-infer`, a file each; heavy parts are imported where they are used."""
+"""The commands of `gan-infer`, one per file; heavy parts are imported where they are used."""

@@ -24,7 +24,7 @@ def check(file: str, device: str, as_json: bool) -> int:
     """
     from gan_infer.apps import checking
 
-    report = checking.check(file, device, trust=shared.trusted())
+    report = checking.check(file, device, trust=shared.is_trusted())
     if as_json:
         facts = {**dataclasses.asdict(report), "device": device, "detail": report.detail()}
         for each in facts["compared"]:

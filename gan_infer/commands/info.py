@@ -53,7 +53,7 @@ def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
     for name in ("height", "width", "channels"):
         facts.pop(name, None)
     for name in ("inputs", "outputs"):
-        facts[name] = [_array_in_words(each) for each in facts[name]]
+        facts[name] = [_describe_array(each) for each in facts[name]]
     if any(generator.image_shape):
         facts["image"] = f"{'x'.join(map(str, generator.image_shape))} (height x width x channels)"
     for name, value in facts.items():
@@ -61,7 +61,7 @@ def info(model: str, device: str, as_json: bool, **foreign: str | None) -> None:
             console.echo(f"{name.replace('_', ' '):<20} {_to_text(value)}")
 
 
-def _array_in_words(spec: Mapping[str, Any]) -> str:
+def _describe_array(spec: Mapping[str, Any]) -> str:
     sides = [side if isinstance(side, int) else f"{side['low']}-{side['high']}" for side in spec["shape"]]
     optional = " (optional)" if spec.get("optional") else ""
     return f"{spec['name']} {spec['dtype']} {['batch', *sides]}{optional}".replace("'", "")

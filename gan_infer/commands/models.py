@@ -38,7 +38,7 @@ class Row:
 
 
 @click.command()
-@click.option("--to", type=console.FilePath(), help="Also write a sheet of pictures by each model.")
+@click.option("--to", type=console.FilePath(), help="Also write a sheet with pictures by each model.")
 @shared.provenance
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def models(to: Path | None, provenance: bool, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""`gan-infer morph`: one seed from one class to another and back, as an animation."""
+"""`gan-infer morph`: changes one picture from a class to another and back, as an animation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gan_infer.errors import OptionError
 @shared.device
 @shared.foreign
 @shared.psi
-@shared.from_to
+@shared.conditions_of_ends
 @click.option("--seed", type=int, default=0, show_default=True, help="The picture's seed.")
 @moving.options
 def morph(
@@ -34,14 +34,14 @@ def morph(
     to: Path,
     **foreign: str | None,
 ) -> None:
-    """Turn one class into another, there and back; with --sheet, there alone."""
+    """Change one class into another and back; with --sheet, without the way back."""
     import numpy as np
 
     moving.check(to, sheet, seconds, rate)
     generator = shared.load_for_pictures(model, device, **foreign)
     if not generator.conditional:
         raise OptionError(
-            f"model {generator.name!r} has no classes to go between; gan-infer walk goes between its seeds"
+            f"model {generator.name!r} has no classes to go between; use gan-infer walk, to go between seeds"
         )
 
     def draw(count: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -49,11 +49,11 @@ def morph(
             return generator.interpolate(seed, seed, count, psi=psi, **given)
         return generator.loop([seed, seed], count, psi=psi, **given)
 
-    told = None
+    record = None
     if provenance:
-        told = dataclasses.replace(
+        record = dataclasses.replace(
             generator.provenance([seed, seed], psi=psi, **given),
             kind="morph",
             more={"way": "loop" if sheet is None else "interpolate"},
         )
-    moving.write(draw, generator.image_shape, to, seconds, rate, sheet, scale, told)
+    moving.write(draw, generator.image_shape, to, seconds, rate, sheet, scale, record)

@@ -1,4 +1,4 @@
-"""What `gan-infer walk` and `morph` share: how long, how large, and a sheet in place of an animation."""
+"""What `gan-infer walk` and `morph` share: writing frames as an animation or as a sheet."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from gan_infer.provenance.record import Provenance
 
-    # From a number of frames to them, uint8 [n, height, width, channels].
+    # Returns a number of frames, uint8 [n, height, width, channels].
     Draw = Callable[[int], npt.NDArray[np.uint8]]
 
 _LONGEST_S: Final = 600.0
-# Smaller pictures than this are enlarged by whole factors: players blur small ones.
+# Pictures smaller than this are enlarged by whole factors, because players blur small ones.
 _AT_LEAST: Final = 128
 
 _OPTIONS: Final = (
@@ -32,21 +32,23 @@ _OPTIONS: Final = (
         type=console.FloatRange(0, _LONGEST_S, min_open=True),
         default=6.0,
         show_default=True,
-        help="How long until it repeats.",
+        help="The duration, until it repeats.",
     ),
     click.option(
         "--rate",
         type=click.IntRange(1, 50),
         default=25,
         show_default=True,
-        help="Frames a second.",
+        help="Frames per second.",
     ),
     click.option(
         "--sheet",
         type=click.IntRange(2, 10_000),
-        help="Write so many frames side by side, as one picture, in place of an animation.",
+        help="Write this number of frames side by side, as one picture, instead of an animation.",
     ),
-    click.option("--scale", type=click.IntRange(1, 64), help="Enlarge pixels so many times."),
+    click.option(
+        "--scale", type=click.IntRange(1, 64), help="How often to repeat each pixel, in both directions."
+    ),
     shared.provenance,
     click.option(
         "--to",
@@ -58,18 +60,18 @@ _OPTIONS: Final = (
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command the options that `write` takes."""
+    """Add the options that `write` takes to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
 
 def check(to: Path, sheet: int | None, seconds: float, rate: int) -> None:
-    """Look at the name of the file, and at how many frames it is to hold, before the work, not after.
+    """Check the name of the file and the number of frames before the work.
 
     Raises:
-        OptionError: its ending is of no format that can be written, or not for a sheet; it cannot be
-            written; or the frames are too many.
+        OptionError: the ending is not one of a known format, or not for a sheet; the file cannot be
+            written; or there are too many frames.
     """
     from gan_infer import files
     from gan_infer.outputs import animation, image
@@ -79,7 +81,7 @@ def check(to: Path, sheet: int | None, seconds: float, rate: int) -> None:
         if (frames := _count(seconds, rate)) > animation.MAX_FRAMES:
             raise OptionError(
                 f"{seconds:g} seconds of {rate} frames are {frames:,} frames; at most "
-                f"{animation.MAX_FRAMES:,} go into a file, so give a smaller --seconds or --rate"
+                f"{animation.MAX_FRAMES:,} fit in a file, so give a smaller --seconds or --rate"
             )
     elif to.suffix.lower() == ".mp4":
         raise OptionError(f"{to} cannot hold a sheet; give one of {', '.join(image.FORMATS)}")
@@ -96,11 +98,11 @@ def write(
     rate: int,
     sheet: int | None,
     scale: int | None,
-    told: Provenance | None = None,
+    record: Provenance | None = None,
 ) -> None:
-    """Write the frames that `draw` gives, of `shape`, as an animation, or as a sheet of one or more rows.
+    """Write the frames that `draw` returns, of `shape`, as an animation or as a sheet.
 
-    `told` says how they are come by, but for what is settled here: their number, rate and size.
+    `record` says where they come from; their number, rate and size are added here.
     """
     from gan_infer.outputs import animation, image
 
@@ -112,13 +114,13 @@ def write(
     else:
         image.check_sheet(-(-sheet // columns), columns, shape, factor, image.format_of(to))
     frames = draw(sheet or _count(seconds, rate))
-    if told is not None:
-        more = {**told.more, "steps": len(frames), **({"rate": rate} if sheet is None else {})}
-        told = dataclasses.replace(told, columns=columns, scale=factor, more=more)
+    if record is not None:
+        more = {**record.more, "steps": len(frames), **({"rate": rate} if sheet is None else {})}
+        record = dataclasses.replace(record, columns=columns, scale=factor, more=more)
     if sheet is None:
-        animation.write((image.enlarge(frame, factor) for frame in frames), to, rate, told)
+        animation.write((image.enlarge(frame, factor) for frame in frames), to, rate, record)
     else:
-        image.save(image.enlarge(image.tile(frames, columns), factor), to, told)
+        image.save(image.enlarge(image.tile(frames, columns), factor), to, record)
     console.echo(to)
 
 

@@ -1,4 +1,4 @@
-"""`gan-infer sample`: many pictures, a file each."""
+"""`gan-infer sample`: writes many pictures, each to a file of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gan_infer.models.critic import Critic
     from gan_infer.models.generator import Generator
 
-    # Pictures, and the seed that each was drawn by.
+    # Pictures, and the seed of each.
     Drawn = Iterator[tuple[npt.NDArray[np.uint8], Iterable[int]]]
 
 _MOST_FILES: Final = 1_000_000
@@ -34,9 +34,11 @@ _AT_ONCE: Final = 64
 @shared.foreign
 @shared.conditions
 @shared.psi
-@click.option("--seed", type=int, help="The first picture's seed; fresh by default.")
+@click.option("--seed", type=int, help="The first picture's seed.  [default: a new one]")
 @click.option(
-    "--best-of", type=int, help="Of so many candidates a picture, write the one --critic likes best."
+    "--best-of",
+    type=int,
+    help="The number of candidates for each picture; the one that --critic finds most real is written.",
 )
 @click.option(
     "--critic",
@@ -77,17 +79,17 @@ def sample(
     signer = shared.signer(sign)
     generator = shared.load_for_pictures(model, device, **foreign)
     first = fresh_seed(max(1, n)) if seed is None else seed
-    drawn = _iter_drawn(generator, n, first, psi, given)
+    drawn = _iter_batches(generator, n, first, psi, given)
     if critic is not None and best_of is not None:
-        judge = Critic.load(critic, device=device, trust=shared.trusted())
-        drawn = _iter_chosen(generator, n, first, psi, given, best_of, judge)
+        opened = Critic.load(critic, device=device, trust=shared.is_trusted())
+        drawn = _iter_best(generator, n, first, psi, given, best_of, opened)
     done, start, shown = 0, time.monotonic(), 0.0
-    with ThreadPoolExecutor() as pool:  # encoding leaves Python's lock, and is half of the work
+    with ThreadPoolExecutor() as pool:  # encoding releases Python's lock, and is half of the work
         for batch, seeds in drawn:
-            asked = range(first + done, first + done + len(batch))
-            names = [to / f"seed{seed:06d}.png" for seed in asked]
-            told = generator.provenance(asked, psi=psi, **given)
-            records = [told.of_one(index, seed) if provenance else None for index, seed in enumerate(seeds)]
+            own = range(first + done, first + done + len(batch))
+            names = [to / f"seed{seed:06d}.png" for seed in own]
+            record = generator.provenance(own, psi=psi, **given)
+            records = [record.of_one(index, seed) if provenance else None for index, seed in enumerate(seeds)]
             for _ in pool.map(image.save, batch, names, records, itertools.repeat(signer)):
                 pass
             done += len(batch)
@@ -99,14 +101,14 @@ def sample(
     console.echo(to)
 
 
-def _iter_drawn(generator: Generator, n: int, first: int, psi: float, given: dict[str, Any]) -> Drawn:
+def _iter_batches(generator: Generator, n: int, first: int, psi: float, given: dict[str, Any]) -> Drawn:
     done = first
     for batch in generator.iter_batches(n, seed=first, psi=psi, **given):
         yield batch, range(done, done + len(batch))
         done += len(batch)
 
 
-def _iter_chosen(
+def _iter_best(
     generator: Generator,
     n: int,
     first: int,
@@ -115,7 +117,7 @@ def _iter_chosen(
     best_of: int,
     critic: Critic,
 ) -> Drawn:
-    generator.iter_batches(n, seed=first, psi=psi, **given)  # refuses what cannot be drawn before the work
+    generator.iter_batches(n, seed=first, psi=psi, **given)  # checks the arguments before the work
     options: dict[str, Any] = {"best_of": best_of, "critic": critic, "psi": psi, **given}
     for start in range(0, n, _AT_ONCE):
         count = min(_AT_ONCE, n - start)

@@ -1,4 +1,4 @@
-"""What several commands share: the options that name a model and its conditions, and loading it."""
+"""What several commands share: options for a model and its conditions, and loading the model."""
 
 from __future__ import annotations
 
@@ -38,61 +38,61 @@ trust = click.option(
     is_flag=True,
     expose_value=False,
     callback=_remember_trust,
-    help="Open a model file of your own without running it first in a process with limits.",
+    help="Open your own model file without running it first in a process with limits.",
 )
 
 
-def trusted() -> bool:
-    """Return whether the command that runs was given --trust."""
+def is_trusted() -> bool:
+    """Return whether the running command has the option --trust."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get(_TRUST))
 
 
 def device(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command the options for where and how a model is opened: --device and --trust."""
+    """Add the options --device and --trust to a command."""
     return _DEVICE(trust(command))
 
 
 _LABEL: Final = click.option(
-    "--label", help="A class, by name or index (name:7 and index:7 say which), or a mix: 4:0.7,9:0.3."
+    "--label", help="A class, by name or index (name:7 or index:7 says which), or a mix: 4:0.7,9:0.3."
 )
-_CONDITION: Final = click.option(
+condition = click.option(
     "--condition",
     "named",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Another condition of the model, by its input's name: age=60; may be repeated.",
+    help="Another condition of the model, by the name of its input, like age=60; may be repeated.",
 )
 
 
 def conditions(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command the options for what it asks the model for; it gets them as `given`, by name."""
+    """Add the options for conditions to a command, which gets them as `given`: name -> text."""
 
     @functools.wraps(command)
     def with_given(*, label: str | None, named: tuple[str, ...], **others: Any) -> Any:
-        return command(given=_read_given(label, named), **others)
+        return command(given=read_given(label, named), **others)
 
-    return _LABEL(_CONDITION(with_given))
+    return _LABEL(condition(with_given))
 
 
-def from_to(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command the options for two classes, which it gets as `given`, as `conditions` gives it."""
+def conditions_of_ends(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add options for two classes, and for other conditions, to a command, which gets them as `given`."""
 
     @functools.wraps(command)
     def with_given(*, first: str, last: str, named: tuple[str, ...], **others: Any) -> Any:
-        return command(given={**_read_given(None, named), "label": [first, last]}, **others)
+        return command(given={**read_given(None, named), "label": [first, last]}, **others)
 
     described = "A class, by name or index, or a mix."
     first = click.option("--from-label", "first", required=True, help=described)
     last = click.option("--to-label", "last", required=True, help=described)
-    return first(last(_CONDITION(with_given)))
+    return first(last(condition(with_given)))
 
 
-def _read_given(label: str | None, named: tuple[str, ...]) -> dict[str, Any]:
-    """Return conditions by name, as texts.
+def read_given(label: str | None, named: tuple[str, ...]) -> dict[str, Any]:
+    """Return condition name -> text.
 
     Raises:
-        OptionError: one is not written as it should be, or stands twice.
+        OptionError: one is not written as NAME=VALUE, or given twice.
     """
     given: dict[str, Any] = {} if label is None else {"label": label}
     for each in named:
@@ -104,7 +104,7 @@ def _read_given(label: str | None, named: tuple[str, ...]) -> dict[str, Any]:
 
 
 def with_class(given: Mapping[str, Any], generator: Generator, found: int | None) -> dict[str, Any]:
-    """Return the conditions with the class of an index, where none is given and the index is known."""
+    """Return the conditions, with the class of an index if no class is given and the index is known."""
     if found is None or "label" in given:
         return dict(given)
     known = generator.class_names
@@ -112,7 +112,7 @@ def with_class(given: Mapping[str, Any], generator: Generator, found: int | None
 
 
 def say_what_is_left(given: Mapping[str, Any], rows: int | None, down: int, classes: int) -> None:
-    """Say of a sheet with a row per class that there are more classes than rows."""
+    """Say that a sheet with a row per class does not show all classes."""
     if "label" not in given and rows is None and down < classes:
         console.say(
             f"rows are the first {down:,} of {classes:,} classes; choose another by --label, or give --rows "
@@ -125,14 +125,14 @@ psi = click.option(
     type=float,
     default=1.0,
     show_default=True,
-    help="Truncation, 0 to 2: below 1 gives surer, less varied pictures.",
+    help="Truncation, 0 to 2: below 1 gives more typical, less varied pictures.",
 )
 
 provenance = click.option(
     "--provenance/--no-provenance",
     "provenance",
     default=True,
-    help="Say in the file that it is generated, and by which model, seeds and labels.  [default: say it]",
+    help="Write into the file that it is generated, and by which model, seeds and labels.  [default: yes]",
 )
 
 sign = click.option(
@@ -140,12 +140,12 @@ sign = click.option(
     nargs=2,
     type=console.FilePath(),
     metavar="CERTIFICATES KEY",
-    help="Sign by C2PA, with PEM files (needs the extra c2pa).",
+    help="Sign the file by C2PA, with PEM files (needs the extra c2pa).",
 )
 
 
 def _join(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
-    """Return what was given to an option that may stand many times as lines of one text, for click."""
+    """Return the values of an option that may be repeated, as lines of one text."""
     return "\n".join(values) or None
 
 
@@ -157,12 +157,12 @@ _FOREIGN: Final = (
     click.option(
         "--value-range",
         type=click.Choice(["-1:1", "0:1", "0:255"]),
-        help="Of a foreign model file: what it gives for black and white.",
+        help="Of a foreign model file: its values for black and white.",
     ),
     click.option(
         "--image-shape",
         metavar="28x28x1",
-        help="Of a foreign model file: how the values of a picture lie, 28x28x1 or 3x32x32.",
+        help="Of a foreign model file: the order of a picture's values, 28x28x1 or 3x32x32.",
     ),
     click.option(
         "--set",
@@ -176,14 +176,14 @@ _FOREIGN: Final = (
 
 
 def foreign(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a command the options for model files of other tools; `load` takes them by keyword."""
+    """Add the options for model files of other tools to a command; `load` takes them by keyword."""
     for option in reversed(_FOREIGN):
         command = option(command)
     return command
 
 
 def signer(sign: tuple[Path, Path] | None) -> Callable[[bytes, str], bytes] | None:
-    """Return what signs files, for the value of that option."""
+    """Return the signer for the value of --sign; None without it."""
     if sign is None:
         return None
     from gan_infer.provenance.c2pa import Signer
@@ -192,10 +192,10 @@ def signer(sign: tuple[Path, Path] | None) -> Callable[[bytes, str], bytes] | No
 
 
 def load(model: str, device: str, **foreign: str | None) -> Generator:
-    """Load a model for a command; `foreign` are the options of that decorator."""
+    """Load a model for a command; `foreign` has the values of those options."""
     from gan_infer.models.generator import Generator
 
-    generator = Generator.load(model, device=device, trust=trusted(), **parse_foreign(foreign))
+    generator = Generator.load(model, device=device, trust=is_trusted(), **parse_foreign(foreign))
     if generator.file_note:
         console.say(f"note: {generator.file_note}")
     return generator
@@ -205,7 +205,7 @@ def load_for_pictures(model: str, device: str, **foreign: str | None) -> Generat
     """Load a model for a command that writes pictures, as `load`.
 
     Raises:
-        OptionError: it makes none.
+        OptionError: it makes no pictures.
     """
     generator = load(model, device, **foreign)
     if not any(generator.image_shape):
@@ -220,7 +220,7 @@ def parse_foreign(options: Mapping[str, str | None]) -> dict[str, Any]:
     """Return the options of `foreign` that were given, as `Generator.load` takes them.
 
     Raises:
-        OptionError: one is not written as it should be.
+        OptionError: one is not written correctly.
     """
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if "class_names" in given:
@@ -259,5 +259,5 @@ def _parse_number(text: str, line: str) -> float:
         return float(text)
     except ValueError:
         raise OptionError(
-            f"--set was {line!r}; write a number, true or false, or several parted by commas, like psi=0.7"
+            f"--set was {line!r}; write a number, true or false, or several separated by commas, like psi=0.7"
         ) from None

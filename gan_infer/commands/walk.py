@@ -1,4 +1,4 @@
-"""`gan-infer walk`: a closed walk through seeds, as an animation."""
+"""`gan-infer walk`: writes a closed path through seeds, as an animation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gan_infer.commands import moving, shared
 @shared.foreign
 @shared.conditions
 @shared.psi
-@click.option("--seeds", default="1-8", show_default=True, help="The seeds to pass, in order.")
+@click.option("--seeds", default="1-8", show_default=True, help="The seeds on the path, in order.")
 @click.option("--mode", type=click.Choice(["slerp", "lerp"]), help="Arcs or straight lines.")
 @moving.options
 def walk(
@@ -35,15 +35,15 @@ def walk(
     to: Path,
     **foreign: str | None,
 ) -> None:
-    """Walk through seeds and back to the first; unless a class is given, through their classes as well."""
+    """Go from seed to seed and back to the first; unless a class is given, also from class to class."""
     from gan_infer.latent.seeds import parse_seeds
 
     moving.check(to, sheet, seconds, rate)
     chosen = parse_seeds(seeds, limit=10_000)
     generator = shared.load_for_pictures(model, device, **foreign)
-    told = None
+    record = None
     if provenance:
-        told = dataclasses.replace(
+        record = dataclasses.replace(
             generator.provenance(chosen, psi=psi, **given), kind="walk", more={"way": "loop", "mode": mode}
         )
     moving.write(
@@ -54,5 +54,5 @@ def walk(
         rate,
         sheet,
         scale,
-        told,
+        record,
     )

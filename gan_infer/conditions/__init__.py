@@ -1,4 +1,4 @@
-"""What a person asks a model for: classes and mixes of them."""
+"""What a person asks a model for, such as a class or a mix of classes."""
 
 from gan_infer.conditions.labels import classes_of_seeds
 

@@ -1,4 +1,4 @@
-"""What people ask a model for, kind by kind: from a value as it is given to what the model is fed."""
+"""Conditions: what a person asks a model for, and the arrays that the model gets for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from gan_infer.conditions.labels import LABEL, ClassCondition, Classes
+from gan_infer.conditions.labels import LABEL, ClassCondition, ClassReader
 from gan_infer.conditions.spec import CLASS, OF, check_sides
 from gan_infer.errors import GanError, ModelError, OptionError
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from gan_infer.conditions.names import Label
     from gan_infer.conditions.spec import Feed, Input
 
-    # By the name of a condition: what is fed for one or for each picture. Seeds choose the others.
+    # Condition name -> feed for one picture or for each. The seeds choose what is not there.
     Rows = Mapping[str, Feed]
 
 
 class Condition(Protocol):
-    """What a person gives for an input of a model, or for several that belong together.
+    """What a person gives for one input of a model, or for several that belong together.
 
-    People give it by the name of its first input. A feed holds arrays for all its inputs, or leaves out
-    optional ones; n pictures have arrays of length n.
+    Its name is that of its first input. A feed holds an array for each of its inputs, but may leave out
+    optional ones. The arrays for n pictures have length n.
 
     Attributes:
-        inputs: what it feeds.
-        choices: how many values there are to choose among; 0 where they cannot be listed.
+        inputs: the inputs that it feeds.
+        choices: the number of possible values; 0 if they cannot be listed.
     """
 
     inputs: tuple[Input, ...]
@@ -39,62 +39,63 @@ class Condition(Protocol):
         """Return the feed of a value for all pictures (arrays of length 1), or of `count` values.
 
         Args:
-            value: as people give it, in Python or as text on the command line; what `describe` gave, too.
+            value: a value in Python, its text on the command line, or what `describe` returned.
 
         Raises:
-            GanError: it is none, or there are another number of values.
+            GanError: the value is not valid, or the number of values is wrong.
         """
         ...
 
     def default(self, seeds: npt.NDArray[np.uint64]) -> Feed:
-        """Return what seeds choose where nobody gives a value; a picture's depends on its own seed alone."""
+        """Return the feed that seeds choose if no value is given, each picture's by its own seed alone."""
         ...
 
     def missing(self) -> GanError:
-        """Return the error for latents, which choose no value."""
+        """Return the error for latents, which cannot choose a value."""
         return OptionError(f"a latent chooses no {self.inputs[0].name}; give one")
 
     def check(self, value: Any, count: int, item: str = "latent") -> Feed:
-        """Return the feed of a raw batch: arrays as the model takes them; None where nothing was given.
+        """Return the feed of a raw batch, whose arrays have the form that the model takes.
 
         Args:
-            item: what there are `count` of, for messages.
+            value: the array; None if nothing was given.
+            item: the word for one of the `count` items, for messages.
 
         Raises:
-            GanError: it is missing, or of another shape, type or range.
+            GanError: the array is missing, or has a wrong shape, type or range.
         """
         ...
 
     def choice(self, numbers: npt.NDArray[np.int64]) -> Feed:
-        """Return the feed of values by their numbers, from 0 to `choices` - 1."""
+        """Return the feed of values that are named by their number, from 0 to `choices` - 1."""
         raise NotImplementedError
 
     def blend(self, corners: Feed, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]) -> Feed:
-        """Return the feed of each step on a way between corners.
+        """Return the feed of each step on a path between corners.
 
         Args:
-            corners: a feed of n corners, the first of which follows on the last.
-            legs, rest: [steps], each step's corner and its share of the way to the next, as
-                `interpolation.loop_positions` gives them.
+            corners: a feed of n corners; the last is followed by the first.
+            legs, rest: [steps], for each step the index of its corner and its fraction of the path to the
+                next corner, as `interpolation.loop_positions` returns them.
 
         Raises:
-            GanError: there is nothing between them.
+            GanError: there are no values between the corners.
         """
         ...
 
     def describe(self, feed: Feed) -> tuple[Any, ...]:
-        """Return the value of each picture as JSON, which `encode` reads back as the same feed."""
+        """Return the value of each picture as JSON; `encode` turns it into the same feed again."""
         ...
 
 
-# What methods of a model take beside conditions: no condition can be given by these names.
+# The other arguments of a model's methods: no condition can have one of these names.
 RESERVED: Final = frozenset({
     "a", "amounts", "b", "batch_size", "best_of", "columns", "critic", "images", "labels", "latents", "mode",
     "n", "output", "pictures", "points", "psi", "rows", "scale", "seed", "seeds", "self", "steps",
     "value_range",
 })  # fmt: skip
 
-# A kind of input -> its condition, made of the inputs that belong together and the model's name.
+# Kind of input -> its condition, made from the inputs that belong together and the model's name.
 KINDS: Final[dict[str, Callable[[Sequence[Input], str], Condition]]] = {
     CLASS: ClassCondition,
 }
@@ -114,13 +115,13 @@ class Conditions:
         self._bounded = [spec for condition in each.values() for spec in condition.inputs if spec.shape]
 
     @property
-    def classes(self) -> Classes:
-        """The classes of the model's own label; none for an unconditional model."""
+    def classes(self) -> ClassReader:
+        """The classes of the model; none if it is unconditional."""
         found = self.each.get(LABEL)
-        return found.classes if isinstance(found, ClassCondition) else Classes((), self.model)
+        return found.classes if isinstance(found, ClassCondition) else ClassReader((), self.model)
 
     def read(self, given: Mapping[str, Any], count: int) -> Rows:
-        """Return what is fed for values as people give them, of `count` pictures; None is not given.
+        """Return the feeds of the values that a person gives for `count` pictures; None means not given.
 
         Raises:
             OptionError: the model has no such condition.
@@ -137,7 +138,7 @@ class Conditions:
         return rows
 
     def feed(self, rows: Rows, seeds: npt.NDArray[np.uint64], start: int = 0) -> Feed:
-        """Return the feed of seeds uint64 [n], the first of them at place `start` of the rows."""
+        """Return the feed of seeds, uint64 [n]; `start` is the first seed's index in the rows."""
         feed: Feed = {}
         for name, condition in self.each.items():
             own = rows.get(name)
@@ -148,7 +149,7 @@ class Conditions:
         return feed
 
     def need_all(self, rows: Rows) -> None:
-        """Refuse rows that leave a condition to seeds where there are none.
+        """Refuse rows that lack a condition, for pictures without seeds.
 
         Raises:
             GanError: as the condition's `missing`.
@@ -158,7 +159,7 @@ class Conditions:
                 raise condition.missing()
 
     def check(self, given: Mapping[str, Any], count: int, item: str = "latent") -> Feed:
-        """Return the feed of a raw batch of `count` items; None is not given.
+        """Return the feed of a raw batch of `count` items; None means not given.
 
         Raises:
             OptionError: the model has no such condition.
@@ -174,10 +175,10 @@ class Conditions:
         return self._check(feed)
 
     def blend(self, corners: Feed, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]) -> Feed:
-        """Return the feed of each step on a way between corners, see `Condition.blend`.
+        """Return the feed of each step on a path between corners; see `Condition.blend`.
 
         Raises:
-            GanError: a condition has nothing between its values.
+            GanError: a condition has no values between those of the corners.
         """
         feed: Feed = {}
         for condition in self.each.values():
@@ -185,23 +186,23 @@ class Conditions:
         return feed
 
     def describe(self, feed: Feed) -> dict[str, tuple[Any, ...]]:
-        """Return the values of a feed by the name of their condition, one per picture."""
+        """Return condition name -> its values in a feed, one per picture."""
         return {name: condition.describe(_own(condition, feed)) for name, condition in self.each.items()}
 
     def class_weights(self, feed: Feed) -> npt.NDArray[np.float32] | None:
-        """Return the weights of the model's own classes, float32 [n, classes]; None where it has none."""
+        """Return the weights of the model's classes, float32 [n, classes]; None if it has no classes."""
         found = self.each.get(LABEL)
         return found.weights(_own(found, feed)) if isinstance(found, ClassCondition) else None
 
     def to_list(self, given: Mapping[str, Any]) -> tuple[str, int]:
-        """Return the first condition that is not given and can be listed, and its choices; "", 0 for none."""
+        """Return name and choices of the first condition that is not given and can be listed; else "", 0."""
         for name, condition in self.each.items():
             if condition.choices and given.get(name) is None:
                 return name, condition.choices
         return "", 0
 
     def _refuse(self, name: str) -> None:
-        """Refuse a name, but for that of the label, of which the classes say more."""
+        """Refuse a name, except `label`: the error of the classes says more."""
         if name == LABEL:
             return
         known = f"give one of: {', '.join(self.each)}" if self.each else "leave it out"
@@ -214,10 +215,10 @@ class Conditions:
         return feed
 
 
-class Classified:
-    """What models share that may have classes."""
+class WithClasses:
+    """What models with and without classes share."""
 
-    _classes: Classes
+    _classes: ClassReader
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -226,17 +227,17 @@ class Classified:
 
     @property
     def conditional(self) -> bool:
-        """True where the model takes a label."""
+        """True if the model takes a label."""
         return bool(self._classes.names)
 
     def label_index(self, label: Label) -> int:
         """Return the index of the class that a label names, by the rule of `names.Names`.
 
-        A text that is a class's name is that class; a number, or a text of digits, is an index, and is
-        refused where it is another class's name; "index:1" and "name:1" say which.
+        A text that is the name of a class means that class. A number, or a text of digits, is an index; it is
+        refused if it is also the name of another class. "index:1" and "name:1" say which is meant.
 
         Raises:
-            LabelError: no such class, a number that could name two, or the model is unconditional.
+            LabelError: there is no such class, a number could mean two, or the model is unconditional.
         """
         return self._classes.index(label)
 
@@ -244,15 +245,15 @@ class Classified:
 def of_inputs(inputs: Sequence[Input], own: str, model: str) -> Conditions:
     """Return the conditions of a model's inputs.
 
-    An input with the fact `of` belongs to the condition of the input that it names.
+    An input with the fact `of` belongs to the condition of the input that the fact names.
 
     Args:
-        own: the kind of the input that is no condition: what the model works on.
-        model: names the model in messages.
+        own: the kind of the main input, which is no condition.
+        model: the model's name, for messages.
 
     Raises:
-        ModelError: an input is of a kind that this version does not know, belongs to none, or is not as
-            its kind needs it.
+        ModelError: an input has a kind that this version does not know, belongs to no other input, or does
+            not fit its kind.
     """
     groups: dict[str, list[Input]] = {}
     for spec in inputs:

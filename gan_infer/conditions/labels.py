@@ -1,4 +1,4 @@
-"""The condition kind "class": from a label as people give it to what a model is fed."""
+"""The condition of kind "class": from labels, as a person gives them, to the arrays that a model gets."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ _INT64: Final = np.dtype(np.int64)
 
 
 def classes_of_seeds(seeds: npt.NDArray[np.integer[Any]], classes: int) -> Labels:
-    """Return the class that each seed stands for where nobody names one, int64: seed % number of classes.
+    """Return the class that each seed chooses if no label is given, int64: seed % number of classes.
 
-    This is part of the contract of model files: a seed without a label names one picture, too.
+    This is part of the contract of model files: a seed without a label still names one picture.
     """
     return (np.asarray(seeds, np.uint64) % np.uint64(classes)).astype(np.int64)
 
 
-class Classes:
-    """The class names of one model, in the order of their indices; none for an unconditional one.
+class ClassReader:
+    """Reads the labels of one model, by its class names in the order of their indices.
 
     Attributes:
-        mixes: True where the model takes weights of several classes for one picture.
+        names: empty if the model is unconditional.
+        mixes: True if the model takes weights of several classes for one picture.
     """
 
     def __init__(self, names: tuple[str, ...], model: str, *, mixes: bool = False) -> None:
@@ -57,7 +58,7 @@ class Classes:
         """Return the index of the class that a label names, by the rule of `names.Names`.
 
         Raises:
-            LabelError: no such class, a number that could name two, or the model is unconditional.
+            LabelError: there is no such class, a number could mean two, or the model is unconditional.
         """
         if not self.names:
             raise LabelError(
@@ -66,13 +67,14 @@ class Classes:
         return self._known.index(label)
 
     def each(self, label: LabelSpec, count: int) -> Labels | Weights | int | None:
-        """Return one for all of `count` pictures, one each, or None where no label is given.
+        """Return what a label says for `count` pictures, or None if no label is given.
 
         Returns:
-            a class index or float32 [classes] for all; int64 [count] or float32 [count, classes].
+            for all pictures, a class index or the weights float32 [classes]; if each picture has a label of
+            its own, indices int64 [count] or weights float32 [count, classes].
 
         Raises:
-            LabelError: as `index`, labels of another number, or a mix that is not to be had.
+            LabelError: as `index`; the number of labels is wrong, or a mix is not valid.
         """
         if label is None:
             return None
@@ -104,18 +106,18 @@ class Classes:
                 raise LabelError(f"the label mix names class {self.names[index]!r} twice; name it once")
             mix[index] = weight
         weights = mixes.weights(mix, len(self.names))
-        if (weights > 0).sum() == 1:  # the class itself, which any model draws
+        if (weights > 0).sum() == 1:  # the class itself, which every model can draw
             return int(weights.argmax())
         self.need_mixing("several labels for one picture")
         return weights
 
     def check(
-        self, labels: npt.ArrayLike | Mix | None, count: int, wanted: str = "one a latent"
+        self, labels: npt.ArrayLike | Mix | None, count: int, wanted: str = "one per latent"
     ) -> Labels | Weights | None:
         """Return the labels of a raw batch, int64 [count] or float32 [count, classes]; None without classes.
 
         Raises:
-            LabelError: they are missing, not wanted, of another shape or out of range.
+            LabelError: they are missing, not expected, of a wrong shape or out of range.
         """
         if not self.names:
             if labels is not None:
@@ -130,7 +132,7 @@ class Classes:
         # A single label of the graph's own type: of a small model's picture the rest would be 1 % or 2 %.
         if count == 1 and isinstance(labels, np.ndarray) and labels.dtype is _INT64 and labels.shape == (1,):
             if labels.item() not in self._indices:
-                raise self._known.no_such(labels.item())
+                raise self._known.make_error(labels.item())
             return labels
         try:
             array = np.asarray(labels)
@@ -139,25 +141,25 @@ class Classes:
                 f"labels were given that are no array; give {count} integers, {wanted}"
             ) from None
         if array.dtype.kind not in "iu" or array.shape != (count,):
-            return self._other(labels, array, count, wanted)
+            return self._read_other(labels, array, count, wanted)
         array = np.ascontiguousarray(array, np.int64)
         # As unsigned numbers negative labels are huge, so the largest tells of both ends.
         if array.view(np.uint64).max() not in self._indices:
-            raise self._known.no_such(int(array[(array < 0) | (array >= len(self.names))][0]))
+            raise self._known.make_error(int(array[(array < 0) | (array >= len(self.names))][0]))
         return array
 
     def as_weights(self, labels: Labels | Weights | int) -> Weights:
-        """Return weights float32 [..., classes] of class indices; weights as they are."""
+        """Return the weights float32 [..., classes] of class indices; weights are returned unchanged."""
         if isinstance(labels, np.ndarray) and labels.dtype == np.float32:
             return cast("Weights", labels)
         weights: Weights = np.eye(len(self.names), dtype=np.float32)[labels]
         return weights
 
     def need_mixing(self, what: str) -> None:
-        """Refuse what was given where the model mixes no labels.
+        """Refuse what needs a mix if the model cannot mix labels.
 
         Raises:
-            LabelError: it does not.
+            LabelError: the model cannot mix labels.
         """
         if not self.mixes:
             raise LabelError(
@@ -165,10 +167,10 @@ class Classes:
                 "or mend a file that gan-train wrote by: gan-train directions --model MODEL --to MODEL"
             )
 
-    def _other(
+    def _read_other(
         self, labels: npt.ArrayLike | Mix, array: npt.NDArray[Any], count: int, wanted: str
     ) -> Labels | Weights:
-        """Return what stands in the place of class indices: one label for all, or weights."""
+        """Return labels that are no class indices: one label for all, or weights."""
         if array.ndim == 0:
             one = self.one(labels)  # type: ignore[arg-type]
             return np.full(count, one) if isinstance(one, int) else np.tile(one, (count, 1))
@@ -184,31 +186,35 @@ class Classes:
 
 
 class ClassCondition:
-    """A class of the model, or a mix of several; where none is given, the seed chooses.
+    """A class of the model, or a mix of several; if none is given, the seed chooses.
 
     Attributes:
-        inputs: class indices int64 [batch] and, where the model mixes them, weights float32 [batch, classes].
+        inputs: class indices int64 [batch] and, if the model mixes them, weights float32 [batch, classes].
         choices: the number of classes.
         classes: reads labels.
     """
 
     def __init__(self, inputs: Sequence[Input], model: str) -> None:
-        """Take the inputs, that of the indices first; `model` names the model in messages.
+        """Take the inputs, the class indices first; `model` names the model in messages.
 
         Raises:
-            ModelError: they are no inputs of classes.
+            ModelError: the inputs do not fit a class.
         """
         main, others = inputs[0], inputs[1:]
         names = tuple(main.facts.get("class_names", ()))
         right = main.dtype == "int64" and main.shape == () and len(others) <= 1
-        if not names or not right or any(_form(each) != ("float32", (len(names),), True) for each in others):
+        if (
+            not names
+            or not right
+            or any(_describe_form(each) != ("float32", (len(names),), True) for each in others)
+        ):
             raise ModelError(
                 f"model {model!r} has an input {main.name!r} that is no class: expected int64 [batch] with "
                 "class names, and at most one optional input, float32 [batch, classes]; export it again"
             )
         self.inputs = tuple(inputs)
         self.choices = len(names)
-        self.classes = Classes(names, model, mixes=bool(others))
+        self.classes = ClassReader(names, model, mixes=bool(others))
         self._name = main.name
         self._weights = others[0].name if others else ""
 
@@ -216,7 +222,7 @@ class ClassCondition:
         """Return the feed of one label for all (arrays of length 1) or of `count` labels.
 
         Raises:
-            LabelError: as `Classes.each`.
+            LabelError: as `ClassReader.each`.
         """
         found = self.classes.each(value, count)
         if isinstance(found, int):
@@ -225,11 +231,11 @@ class ClassCondition:
         return self._feed(found[None] if found.dtype == np.float32 and found.ndim == 1 else found)
 
     def default(self, seeds: npt.NDArray[np.uint64]) -> Feed:
-        """Return the classes that seeds choose."""
+        """Return the feed of the classes that seeds choose."""
         return {self._name: classes_of_seeds(seeds, self.choices)}
 
     def missing(self) -> GanError:
-        """Return the error for latents, which choose no class."""
+        """Return the error for latents, which cannot choose a class."""
         return LabelError(
             f"a latent names no class, and model {self.classes.model!r} needs one; give a label"
         )
@@ -238,21 +244,21 @@ class ClassCondition:
         """Return the feed of a raw batch: class indices, one label for all, or weights.
 
         Raises:
-            LabelError: as `Classes.check`.
+            LabelError: as `ClassReader.check`.
         """
-        labels = self.classes.check(value, count, f"one a {item}")
+        labels = self.classes.check(value, count, f"one per {item}")
         assert labels is not None
         return self._feed(labels)
 
     def choice(self, numbers: npt.NDArray[np.int64]) -> Feed:
-        """Return the feed of classes by their numbers."""
+        """Return the feed of classes by their indices."""
         return {self._name: numbers}
 
     def blend(self, corners: Feed, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]) -> Feed:
-        """Return the feed on the way between corners: plain classes where they are all the same.
+        """Return the feed on a path between corners: class indices if the corners have the same class.
 
         Raises:
-            LabelError: the corners differ and the model mixes no labels.
+            LabelError: the corners differ and the model cannot mix labels.
         """
         plain = corners[self._name]
         if self._weights not in corners and (plain == plain[0]).all():
@@ -264,7 +270,7 @@ class ClassCondition:
         return self._feed(blended.astype(np.float32))
 
     def describe(self, feed: Feed) -> tuple[str | dict[str, float], ...]:
-        """Return the class names of a feed, or name -> weight of those over 0, one per picture."""
+        """Return, for each picture of a feed, its class name, or name -> weight of the weights over 0."""
         names = self.classes.names
         if self._weights not in feed:
             return tuple(names[index] for index in feed[self._name].tolist())
@@ -283,5 +289,5 @@ class ClassCondition:
         return {self._name: np.zeros(len(labels), np.int64), self._weights: labels}
 
 
-def _form(spec: Input) -> tuple[str, tuple[Any, ...], bool]:
+def _describe_form(spec: Input) -> tuple[str, tuple[Any, ...], bool]:
     return spec.dtype, spec.shape, spec.optional

@@ -1,4 +1,4 @@
-"""Mixes of labels, as people write them, to weights."""
+"""Reads mixes of labels, such as 4:0.7,9:0.3, as weights."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 _EXAMPLE: Final = "write it like 4:0.7,9:0.3"
 _CLEAR: Final = "give indices, like index:4:0.7,index:9:0.3"
-# A mix of more classes is no mix that anybody types, and reading it would take long.
+# Nobody types a longer mix, and reading it would take long.
 _MOST_PIECES: Final = 1000
 
 
 def parse(text: str, names: Names) -> dict[str, float]:
     """Read "4:0.7,9:0.3" as {"4": 0.7, "9": 0.3}.
 
-    Each part is a label, as `names` reads it, a colon and a weight; commas stand between parts. Names
-    may hold colons and commas: of all the ways to cut the text, the one is taken by which every part
-    is a class of the model.
+    Each part is a label, as `names` reads it, a colon and a weight; commas separate the parts. Names
+    may contain colons and commas: the text is split in the way that makes every part a class of the
+    model.
 
     Raises:
-        LabelError: a part is no label, colon and number, a label stands there twice, or two ways to
-            cut it are right.
+        LabelError: a part is not a label, a colon and a number; a label is there twice; or the text can
+            be split in two ways.
     """
     pieces = text.split(",")
     if len(pieces) > _MOST_PIECES:
@@ -58,8 +58,8 @@ def parse(text: str, names: Names) -> dict[str, float]:
 
 
 def _find_ways(pieces: list[str], names: Names, most: int) -> list[list[Part]]:
-    """Return up to two ways to join pieces, up to `most` at once, to parts that are all classes."""
-    # From the last piece back: the ways to read all from a place on, two of them at most.
+    """Return up to two ways to join pieces, `most` at a time or fewer, into parts that are all classes."""
+    # From the last piece back: at most two ways to read all pieces from an index on.
     ways: list[list[list[Part]]] = [[] for _ in pieces] + [[[]]]
     for first in range(len(pieces) - 1, -1, -1):
         for last in range(first, min(first + most, len(pieces))):
@@ -73,13 +73,13 @@ def _find_ways(pieces: list[str], names: Names, most: int) -> list[list[Part]]:
 
 
 def _read_part(piece: str, names: Names) -> Part | None:
-    """Return the label and the weight of one part, None where it is none."""
+    """Return the label and the weight of one part; None if it has another form."""
     label, colon, weight = piece.rpartition(":")
     try:
         value = float(weight) if colon and weight.isascii() and "_" not in weight else math.nan
     except ValueError:
         value = math.nan
-    if names.chosen(label) is None:  # spaces may belong to a name
+    if names.find_named(label) is None:  # spaces may belong to a name
         label = label.strip()
     return None if not label or math.isnan(value) else (label, value)
 
@@ -99,14 +99,14 @@ def weights(mix: Mapping[int, Any], classes: int) -> npt.NDArray[np.float32]:
         mix: class index -> weight, 0 or more; any sum over 0.
 
     Raises:
-        LabelError: a weight is no number, below 0 or not finite, or all of them are 0.
+        LabelError: a weight is not a number, is negative or not finite, or all weights are 0.
     """
     result = np.zeros(classes, np.float64)
     for index, weight in mix.items():
         number = isinstance(weight, (int, float, np.integer, np.floating)) and not isinstance(weight, bool)
         try:
             value = float(weight) if number else math.nan
-        except OverflowError:  # integers have no end
+        except OverflowError:  # integers have no limit
             value = math.inf
         if not 0 <= value < math.inf:
             raise LabelError(
@@ -116,6 +116,6 @@ def weights(mix: Mapping[int, Any], classes: int) -> npt.NDArray[np.float32]:
     most = result.max(initial=0.0)
     if most == 0:
         raise LabelError("the weights of the label mix sum to 0; at least one must be over 0")
-    result /= most  # first, so that no sum is beyond what a float holds
+    result /= most  # first, so that the sum cannot overflow
     normalised: npt.NDArray[np.float32] = (result / result.sum()).astype(np.float32)
     return normalised

@@ -1,4 +1,4 @@
-"""Which class a label names: a name first, else an index, and no guess where a number could be either."""
+"""Finds the class that a label means: a name first, else an index; a number that could be both is refused."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Label = int | str
 _NAME: Final = "name:"
 _INDEX: Final = re.compile(r"index:([0-9]{1,19})")
 _DIGITS: Final = re.compile(r"[0-9]{1,19}")
-# Names of so many digits and more are no numbers that people count by.
+# A name with this many digits or more is not taken for a number.
 _MOST_DIGITS: Final = 19
-# Among more names than this none is searched for a slip of the keyboard.
+# Typing mistakes are looked for among at most this many names.
 _MOST_SEARCHED: Final = 2000
-_SHOWN: Final = 20
+_MOST_LISTED: Final = 20
 
 
 class Names:
@@ -31,12 +31,12 @@ class Names:
 
     A label is read by one rule, in Python and on the command line:
 
-    1. A text that is a class's name is that class; or, where none is, the only one whose name differs
-       in its Unicode form alone.
-    2. `index:1` is the class of index 1, `name:1` the one named "1", or else the only one whose name is
-       written as that number ("001").
-    3. A number (an int, NumPy's integers, a text of digits) is an index. Where another class is named
-       by the same number ("7", "007", "7.0"), it is refused: it could be meant either way.
+    1. A text that is the name of a class means that class. If there is no such name, it means the only
+       class whose name differs from it just in its Unicode form.
+    2. `index:1` means the class with index 1. `name:1` means the class named "1", or else the only class
+       whose name is that number ("001").
+    3. A number (an int, a NumPy integer, a text of digits) is an index. If the name of another class is
+       the same number ("7", "007", "7.0"), it is refused, because it could mean either.
     """
 
     def __init__(self, names: tuple[str, ...], model: str) -> None:
@@ -46,87 +46,87 @@ class Names:
         self._index = {name: index for index, name in enumerate(names)}
 
     def index(self, label: object) -> int:
-        """Return the index of the class that a label names.
+        """Return the index of the class that a label means.
 
         Raises:
-            LabelError: no such class, or a number that could name two classes.
+            LabelError: there is no such class, or a number could mean two.
         """
         if isinstance(label, (np.ndarray, np.generic)) and label.ndim == 0:
             label = label.item()
         if isinstance(label, str):
-            return self._of_text(str.__str__(label))
+            return self._read_text(str.__str__(label))
         try:
             number = operator.index(label)  # type: ignore[arg-type]
-        except Exception:  # whatever an object of the caller's raises, it is no number
-            raise self.no_such(label) from None
+        except Exception:  # an object of the caller can raise anything
+            raise self.make_error(label) from None
         if isinstance(label, bool):
-            raise self.no_such(label)
-        return self._of_number(number, label)
+            raise self.make_error(label)
+        return self._read_number(number, label)
 
-    def chosen(self, text: str) -> int | None:
-        """Return the index that a text names outright: a name, or one marked by index: or name:.
+    def find_named(self, text: str) -> int | None:
+        """Return the index of the class that a text names: a name, or marked by index: or name:; else None.
 
         Raises:
-            LabelError: `index:` is followed by no index of the model.
+            LabelError: `index:` is followed by an index that the model does not have.
         """
         if text in self._index:
             return self._index[text]
         if match := _INDEX.fullmatch(text):
             number = int(match[1])
             if number >= len(self.names):
-                raise self.no_such(text)
+                raise self.make_error(text)
             return number
         if text.startswith(_NAME):
             name = text[len(_NAME) :]
             if name in self._index:
                 return self._index[name]
-            value = _value(name)
-            same = self._alike(name) if value is None else self._numbered.get(value, [])
+            value = _read_whole_number(name)
+            same = self._find_by_form(name) if value is None else self._indices_by_number.get(value, [])
         else:
-            same = self._alike(text)
+            same = self._find_by_form(text)
         return same[0] if len(same) == 1 else None
 
     def may_be_mix(self, text: str) -> bool:
-        """Return whether a text is to be read as labels with weights: "4:0.7,9:0.3"."""
+        """Return whether a text could be labels with weights, such as "4:0.7,9:0.3"."""
         marked = text.startswith((_NAME, "index:"))
-        return text.count(":") > marked and self.chosen(text) is None
+        return text.count(":") > marked and self.find_named(text) is None
 
     def is_class(self, text: str) -> bool:
-        """Return whether a text names a class of the model, by whatever part of the rule."""
+        """Return whether a text means a class of the model."""
         try:
             self.index(text)
         except LabelError:
             return False
         return True
 
-    def no_such(self, label: object) -> LabelError:
-        """Return the error for a label that is no class."""
+    def make_error(self, label: object) -> LabelError:
+        """Return the error for a label that means no class."""
         count = len(self.names)
-        known = ", ".join(plain(name)[:60] for name in self.names[:_SHOWN])
-        close = self._close(label) if isinstance(label, str) else None
+        known = ", ".join(plain(name)[:60] for name in self.names[:_MOST_LISTED])
+        close = self._find_close(label) if isinstance(label, str) else None
         meant = f"; did you mean {close!r}? Else" if close else ";"
         return LabelError(
             f"label {abridge(label)} is no class of model {self.model!r}{meant} give a name "
-            f"({known}{', ...' if count > _SHOWN else ''}) or an index from 0 to {count - 1}"
+            f"({known}{', ...' if count > _MOST_LISTED else ''}) or an index from 0 to {count - 1}"
         )
 
-    def _of_text(self, text: str) -> int:
-        found = self.chosen(text)
+    def _read_text(self, text: str) -> int:
+        found = self.find_named(text)
         if found is not None:
             return found
         if _DIGITS.fullmatch(text):
-            return self._of_number(int(text), text)
-        raise self.no_such(text)
+            return self._read_number(int(text), text)
+        raise self.make_error(text)
 
-    def _alike(self, text: str) -> list[int]:
-        return self._composed.get(unicodedata.normalize("NFC", text), [])
+    def _find_by_form(self, text: str) -> list[int]:
+        return self._indices_by_form.get(unicodedata.normalize("NFC", text), [])
 
-    def _of_number(self, number: int, label: object) -> int:
-        named = [index for index in self._numbered.get(number, []) if index != number]
+    def _read_number(self, number: int, label: object) -> int:
+        named = [index for index in self._indices_by_number.get(number, []) if index != number]
         known = 0 <= number < len(self.names)
         if not named:
             if not known:
-                raise self.no_such(label)
+                raise self.make_error(label)
             return number
         first = f"class {self.names[number]!r}" if known else f"no class (0 to {len(self.names) - 1})"
         others = " and ".join(f"{self.names[index]!r} (index {index})" for index in named[:3])
@@ -138,26 +138,26 @@ class Names:
         )
 
     @functools.cached_property
-    def _numbered(self) -> dict[int, list[int]]:
-        """Whole number -> the indices of the classes whose names are written as it."""
+    def _indices_by_number(self) -> dict[int, list[int]]:
+        """Whole number -> the indices of the classes whose names are that number."""
         found: dict[int, list[int]] = {}
         for index, name in enumerate(self.names):
-            if (value := _value(name)) is not None:
+            if (value := _read_whole_number(name)) is not None:
                 found.setdefault(value, []).append(index)
         return found
 
     @functools.cached_property
-    def _composed(self) -> dict[str, list[int]]:
-        """Composed form -> the indices of the classes whose names have it."""
+    def _indices_by_form(self) -> dict[str, list[int]]:
+        """Name in Unicode form NFC -> the indices of the classes with that name."""
         found: dict[str, list[int]] = {}
         for index, name in enumerate(self.names):
             found.setdefault(unicodedata.normalize("NFC", name), []).append(index)
         return found
 
-    def _close(self, text: str) -> str | None:
+    def _find_close(self, text: str) -> str | None:
         if len(text) > 100 or len(self.names) > _MOST_SEARCHED:
             return None
-        import difflib  # only who mistypes waits for it
+        import difflib  # slow to import, and needed for typing mistakes only
 
         folded: dict[str, str] = {}
         for name in self.names:
@@ -166,8 +166,8 @@ class Names:
         return folded[close[0]] if close else None
 
 
-def _value(name: str) -> int | None:
-    """Return the whole number that a name is written as: 7 of "007", "7.0" or "٧"; None for others."""
+def _read_whole_number(name: str) -> int | None:
+    """Return the whole number that a name is, 7 for "007", "7.0" or "٧"; None if it is none."""
     if len(name) > 64 or not any(character.isdecimal() for character in name):
         return None
     try:

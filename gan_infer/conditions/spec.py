@@ -1,6 +1,6 @@
-"""What goes into a model and what comes out: the name, kind, type and shape of one array.
+"""Describes the inputs and outputs of a model: the name, kind, type and shape of each array.
 
-A model file lists its inputs and outputs so (format 1.1); the file is checked against that list.
+A model file (format 1.1) lists its inputs and outputs in this form, and is checked against the list.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 from gan_infer.errors import OptionError
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-# What a model is fed: input name -> array [batch, ...].
+# What a model gets: input name -> array [batch, ...].
 Feed = dict[str, "npt.NDArray[Any]"]
 
-# Kinds of inputs that this version knows; conditions of other kinds are added to `conditions.base.KINDS`.
+# The kinds of inputs; `conditions.base.KINDS` has the conditions.
 LATENT: Final = "latent"
 CLASS: Final = "class"
 IMAGE: Final = "image"
-# Kinds of outputs: pictures, and how real a picture looks to a critic.
+# Another kind of output: how real a picture looks to a critic.
 SCORE: Final = "score"
-# The fact by which an input belongs to the condition of another one: its name.
+# The fact that names the input to whose condition another input belongs.
 OF: Final = "of"
 
 DTYPES: Final = ("float16", "float32", "float64", "int32", "int64", "uint8", "bool")
-# Bounds that every list keeps: arrays of one model, sides of an array, elements along a side.
+# Limits of every list: arrays per model, sides per array, elements along a side.
 MOST_SPECS: Final = 64
 MOST_SIDES: Final = 6
 LONGEST_SIDE: Final = 2**24
@@ -38,7 +38,7 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 @dataclasses.dataclass(frozen=True)
 class Free:
-    """A side that whoever feeds the model chooses: from `low` to `high`, a multiple of `multiple`."""
+    """A side that the caller of a model chooses: from `low` to `high`, a multiple of `multiple`."""
 
     low: int
     high: int
@@ -53,11 +53,11 @@ class Spec:
     """One array of a model.
 
     Attributes:
-        name: in the file.
-        kind: what it means: "latent", "class", "image", ...
-        dtype: numpy's name of its type: "float32", "int64", "uint8".
-        shape: its sides without the batch, which is the first dimension of every array.
-        facts: what else its kind needs, as JSON: class names, the distribution of latents, a unit.
+        name: the name in the file.
+        kind: the meaning: "latent", "class", "image", ...
+        dtype: the type, by its name in numpy: "float32", "int64", "uint8".
+        shape: the sides without the batch, which is the first dimension of every array.
+        facts: more that the kind needs, as JSON: class names, the distribution of latents, a unit.
     """
 
     name: str
@@ -69,23 +69,23 @@ class Spec:
 
 @dataclasses.dataclass(frozen=True)
 class Input(Spec):
-    """An array that is fed; an `optional` one has a value of its own in the file."""
+    """An array that a model takes; an `optional` one has a default value in the file."""
 
     optional: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
 class Output(Spec):
-    """An array that the model gives."""
+    """An array that a model returns."""
 
 
 def is_name(value: object) -> bool:
-    """Return whether a value can be the name of an array: it is given by keyword in Python, too."""
+    """Return whether a value can be the name of an array, which is also the name of an argument in Python."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 def are_specs(value: object) -> bool:
-    """Return whether JSON is a list of 1 to 64 arrays of different names, each within the bounds."""
+    """Return whether JSON is a list of 1 to 64 arrays with different names, all within the limits."""
     if not isinstance(value, list) or not 1 <= len(value) <= MOST_SPECS:
         return False
     if not all(isinstance(item, dict) and _is_spec(item) for item in value):
@@ -94,20 +94,33 @@ def are_specs(value: object) -> bool:
 
 
 def read_inputs(items: Sequence[Mapping[str, Any]]) -> tuple[Input, ...]:
-    """Return the inputs of JSON that `are_specs` let pass."""
+    """Return the inputs in JSON that `are_specs` accepts."""
     return tuple(Input(**_fields(item), optional=item.get("optional", False)) for item in items)
 
 
 def read_outputs(items: Sequence[Mapping[str, Any]]) -> tuple[Output, ...]:
-    """Return the outputs of JSON that `are_specs` let pass."""
+    """Return the outputs in JSON that `are_specs` accepts."""
     return tuple(Output(**_fields(item)) for item in items)
 
 
+def read_side(side: object) -> Side | None:
+    """Return a side of a shape in JSON: an integer, or low, high and multiple in an object; None of others.
+
+    Whether a multiple lies between low and high is not checked.
+    """
+    if not isinstance(side, dict):
+        return side if _is_length(side) else None
+    low, high, multiple = side.get("low"), side.get("high"), side.get("multiple", 1)
+    if not (_is_length(low) and _is_length(high) and _is_length(multiple)):
+        return None
+    return Free(low, high, multiple) if low <= high else None
+
+
 def check_sides(spec: Spec, array: npt.NDArray[np.generic]) -> None:
-    """Refuse an array [batch, ...] with a side that is not what its spec says.
+    """Refuse an array [batch, ...] that does not fit its spec.
 
     Raises:
-        OptionError: names the input and the side.
+        OptionError: a side or the type is wrong; the message names the input.
     """
     sides = array.shape[1:]
     if len(sides) != len(spec.shape) or str(array.dtype) != spec.dtype:
@@ -121,14 +134,14 @@ def check_sides(spec: Spec, array: npt.NDArray[np.generic]) -> None:
 
 
 def fits(side: int, wanted: Side) -> bool:
-    """Return whether a side of an array is one that a spec allows."""
+    """Return whether a spec allows a side of an array."""
     if isinstance(wanted, int):
         return side == wanted
     return wanted.low <= side <= wanted.high and side % wanted.multiple == 0
 
 
 def write_side(side: Side) -> str:
-    """Return a side as people read it: "28", or "16 to 1024 in steps of 4"."""
+    """Return a side as text: "28", or "16 to 1024 in steps of 4"."""
     if isinstance(side, int):
         return str(side)
     steps = f" in steps of {side.multiple}" if side.multiple > 1 else ""
@@ -149,24 +162,17 @@ def _is_spec(item: Mapping[str, Any]) -> bool:
 
 
 def _is_side(side: object) -> bool:
-    if not isinstance(side, dict):
-        return _is_length(side)
-    low, high, multiple = (
-        side.get(key, 1 if key == "multiple" else 0) for key in ("low", "high", "multiple")
-    )
-    if not all(map(_is_length, (low, high, multiple))):
-        return False
-    return bool(low <= high and low % multiple == 0 and high % multiple == 0)
+    found = read_side(side)
+    if isinstance(found, Free):
+        return found.low % found.multiple == found.high % found.multiple == 0
+    return found is not None
 
 
-def _is_length(value: object) -> bool:
+def _is_length(value: object) -> TypeGuard[int]:
     return type(value) is int and 1 <= value <= LONGEST_SIDE
 
 
 def _fields(item: Mapping[str, Any]) -> dict[str, Any]:
-    shape = tuple(
-        Free(side["low"], side["high"], side.get("multiple", 1)) if isinstance(side, dict) else side
-        for side in item.get("shape", [])
-    )
+    shape = tuple(side for side in map(read_side, item.get("shape", [])) if side is not None)
     named = {name: item[name] for name in ("name", "kind", "dtype")}
     return {**named, "shape": shape, "facts": dict(item.get("facts", {}))}

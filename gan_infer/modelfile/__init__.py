@@ -1,1 +1,1 @@
-"""Model files: found, read, held to the contract, tried, opened."""
+"""Finds, reads, checks and opens model files."""

@@ -1,7 +1,7 @@
-"""Decides whether the bytes of a model file are opened in this process: known, vetted, tried.
+"""Decides whether the bytes of a model file can be opened in this process.
 
-A file whose SHA-256 is not known is vetted and then tried (`modelfile.trial`); the verdict is kept. Known
-without that are the shipped models, and what was tried before, as each export of this machine is.
+A file with an unknown SHA-256 is vetted (`modelfile.safety`) and then tried (`modelfile.trial`); the verdict
+is kept. Shipped models, and files that were tried before, such as exports on this machine, are known.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 
 from gan_infer.errors import ModelError
 from gan_infer.modelfile import catalog, golden
-from gan_infer.modelfile.metadata import Compared, CriticMetadata, Metadata
+from gan_infer.modelfile.metadata import CriticMetadata, GoldenResult, Metadata
 from gan_infer.modelfile.trial import verdicts
-from gan_infer.modelfile.trial.verdicts import Verdict
+from gan_infer.modelfile.trial.verdicts import TrialVerdict
 from gan_infer.runtime import session
 from gan_infer.runtime.session import BATCH
 
@@ -29,37 +29,39 @@ if TYPE_CHECKING:
     from gan_infer.modelfile.safety import Summary
     from gan_infer.modelfile.trial import host
 
-Described = Metadata | CriticMetadata
+AnyMetadata = Metadata | CriticMetadata
 
-# Elements that one call may need at once, 1 GiB of float32: of large pictures a call takes fewer.
+# The most elements that one call may need at once, 1 GiB of float32; this limits batches of large pictures.
 MAX_LIVE: Final = 2**28
 _TRUST: Final = "if it is your own, trust=True (on the command line: --trust) opens it without a trial"
 
 
-def known(sha256: str) -> Verdict | None:
-    """Return the verdict on a file that may be opened as it is; None where it has to be tried."""
+def find_verdict(sha256: str) -> TrialVerdict | None:
+    """Return the verdict on a known file; None if the file must be tried."""
     if catalog.is_shipped(sha256):
-        return Verdict(BATCH, golden=golden.NONE)
+        return TrialVerdict(BATCH, golden=golden.NONE)
     found = verdicts.find(sha256, session.version())
     return None if found is None else dataclasses.replace(found, batch=min(found.batch, BATCH))
 
 
 def largest_batch(vetted: Summary) -> int:
-    """Return how many pictures one call may have by what the vetting says."""
+    """Return the largest number of pictures in one call that the vetting allows."""
     return max(1, min(BATCH, MAX_LIVE // max(1, vetted.live)))
 
 
-def decide(model: bytes, sha256: str, source: str, vetted: Summary, metadata: Described | None) -> Verdict:
-    """Try a file that `vet.check` let pass, and keep what was found.
+def decide(
+    model: bytes, sha256: str, source: str, vetted: Summary, metadata: AnyMetadata | None
+) -> TrialVerdict:
+    """Try a file that `safety.check` accepts, and keep the verdict.
 
-    Threads that ask for the same file wait for one trial.
+    Threads that open the same file wait for one trial.
 
     Args:
-        source: names it in messages.
-        metadata: what a file of ours says of itself; None for others.
+        source: the name of the file, for messages.
+        metadata: what a file of ours says about itself; None for others.
 
     Returns:
-        the verdict; its `golden` is "" where that is still to be seen, see `check_here`.
+        the verdict; its `golden` is "" if the golden pictures were not compared yet, see `check_here`.
 
     Raises:
         ModelError: it exceeds a limit, cannot be run, or draws other pictures than it says.
@@ -75,44 +77,46 @@ def decide(model: bytes, sha256: str, source: str, vetted: Summary, metadata: De
                 verdicts.remember(sha256, runtime, verdict)
             return verdict
         if why := verdicts.keep(sha256, runtime, verdict):
-            told = f"what its trial found cannot be kept, so each process tries it anew: {why}"
-            return dataclasses.replace(verdict, note="; ".join(filter(None, (verdict.note, told))))
+            note = f"the result of its trial cannot be kept, so each process tries it again: {why}"
+            return dataclasses.replace(verdict, note="; ".join(filter(None, (verdict.note, note))))
         return verdict
 
 
-def trusted(vetted: Summary) -> Verdict:
-    """Return the verdict on a file that its user vouches for: the vetting alone bounds it."""
-    return Verdict(largest_batch(vetted), golden=golden.NONE)
+def trust(vetted: Summary) -> TrialVerdict:
+    """Return the verdict on a file that the user trusts; only the vetting bounds it."""
+    return TrialVerdict(largest_batch(vetted), golden=golden.NONE)
 
 
-def check_here(run: golden.Run, sha256: str, source: str, verdict: Verdict, metadata: Described) -> Verdict:
-    """Compare the golden pictures in this process, where no other one could do it.
+def check_here(
+    run: golden.Run, sha256: str, source: str, verdict: TrialVerdict, metadata: AnyMetadata
+) -> TrialVerdict:
+    """Compare the golden pictures in this process, if no other process could do it.
 
     Raises:
         ModelError: it draws other pictures than it says.
     """
     compared = golden.draw(run, metadata)
     _check_golden(source, compared)
-    verdict = dataclasses.replace(verdict, golden=golden.worst(compared), note=note_of(compared))
+    verdict = dataclasses.replace(verdict, golden=golden.worst(compared), note=make_note(compared))
     verdicts.remember(sha256, session.version(), verdict)
     return verdict
 
 
 def _try(
-    model: bytes, source: str, vetted: Summary, metadata: Described | None
-) -> tuple[Verdict, tuple[Compared, ...]]:
+    model: bytes, source: str, vetted: Summary, metadata: AnyMetadata | None
+) -> tuple[TrialVerdict, tuple[GoldenResult, ...]]:
     from gan_infer.modelfile.trial import (
-        host,  # brings subprocess, which a file that is known does not wait for
+        host,  # imports subprocess, which a known file does not need
     )
 
-    singles = _singles(vetted, metadata)
+    singles = _list_golden_feeds(vetted, metadata)
 
     def check_strictly() -> None:
         from gan_infer.modelfile import safety
 
         safety.check(model, source, strict=True)
 
-    order = host.Order(
+    request = host.Request(
         inputs=[(name, _NUMPY.get(kind, ""), shape) for name, (kind, shape) in vetted.inputs.items()],
         outputs=_outputs(vetted, metadata),
         singles=singles,
@@ -122,21 +126,21 @@ def _try(
         optional=_optional(vetted, metadata),
     )
     try:
-        found = host.run(model, order, check_strictly)
+        found = host.run(model, request, check_strictly)
     except host.CannotTryError:
         check_strictly()
-        return Verdict(order.batch, golden="" if singles else golden.NONE, tried=False), ()
+        return TrialVerdict(request.batch, golden="" if singles else golden.NONE, tried=False), ()
     except host.FailedError as error:
         raise ModelError(f"{source} is refused: it {error}; {_TRUST}") from None
-    compared: tuple[Compared, ...] = ()
+    compared: tuple[GoldenResult, ...] = ()
     if metadata is not None and singles:
         compared = golden.compare(metadata, found.drawn)
     result = golden.worst(compared)
-    verdict = Verdict(
+    verdict = TrialVerdict(
         batch=found.batch,
         limited=found.limited,
         golden=result,
-        note=note_of(compared),
+        note=make_note(compared),
         open_s=round(found.open_s, 4),
         picture_s=round(found.picture_s, 4),
         memory=found.memory,
@@ -144,8 +148,8 @@ def _try(
     return verdict, compared
 
 
-def note_of(compared: tuple[Compared, ...]) -> str:
-    """Say what a caller has to know of pictures that differ from the golden ones; "" where nothing."""
+def make_note(compared: tuple[GoldenResult, ...]) -> str:
+    """Return what the user should know about pictures that differ from the golden ones; "" if nothing."""
     if golden.worst(compared) != golden.UNTOLD:
         return ""
     seeds = ", ".join(str(each.seed) for each in compared if each.result == golden.UNTOLD)
@@ -155,7 +159,7 @@ def note_of(compared: tuple[Compared, ...]) -> str:
     )
 
 
-def _check_golden(source: str, compared: tuple[Compared, ...]) -> None:
+def _check_golden(source: str, compared: tuple[GoldenResult, ...]) -> None:
     if golden.worst(compared) != golden.CHANGED:
         return
     off = [each for each in compared if each.result == golden.CHANGED]
@@ -172,8 +176,8 @@ def _check_golden(source: str, compared: tuple[Compared, ...]) -> None:
     )
 
 
-def _singles(vetted: Summary, metadata: Described | None) -> list[Feed]:
-    """Return the golden inputs where the file takes what its metadata lists, else nothing."""
+def _list_golden_feeds(vetted: Summary, metadata: AnyMetadata | None) -> list[Feed]:
+    """Return the golden feeds; none if the file takes other inputs than its metadata lists."""
     if metadata is None:
         return []
     wanted = {spec.name: spec.dtype for spec in metadata.inputs if not spec.optional}
@@ -181,28 +185,28 @@ def _singles(vetted: Summary, metadata: Described | None) -> list[Feed]:
     return golden.feeds(metadata) if found == wanted and metadata.outputs[0].name in vetted.outputs else []
 
 
-def _optional(vetted: Summary, metadata: Described | None) -> list[host.Input]:
-    """Return the optional inputs that will be fed at times: those that are listed and that the file has."""
+def _optional(vetted: Summary, metadata: AnyMetadata | None) -> list[host.Input]:
+    """Return the optional inputs that are listed and that the file has."""
     listed: list[Input] = [spec for spec in metadata.inputs if spec.optional] if metadata else []
     there = [(spec, *vetted.optional[spec.name]) for spec in listed if spec.name in vetted.optional]
     return [(spec.name, _NUMPY[kind], shape) for spec, kind, shape in there if _dtype(kind) == spec.dtype]
 
 
 def _dtype(kind: int) -> str:
-    """Return numpy's name of an ONNX element type, "" of one that is not taken."""
+    """Return the name in numpy of an ONNX element type; "" for a type that is not supported."""
     return str(np.dtype(_NUMPY[kind])) if kind in _NUMPY else ""
 
 
-def _outputs(vetted: Summary, metadata: Described | None) -> list[str]:
-    """Return the outputs that will be asked for: ours by name, of a foreign file any."""
+def _outputs(vetted: Summary, metadata: AnyMetadata | None) -> list[str]:
+    """Return the outputs to be computed: of our files the first one listed, of a foreign file all."""
     ours = "" if metadata is None else metadata.outputs[0].name
     return [ours] if ours in vetted.outputs else list(vetted.outputs)
 
 
 class ChangedError(ModelError):
-    """A file draws other pictures than it says; `compared` says which."""
+    """A file draws other pictures than it says; `compared` has the results."""
 
-    def __init__(self, message: str, compared: tuple[Compared, ...]) -> None:
+    def __init__(self, message: str, compared: tuple[GoldenResult, ...]) -> None:
         super().__init__(message)
         self.compared = compared
 
@@ -232,7 +236,7 @@ def _one_at_a_time(sha256: str) -> Iterator[None]:
 
 
 def _after_fork() -> None:
-    """In a forked child: a thread that is not here may have held the locks."""
+    """Replace the locks in a forked child, where the thread that holds one may not exist."""
     global _guard  # noqa: PLW0603
     _guard = threading.Lock()
     _locks.clear()

@@ -19,9 +19,9 @@ from gan_infer.text import strict
 DEFAULT: Final = "digits"
 MODEL_FILE: Final = "generator.onnx"
 CATALOG_FILE: Final = "catalog.json"
-# The source of a model that was given as bytes or as an open file.
+# The source of a model given as bytes or as an open file.
 FROM_BYTES: Final = "<bytes>"
-# What names a model file, or is one.
+# The name of a model file, or the file itself.
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 # Larger files are refused before they are read or fetched.
 MAX_BYTES: Final = 512 * 1024**2

@@ -1,8 +1,8 @@
-"""The pictures and judgements that a model file says it must give: compares them with what it gives.
+"""Compares the golden pictures or scores in a model file with what the model gives.
 
-A generator's file holds the hash of each golden picture and, since such files are written so, some of the
-pictures themselves. On another processor a level may differ by one, and the hash with it; where the
-picture is there, that can be told from damage. A critic's judgements hold within 0.001 on any machine.
+A generator's file holds the hash of each golden picture and, except in older files, the pictures. On another
+processor a pixel value can differ by 1, and then the hash differs; only with the picture this can be
+distinguished from damage. A critic's scores are the same within 0.001 on every machine.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from gan_infer.conditions.spec import Feed
+from gan_infer.conditions.spec import IMAGE, Feed
 from gan_infer.errors import ModelError
 from gan_infer.latent import seeds
-from gan_infer.modelfile.metadata import Compared, CriticMetadata, Golden, GoldenScore, Metadata
+from gan_infer.modelfile.metadata import CriticMetadata, Golden, GoldenResult, GoldenScore, Metadata
+from gan_infer.outputs.base import OUTPUTS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
     Pictures = npt.NDArray[np.uint8]
 
-# The run of an open session: names of outputs, inputs by name.
+# The `run` of an open session: output names and input name -> array to the outputs.
 Run = Callable[[Sequence[str], Feed], Any]
 
-# What came of a comparison, the worst last.
+# The results of a comparison, the worst last.
 NONE: Final = "none"
 SAME: Final = "same"
 CLOSE: Final = "close"
@@ -38,20 +39,20 @@ UNTOLD: Final = "untold"
 CHANGED: Final = "changed"
 _ORDER: Final = (NONE, SAME, CLOSE, UNTOLD, CHANGED)
 
-# How far a picture may be off elsewhere, in levels of 256; at float16 more is no proof of damage.
-LEVELS: Final = 1
-LEVELS_HALF: Final = 4
-SCORE: Final = 0.001
-# Of more, or of larger pictures, nothing is drawn: a file must not choose what comparing it costs.
+# The difference of pixel values that is accepted; with float16, more can have other reasons than damage.
+TOLERANCE: Final = 1
+TOLERANCE_HALF: Final = 4
+SCORE_TOLERANCE: Final = 0.001
+# More items, or larger pictures, are not drawn: a file must not choose how long this takes.
 _MAX_CASES: Final = 16
 _MAX_ELEMENTS: Final = 2**24
 
 
 def feeds(metadata: Metadata | CriticMetadata) -> list[Feed]:
-    """Return the inputs of each golden picture or judgement that is compared, by name.
+    """Return the feed of each golden picture or score.
 
     Raises:
-        ModelError: a critic's golden picture cannot be read, or what is given beside it is no condition.
+        ModelError: a critic's golden picture cannot be read, or a value is not valid for a condition.
     """
     if isinstance(metadata, CriticMetadata) and np.prod(metadata.image_shape) > _MAX_ELEMENTS:
         return []
@@ -71,9 +72,9 @@ def _main_input(golden: Golden | GoldenScore, metadata: Metadata | CriticMetadat
     return {"image": golden_picture(golden, metadata.image_shape)[None]}
 
 
-def compare(metadata: Metadata | CriticMetadata, drawn: Sequence[Drawn]) -> tuple[Compared, ...]:
-    """Compare what the file gave for the first of its `feeds` with what it says it must give."""
-    found: list[Compared] = []
+def compare(metadata: Metadata | CriticMetadata, drawn: Sequence[Drawn]) -> tuple[GoldenResult, ...]:
+    """Compare what the file gave for the first of its `feeds` with what it says."""
+    found: list[GoldenResult] = []
     for golden, got in zip(metadata.golden, drawn, strict=False):
         if isinstance(golden, GoldenScore):
             found.append(_compare_score(golden, got))
@@ -84,13 +85,13 @@ def compare(metadata: Metadata | CriticMetadata, drawn: Sequence[Drawn]) -> tupl
     return tuple(found)
 
 
-def worst(compared: Iterable[Compared]) -> str:
-    """Return the worst result; NONE where nothing was compared."""
+def worst(compared: Iterable[GoldenResult]) -> str:
+    """Return the worst result; NONE if nothing was compared."""
     return max((each.result for each in compared), key=_ORDER.index, default=NONE)
 
 
-def draw(run: Run, metadata: Metadata | CriticMetadata) -> tuple[Compared, ...]:
-    """Compare in this process, by the `run` of an open session."""
+def draw(run: Run, metadata: Metadata | CriticMetadata) -> tuple[GoldenResult, ...]:
+    """Compare in this process, with the `run` of an open session."""
     from gan_infer.modelfile.trial.host import Drawn
 
     found: list[Drawn] = []
@@ -100,39 +101,39 @@ def draw(run: Run, metadata: Metadata | CriticMetadata) -> tuple[Compared, ...]:
     return compare(metadata, found)
 
 
-def _compare_score(golden: GoldenScore, got: Drawn) -> Compared:
+def _compare_score(golden: GoldenScore, got: Drawn) -> GoldenResult:
     if got.values is None or got.values.dtype != np.float32 or got.values.size != 1:
-        return golden.compared(CHANGED)
+        return golden.make_result(CHANGED)
     off = abs(float(got.values.reshape(())) - golden.realness)
-    if off <= 1e-6:  # to which judgements are rounded
-        return golden.compared(SAME, off=off)
-    return golden.compared(CLOSE if off <= SCORE else CHANGED, off=off)  # a NaN is not less
+    if off <= 1e-6:  # scores are rounded to this
+        return golden.make_result(SAME, off=off)
+    return golden.make_result(CLOSE if off <= SCORE_TOLERANCE else CHANGED, off=off)  # a NaN is not less
 
 
-def _compare_picture(golden: Golden, got: Drawn, metadata: Metadata) -> Compared:
+def _compare_picture(golden: Golden, got: Drawn, metadata: Metadata) -> GoldenResult:
     if got.sha256 == golden.sha256:
-        return golden.compared(SAME, golden.seed, 0)
+        return golden.make_result(SAME, golden.seed, 0)
     if not golden.png or got.values is None:
-        return golden.compared(UNTOLD, golden.seed)
+        return golden.make_result(UNTOLD, golden.seed)
     if got.values.dtype != np.uint8 or got.values.shape != (1, *metadata.image_shape):
-        return golden.compared(CHANGED, golden.seed)
+        return golden.make_result(CHANGED, golden.seed)
     kept = kept_picture(golden, metadata.image_shape)
     step = _step(metadata.image_shape, kept.shape)
-    off = int(np.abs(kept.astype(np.int16) - got.values[0, ::step, ::step].astype(np.int16)).max())
-    result = CLOSE if off <= LEVELS else CHANGED
-    if metadata.precision != "float32" and LEVELS < off <= LEVELS_HALF:
+    off = int(OUTPUTS[IMAGE].compare(got.values[0, ::step, ::step], kept))
+    result = CLOSE if off <= TOLERANCE else CHANGED
+    if metadata.precision != "float32" and TOLERANCE < off <= TOLERANCE_HALF:
         result = UNTOLD
-    return golden.compared(result, golden.seed, off)
+    return golden.make_result(result, golden.seed, off)
 
 
 # Pictures in a file.
 
 
 def kept_picture(golden: Golden, shape: tuple[int, int, int]) -> Pictures:
-    """Return the picture that a generator's file keeps: uint8, each k-th pixel of one of `shape`.
+    """Return the picture in a generator's file, uint8; of a large picture of `shape`, every k-th pixel.
 
     Raises:
-        ModelError: it is no PNG, or of another size.
+        ModelError: it is not a PNG, or has a wrong size.
     """
     kept = _decode(golden.png, shape, "generator")
     step = _step(shape, kept.shape)
@@ -142,15 +143,17 @@ def kept_picture(golden: Golden, shape: tuple[int, int, int]) -> Pictures:
 
 
 def golden_picture(golden: GoldenScore, shape: tuple[int, int, int]) -> Pictures:
-    """Return the picture of a golden judgement, uint8 of `shape`, which is (height, width, channels).
+    """Return the picture of a golden score, uint8 of `shape`, which is (height, width, channels).
 
     Raises:
-        ModelError: it is no PNG, or not one that becomes `shape` when each pixel is repeated k times
-            both ways, with the smallest k that is enough, and what is over is cut off.
+        ModelError: it is not a PNG, or does not become `shape` if each pixel is repeated k times in both
+            directions, with the smallest k that is enough, and the rest is cut off.
     """
     small = _decode(golden.png, shape, "critic")
     factor = _step(shape, small.shape)
-    needed = small[: -(-shape[0] // factor), : -(-shape[1] // factor)]  # the rest is as long as a file likes
+    needed = small[
+        : -(-shape[0] // factor), : -(-shape[1] // factor)
+    ]  # the file may hold any number of pixels
     large = needed.repeat(factor, 0).repeat(factor, 1)[: shape[0], : shape[1]]
     if large.shape != shape:
         raise ModelError(f"a golden picture of the critic is of {list(small.shape)}; export it again")
@@ -158,17 +161,17 @@ def golden_picture(golden: GoldenScore, shape: tuple[int, int, int]) -> Pictures
 
 
 def keep_pictures(pictures: Sequence[Pictures], most_bytes: int = 64 * 1024) -> tuple[str, ...]:
-    """Return each picture as PNG in base64; of large ones each k-th pixel, with the smallest k that fits.
+    """Return each picture as PNG in base64; of large ones every k-th pixel, with the smallest k that fits.
 
     Args:
         pictures: uint8 [height, width, channels] each.
-        most_bytes: of all texts together.
+        most_bytes: the limit for all texts together.
     """
     return tuple(_shrink(picture, most_bytes // len(pictures)) for picture in pictures)
 
 
 def _shrink(picture: Pictures, most_bytes: int) -> str:
-    step = max(1, round((picture.size / most_bytes / 16) ** 0.5))  # PNG hardly shrinks to a sixteenth
+    step = max(1, round((picture.size / most_bytes / 16) ** 0.5))  # a PNG is hardly smaller than a sixteenth
     while len(text := _encode(picture[::step, ::step])) > most_bytes:
         step += 1
     return text
@@ -194,6 +197,6 @@ def _decode(text: str, shape: tuple[int, int, int], kind: str) -> Pictures:
             if image.width > shape[1] or image.height > shape[0]:
                 raise ValueError(f"{image.width}x{image.height} pixels are too many")
             small = np.asarray(image, np.uint8)
-    except Exception as error:  # Pillow's readers meet foreign bytes with errors of every class
+    except Exception as error:  # Pillow raises errors of every class on damaged bytes
         raise ModelError(f"a golden picture of the {kind} is no PNG ({error}); export it again") from None
     return small[:, :, None] if small.ndim == 2 else small

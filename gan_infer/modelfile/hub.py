@@ -1,4 +1,4 @@
-"""Fetches hf://owner/repo[@revision][/file] into the cache; it does not open what it fetches.
+"""Fetches hf://owner/repo[@revision][/file] into the cache.
 
 It needs huggingface_hub (the extra `hub`), imported where it is used, for its login and its connections.
 The hub's answers are not trusted: only commits and plain file names become paths, and no more bytes are

@@ -1,4 +1,4 @@
-"""Opens a model file: finds it, reads it, and checks that it is of the kind that is asked for."""
+"""Opens a model file: finds it, reads it, and checks that it is of the requested kind."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Opened:
     """An open model file.
 
     Attributes:
-        session: runs it; a foreign file behaves as one of ours.
-        metadata: what it says of itself under `KEY`.
-        source: its path, or "<bytes>".
-        batch: pictures in one call of the runtime.
-        note: what a caller has to know of the file itself; "" where nothing.
+        session: runs the model; that of a foreign file works like one of ours.
+        metadata: what the file says about itself under `KEY`.
+        source: the path, or "<bytes>".
+        batch: the largest number of pictures in one call of the runtime.
+        note: what the user should know about the file; "" if nothing.
     """
 
     session: AnySession
@@ -57,27 +57,27 @@ def open_model(
         source: as `catalog.read` takes it.
         kind: GENERATOR or CRITIC.
         device, providers, session_options, threads: as `Session` takes them.
-        reading: how to read a file of other tools, where it cannot be recognised; None takes files
-            of ours alone.
+        reading: how to read a file of other tools, if that cannot be recognised; None accepts only
+            our files.
         trust: open a file that is not known without a trial.
 
     Raises:
-        ModelError: no such file, one that `vet` refuses or that fails its trial, no model of ours or
-            that can be recognised, or one of another kind.
-        DeviceError: the asked-for device cannot be had; says what is missing.
-        OptionError: `device` or `threads` is none that there is, or `reading` does not fit the file.
+        ModelError: there is no such file, `safety` refuses it, it fails its trial, it is neither ours nor
+            can be recognised, or it is of another kind.
+        DeviceError: the requested device is not available; the message says what is missing.
+        OptionError: `device` is unknown, `threads` is out of range, or `reading` does not fit the file.
     """
     if not isinstance(trust, bool):
         raise OptionError(f"trust was {str(trust)[:60]!r}; give True or False")
-    from gan_infer.modelfile import admission  # a part of what importing the SDK would cost
+    from gan_infer.modelfile import admission  # slow to import, and not needed by `import gan_infer`
 
     file = catalog.read(source)
-    verdict, metadata = admission.known(file.sha256), None
+    verdict, metadata = admission.find_verdict(file.sha256), None
     if verdict is None:
         vetted = _vet(file.body, file.source)
         metadata = _describe(vetted.metadata.get(KEY), kind, file.source, reading)
         verdict = (
-            admission.trusted(vetted)
+            admission.trust(vetted)
             if trust
             else admission.decide(file.body, file.sha256, file.source, vetted, metadata)
         )
@@ -108,13 +108,13 @@ def open_model(
 
 
 def _vet(body: bytes, source: str) -> Summary:
-    """Vet the very bytes that the runtime gets; what is refused is told with what would make it load."""
-    from gan_infer.modelfile import safety  # a file that is known needs none
+    """Vet the bytes that the runtime will get; the error says what would make a refused file load."""
+    from gan_infer.modelfile import safety  # a known file does not need it
 
     try:
         return safety.check(body, source)
     except ModelError as error:
-        from gan_infer.modelfile import foreign  # most files pass
+        from gan_infer.modelfile import foreign  # most files are accepted
 
         raise ModelError(foreign.advise(str(error), source)) from None
 
@@ -122,7 +122,7 @@ def _vet(body: bytes, source: str) -> Summary:
 def _describe(
     text: str | None, kind: str, source: str, reading: Reading | None
 ) -> Metadata | CriticMetadata | None:
-    """Read what a file of ours says of itself; None for a file of other tools, where such are taken."""
+    """Return what a file of ours says about itself; None for a file of other tools, if those are accepted."""
     if text is None:
         if reading is None:
             raise ModelError(

@@ -1,4 +1,4 @@
-"""How a model file of other tools is to be read; it reads none."""
+"""Settings for reading a model file of other tools."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from gan_infer.errors import OptionError
 from gan_infer.text.escaping import abridge
 
-# Characters that an input or output is called by, far more than any tool gives.
+# Characters in the name of an input or output.
 _LONGEST_NAME: Final = 1_024
 
 # What an input that stays constant can be set to: a number or a flag, or several.
@@ -18,15 +18,15 @@ Setting = float | bool | Sequence[float] | Sequence[bool]
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """How a foreign file is to be read; None where it shall be recognised.
+    """How to read a foreign file; what is None is recognised.
 
     Attributes:
         latent_input, label_input, output: names in the file.
         class_names: names in the order of their indices.
-        value_range: (-1, 1), (0, 1) or (0, 255): the output values that mean black and white.
+        value_range: the output values for black and white: (-1, 1), (0, 1) or (0, 255).
         image_shape: (height, width), (height, width, channels) or (channels, height, width), in the
             order of the file's values.
-        set_inputs: input name -> the value that it is always given.
+        set_inputs: input name -> its constant value.
     """
 
     latent_input: str | None = None
@@ -38,11 +38,11 @@ class Reading:
     set_inputs: Mapping[str, Setting] | None = None
 
     def given(self) -> list[str]:
-        """Return the names of the fields that are not left to be recognised."""
+        """Return the names of the fields that are not None."""
         return [field.name for field in dataclasses.fields(self) if getattr(self, field.name) is not None]
 
 
-def read_by(
+def make_reading(
     latent_input: object,
     label_input: object,
     output: object,
@@ -51,10 +51,10 @@ def read_by(
     image_shape: Any = None,
     set_inputs: Any = None,
 ) -> Reading:
-    """Return how a foreign file is to be read, of arguments as people give them.
+    """Return a Reading of the arguments that a person gives.
 
     Raises:
-        OptionError: a name is no text, the class names are no list of texts, or the range is none.
+        OptionError: a name is not a text, the class names are not a list of texts, or the range is unknown.
     """
     named = {"latent_input": latent_input, "label_input": label_input, "output": output}
     for field, name in named.items():
@@ -64,7 +64,7 @@ def read_by(
     if class_names is not None:
         try:
             classes = () if isinstance(class_names, (str, bytes, dict)) else tuple(class_names)
-        except Exception:  # whatever an object of the caller's raises, it is no list
+        except Exception:  # an object of the caller can raise anything
             classes = ()
         if not classes or not all(isinstance(name, str) for name in classes):
             raise OptionError(
@@ -82,7 +82,7 @@ def read_by(
         return reading
     try:
         low, high = map(float, value_range)
-    except Exception:  # whatever an object of the caller's raises, it is no pair of numbers
+    except Exception:  # an object of the caller can raise anything
         low = high = 0.0
     if isinstance(value_range, (str, bytes)) or (low, high) not in ((-1, 1), (0, 1), (0, 255)):
         raise OptionError(f"value_range was {abridge(value_range)}; give (-1, 1), (0, 1) or (0, 255)")

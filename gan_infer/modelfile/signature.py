@@ -1,4 +1,4 @@
-"""Compares what a model file takes and gives with the lists of inputs and outputs in its metadata."""
+"""Compares the inputs and outputs of a model file with the lists in its metadata."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gan_infer.conditions.spec import Input, Spec
 from gan_infer.errors import ModelError
 
 if TYPE_CHECKING:
-    from gan_infer.modelfile.metadata import Described
+    from gan_infer.modelfile.metadata import ModelMetadata
     from gan_infer.runtime.session import AnySession
 
-# Type as the runtime writes it, shape with None where free.
+# The type as the runtime writes it; the shape, None for a free side.
 End = tuple[str, tuple[int | None, ...]]
 Signature = Mapping[str, End]
 
@@ -27,10 +27,10 @@ _TYPES: Final = {
 }
 
 
-def check_signature(session: AnySession, metadata: Described, source: str) -> None:
-    """Refuse a file whose inputs and outputs are not those that its metadata lists.
+def check_signature(session: AnySession, metadata: ModelMetadata, source: str) -> None:
+    """Refuse a file with other inputs and outputs than its metadata lists.
 
-    Optional inputs may be missing, see `find_inputs`; outputs beyond those listed are never asked for.
+    Optional inputs may be missing, see `find_inputs`; further outputs are not computed.
 
     Raises:
         ModelError: they differ.
@@ -47,19 +47,19 @@ def check_signature(session: AnySession, metadata: Described, source: str) -> No
 
 
 def find_inputs(session: AnySession, inputs: Iterable[Input]) -> tuple[Input, ...]:
-    """Return the listed inputs that a file has: an optional one that it lacks is never fed."""
+    """Return the listed inputs that a file has; it may lack optional ones."""
     return tuple(spec for spec in inputs if not spec.optional or _has(session, spec))
 
 
 def write_signature(signature: Signature) -> str:
-    """Return inputs or outputs as people read them."""
+    """Return inputs or outputs as text."""
     return ", ".join(f"{name} {kind}{list(shape)}" for name, (kind, shape) in signature.items())
 
 
 def _has(session: AnySession, spec: Spec) -> bool:
     kind, shape = session.optional_inputs.get(spec.name, ("", ()))
     wanted, sides = _end(spec)
-    return kind == wanted and shape[1:] == sides[1:]  # one row may do for all
+    return kind == wanted and shape[1:] == sides[1:]  # the batch may be 1, for all
 
 
 def _end(spec: Spec) -> End:

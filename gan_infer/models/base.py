@@ -1,4 +1,4 @@
-"""What a generator and a critic share: an open model file that tells of itself, runs, closes and pickles."""
+"""What generators and critics share: an open model file that describes itself, runs, closes and pickles."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
-from gan_infer.conditions.base import Classified, of_inputs
+from gan_infer.conditions.base import WithClasses, of_inputs
 from gan_infer.errors import ModelError, OptionError
 from gan_infer.modelfile import catalog, signature
 from gan_infer.modelfile.metadata import CriticMetadata, Metadata
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 
     from gan_infer.conditions.spec import Feed
 
-Described = TypeVar("Described", Metadata, CriticMetadata)
+MetadataT = TypeVar("MetadataT", Metadata, CriticMetadata)
 
 
-class Model(Classified, Generic[Described]):
-    """An open model file; a class that derives from it has a `load` by which files are opened.
+class Model(WithClasses, Generic[MetadataT]):
+    """An open model file; subclasses have a `load` that opens one.
 
     Attributes:
-        metadata: all that the file says of itself.
-        source: where the model came from: a path, or "<bytes>".
-        file_note: the part of `note` that is about the file.
+        metadata: what the file says about itself.
+        source: where the model comes from: a path, or "<bytes>".
+        file_note: the part of `note` about the file.
     """
 
     def __init__(
         self,
         session: AnySession,
-        metadata: Described,
+        metadata: MetadataT,
         source: str,
         batch: int = BATCH,
     ) -> None:
-        """Hold an open session; `batch` is how many pictures one call of it takes, at most."""
-        self.metadata: Described = metadata
+        """Hold an open session; `batch` is the largest number of pictures in one call of it."""
+        self.metadata: MetadataT = metadata
         self.source = source
         self._session = session
         self._run = session.run
@@ -51,10 +51,10 @@ class Model(Classified, Generic[Described]):
         self.file_note = ""
         self._loaded: tuple[str | bytes, str, dict[str, Any]] | None = None
 
-    # The end, and other processes.
+    # Closing, and other processes.
 
     def close(self) -> None:
-        """Free the model. Calls that are under way end first; later ones raise ModelError."""
+        """Free the model. Running calls end first; later ones raise ModelError."""
         self._session.close()
 
     def __enter__(self) -> Self:
@@ -63,20 +63,20 @@ class Model(Classified, Generic[Described]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _remember(self, asked: catalog.Source, **options: Any) -> None:
-        """Keep by what `load` opened it, without which it cannot be pickled."""
+    def _remember(self, source: catalog.Source, **options: Any) -> None:
+        """Keep the arguments of `load`, which pickling needs."""
         if self.source == catalog.FROM_BYTES:
             self._loaded = b"", self.source, options
         else:
-            self._loaded = str(asked), str(Path(self.source).absolute()), options
+            self._loaded = str(source), str(Path(self.source).absolute()), options
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as the file's name and hash; copies, too, open the file anew.
+        """Pickle as the file's name and hash; a copy opens the file again.
 
-        What was loaded from bytes, or from an open file, is pickled with the bytes.
+        A model that was loaded from bytes, or from an open file, is pickled with its bytes.
 
         Raises:
-            OptionError: it was not loaded from a file, or with `session_options`, which stay here.
+            OptionError: it was not loaded from a file, or with `session_options`, which cannot be pickled.
             ModelError: it is closed.
         """
         if self._loaded is None:
@@ -85,14 +85,14 @@ class Model(Classified, Generic[Described]):
                 f"{kind.lower()} {self.name!r} cannot be pickled: it was not loaded from a file, or with "
                 f"session_options; load it by {kind}.load with device, providers and threads alone"
             )
-        asked, path, options = self._loaded
-        if isinstance(asked, bytes):
+        given, path, options = self._loaded
+        if isinstance(given, bytes):
             return _load_again, (type(self), self._session.body(), self.sha256, options)
-        shipped = catalog.shipped_models().get(asked) == Path(path)
-        source = asked if shipped or "://" in asked else path  # another machine has its own copy
+        shipped = catalog.shipped_models().get(given) == Path(path)
+        source = given if shipped or "://" in given else path  # another machine has its own copy
         return _load_again, (type(self), source, self.sha256, options)
 
-    # What the file says of itself.
+    # What the file says about itself.
 
     @property
     def name(self) -> str:
@@ -101,7 +101,7 @@ class Model(Classified, Generic[Described]):
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of the model file, in hexadecimal; worked out when it is first asked for."""
+        """The SHA-256 of the model file, in hexadecimal; computed at first use."""
         return self._session.sha256()
 
     @property
@@ -111,7 +111,7 @@ class Model(Classified, Generic[Described]):
 
     @property
     def device(self) -> str:
-        """Where the model really runs: "cpu", "cuda:0"."""
+        """The device that the model runs on: "cpu", "cuda:0"."""
         return self._session.device
 
     @property
@@ -121,12 +121,12 @@ class Model(Classified, Generic[Described]):
 
     @property
     def device_note(self) -> str:
-        """Why device="auto" did not take a GPU; "" where there is nothing to say."""
+        """The reason why device="auto" did not take a GPU; "" if there is nothing to say."""
         return self._session.note
 
     @property
     def note(self) -> str:
-        """What is to be known of this load, of file and device; "" where there is nothing to say."""
+        """What the user should know about the file and the device; "" if there is nothing to say."""
         return "; ".join(filter(None, (self.file_note, self.device_note)))
 
     def __repr__(self) -> str:
@@ -136,7 +136,7 @@ class Model(Classified, Generic[Described]):
         return f"<{kind} {self.name!r}: {'x'.join(map(str, sides))}{classes}, on {self.device}>"
 
     def _run_all(self, feeds: Iterable[Feed], count: int) -> npt.NDArray[Any]:
-        """Run feeds one after another, each no longer than one call takes; return all `count` results."""
+        """Run feeds one after another, each small enough for one call; return all `count` results."""
         result: npt.NDArray[Any] | None = None
         done = 0
         for feed in feeds:
@@ -152,11 +152,11 @@ class Model(Classified, Generic[Described]):
 
 
 def _load_again(kind: Any, source: str | bytes, sha256: str, options: dict[str, Any]) -> Any:
-    """Load the file that a pickled model was made of.
+    """Load the file of a pickled model.
 
     Raises:
-        ModelError: the file is missing or is another one than it was.
-        DeviceError: the device cannot be had in this process.
+        ModelError: the file is missing or has changed.
+        DeviceError: the device is not available in this process.
     """
     model = kind.load(source, **options)
     if (found := model.sha256) != sha256:

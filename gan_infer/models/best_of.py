@@ -1,8 +1,8 @@
-"""Chooses the most convincing of several candidates, seed by seed.
+"""Chooses, for each seed, the best of several candidates by the score of a critic.
 
-Discriminator rejection in its simplest form: k pictures are drawn where one is wanted, and the one that
-the critic holds most real is kept (Azadi et al., "Discriminator Rejection Sampling", ICLR 2019, accept
-by a threshold instead). Which candidates a seed has is written down in `gan_infer/latent/seeds.py`.
+This is discriminator rejection sampling in its simplest form: for each picture k candidates are drawn, and
+the one with the highest score is kept (Azadi et al., "Discriminator Rejection Sampling", ICLR 2019, accept
+by a threshold instead). `gan_infer/latent/seeds.py` defines the candidates of a seed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Scores = npt.NDArray[np.float32]
     Seeds = npt.NDArray[np.uint64]
 
-# One call would otherwise take for ever: a thousand candidates already are of the very best.
+# More would take too long, and hardly improve the result.
 MOST: Final = 1024
 
 
@@ -38,15 +38,15 @@ def check(
     conditions: Iterable[str],
     best_of: int,
 ) -> Critic:
-    """Return the critic, if it can choose among the pictures of a generator.
+    """Return the critic if it can score the pictures of a generator.
 
     Raises:
-        OptionError: it is missing, judges pictures of another shape, other classes or by a condition
-            that is none of `conditions`, or `best_of` is over MOST.
+        OptionError: it is missing, takes another shape, other classes or a condition that is not one of
+            `conditions`, or `best_of` is over MOST.
     """
-    from gan_infer.models.critic import Critic as Judge  # most callers have none
+    from gan_infer.models.critic import Critic as CriticClass  # most callers have no critic
 
-    if critic is not None and not isinstance(critic, Judge):
+    if critic is not None and not isinstance(critic, CriticClass):
         raise OptionError(f"critic was {abridge(critic)}; give critic=Critic.load(...)")
     if critic is None:
         raise OptionError(f"best_of={best_of} needs a critic to choose by; give critic=Critic.load(...)")
@@ -69,27 +69,27 @@ def check(
     return critic
 
 
-def most_convincing(
+def choose_best(
     draw: Callable[[Seeds, Feed], Pictures],
     score: Callable[[Pictures, Feed], Scores],
     seeds: Seeds,
-    drawn_by: Feed,
-    scored_by: Feed,
+    generator_feed: Feed,
+    critic_feed: Feed,
     best_of: int,
 ) -> tuple[Pictures, Seeds]:
-    """Draw `best_of` candidates a seed and keep the most real one; of equals the first.
+    """Draw `best_of` candidates per seed and keep the one with the highest score; of equals the first.
 
     Args:
-        draw: seeds uint64 [m] and a feed of conditions of length m to pictures
-            uint8 [m, height, width, channels].
-        score: such pictures and a feed of conditions to how real they look, float32 [m].
+        draw: returns pictures uint8 [m, height, width, channels] for seeds uint64 [m] and a feed of
+            conditions of length m.
+        score: returns the realness float32 [m] of such pictures and a feed of conditions.
         seeds: uint64 [n].
-        drawn_by, scored_by: what the generator and the critic are fed beside, held for all candidates
-            of a seed: arrays [n, ...].
-        best_of: candidates a seed, at least 1.
+        generator_feed, critic_feed: the conditions of the generator and of the critic, arrays [n, ...]; all
+            candidates of a seed have the same.
+        best_of: candidates per seed, at least 1.
 
     Returns:
-        the pictures, uint8 [n, height, width, channels], and the seeds that each is drawn by.
+        the pictures, uint8 [n, height, width, channels], and the candidate seed of each, uint64 [n].
     """
     pictures: list[Pictures] = []
     chosen: list[Seeds] = []
@@ -97,8 +97,8 @@ def most_convincing(
     for start in range(0, len(seeds), step):
         candidates = candidate_seeds(seeds[start : start + step], best_of)
         part = slice(start, start + step)
-        drawn = draw(candidates.reshape(-1), _repeat(drawn_by, part, best_of))
-        scores = score(drawn, _repeat(scored_by, part, best_of))
+        drawn = draw(candidates.reshape(-1), _repeat(generator_feed, part, best_of))
+        scores = score(drawn, _repeat(critic_feed, part, best_of))
         best = scores.reshape(candidates.shape).argmax(axis=1)
         rows = np.arange(len(best))
         pictures.append(drawn[rows * best_of + best])

@@ -1,11 +1,11 @@
-"""Critic: load a model file, then pictures in, how real they look out.
+"""Critic: loads a model file and says how real pictures look.
 
-`realness` is calibrated: of pictures that get 0.6, about 60 % are real, where as many real as
-generated ones are shown. It is the view of one critic on pictures of the kind that it was trained on,
-and says nothing of pictures of another kind or made by another generator.
+`realness` is calibrated: of the pictures that get 0.6, about 60 % are real, if half of all pictures shown
+are real. It holds for pictures like those of the critic's training, and says nothing about pictures of
+another kind or by another generator.
 
-The file, for programs in other languages: inputs `image` uint8 [batch, height, width, channels] and, where
-there are classes, `label` int64 [batch]; output `realness` float32 [batch]; the description is that of
+The file, for programs in other languages: inputs `image` uint8 [batch, height, width, channels] and, if
+there are classes, `label` int64 [batch]; output `realness` float32 [batch]; metadata as in
 `metadata.CriticMetadata`, under the same key as a generator's.
 """
 
@@ -47,11 +47,11 @@ _CHANNELS: Final = (1, 3, 4)
 class Critic(Model[CriticMetadata]):
     """Says how real pictures look. Make one with `Critic.load`.
 
-    A picture's realness does not depend on the pictures that it is judged with.
+    A picture's realness does not depend on the other pictures in its batch.
 
     Attributes:
-        metadata: all that the file says of itself, its calibration among it.
-        source: where the model came from, a path.
+        metadata: what the file says about itself, including its calibration.
+        source: where the model comes from, a path.
     """
 
     @classmethod
@@ -76,9 +76,9 @@ class Critic(Model[CriticMetadata]):
             trust: as `Generator.load` takes it.
 
         Raises:
-            ModelError: no such file, or it is no critic that this version can read.
-            DeviceError: the asked-for device cannot be had; says what is missing.
-            OptionError: `device` is none that there is, or `threads` is out of range.
+            ModelError: there is no such file, or it is not a critic that this version can read.
+            DeviceError: the requested device is not available; the message says what is missing.
+            OptionError: `device` is unknown, or `threads` is out of range.
         """
         opened = loader.open_model(source, CRITIC, device, providers, session_options, threads, trust=trust)
         metadata = opened.metadata
@@ -90,29 +90,29 @@ class Critic(Model[CriticMetadata]):
             critic._remember(source, device=device, providers=providers, threads=threads, trust=trust)
         return critic
 
-    # Judgements.
+    # Scores.
 
     def __call__(
         self, images: npt.ArrayLike, labels: npt.ArrayLike | None = None, **conditions: npt.ArrayLike
     ) -> Realness:
-        """Say how real pictures of the critic's shape look.
+        """Return how real pictures look that have the critic's shape.
 
         Args:
             images: uint8 [n, height, width, channels], n >= 1.
-            labels: integer [n], class indices; needed by a conditional critic, refused by others.
-            **conditions: other conditions by their input's name, arrays [n, ...] as the file takes them.
+            labels: integer [n], class indices; required by a conditional critic, refused by others.
+            **conditions: other conditions by the name of their input, arrays [n, ...] as the file takes them.
 
         Returns:
             float32 [n], from 0 to 1.
 
         Raises:
-            OptionError: `images` are of another shape or type.
-            LabelError: `labels` are missing, not wanted, of another shape or out of range.
+            OptionError: `images` have a wrong shape or type.
+            LabelError: `labels` are missing, not expected, of a wrong shape or out of range.
         """
         array = self._check_images(images)
         if labels is not None:
             conditions[LABEL] = labels
-        return self._judge(array, self._conditions.check(conditions, len(array), "picture"))
+        return self._run_pictures(array, self._conditions.check(conditions, len(array), "picture"))
 
     def score(
         self,
@@ -121,91 +121,93 @@ class Critic(Model[CriticMetadata]):
         value_range: ValueRange = None,
         **conditions: Any,
     ) -> Realness:
-        """Say how real any pictures look, each brought to the critic's shape as in training.
+        """Return how real pictures of any size look, after resizing as in training.
 
         Args:
             pictures: paths, Pillow images or uint8 arrays [height, width] or
                 [height, width, channels], of any size.
-            labels: a class by index or by name, one for all or one each; None where it is not
+            labels: a class by index or by name, one for all or one each; None if it is not
                 known, see `of_any_class`.
             value_range: as `settle_range` takes it, for all pictures together.
-            **conditions: other conditions by their input's name, one for all or one each.
+            **conditions: other conditions by the name of their input, one for all or one each.
 
         Returns:
             float32 [n], from 0 to 1.
 
         Raises:
-            DataError: a picture cannot be used; names it.
-            LabelError: no such class, another number of labels, or the critic takes none.
-            OptionError: `value_range` is none.
+            DataError: a picture cannot be used; the message names it.
+            LabelError: there is no such class, the number of labels is wrong, or the critic takes none.
+            OptionError: `value_range` is not a range.
         """
-        each = _each(pictures)
+        each = _list_pictures(pictures)
         chosen = self.settle_range(each, value_range)
         array = np.stack([self.prepare(picture, chosen) for picture in each])
-        if labels is None and self.conditional and not conditions:
-            return self.of_any_class(array)
-        return self._judge(array, self._read({LABEL: labels, **conditions}, len(array)))
+        if labels is None and self.conditional:
+            return self.of_any_class(array, **conditions)
+        return self._run_pictures(array, self._read({LABEL: labels, **conditions}, len(array)))
 
-    def of_any_class(self, images: npt.ArrayLike) -> Realness:
-        """Say how real pictures look whose class is not known: the mean log-odds under every class.
+    def of_any_class(self, images: npt.ArrayLike, **conditions: Any) -> Realness:
+        """Return how real pictures of unknown class look: by the mean of the log-odds over all classes.
 
-        Less telling than the class itself. (Not the class under which a picture looks most real: many a
-        critic has never met a picture of a wrong class, and holds it more real.)
+        With the class, the result is more exact. (The highest realness over all classes would be wrong: a
+        critic that never saw a picture with a wrong class can score it higher.)
 
         Args:
             images: uint8 [n, height, width, channels], n >= 1.
+            **conditions: other conditions, as in `score`.
 
         Returns:
             float32 [n], from 0 to 1.
 
         Raises:
-            OptionError: `images` are of another shape or type.
+            OptionError: `images` have a wrong shape or type, or there is no such condition.
         """
         array = self._check_images(images)
         if not self.conditional:
-            return self(array)
+            return self._run_pictures(array, self._read(conditions, len(array)))
         total = np.zeros(len(array))
         for index in range(len(self.class_names)):
-            share = self(array, np.full(len(array), index)).astype(np.float64).clip(1e-7, 1 - 1e-7)
+            feed = self._read({**conditions, LABEL: f"index:{index}"}, len(array))
+            share = self._run_pictures(array, feed).astype(np.float64).clip(1e-7, 1 - 1e-7)
             total += np.log(share / (1 - share))
         return (1 / (1 + np.exp(-total / len(self.class_names)))).astype(np.float32)
 
     def settle_range(self, pictures: Iterable[Picture], value_range: ValueRange = None) -> Ranges | None:
-        """Return which values of pictures with more than 8 bits are black and white, for all of them.
+        """Return which values are black and white in pictures with more than 8 bits, one range for all.
 
         Args:
-            value_range: "LOW:HIGH" or (low, high); None or "auto" for that of the critic's training, else
-                it is settled by what is in the pictures.
+            value_range: "LOW:HIGH" or (low, high); None or "auto" for the range of the critic's training
+                or, if that is not known, a range that fits the pictures.
 
         Returns:
-            None where no picture has more than 8 bits.
+            None if no picture has more than 8 bits.
 
         Raises:
-            DataError: their values are in no usual range; says what to give.
-            OptionError: `value_range` is none.
+            DataError: no usual range fits the values; the message says what to give.
+            OptionError: `value_range` is not a range.
         """
-        from gan_infer.decoding import image, ranges
+        from gan_infer.decoding import decode, ranges
 
         known = ranges.read(value_range) or ranges.of_recipe(self.metadata.recipe)
-        return known or image.settle_ranges(pictures)
+        return known or decode.settle_ranges(pictures)
 
     def prepare(
         self, picture: Picture, value_range: ValueRange = None, remarks: list[str] | None = None
     ) -> Pictures:
-        """Bring a picture to the critic's shape: decoded, turned, cropped or padded, and averaged.
+        """Return a picture in the critic's shape: decoded, turned, cropped or padded, and resized.
 
         Args:
             value_range: as `settle_range` takes it.
-            remarks: what a person should know of the picture is added here, to be read after "pictures".
+            remarks: gets texts that the user should know, to be read after "pictures".
 
         Returns:
             uint8 [height, width, channels].
 
         Raises:
-            DataError: it cannot be used; names it.
-            OptionError: `value_range` is none.
+            DataError: it cannot be used; the message names it.
+            OptionError: `value_range` is not a range.
         """
-        from gan_infer.decoding import image, ranges  # brings Pillow
+        from gan_infer.decoding import decode, ranges  # brings Pillow
 
         shape, fit = self.image_shape, self.metadata.fit
         chosen = ranges.read(value_range) or ranges.of_recipe(self.metadata.recipe)
@@ -214,26 +216,30 @@ class Critic(Model[CriticMetadata]):
                 path = arguments.path(picture, "a picture")
             except OptionError as error:
                 raise DataError(str(error)) from None
-            return image.read(path, shape, fit, chosen, remarks)
+            return decode.read(path, shape, fit, chosen, remarks)
         if isinstance(picture, np.ndarray):
             if picture.dtype == np.uint8 and picture.shape == shape:
                 return picture
-            return image.prepare(_as_image(picture), shape, fit)
+            return decode.prepare(_to_image(picture), shape, fit)
         from PIL import Image
 
         if not isinstance(picture, Image.Image):
             raise DataError(f"{abridge(picture)} was given; give a path, a Pillow image or a uint8 array")
-        return image.prepare(picture, shape, fit, chosen, remarks)
+        return decode.prepare(picture, shape, fit, chosen, remarks)
 
-    # Inside.
+    # Internal.
 
-    def _judge(self, array: Pictures, conditions: Feed) -> Realness:
+    def _run_pictures(self, array: Pictures, conditions: Feed) -> Realness:
         return self._run_all(split({"image": array, **conditions}, self._batch), len(array))
 
     def _read(self, given: Mapping[str, Any], count: int) -> Feed:
-        """Return the feed of conditions as people give them."""
+        """Return the feed of conditions that a person gives."""
         rows = self._conditions.read(given, count)
-        self._conditions.need_all(rows)
+        if absent := [name for name in self._conditions.each if name not in rows]:
+            raise OptionError(
+                f"critic {self.name!r} needs {', '.join(absent)}, and got none; "
+                f"give {absent[0]}=VALUE (on the command line: --condition {absent[0]}=VALUE)"
+            )
         return self._conditions.feed(rows, np.zeros(count, np.uint64))
 
     def _check_images(self, images: npt.ArrayLike) -> Pictures:
@@ -250,7 +256,7 @@ class Critic(Model[CriticMetadata]):
         return np.ascontiguousarray(array)
 
 
-def _each(pictures: Picture | Iterable[Picture]) -> list[Picture]:
+def _list_pictures(pictures: Picture | Iterable[Picture]) -> list[Picture]:
     from PIL import Image
 
     if isinstance(pictures, (str, os.PathLike, Image.Image)):
@@ -268,7 +274,7 @@ def _each(pictures: Picture | Iterable[Picture]) -> list[Picture]:
     return found
 
 
-def _as_image(array: npt.NDArray[Any]) -> Image.Image:
+def _to_image(array: npt.NDArray[Any]) -> Image.Image:
     from PIL import Image
 
     flat = array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array

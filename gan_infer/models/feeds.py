@@ -1,4 +1,4 @@
-"""From seeds, latents and conditions as people give them to what a generator is fed."""
+"""Makes the feeds of a generator from the seeds, latents and conditions that a person gives."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     SeedArray = npt.NDArray[np.uint64]
     # A seed, or the latent itself, float [latent_dim].
     Point = int | npt.NDArray[np.floating[Any]]
-    # Values of conditions as people give them, by name; None is not given.
+    # Condition name -> value as a person gives it; None means not given.
     Given = Mapping[str, Any]
 
-# What one array may hold, in bytes; more pictures than that go through iter_batches.
+# The most bytes in one array; for more pictures there is iter_batches.
 MAX_ARRAY_BYTES: Final = 2 * 1024**3
 
 
@@ -43,9 +43,9 @@ class Sheet:
     Attributes:
         seeds: uint64 [n].
         conditions: the feed of the conditions, arrays [n, ...].
-        columns: pictures in a row.
-        rows: classes that have a row each; 0 where seeds fill the sheet.
-        choices: how many classes there are.
+        columns: pictures per row.
+        rows: the number of classes that have a row each; 0 if seeds fill the sheet.
+        choices: the number of all classes.
     """
 
     seeds: SeedArray
@@ -56,10 +56,10 @@ class Sheet:
 
 
 class Feeder:
-    """Makes what one generator is fed.
+    """Makes the feeds of one generator.
 
     Attributes:
-        directions: the ways to edit a picture that its file names, in the file's order.
+        directions: the directions to edit pictures along, by name, in the file's order.
     """
 
     def __init__(self, metadata: Metadata, conditions: Conditions) -> None:
@@ -78,7 +78,7 @@ class Feeder:
         """Return a number of pictures as an int.
 
         Raises:
-            OptionError: it is no whole number of at least 1, or their array would be too large.
+            OptionError: it is not a whole number of at least 1, or the array would be too large.
         """
         count = arguments.whole_number(n, name)
         if count * self._item_bytes > MAX_ARRAY_BYTES:
@@ -92,12 +92,12 @@ class Feeder:
         """Return the latents of seeds, float32 [number of seeds, latent_dim].
 
         Raises:
-            OptionError: a seed is no integer or not in 0 <= seed < 2**63.
+            OptionError: a seed is not an integer or not in 0 <= seed < 2**63.
         """
         return latents.latents(seeds, self._latent_dim, self._distribution)
 
-    def of_seeds(self, seeds: SeedArray, rows: Rows, psi: float, start: int = 0) -> Feed:
-        """Return the feed of seeds uint64 [n], the first of them at place `start` of the rows.
+    def from_seeds(self, seeds: SeedArray, rows: Rows, psi: float, start: int = 0) -> Feed:
+        """Return the feed of seeds, uint64 [n]; `start` is the first seed's index in the rows.
 
         Raises:
             OptionError: psi is out of its range.
@@ -105,7 +105,7 @@ class Feeder:
         return self.with_latents(self.latents(seeds), self._conditions.feed(rows, seeds, start), psi)
 
     def with_latents(self, array: Latents, conditions: Feed, psi: float = 1.0) -> Feed:
-        """Return the feed of latents, scaled by psi, and of conditions.
+        """Return the feed of latents, scaled by psi, and conditions.
 
         Raises:
             OptionError: psi is out of its range.
@@ -114,24 +114,24 @@ class Feeder:
         return {"latent": array if factor == 1.0 else array * np.float32(factor), **conditions}
 
     def iter_seeds(self, first: int, count: int, rows: Rows, psi: float, size: int) -> Iterator[Feed]:
-        """Return the feeds of seeds that follow one another, of at most `size` seeds each."""
+        """Yield the feeds of consecutive seeds, at most `size` seeds each."""
         for start in range(0, count, size):
             seeds = np.arange(first + start, first + min(start + size, count), dtype=np.uint64)
-            yield self.of_seeds(seeds, rows, psi, start)
+            yield self.from_seeds(seeds, rows, psi, start)
 
-    def between(self, a: Point, b: Point, count: int, mode: str | None, given: Given, psi: float) -> Feed:
-        """Return the feed of `count` pictures from one point to another, both ends among them.
+    def interpolate(self, a: Point, b: Point, count: int, mode: str | None, given: Given, psi: float) -> Feed:
+        """Return the feed of `count` pictures from one point to another, including both.
 
         Raises:
             GanError: as `Generator.interpolate`.
         """
-        corners = np.stack([self._point(a), self._point(b)])
-        way = interpolation.between(corners[0], corners[1], count, self._mode(mode))
-        ends = self._corners(given, [a, b])
+        corners = np.stack([self._read_point(a), self._read_point(b)])
+        path = interpolation.between(corners[0], corners[1], count, self._choose_mode(mode))
+        ends = self._read_corners(given, [a, b])
         steps = np.zeros(count, np.int64), np.linspace(0.0, 1.0, count)
-        return self.with_latents(way, self._conditions.blend(ends, *steps), psi)
+        return self.with_latents(path, self._conditions.blend(ends, *steps), psi)
 
-    def around(
+    def loop(
         self,
         points: Sequence[Point] | npt.NDArray[Any],
         count: int,
@@ -139,7 +139,7 @@ class Feeder:
         given: Given,
         psi: float,
     ) -> Feed:
-        """Return the feed of `count` pictures of a closed walk through points, from the first back to it.
+        """Return the feed of `count` pictures on a closed path through points.
 
         Raises:
             GanError: as `Generator.loop`.
@@ -150,9 +150,11 @@ class Feeder:
             raise OptionError(f"points were {abridge(points)}; give a list of seeds or latents") from None
         if not each:
             raise OptionError("no points were given; give at least one seed or latent")
-        way = interpolation.loop(np.stack([self._point(point) for point in each]), count, self._mode(mode))
+        path = interpolation.loop(
+            np.stack([self._read_point(point) for point in each]), count, self._choose_mode(mode)
+        )
         steps = interpolation.loop_positions(len(each), count)
-        return self.with_latents(way, self._conditions.blend(self._corners(given, each), *steps), psi)
+        return self.with_latents(path, self._conditions.blend(self._read_corners(given, each), *steps), psi)
 
     def edit(
         self,
@@ -167,7 +169,7 @@ class Feeder:
             GanError: as `Generator.edit`.
         """
         checked, each = directions.check_amounts(self.directions, amounts)
-        start, seeds = self._points(seed)
+        start, seeds = self._read_points(seed)
         count = self.count(max(each, len(start)))
         if len(start) not in (1, count) or each not in (1, count):
             raise OptionError(
@@ -186,7 +188,7 @@ class Feeder:
     def sheet(self, given: Given, seeds: Seeds | None, rows: int | None, columns: int | None) -> Sheet:
         """Return what a sheet shows.
 
-        Of more classes than make a sheet that viewers open, the first are laid out.
+        Of too many classes for a sheet that viewers can open, only the first are shown.
 
         Raises:
             GanError: as `Generator.grid`.
@@ -207,17 +209,17 @@ class Feeder:
         values |= self._conditions.read(given, len(chosen))
         return Sheet(chosen, self._conditions.feed(values, chosen), across, shown, choices)
 
-    def _mode(self, mode: str | None) -> str:
+    def _choose_mode(self, mode: str | None) -> str:
         if mode is None:
             return "lerp" if self._distribution == "uniform" else "slerp"
         return mode
 
-    def _points(self, given: Seeds | npt.NDArray[np.floating[Any]]) -> tuple[Latents, SeedArray | None]:
-        """Return latents [n, latent_dim] of seeds or latents, and the seeds, where they were seeds."""
+    def _read_points(self, given: Seeds | npt.NDArray[np.floating[Any]]) -> tuple[Latents, SeedArray | None]:
+        """Return the latents [n, latent_dim] of seeds or latents, and the seeds, None for latents."""
         try:
             array = np.asarray(given)
         except (TypeError, ValueError, OverflowError):
-            raise OptionError(f"{abridge(given)} is no seed and no latent; give one") from None
+            raise OptionError(f"{abridge(given)} is neither a seed nor a latent; give one") from None
         if array.dtype.kind != "f" or array.ndim == 0:
             seeds = latents.seed_array(given)  # type: ignore[arg-type]
             return self.latents(seeds), seeds
@@ -230,21 +232,21 @@ class Feeder:
             raise OptionError("latents hold numbers that are not finite as float32; give finite ones")
         return found, None
 
-    def _point(self, given: Point) -> Latents:
-        found = self._points(given)[0]
+    def _read_point(self, given: Point) -> Latents:
+        found = self._read_points(given)[0]
         if len(found) != 1:
             raise OptionError(f"{len(found)} latents were given where one is expected")
         point: Latents = found[0]
         return point
 
-    def _corners(self, given: Given, points: Sequence[Point]) -> Feed:
-        """Return the feed of the conditions at the corners of a way."""
-        seeds = [self._points(point)[1] for point in points]
+    def _read_corners(self, given: Given, points: Sequence[Point]) -> Feed:
+        """Return the feed of the conditions at the corners of a path."""
+        seeds = [self._read_points(point)[1] for point in points]
         known = [seed for seed in seeds if seed is not None]
         return self._read(given, np.concatenate(known) if len(known) == len(seeds) else None, len(points))
 
     def _read(self, given: Given, seeds: SeedArray | None, count: int) -> Feed:
-        """Return the feed of the conditions of `count` pictures, whose seeds are known or not."""
+        """Return the feed of the conditions of `count` pictures; `seeds` is None if they have none."""
         rows = self._conditions.read(given, count)
         if seeds is None:
             self._conditions.need_all(rows)
@@ -252,25 +254,25 @@ class Feeder:
 
 
 def as_latents(values: npt.ArrayLike) -> Latents:
-    """Return a C-contiguous float32 array; no copy where it already is one.
+    """Return values as a C-contiguous float32 array, without a copy if they are one.
 
     Raises:
-        OptionError: it is no array of numbers.
+        OptionError: they are not an array of numbers.
     """
     if isinstance(values, np.ndarray) and values.dtype == np.float32:
         return np.ascontiguousarray(values)
     try:
         array = np.asarray(values)
-    except Exception:  # whatever an object of the caller's raises, it is no array
+    except Exception:  # an object of the caller can raise anything
         array = np.array(None)
     if array.dtype.kind not in "fiu":
-        raise OptionError("latents were given that are no array of numbers; give float [n, latent_dim]")
+        raise OptionError("latents were given that are not an array of numbers; give float [n, latent_dim]")
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, np.float32)
 
 
 def split(feed: Feed, size: int) -> Iterator[Feed]:
-    """Return the parts of a feed, of at most `size` pictures each."""
+    """Yield the parts of a feed, at most `size` pictures each."""
     count = len(next(iter(feed.values())))
     for start in range(0, count, size):
         yield {name: array[start : start + size] for name, array in feed.items()}

@@ -1,4 +1,4 @@
-"""Generator: load a model file, then seeds, labels and other conditions in, pictures out."""
+"""Generator: loads a model file and makes pictures from seeds, labels and other conditions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from gan_infer.latent import interpolation
 from gan_infer.latent import seeds as latents
 from gan_infer.modelfile import catalog, loader, signature
 from gan_infer.modelfile.metadata import GENERATOR, Metadata
-from gan_infer.modelfile.reading import Setting, read_by
+from gan_infer.modelfile.reading import Setting, make_reading
 from gan_infer.models.base import Model
 from gan_infer.models.feeds import Feeder, as_latents, split
-from gan_infer.outputs.base import of_output
+from gan_infer.outputs.base import find_kind
 from gan_infer.runtime.devices import Providers
 from gan_infer.runtime.session import BATCH, AnySession
 from gan_infer.text.escaping import abridge
@@ -44,27 +44,27 @@ if TYPE_CHECKING:
 class Generator(Model[Metadata]):
     """A generator of pictures from a model file. Make one with `Generator.load`.
 
-    The same model, seed and label give the same pixels, whatever the batch size, the position
-    in the batch, the number of threads or the process: byte for byte on one machine and
-    execution provider, at most one of 256 levels apart between them.
+    The same model, seed and label give the same pixels, for every batch size, position in the batch,
+    number of threads and process: byte for byte on one machine and execution provider; between them,
+    pixel values differ by at most 1 of 256.
 
-    Threads may share one. A process forked from this one opens the model anew at its first picture.
-    Pickled, it is its file's name and SHA-256 and the options it was loaded with. As a context
-    manager it closes itself.
+    Threads can share a generator. A forked process opens the model again at its first picture. It is
+    pickled as the name and SHA-256 of its file and the options of `load`. As a context manager it
+    closes itself.
 
     Attributes:
-        metadata: all that the file says of itself.
-        source: where the model came from, a path.
+        metadata: what the file says about itself.
+        source: where the model comes from, a path.
     """
 
     def __init__(self, session: AnySession, metadata: Metadata, source: str, batch: int = BATCH) -> None:
-        """Hold an open session; `batch` is how many pictures one call of it takes, at most.
+        """Hold an open session; `batch` is the largest number of pictures in one call of it.
 
         Raises:
-            ModelError: an input or the output is of a kind that this version does not know.
+            ModelError: an input or the output has a kind that this version does not know.
         """
         super().__init__(session, metadata, source, batch)
-        self._kind = of_output(metadata.outputs[0], metadata.name)
+        self._kind = find_kind(metadata.outputs[0], metadata.name)
         self._feeder = Feeder(metadata, self._conditions)
 
     @classmethod
@@ -87,47 +87,46 @@ class Generator(Model[Metadata]):
     ) -> Generator:
         """Load a model file.
 
-        A file that this machine does not know is first run once in a process with limits, which takes
-        a moment; what was found is kept by the file's hash (SECURITY.md says what that holds off).
+        A file that is new on this machine first runs once in a process with limits, which takes a moment;
+        the result is kept by the hash of the file (SECURITY.md says what this protects from).
 
-        An ONNX generator of other tools loads as well where its inputs and output can be recognised
-        (`gan_infer.modelfile.foreign` says which) or are named, by the seven arguments before the last.
+        An ONNX generator by another tool can be loaded as well, if its inputs and output can be recognised
+        (`gan_infer.modelfile.foreign` says which) or are given by the seven arguments before the last.
 
         Args:
-            source: a path, a folder that holds one .onnx file, the name of a shipped model,
+            source: a path, a folder with one .onnx file, the name of a shipped model,
                 `hf://owner/repository[@revision][/file]` (needs the extra `hub`), or the file itself:
                 its bytes, or an open binary file.
-            device: "auto" takes an NVIDIA GPU where one works and else the CPU; "cpu"; "cuda" or
-                "cuda:1" takes that GPU or raises, as do "coreml" and "dml" where the installed
-                runtime has them.
-            providers: onnxruntime's own list of execution providers, in place of `device`. Where the
-                CPU is in it, those that cannot be had are left out, and `device_note` says so; else
-                the first has to be there.
-            session_options: onnxruntime's own options, handed on as they are.
-            threads: 1 to 1,024, over which the CPU's work on a batch is split; by default as many
-                as the cores that affinity and control groups leave to this process.
-            latent_input: a foreign file's input that takes latents.
-            label_input: a foreign file's input that takes labels.
-            output: a foreign file's output that is the picture.
-            class_names: a foreign file's classes, in the order of their indices.
-            value_range: (-1, 1), (0, 1) or (0, 255): what a foreign file gives for black and white.
-            image_shape: (28, 28), (32, 32, 3) or (3, 32, 32): how a foreign file's values of a
-                picture lie, in their order, where its output does not say.
-            set_inputs: a foreign file's inputs that stay constant, and the value of each: a number
-                or a flag, or several.
-            trust: open a file that is not known without running it first in a process with limits, and
-                whatever its golden pictures are; for files of your own.
+            device: "auto" takes an NVIDIA GPU if one works, else the CPU; "cpu"; "cuda" or "cuda:1"
+                takes that GPU or raises, as do "coreml" and "dml" if the installed runtime has them.
+            providers: onnxruntime's own list of execution providers, instead of `device`. If the CPU is
+                in it, providers that are not available are left out, and `device_note` says so; else
+                the first must be available.
+            session_options: onnxruntime's own options, passed on unchanged.
+            threads: 1 to 1,024, the number of threads on the CPU; by default the number of cores that
+                affinity and control groups leave to this process.
+            latent_input: of a foreign file, the input that takes latents.
+            label_input: of a foreign file, the input that takes labels.
+            output: of a foreign file, the output that is the picture.
+            class_names: of a foreign file, the classes, in the order of their indices.
+            value_range: of a foreign file, its values for black and white: (-1, 1), (0, 1) or (0, 255).
+            image_shape: of a foreign file, the order of a picture's values, if its output does not
+                show it: (28, 28), (32, 32, 3) or (3, 32, 32).
+            set_inputs: of a foreign file, the inputs that stay constant, and the value of each: a
+                number or a flag, or several.
+            trust: open a new file without running it first in a process with limits, and without a
+                check of its golden pictures; for your own files.
 
         Raises:
-            ModelError: no such file, it is refused by `modelfile.safety`, it exceeds the limits of its
-                first run, it draws other pictures than it says, or it is no generator that this
+            ModelError: there is no such file, `modelfile.safety` refuses it, it exceeds the limits of its
+                first run, it draws other pictures than it says, or it is not a generator that this
                 version can read or recognise.
-            DeviceError: the asked-for device cannot be had; says what is missing.
-            OptionError: `device` is none that there is, `threads` is out of range or stands beside
-                `session_options`, an hf:// address was given without the extra `hub`, or an
+            DeviceError: the requested device is not available; the message says what is missing.
+            OptionError: `device` is unknown, `threads` is out of range or given together with
+                `session_options`, an hf:// address is given without the extra `hub`, or an
                 argument for foreign files does not fit the file, or is given for one of ours.
         """
-        reading = read_by(
+        reading = make_reading(
             latent_input, label_input, output, class_names, value_range, image_shape, set_inputs
         )
         opened = loader.open_model(
@@ -143,7 +142,7 @@ class Generator(Model[Metadata]):
             generator._remember(source, **options, **dataclasses.asdict(reading))
         return generator
 
-    # What the file says of itself.
+    # What the file says about itself.
 
     @property
     def latent_dim(self) -> int:
@@ -152,12 +151,12 @@ class Generator(Model[Metadata]):
 
     @property
     def mixes_labels(self) -> bool:
-        """True where labels can be mixed: {"4": 0.7, "9": 0.3}, or "4:0.7,9:0.3"."""
+        """True if labels can be mixed: {"4": 0.7, "9": 0.3}, or "4:0.7,9:0.3"."""
         return self._classes.mixes
 
     @property
     def directions(self) -> dict[str, Direction]:
-        """The ways to `edit` a picture that the file names, by name, in the file's order."""
+        """The directions to `edit` a picture along, by name, in the file's order."""
         return dict(self._feeder.directions)
 
     # Pictures.
@@ -165,22 +164,23 @@ class Generator(Model[Metadata]):
     def __call__(
         self, latents: npt.ArrayLike, labels: npt.ArrayLike | Mix | None = None, **conditions: npt.ArrayLike
     ) -> Pictures:
-        """Return the pictures of latents, for those who hold latents rather than seeds.
+        """Return the pictures of latents, for callers that have latents and no seeds.
 
         Args:
             latents: float [n, latent_dim], n >= 1, or a single one, [latent_dim]; finite, which is not
                 checked here.
-            labels: integer [n], always class indices, whatever the names are; or one class or mix for
-                all, as in `sample`; or float [n, classes], weights of classes, where the model mixes
-                labels. Needed by a conditional model, refused by others.
-            **conditions: other conditions by their input's name, arrays [n, ...] as the model takes them.
+            labels: integer [n], always class indices, for all class names; or one class or mix for all,
+                as in `sample`; or float [n, classes], weights of classes, if the model mixes labels.
+                Required by a conditional model, refused by others.
+            **conditions: other conditions by the name of their input, arrays [n, ...] as the model takes
+                them.
 
         Returns:
-            uint8 [n, height, width, channels], or what else the model makes.
+            uint8 [n, height, width, channels], or the array of another kind of output.
 
         Raises:
-            OptionError: `latents` is of another shape, or there is no such condition.
-            LabelError: `labels` are missing, not wanted, of another shape or out of range.
+            OptionError: `latents` has a wrong shape, or there is no such condition.
+            LabelError: `labels` are missing, not expected, of a wrong shape or out of range.
         """
         array = as_latents(latents)
         if array.ndim == 1:
@@ -240,32 +240,32 @@ class Generator(Model[Metadata]):
         """Make n pictures, those of the seeds seed, seed + 1, ... seed + n - 1.
 
         Args:
-            n: how many, at least 1.
+            n: the number of pictures, at least 1.
             label: a class by name or by index, one for all or one each (n of them). A text is a
-                name first; a number is an index, and is refused where another class has it for a
-                name, unless "index:7" or "name:7" says which. None lets the seed choose: class
-                seed % number of classes. Where the model mixes labels, a class may be a mix:
-                {4: 0.7, 9: 0.3} or "4:0.7,9:0.3", weighed to a sum of 1.
-            seed: 0 <= seed < 2**63; None takes a fresh one each time.
+                name first; a number is an index, and is refused if it is the name of another class,
+                unless "index:7" or "name:7" says which. None lets the seed choose: class
+                seed % number of classes. If the model mixes labels, a class can be a mix:
+                {4: 0.7, 9: 0.3} or "4:0.7,9:0.3", scaled to a sum of 1.
+            seed: 0 <= seed < 2**63; None takes a new one each time.
             output: "np" or "pil".
-            psi: truncation, 0 to 2, a factor on latents on top of the graph's own: below 1 gives
-                surer, less varied pictures, 0 the mean one.
-            best_of: of so many candidates a seed, all under its label, give the one that `critic`
-                holds most real; which they are stands in `latents.candidate_seeds`, so that a
-                seed still names a picture.
-            critic: of pictures of the same shape and, where it takes labels, the same classes.
-            **conditions: other conditions of the model by their input's name, `age=60`: one value for
-                all, or n of them, one each. What is left out, the seed chooses.
+            psi: truncation, 0 to 2, a factor on latents in addition to the graph's own: below 1 gives
+                more typical, less varied pictures, 0 the mean picture.
+            best_of: the number of candidates per seed, all with its label; the one that looks most real
+                to `critic` is returned. `latents.candidate_seeds` defines the candidates, so that a
+                seed still names one picture.
+            critic: a critic for pictures of the same shape and, if it takes labels, the same classes.
+            **conditions: other conditions of the model by the name of their input, `age=60`: one value
+                for all, or n of them, one each. The seed chooses those that are left out.
 
         Returns:
-            uint8 [n, height, width, channels], or a list of n Pillow images; of a model that makes no
-            pictures, the array that it gives.
+            uint8 [n, height, width, channels], or a list of n Pillow images; if the model makes no
+            pictures, the array that it returns.
 
         Raises:
             OptionError: n, seed, psi, output or best_of is out of range, n pictures would fill more
-                than 2 GiB (use `iter_batches`), the critic is missing or judges others, or the model
+                than 2 GiB (use `iter_batches`), the critic is missing or does not fit, or the model
                 takes no such condition.
-            LabelError: no such class, another number of labels, or the model takes none.
+            LabelError: there is no such class, the number of labels is wrong, or the model takes none.
         """
         self._kind.check_form(output)
         count = self._feeder.count(n)
@@ -274,7 +274,10 @@ class Generator(Model[Metadata]):
             options: Any = {"best_of": candidates, "critic": critic, "psi": psi, **conditions}
             drawn = self.choose(count, label, seed, **options)[0]
         else:
-            first, rows = _first(count, seed), self._conditions.read({LABEL: label, **conditions}, count)
+            first, rows = (
+                _choose_first(count, seed),
+                self._conditions.read({LABEL: label, **conditions}, count),
+            )
             size, factor = min(BATCH, self._batch), interpolation.check_psi(psi)
             drawn = self._run_all(self._feeder.iter_seeds(first, count, rows, factor, size), count)
         converted: Pictures = self._kind.convert(drawn, output)
@@ -291,32 +294,32 @@ class Generator(Model[Metadata]):
         psi: float = 1.0,
         **conditions: Any,
     ) -> tuple[Pictures, npt.NDArray[np.uint64]]:
-        """Make the pictures that `sample` makes with `best_of`, and tell which candidates they are.
+        """Make the pictures that `sample` makes with `best_of`, and return which candidates they are.
 
         Returns:
-            uint8 [n, height, width, channels], and uint64 [n]: the seed by which each was drawn, under
+            uint8 [n, height, width, channels], and uint64 [n]: the seed of each candidate, drawn with
             the conditions of the seed that it was chosen for. `provenance` takes both.
 
         Raises:
             OptionError, LabelError: as `sample`.
         """
-        from gan_infer.models.best_of import check, most_convincing  # most callers never choose
+        from gan_infer.models.best_of import check, choose_best  # most callers do not choose
 
         count, factor = self._feeder.count(n), interpolation.check_psi(psi)
-        first = _first(count, seed)
+        first = _choose_first(count, seed)
         seeds = np.arange(first, first + count, dtype=np.uint64)
         given = self._conditions.feed(self._conditions.read({LABEL: label, **conditions}, count), seeds)
         candidates = arguments.whole_number(best_of, "best_of")
-        judge = check(critic, self.image_shape, self.class_names, self._conditions.each, candidates)
-        told = self._conditions.describe(given)
-        if judge.conditional and any(isinstance(each, Mapping) for each in told[LABEL]):
-            raise LabelError("a critic with classes judges no mixes of labels; give one class, or no best_of")
+        critic = check(critic, self.image_shape, self.class_names, self._conditions.each, candidates)
+        values = self._conditions.describe(given)
+        if critic.conditional and any(isinstance(each, Mapping) for each in values[LABEL]):
+            raise LabelError("a critic with classes takes no mixes of labels; give one class, or no best_of")
 
         def draw(seeds: npt.NDArray[np.uint64], conditions: Feed) -> Pictures:
             return self._draw(self._feeder.with_latents(self.latents(seeds), conditions, factor))
 
-        judged = judge._read({name: told[name] for name in judge._conditions.each}, count)
-        return most_convincing(draw, judge._judge, seeds, given, judged, candidates)
+        critic_feed = critic._read({name: values[name] for name in critic._conditions.each}, count)
+        return choose_best(draw, critic._run_pictures, seeds, given, critic_feed, candidates)
 
     def iter_batches(
         self,
@@ -328,9 +331,9 @@ class Generator(Model[Metadata]):
         psi: float = 1.0,
         **conditions: Any,
     ) -> Iterator[Pictures]:
-        """Make n pictures as `sample` does, in batches, in memory that does not grow with n.
+        """Make n pictures as `sample` does, in batches, with memory that does not grow with n.
 
-        Arguments are checked at the call, before the first batch is asked for.
+        Arguments are checked at the call, before the first batch is requested.
 
         Returns:
             an iterator over uint8 [batch_size, height, width, channels]; the last may be shorter.
@@ -340,7 +343,7 @@ class Generator(Model[Metadata]):
         """
         count = arguments.whole_number(n)
         size = arguments.whole_number(batch_size, "batch_size")
-        first, rows = _first(count, seed), self._conditions.read({LABEL: label, **conditions}, count)
+        first, rows = _choose_first(count, seed), self._conditions.read({LABEL: label, **conditions}, count)
         feeds = self._feeder.iter_seeds(first, count, rows, interpolation.check_psi(psi), size)
         return map(self._draw, feeds)
 
@@ -379,27 +382,27 @@ class Generator(Model[Metadata]):
         psi: float = 1.0,
         **conditions: Any,
     ) -> Pictures | Image.Image:
-        """Lay pictures out on one sheet.
+        """Lay out pictures on one sheet.
 
-        On a conditional model without `label`, and without `rows`, each row is a class and each
-        column a seed; of very many classes the first are shown, as many as make a sheet that viewers
-        open (16,383 pixels at 64 a picture), and a warning says so. Otherwise the seeds fill the sheet
-        row by row: give `label` a list of classes, one a seed, to choose which.
+        If the model is conditional, without `label` and without `rows`, each row is a class and each
+        column a seed. If there are very many classes, only the first are shown, as many as fit on a sheet
+        that viewers can open (16,383 pixels at 64 per picture), and a warning says so. Otherwise the seeds
+        fill the sheet row by row; `label` can be a list of classes, one per seed.
 
         Args:
-            label: as in `sample`; one for all, or one a seed.
-            seeds: the seeds to show; by default 0, 1, ... as many as the sheet holds.
-            rows: of the sheet; by default as many as needed (8 where no seeds are given).
-            columns: pictures in a row; by default 8.
+            label: as in `sample`; one for all, or one per seed.
+            seeds: the seeds to show; by default 0, 1, ... as many as fit on the sheet.
+            rows: rows of the sheet; by default as many as needed (8 if no seeds are given).
+            columns: pictures per row; by default 8.
             output: "np" or "pil".
             psi: as in `sample`.
-            **conditions: as in `sample`; one for all, or one a picture in the order of the sheet.
+            **conditions: as in `sample`; one for all, or one per picture in the order of the sheet.
 
         Returns:
             uint8 [height, width, channels] of the whole sheet, or a Pillow image.
 
         Raises:
-            OptionError: more seeds than places, or rows, columns or a seed out of range.
+            OptionError: there are too many seeds, or rows, columns or a seed is out of range.
             LabelError: as `sample`.
         """
         self._kind.check_form(output)
@@ -425,7 +428,7 @@ class Generator(Model[Metadata]):
         scale: int = 1,
         **conditions: Any,
     ) -> Provenance:
-        """Say where pictures of seeds come from, for `images.save`; with `psi`, as `sample` took them.
+        """Return where the pictures of seeds come from, for `images.save`; `psi` is as given to `sample`.
 
         Args:
             scale: how often each pixel was repeated, as by `images.enlarge`.
@@ -449,7 +452,7 @@ class Generator(Model[Metadata]):
         scale: int = 1,
         **conditions: Any,
     ) -> Provenance:
-        """Say where the sheet comes from that `grid` gives for the same arguments.
+        """Return where the sheet comes from that `grid` makes with the same arguments.
 
         Raises:
             OptionError, LabelError: as `grid`.
@@ -462,14 +465,14 @@ class Generator(Model[Metadata]):
         """Return the latents of seeds, float32 [number of seeds, latent_dim].
 
         Raises:
-            OptionError: a seed is no integer or not in 0 <= seed < 2**63.
+            OptionError: a seed is not an integer or not in 0 <= seed < 2**63.
         """
         return self._feeder.latents(seeds)
 
     def latent(self, seed: int) -> Latents:
-        """Return the latent of one seed, float32 [latent_dim], to reckon with.
+        """Return the latent of one seed, float32 [latent_dim], for calculations.
 
-        `gen.latent(3) + 0.5 * (gen.latent(8) - gen.latent(5))` is a latent too; draw it with
+        `z = gen.latent(3) + 0.5 * (gen.latent(8) - gen.latent(5))` is a latent too; draw it with
         `gen(z, label)`.
 
         Raises:
@@ -478,7 +481,7 @@ class Generator(Model[Metadata]):
         latent: Latents = self.latents(latents.check_seed(seed))[0]
         return latent
 
-    # Plays with the latent space.
+    # Paths and edits in the latent space.
 
     def interpolate(
         self,
@@ -491,29 +494,29 @@ class Generator(Model[Metadata]):
         psi: float = 1.0,
         **conditions: Any,
     ) -> Pictures:
-        """Make the pictures on the way from one seed or latent to another, both ends among them.
+        """Make the pictures on the path from one seed or latent to another, including both.
 
         Args:
-            a: the first picture's seed or latent, float [latent_dim].
-            b: the last picture's, likewise.
-            steps: how many pictures, at least 2.
-            mode: "slerp" (an arc) or "lerp" (a straight line), see `paths`; None takes the arc for
-                normal latents and the line for uniform ones, which do not lie on a sphere.
-            label: a class or mix for all, or two of them, of the ends, where the model mixes
-                labels. None lets the seeds choose, as in `sample`.
+            a: the seed of the first picture, or its latent, float [latent_dim].
+            b: the same for the last picture.
+            steps: the number of pictures, at least 2.
+            mode: "slerp" (an arc) or "lerp" (a straight line), see `latent.interpolation`; None takes the
+                arc for normal latents and the line for uniform ones, which do not lie on a sphere.
+            label: a class or mix for all or, if the model mixes labels, two of them, for the ends. None
+                lets the seeds choose, as in `sample`.
             psi: as in `sample`.
-            **conditions: others by name, one for all or two of them, of the ends.
+            **conditions: other conditions by name, one for all or two of them, for the ends.
 
         Returns:
             uint8 [steps, height, width, channels].
 
         Raises:
-            OptionError: an argument is out of its range or of another shape.
-            LabelError: no such class, the model cannot mix labels where it would have to, or an
-                end is a latent and no label is given.
+            OptionError: an argument is out of its range or has a wrong shape.
+            LabelError: there is no such class, the labels of the ends differ and the model cannot mix
+                them, or an end is a latent and no label is given.
         """
         count, given = self._feeder.count(steps, "steps"), {LABEL: label, **conditions}
-        return self._draw(self._feeder.between(a, b, count, mode, given, psi))
+        return self._draw(self._feeder.interpolate(a, b, count, mode, given, psi))
 
     def loop(
         self,
@@ -525,18 +528,18 @@ class Generator(Model[Metadata]):
         psi: float = 1.0,
         **conditions: Any,
     ) -> Pictures:
-        """Make the frames of a closed walk through seeds or latents, from the first back to it.
+        """Make the frames of a closed path through seeds or latents, from the first back to it.
 
-        The last frame is one step before the first, so that they repeat without a stop. Each leg
-        takes the same time.
+        The last frame is one step before the first, so that they repeat without a stop. From each point
+        to the next there are equally many steps.
 
         Args:
             points: seeds or latents, at least one.
-            steps: how many frames, at least 1.
+            steps: the number of frames, at least 1.
             mode: as in `interpolate`.
-            label: a class or mix for all, or one a point; None lets the seeds choose.
+            label: a class or mix for all, or one per point; None lets the seeds choose.
             psi: as in `interpolate`.
-            **conditions: others by name, one for all or one a point.
+            **conditions: other conditions by name, one for all or one per point.
 
         Returns:
             uint8 [steps, height, width, channels].
@@ -545,7 +548,7 @@ class Generator(Model[Metadata]):
             OptionError, LabelError: as `interpolate`.
         """
         count, given = self._feeder.count(steps, "steps"), {LABEL: label, **conditions}
-        return self._draw(self._feeder.around(points, count, mode, given, psi))
+        return self._draw(self._feeder.loop(points, count, mode, given, psi))
 
     def edit(
         self,
@@ -560,21 +563,20 @@ class Generator(Model[Metadata]):
 
         Args:
             seed: one seed, several, or latents, float [latent_dim] or [n, latent_dim].
-            label: as in `sample`; needed by a conditional model where latents are given.
-            amounts: direction -> amount, for directions by number (k stands for "direction<k>")
-                or of names that are no Python words.
-            psi: as in `sample`; on the latents after the change.
-            **named: direction = amount, in the direction's units (see `directions`): a number, or
-                n numbers, a picture each; and conditions of the model by their input's name, as in
-                `sample`. Where both have a name, it means the condition; `amounts` reaches the direction.
+            label: as in `sample`; required if the model is conditional and latents are given.
+            amounts: direction -> amount, for directions by number (k means "direction<k>") or with names
+                that Python does not accept as keywords.
+            psi: as in `sample`; applied to the latents after the change.
+            **named: direction = amount, in the direction's units (see `directions`): a number, or n
+                numbers, one per picture; and conditions of the model by the name of their input, as in
+                `sample`. A name that both have means the condition; `amounts` reaches the direction.
 
         Returns:
-            uint8 [n, height, width, channels]; 0 of everything gives
-            the picture of `sample`.
+            uint8 [n, height, width, channels]; with all amounts 0, the pictures of `sample`.
 
         Raises:
-            OptionError: no such direction (names those there are), an amount that is no number
-                from -100 to 100, or numbers of seeds and amounts that do not go together.
+            OptionError: there is no such direction (the message names those there are), an amount is not
+                a number from -100 to 100, or the numbers of seeds and amounts do not fit.
             LabelError: as `sample`.
         """
         if amounts is not None and not isinstance(amounts, Mapping):
@@ -592,11 +594,11 @@ class Generator(Model[Metadata]):
         """Return the weights of a class or mix, summing to 1: float32 [classes].
 
         Raises:
-            LabelError: no such class, a mix that does not parse, or the model is unconditional.
+            LabelError: there is no such class, a mix does not parse, or the model is unconditional.
         """
         return self._classes.as_weights(self._classes.one(label))
 
-    # Inside.
+    # Internal.
 
     def _draw(self, feed: Feed) -> Pictures:
         """Run a feed of any length."""
@@ -621,7 +623,7 @@ class Generator(Model[Metadata]):
         )
 
 
-def _first(count: int, seed: int | None) -> int:
+def _choose_first(count: int, seed: int | None) -> int:
     first = latents.fresh_seed(count) if seed is None else latents.check_seed(seed)
     if first + count > latents.SEED_LIMIT:
         raise OptionError(f"seeds {first} and the {count - 1} after it run past 2**63 - 1")

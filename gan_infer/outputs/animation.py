@@ -39,7 +39,7 @@ def write(
 
     GIF, WebP and PNG keep every pixel, but a GIF in colour has only 256 colours per frame, and fewer
     with transparency; a PNG shows its first frame where animated PNG is not supported. MP4 is H.264,
-    which is lossy; transparency is laid on black there. Frames are read one after another; WebP and MP4
+    which is lossy; transparent pixels are put on black there. Frames are read one after another; WebP and MP4
     hold only one in memory.
 
     Args:

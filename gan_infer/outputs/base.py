@@ -1,4 +1,4 @@
-"""What models make, kind by kind: from an array to what people look at, save and compare."""
+"""Kinds of outputs: how the arrays that a model makes are converted, saved and laid out."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 
 class OutputKind(Protocol):
-    """What is done with the arrays of one kind of output, [n, ...]."""
+    """What can be done with the arrays [n, ...] of one kind of output."""
 
     def check_form(self, form: object) -> None:
-        """Refuse what is no form that `convert` gives.
+        """Refuse a form that `convert` does not know.
 
         Raises:
-            OptionError: names the forms.
+            OptionError: it does not know the form.
         """
         ...
 
     def check_pictures(self) -> None:
-        """Refuse to show items side by side where they are no pictures.
+        """Refuse to show items side by side if they are not pictures.
 
         Raises:
-            OptionError: they are none.
+            OptionError: they are not pictures.
         """
         ...
 
     def convert(self, items: Array, form: str) -> Any:
-        """Return the items in a form: "np" is the array itself."""
+        """Return the items in a form; "np" is the array itself."""
         ...
 
     def save(
@@ -65,19 +65,19 @@ class OutputKind(Protocol):
         ...
 
     def compare(self, got: Array, expected: Array) -> float:
-        """Return the largest difference of two arrays, in units of the kind; infinite for other shapes."""
+        """Return the largest difference of two arrays; infinity if their shapes differ."""
         ...
 
 
 class ImageOutput:
-    """Pictures, uint8 [n, height, width, channels]; they differ in levels of 256."""
+    """Pictures, uint8 [n, height, width, channels]."""
 
     def check_form(self, form: object) -> None:
         """Refuse other forms than "np" and "pil"."""
         arguments.check_output(form)
 
     def check_pictures(self) -> None:
-        """Let pass."""
+        """Accept."""
 
     def convert(self, items: Array, form: str) -> Any:
         """Return the array, or a list of Pillow images."""
@@ -90,7 +90,7 @@ class ImageOutput:
         record: Provenance | None = None,
         sign: Sign | None = None,
     ) -> None:
-        """Write one picture; the name's ending picks the format."""
+        """Write one picture; the ending of the name selects the format."""
         image.save(item, target, record, sign)
 
     def lay_out(self, items: Array, columns: int) -> Array:
@@ -98,12 +98,12 @@ class ImageOutput:
         return image.tile(items, columns)
 
     def compare(self, got: Array, expected: Array) -> float:
-        """Return the largest difference, in levels of 256."""
+        """Return the largest difference of pixel values, 0 to 255."""
         return _largest_difference(got, expected)
 
 
 class ArrayOutput:
-    """Arrays of a kind that has no pictures; a kind of its own adds how they are saved."""
+    """Arrays that are not pictures and have no file format yet."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -121,7 +121,7 @@ class ArrayOutput:
         Raises:
             OptionError: always.
         """
-        raise OptionError(f"a sheet was asked for, and the model makes {self._kind}, no pictures; use sample")
+        raise OptionError(f"a sheet was requested, and the model makes {self._kind}, no pictures; use sample")
 
     def convert(self, items: Array, form: str) -> Any:
         """Return the array."""
@@ -130,7 +130,7 @@ class ArrayOutput:
     def save(
         self, item: Array, target: str | os.PathLike[str], record: Provenance | None, sign: Sign | None
     ) -> None:
-        """Refuse: no format is known.
+        """Refuse, as there is no file format.
 
         Raises:
             OptionError: always.
@@ -147,17 +147,17 @@ class ArrayOutput:
         return _largest_difference(got, expected)
 
 
-# A kind of output -> what is done with it.
+# Kind of output -> what can be done with it.
 OUTPUTS: Final[dict[str, OutputKind]] = {
     IMAGE: ImageOutput(),
 }
 
 
-def of_output(output: Output, model: str) -> OutputKind:
-    """Return the kind of an output; `model` names the model in messages.
+def find_kind(output: Output, model: str) -> OutputKind:
+    """Return what can be done with an output; `model` names the model in messages.
 
     Raises:
-        ModelError: this version does not know it.
+        ModelError: this version does not know the kind of the output.
     """
     found = OUTPUTS.get(output.kind)
     if found is None:

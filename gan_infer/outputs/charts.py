@@ -24,18 +24,18 @@ _LINE: Final = "#b3402a"
 
 
 def check_ending(target: Path) -> None:
-    """Refuse a chart's file name before long work.
+    """Refuse the file name of a chart before long work starts.
 
     Raises:
-        OptionError: its ending is none of ENDINGS, or it cannot be written.
+        OptionError: the ending is not one of ENDINGS, or the file cannot be written.
     """
     if target.suffix.lower() not in ENDINGS:
-        raise OptionError(f"{target} ends in no kind of chart; give a name that ends in .png or .svg")
+        raise OptionError(f"{target} is not the name of a chart; give a name that ends in .png or .svg")
     files.check_writable(target)
 
 
 def save(elements: Sequence[Element], target: Path) -> None:
-    """Write a chart, whole or not at all; the name's ending picks PNG or SVG.
+    """Write a chart, whole or not at all; the ending of the name selects PNG or SVG.
 
     Raises:
         OptionError: as `check_ending`.
@@ -49,7 +49,7 @@ def save(elements: Sequence[Element], target: Path) -> None:
 
 
 def histogram(values: npt.NDArray[Any], title: str) -> list[Element]:
-    """Draw how many of `values`, float [n] from 0 to 1, fall into each of BINS equal bins."""
+    """Draw a histogram of values, float [n] from 0 to 1, in BINS equal bins."""
     counts = np.histogram(values, BINS, (0.0, 1.0))[0]
     most = max(1, int(counts.max()))
     heights = (0, most // 2, most) if most % 2 == 0 else (0, most)
@@ -59,11 +59,11 @@ def histogram(values: npt.NDArray[Any], title: str) -> list[Element]:
 
 
 def calibration(curve: Sequence[Mapping[str, float]], title: str) -> list[Element]:
-    """Draw a calibration curve over the line on which it would lie if it were perfect.
+    """Draw a calibration curve, and the line of perfect calibration.
 
     Args:
-        curve: bins with "from", "to" (realness), "count" (pictures), "mean" (their mean realness)
-            and "real" (which share of them is real). Bars show the counts.
+        curve: bins with "from" and "to" (realness), "count" (pictures), "mean" (their mean realness)
+            and "real" (the fraction that is real). Bars show the counts.
     """
     elements = _axes(title, "realness", [(share, f"{share:g}") for share in (0, 0.25, 0.5, 0.75, 1)], 1)
     most = max([row["count"] for row in curve], default=1) or 1
@@ -77,7 +77,7 @@ def calibration(curve: Sequence[Mapping[str, float]], title: str) -> list[Elemen
 
 
 def _axes(title: str, below: str, heights: Sequence[tuple[float, str]], most: float) -> list[Element]:
-    """Draw a title, a grid at heights (value, text) of 0 to `most`, and an axis from 0 to 1."""
+    """Draw a title, grid lines at heights (value, text) from 0 to `most`, and an axis from 0 to 1."""
     elements: list[Element] = [Words(_PAPER.width / 2, 20, title)]
     for value, text in heights:
         y = _PAPER.y(value / most)
@@ -90,5 +90,5 @@ def _axes(title: str, below: str, heights: Sequence[tuple[float, str]], most: fl
 
 
 def _bar(left: float, right: float, height: float) -> Box:
-    """Draw a bar between two shares of the axis, a gap beside it."""
+    """Draw a bar between two points of the axis, with a small gap at each side."""
     return Box(_PAPER.x(left) + 1, _PAPER.y(height), _PAPER.x(right) - 1, _PAPER.y(0), _BARS)

@@ -22,7 +22,7 @@ _SHARPNESS: Final = 2  # pixels per unit of the drawing
 class Frame:
     """A sheet of paper with margins, sizes in units of the drawing.
 
-    Inside of the margins places are named by shares: 0 to 1 from left to right, and from the bottom up.
+    A point inside the margins is given by two fractions: 0 to 1 from left to right, and from bottom to top.
     """
 
     width: int
@@ -33,15 +33,15 @@ class Frame:
     bottom: int
 
     def x(self, share: float) -> float:
-        """Return how far from the left a share of the inside lies."""
+        """Return the distance from the left edge for a fraction of the inner width."""
         return self.left + (self.width - self.left - self.right) * share
 
     def y(self, share: float) -> float:
-        """Return how far from the top a share of the inside lies."""
+        """Return the distance from the top edge for a fraction of the inner height."""
         return self.height - self.bottom - (self.height - self.top - self.bottom) * share
 
 
-# An element with a `name` is styled by the page that it stands in, which finds it as a CSS class.
+# A page styles an element with a `name`, which is its CSS class.
 @dataclasses.dataclass(frozen=True)
 class Box:
     """A filled rectangle."""
@@ -89,7 +89,7 @@ class Dot:
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """A line of text: at the left ("start"), centre ("middle") or right ("end") of (x, y), its foot."""
+    """A line of text that starts ("start"), is centred ("middle") or ends ("end") at (x, y), its baseline."""
 
     x: float
     y: float
@@ -100,7 +100,7 @@ class Words:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Elements that belong together, with a title that a page shows under the pointer."""
+    """Elements with a common title, which a page shows when the pointer is over them."""
 
     elements: Sequence[Box | Stroke | Rule | Dot | Words]
     title: str
@@ -138,7 +138,7 @@ def svg_element(element: Element) -> str:
     if isinstance(element, Rule):
         ends = f'x1="{element.x1:.1f}" x2="{element.x2:.1f}" y1="{element.y1:.1f}" y2="{element.y2:.1f}"'
         return f"<line{_style(element.name, stroke=element.colour)} {ends}/>"
-    # A value is read off a curve's height, so that has a digit more.
+    # Values are read from the height of a curve, so it gets one more digit.
     places = " ".join(f"{x:.1f},{y:.2f}" for x, y in element.points)
     style = _style(element.name, fill="none", stroke=element.colour, stroke_width=f"{element.width:g}")
     return f'<polyline{style} points="{places}"/>'

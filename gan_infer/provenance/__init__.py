@@ -1,3 +1,3 @@
-"""Where a picture comes from: the record in its file, and signatures."""
+"""Records in picture files of where the pictures come from, and signatures."""
 
 from gan_infer.provenance.record import *  # noqa: F403

@@ -1,10 +1,9 @@
 """C2PA content credentials: signs picture files with a certificate.
 
-A signature says who vouches for the file, which the plain record of `provenance` cannot. It needs
-the extra `c2pa` (the library of the Content Authenticity Initiative) and a certificate of your own
-for signing; whether others trust it is between them and whoever issued it. It works offline: no
-time stamp is asked for. A signed file has an identifier of its own, so that two are never equal
-byte for byte, and is some 3 kB larger.
+A signature says who vouches for the file, which the record of `provenance` cannot say. It needs the
+extra `c2pa` (the library of the Content Authenticity Initiative) and your own certificate for signing;
+others trust it if they trust its issuer. It works offline, without a time stamp. A signed file is
+about 3 kB larger and has its own identifier, so that two are never equal byte for byte.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from typing import Any, Final
 from gan_infer import arguments
 from gan_infer.errors import OptionError
 from gan_infer.provenance.record import DIGITAL_SOURCE_TYPE
+from gan_infer.text.escaping import one_line
 from gan_infer.version import __version__
 
 _MIMES: Final = {"PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "JPEG": "image/jpeg"}
@@ -32,32 +32,32 @@ class Signer:
         """Read a certificate and its key.
 
         Args:
-            certificates: PEM, the signer's first, then those of its issuers.
+            certificates: PEM, first the signer's, then those of its issuers.
             key: PEM, PKCS #8 without a password: an elliptic curve (P-256, P-384, P-521), RSA (used
                 as PS256) or Ed25519.
 
         Raises:
-            OptionError: the extra `c2pa` is missing, a file cannot be read, or the key is none of
-                these.
+            OptionError: the extra `c2pa` is missing, a file cannot be read, or the key is of another
+                kind.
         """
-        c2pa = _library()
+        c2pa = _import_library()
         chain, secret = _read(certificates, "certificate"), _read(key, "key")
         self._context = c2pa.Context(c2pa.Settings.from_dict({"builder": {"thumbnail": {"enabled": False}}}))
         self._c2pa = c2pa
         try:
             info = c2pa.C2paSignerInfo(
-                alg=_algorithm(secret, key), sign_cert=chain, private_key=secret, ta_url=None
+                alg=_choose_algorithm(secret, key), sign_cert=chain, private_key=secret, ta_url=None
             )
             self._signer = c2pa.Signer.from_info(info)
         except c2pa.C2paError as error:
-            raise OptionError(_unusable(certificates, key, error)) from None
-        self._named = (certificates, key)
+            raise OptionError(_describe_failure(certificates, key, error)) from None
+        self._files = (certificates, key)
 
     def __call__(self, body: bytes, kind: str) -> bytes:
-        """Return a picture file's bytes with a signed manifest that says: created by a trained model.
+        """Return a picture file's bytes with a signed manifest, which says that a trained model created it.
 
         Args:
-            body: the whole file, with all else that is to stand in it.
+            body: the whole file, which must not change after signing.
             kind: "PNG", "WEBP", "GIF" or "JPEG".
 
         Raises:
@@ -69,11 +69,11 @@ class Signer:
                 builder.add_action(_ACTION)
                 builder.sign(self._signer, _MIMES[kind], io.BytesIO(body), signed)
         except self._c2pa.C2paError as error:
-            raise OptionError(_unusable(*self._named, error)) from None
+            raise OptionError(_describe_failure(*self._files, error)) from None
         return signed.getvalue()
 
 
-def _library() -> Any:
+def _import_library() -> Any:
     try:
         import c2pa
     except ImportError:
@@ -84,8 +84,8 @@ def _library() -> Any:
     return c2pa
 
 
-def _algorithm(key: bytes, path: Path) -> str:
-    """Name the signature algorithm of C2PA for a key."""
+def _choose_algorithm(key: bytes, path: Path) -> str:
+    """Return the name in C2PA of the signature algorithm for a key."""
     from cryptography.hazmat.primitives import serialization  # comes with c2pa-python
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -114,8 +114,8 @@ def _read(path: Path, what: str) -> bytes:
         ) from None
 
 
-def _unusable(certificates: Path, key: Path, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:200]
+def _describe_failure(certificates: Path, key: Path, error: Exception) -> str:
+    reason = one_line(error)
     return (
         f"{certificates} and {key} cannot be used to sign ({reason}); C2PA takes a certificate that an "
         "issuer signed, for digital signatures, with the extended use emailProtection or documentSigning"

@@ -1,8 +1,8 @@
-"""Where a picture comes from: a record written into its file, and read back.
+"""Writes a record of where a picture comes from into its file, and reads it.
 
 The record says that the picture is generated, by which model file (name and SHA-256), from which
-seeds and labels, with which truncation, and by which software. It holds no names of people, no paths
-and no times, so that the same call gives the same bytes. The form, version 1:
+seeds and labels, with which truncation, and by which software. It has no names of people, no paths
+and no times, so that the same call gives the same bytes. Version 1 of the format:
 
     PNG             a tEXt chunk under the keyword "ganforge" holds the record, one JSON object in
                     ASCII; an XMP packet beside it holds the two properties below
@@ -16,19 +16,19 @@ and no times, so that the same call gives the same bytes. The form, version 1:
                      "model": "digits", "model_sha256": "...", "seeds": "7", "labels": ["4"],
                      "psi": 1.0, "columns": 0, "scale": 1, "software": "ganforge", "version": "..."}
 
-    kind            "picture": one picture; "sheet": pictures in rows of `columns`, 2 pixels of level
-                    32 between and around them; others ("walk", "edit", "models") name what made
-                    them, and say in "more" what else it was told; "models" shows several, of which
+    kind            "picture": one picture; "sheet": pictures in rows of `columns`, with 2 pixels
+                    of value 32 between and around them; others ("walk", "edit", "models") name what
+                    made them, and hold its other options in "more"; "models" shows several, of which
                     "model" is the first
-    seeds           "0-2,7": in the order of the sheet, row by row
+    seeds           "0-2,7", in the order of the sheet, row by row
     labels          class names, or weights by name ({"4": 0.7, "9": 0.3}): none, one for all, or one
-                    a seed
+                    per seed
     conditions      other conditions by name, each a list of values like labels: {"age": [60.0]};
-                    left out where there are none
-    scale           each pixel is repeated so many times, down and across
+                    left out if there are none
+    scale           how often each pixel is repeated, in both directions
 
-A reader ignores keys that it does not know. A sheet of very many pictures holds "pictures", their
-number, in place of seeds and labels.
+A reader ignores keys that it does not know. The record of a sheet with very many pictures has
+"pictures", their number, instead of seeds and labels.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from gan_infer.version import __version__
 # IPTC NewsCodes, scheme Digital Source Type: made by a model trained on sampled content.
 DIGITAL_SOURCE_TYPE: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 KEYWORD: Final = "ganforge"
-# What of a record says which pictures of which model there are.
+# The keys that say which pictures of which model a file shows.
 WHICH: Final = ("model", "model_sha256", "seeds", "labels", "conditions")
 FORMAT_VERSION: Final = "1.0"
 PICTURE, SHEET = "picture", "sheet"
@@ -79,7 +79,7 @@ _XMP: Final = (
     '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 )
 _RECORD: Final = "<ganforge:record>%s</ganforge:record>"
-# As an element or, where another program wrote the packet anew, as an attribute.
+# An element or, if another program rewrote the packet, an attribute.
 _RECORD_IN_XMP: Final = re.compile(
     rb"<ganforge:record>([^<]*)</ganforge:record>|\sganforge:record\s*=\s*(?:\"([^\"<]*)\"|'([^'<]*)')"
 )
@@ -89,21 +89,21 @@ _ENTITIES: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """What a picture file says of where it comes from.
+    """What a picture file says about where it comes from.
 
     Attributes:
         model: the model's name.
-        model_sha256: of the model file, in hexadecimal.
-        seeds: in layout order; empty where the record leaves them out.
-        labels: one a seed, in layout order; empty for an unconditional model.
-        psi: the truncation that latents were scaled by, on top of the model's own.
+        model_sha256: the SHA-256 of the model file, in hexadecimal.
+        seeds: in layout order; empty if the record leaves them out.
+        labels: one per seed, in layout order; empty for an unconditional model.
+        psi: the truncation by which latents were scaled, in addition to the model's own.
         kind: PICTURE, SHEET, or what made the file.
-        columns: pictures in a row of a sheet; 0 for one picture.
-        scale: how often each pixel is repeated, down and across.
-        more: what else the maker was told; texts, numbers, lists and objects of them.
-        pictures: how many pictures there are; it counts where seeds are left out.
-        version: of ganforge.
-        conditions: name -> values, one a seed, of conditions other than labels.
+        columns: pictures per row of a sheet; 0 for one picture.
+        scale: how often each pixel is repeated, in both directions.
+        more: other options of what made the file: texts, numbers, lists and objects of them.
+        pictures: the number of pictures, if seeds are left out.
+        version: the version of ganforge.
+        conditions: name -> values, one per seed, of conditions other than labels.
     """
 
     model: str
@@ -121,21 +121,21 @@ class Provenance:
 
     @property
     def complete(self) -> bool:
-        """False where seeds and labels were too many to be held."""
+        """False if there were too many seeds and labels to hold."""
         return bool(self.seeds)
 
     def given(self) -> dict[str, Any]:
-        """Return the conditions by name, as `Generator.sample` takes them: one for all, or one each."""
+        """Return the conditions by name, as `Generator.sample` takes them, one for all or one each."""
         each = {**self.conditions, **({"label": self.labels} if self.labels else {})}
         return {name: values[0] if len(values) == 1 else list(values) for name, values in each.items()}
 
     def without_lists(self) -> Provenance:
-        """Return the record with the number of pictures in place of seeds, labels and conditions."""
+        """Return the record with the number of pictures instead of seeds, labels and conditions."""
         count = self.pictures or len(self.seeds)
         return dataclasses.replace(self, seeds=(), labels=(), conditions={}, pictures=count)
 
     def of_one(self, index: int, seed: int) -> Provenance:
-        """Return the record of one picture of several, drawn by `seed` under its own conditions."""
+        """Return the record of one of the pictures, drawn from `seed` under its own conditions."""
         part = slice(index, index + 1)
         conditions = {name: values[part] for name, values in self.conditions.items()}
         return dataclasses.replace(self, seeds=(seed,), labels=self.labels[part], conditions=conditions)
@@ -150,10 +150,10 @@ class Provenance:
             "model_sha256": self.model_sha256,
         }
         if self.seeds:
-            record["seeds"] = _shown_seeds(self.seeds)
-            record["labels"] = _once(self.labels)
+            record["seeds"] = _write_seeds(self.seeds)
+            record["labels"] = _shorten(self.labels)
             if self.conditions:
-                record["conditions"] = {name: _once(values) for name, values in self.conditions.items()}
+                record["conditions"] = {name: _shorten(values) for name, values in self.conditions.items()}
         else:
             record["pictures"] = self.pictures
         record |= {"psi": self.psi, "columns": self.columns, "scale": self.scale}
@@ -167,8 +167,8 @@ class Provenance:
         """Read a record; unknown keys are ignored.
 
         Raises:
-            DataError: it is no record, or of a newer major version. The message goes after the
-                name of the picture.
+            DataError: it is not a record, or has a newer major version. The message is to be read
+                after the name of the picture.
         """
         try:
             data = strict.read(text)
@@ -176,37 +176,37 @@ class Provenance:
             raise DataError(f"carries a record of provenance that is no JSON: {str(error)[:200]}") from None
         if not isinstance(data, dict):
             raise DataError("carries a record of provenance that is no JSON object")
-        version = _field(data, "provenance", str, "")
+        version = _read_field(data, "provenance", str, "")
         if not re.fullmatch(r"1\.\d{1,6}", version, re.ASCII):
             raise DataError(
                 f"carries provenance of version {version[:20]!r}, this ganforge reads {FORMAT_VERSION}; "
                 "update it with: pip install --upgrade ganforge"
             )
-        seeds = _seeds(_field(data, "seeds", str, ""))
+        seeds = _read_seeds(_read_field(data, "seeds", str, ""))
         return cls(
-            model=_word(data, "model"),
-            model_sha256=_sha256(_field(data, "model_sha256", str)),
+            model=_read_word(data, "model"),
+            model_sha256=_read_sha256(_read_field(data, "model_sha256", str)),
             seeds=seeds,
-            labels=_labels(_field(data, "labels", list, []), len(seeds)),
-            psi=_psi(data.get("psi", 1.0)),
-            kind=_word(data, "kind"),
-            columns=_number(data, "columns", 0, MAX_PICTURES),
-            scale=_number(data, "scale", 1, MAX_SCALE),
-            more=_field(data, "more", dict, {}),
-            pictures=_number(data, "pictures", 0, 2**63),
-            version=_word(data, "version", ""),
-            conditions=_conditions(_field(data, "conditions", dict, {}), len(seeds)),
+            labels=_read_labels(_read_field(data, "labels", list, []), len(seeds)),
+            psi=_read_psi(data.get("psi", 1.0)),
+            kind=_read_word(data, "kind"),
+            columns=_read_number(data, "columns", 0, MAX_PICTURES),
+            scale=_read_number(data, "scale", 1, MAX_SCALE),
+            more=_read_field(data, "more", dict, {}),
+            pictures=_read_number(data, "pictures", 0, 2**63),
+            version=_read_word(data, "version", ""),
+            conditions=_read_conditions(_read_field(data, "conditions", dict, {}), len(seeds)),
         )
 
 
 def embed(body: bytes, provenance: Provenance) -> bytes:
-    """Return a picture file's bytes with the record in them.
+    """Return a picture file's bytes with a record in them.
 
     Args:
-        body: a PNG, WebP, GIF or JPEG file without XMP, still or moving.
+        body: a PNG, WebP, GIF or JPEG file without XMP, still or animated.
 
     Raises:
-        OptionError: it is none of them.
+        OptionError: it is another kind of file.
     """
     if not isinstance(body, bytes) or not isinstance(provenance, Provenance):
         raise OptionError("no bytes of a picture, or no Provenance, were given; give both")
@@ -214,18 +214,18 @@ def embed(body: bytes, provenance: Provenance) -> bytes:
         provenance = provenance.without_lists()
     try:
         try:
-            return _embedded(body, provenance)
+            return _insert_record(body, provenance)
         except NoRoomError:
-            return _embedded(body, provenance.without_lists())
+            return _insert_record(body, provenance.without_lists())
     except ValueError as error:
-        raise OptionError(f"provenance cannot stand in these bytes: {error}") from None
+        raise OptionError(f"provenance cannot be written into these bytes: {error}") from None
 
 
 def attach(target: Path, provenance: Provenance) -> None:
-    """Put the record into a picture file that is there already, whole or not at all.
+    """Put a record into an existing picture file, whole or not at all.
 
     Raises:
-        OptionError: the file cannot be read or written, or is no PNG, WebP, GIF or JPEG.
+        OptionError: the file cannot be read or written, or is not a PNG, WebP, GIF or JPEG.
     """
     target = arguments.path(target, "a picture")
     try:
@@ -236,10 +236,10 @@ def attach(target: Path, provenance: Provenance) -> None:
 
 
 def read(path: Path) -> Provenance | None:
-    """Read the record of a picture file, which may come from anywhere; None where it holds none.
+    """Return the record in a picture file, which may come from anywhere; None if it has none.
 
     Raises:
-        DataError: the file cannot be read, or what stands in it as a record is none.
+        DataError: the file cannot be read, or its record is damaged.
     """
     path = arguments.path(path, "a picture")
     try:
@@ -247,8 +247,8 @@ def read(path: Path) -> Provenance | None:
             raise DataError("is no file" if path.exists() else "is not there")
         with path.open("rb") as file:
             found = extract(file, KEYWORD)
-        text = found.text if found.text is not None else _from_xmp(found.xmp or b"")
-        return None if text is None else Provenance.from_json(_plain(text))
+        text = found.text if found.text is not None else _find_in_xmp(found.xmp or b"")
+        return None if text is None else Provenance.from_json(_decode(text))
     except DataError as error:
         raise DataError(f"{path} {error}") from None
     except (OSError, ValueError) as error:
@@ -258,58 +258,58 @@ def read(path: Path) -> Provenance | None:
 
 def packet(provenance: Provenance, *, with_record: bool) -> str:
     """Return the XMP packet of a picture."""
-    tool = _escaped(f"ganforge {provenance.version}")
-    return _XMP % (tool, _RECORD % _escaped(provenance.to_json()) if with_record else "")
+    tool = _escape(f"ganforge {provenance.version}")
+    return _XMP % (tool, _RECORD % _escape(provenance.to_json()) if with_record else "")
 
 
 def records_in(xmp: bytes) -> list[bytes]:
-    """Return the records that an XMP packet holds, as JSON; it may hold none, and should hold one."""
-    return [_unescaped(match) for match in _RECORD_IN_XMP.finditer(xmp)]
+    """Return the records in an XMP packet, as JSON; there should be one, but can be any number."""
+    return [_unescape(match) for match in _RECORD_IN_XMP.finditer(xmp)]
 
 
 def without_records(xmp: bytes) -> bytes:
-    """Return what else stands in an XMP packet."""
+    """Return an XMP packet without its records."""
     return _RECORD_IN_XMP.sub(b"", xmp)
 
 
-def _embedded(body: bytes, provenance: Provenance) -> bytes:
+def _insert_record(body: bytes, provenance: Provenance) -> bytes:
     if body.startswith(b"\x89PNG"):
         xmp = packet(provenance, with_record=False).encode()
         return insert(body, xmp, KEYWORD, provenance.to_json().encode("ascii"))
     return insert(body, packet(provenance, with_record=True).encode())
 
 
-def _from_xmp(packet_: bytes) -> bytes | None:
-    """Find the record without reading the packet as XML, whose entities could be anything."""
+def _find_in_xmp(packet_: bytes) -> bytes | None:
+    """Find the record without an XML parser, so that entities cannot do harm."""
     match = _RECORD_IN_XMP.search(packet_)
-    return None if match is None else _unescaped(match)
+    return None if match is None else _unescape(match)
 
 
-def _unescaped(match: re.Match[bytes]) -> bytes:
+def _unescape(match: re.Match[bytes]) -> bytes:
     text = next(group for group in match.groups() if group is not None)
-    return _ENTITY.sub(_character, _plain(text)).encode()
+    return _ENTITY.sub(_decode_entity, _decode(text)).encode()
 
 
-def _character(match: re.Match[str]) -> str:
+def _decode_entity(match: re.Match[str]) -> str:
     if match[1]:
         return _ENTITIES[match[1]]
     code = int(match[2]) if match[2] else int(match[3], 16)
     return chr(code) if code < 0x110000 and not 0xD800 <= code < 0xE000 else ""
 
 
-def _plain(text: bytes) -> str:
+def _decode(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError:
         raise DataError("carries a record of provenance that is no text") from None
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _shown_seeds(seeds: tuple[int, ...]) -> str:
-    """Write seeds as people give them: "0-2,7"."""
+def _write_seeds(seeds: tuple[int, ...]) -> str:
+    """Return seeds as text: "0-2,7"."""
     runs: list[list[int]] = []
     for seed in seeds:
         if runs and seed == runs[-1][1] + 1:
@@ -319,14 +319,14 @@ def _shown_seeds(seeds: tuple[int, ...]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
 
 
-def _seeds(text: str) -> tuple[int, ...]:
+def _read_seeds(text: str) -> tuple[int, ...]:
     try:
         return tuple(parse_seeds(text, MAX_PICTURES)) if text else ()
     except Exception as error:
         raise DataError(f"carries provenance with unusable seeds: {str(error)[:200]}") from None
 
 
-def _labels(items: list[Any], count: int) -> tuple[Label, ...]:
+def _read_labels(items: list[Any], count: int) -> tuple[Label, ...]:
     if len(items) not in {0, 1, count}:
         raise DataError(f"carries provenance with {len(items)} labels for {count} seeds")
     for item in items:
@@ -338,60 +338,60 @@ def _labels(items: list[Any], count: int) -> tuple[Label, ...]:
     return tuple(items * count if len(items) == 1 else items)
 
 
-def _conditions(items: dict[str, Any], count: int) -> dict[str, tuple[Any, ...]]:
+def _read_conditions(items: dict[str, Any], count: int) -> dict[str, tuple[Any, ...]]:
     if len(items) > MOST_SPECS or not all(map(is_name, items)):
         raise DataError(f"carries provenance with the conditions {str(list(items))[:40]}; expected names")
     found: dict[str, tuple[Any, ...]] = {}
     for name, values in items.items():
         if not isinstance(values, list) or len(values) not in {1, count} or not all(map(_is_value, values)):
             raise DataError(
-                f"carries provenance with {str(values)[:40]!r} for {name}; expected a value a seed"
+                f"carries provenance with {str(values)[:40]!r} for {name}; expected one value per seed"
             )
         found[name] = tuple(values * count if len(values) == 1 else values)
     return found
 
 
 def _is_value(value: object) -> bool:
-    """Return whether a value is a text, a number, or numbers by name."""
+    """Return whether a value is a text, a number, or an object of numbers."""
     if isinstance(value, str):
         return len(value) <= MAX_TEXT
     each = value.values() if isinstance(value, dict) else [value]
     return all(type(item) in (int, float) for item in each)
 
 
-def _once(values: Sequence[Any]) -> list[Any]:
-    """Return the values, one of them where all are alike."""
+def _shorten(values: Sequence[Any]) -> list[Any]:
+    """Return the values; only the first if all are equal."""
     alike = len(values) > 1 and all(value == values[0] for value in values)
     return list(values[:1] if alike else values)
 
 
-def _psi(value: Any) -> float:
+def _read_psi(value: Any) -> float:
     if type(value) not in (int, float) or not 0 <= value <= 2:
         raise DataError(f"carries provenance with psi {str(value)[:40]}; expected 0 to 2")
     return float(value)
 
 
-def _sha256(text: str) -> str:
+def _read_sha256(text: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{64}", text, re.ASCII):
         raise DataError("carries provenance without the SHA-256 of a model")
     return text
 
 
-def _number(data: Mapping[str, Any], name: str, low: int, high: int) -> int:
+def _read_number(data: Mapping[str, Any], name: str, low: int, high: int) -> int:
     value = data.get(name, low)
     if type(value) is not int or not low <= value <= high:
         raise DataError(f"carries provenance with {name} {str(value)[:40]}; expected {low} to {high}")
     return value
 
 
-def _word(data: Mapping[str, Any], name: str, default: str | None = None) -> str:
-    text: str = _field(data, name, str, default)
+def _read_word(data: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    text: str = _read_field(data, name, str, default)
     if len(text) > MAX_WORD:
         raise DataError(f"carries provenance with {len(text):,} characters for {name}; expected {MAX_WORD}")
     return text
 
 
-def _field(data: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
+def _read_field(data: Mapping[str, Any], name: str, kind: type, default: Any = None) -> Any:
     value = data.get(name, default)
     if not isinstance(value, kind):
         raise DataError(f"carries provenance with {str(value)[:40]!r} for {name}")

@@ -1,14 +1,14 @@
-"""Texts in picture files: inserted into PNG, WebP, GIF and JPEG bytes, and extracted again.
+"""Inserts texts into PNG, WebP, GIF and JPEG files, and extracts them.
 
-There are two: an XMP packet (UTF-8), in all four formats at the place of the XMP specification's
-part 3; and, in PNG alone, a plain text under a keyword (a tEXt chunk). Pixels are never decoded;
-what is read is bounded and never inflated.
+There are two texts: an XMP packet (UTF-8), in all four formats where part 3 of the XMP specification
+puts it; and, in PNG only, a plain text under a keyword (a tEXt chunk). Pixels are never decoded. What
+is read is bounded, and never decompressed.
 """
 
-# Pillow writes such texts as well, to the same bytes (the tests compare them), and yet it cannot take over:
-# it writes them only while it encodes pixels, so that a JPEG or WebP that exists already would lose quality;
-# it writes no XMP into a GIF and reads none from it; it fails on files that are damaged or of over 179
-# million pixels; it finds texts behind the pixels of a PNG only by decoding them; and it inflates texts.
+# Pillow writes the same bytes (the tests compare them), but cannot replace this file: it writes texts only
+# when it encodes pixels, so that an existing JPEG or WebP would lose quality; it neither writes nor reads XMP
+# in a GIF; it fails on damaged files and on files with over 179 million pixels; it finds texts after the
+# pixels of a PNG only by decoding these; and it decompresses texts.
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from typing import BinaryIO, Final, NamedTuple
 
 # Longer texts are neither written nor read.
 MAX_BYTES: Final = 2**20
-# What one JPEG segment holds, less its length and the name of its content.
+# The size of one JPEG segment, minus its length field and the name of its content.
 MAX_JPEG_BYTES: Final = 65_533 - 29
-# Pieces of a file that are looked at; real pictures have a few dozen.
+# The most parts of a file that are read; real pictures have a few dozen.
 MAX_PIECES: Final = 100_000
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
@@ -30,21 +30,21 @@ _STARTS: Final = {_PNG: "PNG", b"GIF": "GIF", b"\xff\xd8": "JPEG"}
 _PNG_XMP: Final = b"XML:com.adobe.xmp"
 _JPEG_XMP: Final = b"http://ns.adobe.com/xap/1.0/\0"
 _GIF_XMP: Final = b"XMP DataXMP"
-# A reader that takes the bytes of the packet for lengths of blocks lands in here, wherever it
-# comes from, and is led to the last byte, a block of length 0.
+# A reader that takes bytes of the packet for lengths of blocks ends up in these bytes, which lead it
+# to the last one, a block of length 0.
 _GIF_TRAILER: Final = bytes([1, *range(255, -1, -1), 0])
 _WEBP_HAS_XMP, _WEBP_HAS_ALPHA = 0x04, 0x10
 
 
 class Texts(NamedTuple):
-    """What was found in a file: the text under the keyword and the XMP packet, None where absent."""
+    """The texts in a file: that under the keyword and the XMP packet; None if absent."""
 
     text: bytes | None
     xmp: bytes | None
 
 
 class NoRoomError(ValueError):
-    """The format or the file has no place for the texts."""
+    """The format or the file cannot hold the texts."""
 
 
 def insert(body: bytes, xmp: bytes, keyword: str = "", text: bytes = b"") -> bytes:
@@ -59,7 +59,7 @@ def insert(body: bytes, xmp: bytes, keyword: str = "", text: bytes = b"") -> byt
         text: Latin-1 without zero bytes.
 
     Raises:
-        NoRoomError: the file is of another format, or a text is too long for it.
+        NoRoomError: the file has another format, or a text is too long for the format.
     """
     if max(len(xmp), len(text)) > MAX_BYTES:
         raise NoRoomError(f"the text has over {MAX_BYTES:,} bytes")
@@ -72,11 +72,11 @@ def insert(body: bytes, xmp: bytes, keyword: str = "", text: bytes = b"") -> byt
 
 
 def extract(file: BinaryIO, keyword: str) -> Texts:
-    """Find the texts in a picture file, which need not be whole; a damaged one just ends early.
+    """Find the texts in a picture file; of a damaged file, those before the damage.
 
     Args:
         file: readable and seekable, at its start.
-        keyword: the one that `insert` was given.
+        keyword: as for `insert`.
     """
     kind = _format_of(file.read(12))
     file.seek(0)
@@ -93,7 +93,7 @@ def extract(file: BinaryIO, keyword: str) -> Texts:
 
 
 def _format_of(head: bytes) -> str | None:
-    """Name the format of a file by its first 12 bytes; None for another."""
+    """Return the format of a file by its first 12 bytes; None if it is another."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     return next((kind for start, kind in _STARTS.items() if head.startswith(start)), None)
@@ -142,27 +142,27 @@ def _extract_png(file: BinaryIO, keyword: bytes) -> Texts:
 def _insert_gif(body: bytes, xmp: bytes) -> bytes:
     file = io.BytesIO(body)
     place = _skip_gif_header(file)
-    # A repeat count has to stand first; what belongs to the first frame comes after.
+    # A repeat count must come first, and what belongs to the first frame after the text.
     while (piece := file.read(2)) in (b"!\xff", b"!\xfe"):
         _skip_gif_blocks(file)
         place = file.tell()
     if piece[:1] not in (b"!", b","):
         raise NoRoomError("the GIF holds no frame")
     while _end_of_gif_blocks(xmp + _GIF_TRAILER) != len(xmp) + len(_GIF_TRAILER):
-        xmp += b" "  # so that a reader who counts blocks does not end one byte too soon
+        xmp += b" "  # so that a reader that follows blocks does not end one byte too soon
     extension = b"!\xff\x0b" + _GIF_XMP + xmp + _GIF_TRAILER
     return b"GIF89a" + body[6:place] + extension + body[place:]
 
 
 def _skip_gif_header(file: BinaryIO) -> int:
-    """Go behind the header and the table of colours; return the place."""
+    """Skip the header and the colour table; return the position."""
     header = _read_exactly(file, 13)
     file.seek(3 << ((header[10] & 7) + 1) if header[10] & 0x80 else 0, io.SEEK_CUR)
     return file.tell()
 
 
 def _end_of_gif_blocks(data: bytes) -> int:
-    """Return the place behind the empty block in bytes that are read as blocks."""
+    """Return the position after the empty block, if bytes are read as blocks."""
     file = io.BytesIO(data)
     _skip_gif_blocks(file)
     return file.tell()
@@ -178,7 +178,7 @@ def _skip_gif_blocks(file: BinaryIO) -> None:
 
 
 def _extract_gif(file: BinaryIO) -> bytes | None:
-    """Look before the first frame alone: what stands behind it may take any time to find."""
+    """Search before the first frame only: to search after it could take very long."""
     _skip_gif_header(file)
     for _ in range(MAX_PIECES):
         if file.read(1) != b"!":
@@ -195,7 +195,7 @@ def _extract_gif(file: BinaryIO) -> bytes | None:
     return None
 
 
-# WebP (RFC 9649): RIFF chunks; texts need the extended form, whose first chunk names what follows.
+# WebP (RFC 9649): RIFF chunks; texts need the extended form, whose first chunk lists what follows.
 
 
 def _insert_webp(body: bytes, xmp: bytes) -> bytes:
@@ -218,7 +218,7 @@ def _insert_webp(body: bytes, xmp: bytes) -> bytes:
 
 
 def _read_webp_size(kind: bytes, head: bytes) -> tuple[int, int, bool]:
-    """Return width, height and whether there is transparency, of a file with one chunk."""
+    """Return width, height and whether there is transparency, for a file with one chunk."""
     if kind == b"VP8L":
         bits = int.from_bytes(head[1:5], "little")
         return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, bool(bits >> 28 & 1)
@@ -233,7 +233,7 @@ def _make_riff_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _read_riff_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """Return the type, place of the data and length of each chunk."""
+    """Return the type, position of the data and length of each chunk."""
     file.seek(12)
     for _ in range(MAX_PIECES):
         head = file.read(8)
@@ -259,7 +259,7 @@ def _insert_jpeg(body: bytes, xmp: bytes) -> bytes:
     if len(xmp) > MAX_JPEG_BYTES:
         raise NoRoomError(f"the packet has over {MAX_JPEG_BYTES:,} bytes, more than a JPEG takes")
     place = 2
-    if body[2:4] == b"\xff\xe0":  # the JFIF header has to stand first
+    if body[2:4] == b"\xff\xe0":  # the JFIF header must come first
         place = 4 + int.from_bytes(body[4:6], "big")
     data = _JPEG_XMP + xmp
     segment = b"\xff\xe1" + struct.pack(">H", len(data) + 2) + data

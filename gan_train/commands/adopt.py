@@ -55,7 +55,7 @@ def adopt(
             name=name,
             licence=licence,
             intended_use=intended_use,
-            trust=shared.trusted(),
+            trust=shared.is_trusted(),
             say=console.say,
         )
     )

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from gan_infer import console, files
-from gan_infer.commands.shared import trust, trusted
+from gan_infer.commands.shared import is_trusted, trust
 from gan_infer.errors import OptionError
 from gan_infer.latent.seeds import check_seed, parse_seeds
 from gan_train.commands.shared import TAKEN_NAMES, describe_mixing
@@ -76,15 +76,15 @@ def directions(
     from gan_train.graphs import amend
     from gan_train.latent import directions as finder
 
-    generator = Generator.load(model, device="cpu", trust=trusted())
-    amend.read_own(Path(generator.source))  # refuses a file of another tool before the work
+    generator = Generator.load(model, device="cpu", trust=is_trusted())
+    amend.read_own(Path(generator.source))  # a file of another tool is refused before the work
     found = []
     if chosen:
         measured = finder.measure(generator, list(dict.fromkeys(chosen)), samples, _progress)
         found = [finder.by_attribute(measured, each, name or each) for each in measured.values]
     if examples and name:
         found.append(finder.by_examples(generator, *examples, name))
-    written = amend.amend(Path(generator.source), to, [each.direction for each in found], trust=trusted())
+    written = amend.amend(Path(generator.source), to, [each.direction for each in found], trust=is_trusted())
     console.echo(f"file        {to}, {to.stat().st_size / 1e6:.2f} MB")
     console.echo(f"directions  {', '.join(written.directions) or '-'}")
     for each in found:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gan_infer import console, files
-from gan_infer.commands.shared import trust, trusted
+from gan_infer.commands.shared import is_trusted, trust
 from gan_infer.conditions.spec import IMAGE
 from gan_infer.decoding import ranges
 from gan_infer.errors import DataError, OptionError
@@ -133,7 +133,7 @@ def match(pictures: PictureSet, class_names: tuple[str, ...]) -> tuple[PictureSe
 def _open_model(source: str) -> Candidate:
     from gan_infer.models.generator import Generator
 
-    generator = Generator.load(source, trust=trusted())
+    generator = Generator.load(source, trust=is_trusted())
     (output, *_) = generator.metadata.outputs
     if output.kind != IMAGE:
         raise OptionError(

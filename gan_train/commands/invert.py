@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gan_infer import console, files
-from gan_infer.commands.shared import trust, trusted
+from gan_infer.commands.shared import is_trusted, trust
 from gan_infer.errors import OptionError
 from gan_train.commands.shared import RUNS, condition, describe_choice, find_choices
 from gan_train.commands.shared import value_range as value_range_option
@@ -84,12 +84,12 @@ def invert(
     files.check_writable(kept)
     console.say("loading PyTorch")
     from gan_infer.decoding import ranges
-    from gan_infer.decoding.image import read
+    from gan_infer.decoding.decode import read
     from gan_train.export import TRUNCATION
     from gan_train.latent import differentiable, inversion
 
     if model is not None:
-        subject = differentiable.of_model(model, trust=trusted())
+        subject = differentiable.of_model(model, trust=is_trusted())
     else:
         subject = differentiable.of_run(run, which or "best", RUNS, truncation or TRUNCATION, console.say)
     remarks: list[str] = []

@@ -56,7 +56,7 @@ def find_choices(class_names: tuple[str, ...], given: str, name: str) -> list[in
     Raises:
         LabelError: there is no such class.
     """
-    from gan_infer.conditions.labels import Classes
+    from gan_infer.conditions.labels import ClassReader
 
     if not class_names:
         if given != "auto":
@@ -64,7 +64,7 @@ def find_choices(class_names: tuple[str, ...], given: str, name: str) -> list[in
         return None
     if given == "auto" and "auto" not in class_names:
         return list(range(len(class_names)))
-    return [Classes(class_names, name).index(given)]
+    return [ClassReader(class_names, name).index(given)]
 
 
 def describe_choice(class_names: tuple[str, ...], index: int | None) -> dict[str, Any]:

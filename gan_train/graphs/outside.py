@@ -124,7 +124,7 @@ def _size(tensor: onnx.TensorProto) -> int:
     Raises:
         RefusedError: it is of no known type or size.
     """
-    name, kind = graph.shown(tensor.name), tensor.data_type
+    name, kind = graph.quote(tensor.name), tensor.data_type
     if kind not in graph.NUMPY:
         raise _OutsideError(f"has a tensor {name} of a type ({kind}) that is not taken")
     if len(tensor.dims) > graph.MAX_RANK or any(not 0 <= side <= graph.MAX_SIDE for side in tensor.dims):
@@ -138,7 +138,7 @@ def _merge(tensor: onnx.TensorProto, path: Path) -> None:
     Raises:
         RefusedError: they are not where or not as they should be.
     """
-    name, size = graph.shown(tensor.name), _size(tensor)
+    name, size = graph.quote(tensor.name), _size(tensor)
     if tensor.HasField("raw_data") or any(len(getattr(tensor, field)) for field in _PACKED):
         raise _OutsideError(f"keeps the tensor {name} both in the file and outside")
     told = _where(tensor, name)
@@ -155,7 +155,7 @@ def _where(tensor: onnx.TensorProto, name: str) -> Mapping[str, str]:
     told: dict[str, str] = {}
     for entry in tensor.external_data:
         if entry.key not in _KEYS:
-            raise _OutsideError(f"says {graph.shown(entry.key)} of where the tensor {name} lies")
+            raise _OutsideError(f"says {graph.quote(entry.key)} of where the tensor {name} lies")
         if entry.key in told:
             raise _OutsideError(f"says twice at which {entry.key} the tensor {name} lies")
         told[entry.key] = entry.value
@@ -165,7 +165,7 @@ def _where(tensor: onnx.TensorProto, name: str) -> Mapping[str, str]:
 def _number(told: Mapping[str, str], key: str, default: int, name: str) -> int:
     text = told.get(key, str(default))
     if not re.fullmatch(r"[0-9]{1,15}", text):
-        raise _OutsideError(f"has {graph.shown(text)} for the {key} of the tensor {name}")
+        raise _OutsideError(f"has {graph.quote(text)} for the {key} of the tensor {name}")
     return int(text)
 
 
@@ -178,7 +178,7 @@ def _find_beside(location: str, path: Path, name: str) -> Path:
     plain = re.fullmatch(r"[^/\\:\x00-\x1f]{1,255}", location)
     if not plain or location in (".", "..") or location == path.name:
         raise _OutsideError(
-            f"keeps the tensor {name} in {graph.shown(location)}",
+            f"keeps the tensor {name} in {graph.quote(location)}",
             "data are taken from a file beside the model alone: write both into one folder by onnx.save",
         )
     return path.parent / location

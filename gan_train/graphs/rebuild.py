@@ -187,7 +187,7 @@ def _read_declared(graph: onnx.GraphProto, output: str) -> tuple[int, tuple[int,
 
 
 def _image(back: Builder, plan: Plan, value: str, declared: tuple[int, tuple[int, ...]]) -> None:
-    """Add the operators that turn the file's output into pixel values, in the order of `to_levels`."""
+    """Add the operators that turn the file's output into pixel values, in the order of `to_pixels`."""
     kind, sides = declared
     if sides != plan.picture:
         value = back.node("Reshape", [value, back.tensor([-1, *plan.picture], "picture")])

@@ -1,16 +1,15 @@
-"""Generators that other tools wrote: recognises inputs and output, and runs them by our contract.
+"""Opens generators by other tools: recognises their inputs and output, and runs them by our contract.
 
-A foreign file says nothing of itself. What it takes and gives is read from its inputs, its graph and
-a few pictures that it draws on loading; whoever knows better says so in a `Reading`. It trains
-nothing and knows no files.
+A foreign file has no metadata of ours. Its inputs, its graph and a few pictures that it draws on loading
+show what it takes and gives; a `Reading` overrides this.
 
     latent    float [n, z] or [n, z, 1, 1]
     label     a number [n] or [n, 1]; or one-hot, [n, classes] or [n, classes, 1, 1]; or none
-    others    inputs of any shape that stay constant, as `Reading.set_inputs` says
+    others    inputs of any shape that stay constant, by `Reading.set_inputs`
     output    float or uint8, NCHW or NHWC, with 1, 3 or 4 channels; or [n, height, width];
               or rows [n, values]
 
-n may be fixed: pictures are then drawn so many at a time, the last batch filled up.
+n may be fixed: then pictures are drawn n at a time, and the last batch is filled up.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from gan_infer.errors import ModelError, OptionError
 from gan_infer.latent import seeds
 from gan_infer.modelfile import metadata
 from gan_infer.modelfile.foreign.inputs import plan_inputs
-from gan_infer.modelfile.foreign.output import RANGES, find_output, with_picture, with_range
+from gan_infer.modelfile.foreign.output import RANGES, add_picture, add_range, find_output
 from gan_infer.modelfile.foreign.plan import ONE_HOT, AdaptedSession, Plan, run_file
 from gan_infer.modelfile.foreign.unclear import UnclearError, show, show_sides
 from gan_infer.modelfile.metadata import Metadata
@@ -41,12 +40,12 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-# Pictures drawn on loading: from their values follow shape and range.
+# The pictures drawn on loading, whose values show shape and range.
 PROBES: Final = 4
-# Of pictures of more bytes one is drawn, and calls have one each: floats of several take much room.
+# Larger pictures, in bytes, are drawn one at a time, because the floats of several need much memory.
 _LARGE: Final = 2**23
 
-# What a refusal of `vet` says -> what would make such a file load.
+# Words of a refusal by `safety` -> what would make such a file load.
 _ADVICE: Final = (
     (r"outside the file|external_data", "if it is a generator, put all into one file: {adopt}"),
     (r"is of (IR version|operator set)|operator sets", "if it is a generator, convert it: {adopt}"),
@@ -67,19 +66,19 @@ _ADVICE: Final = (
 def adapt(
     session: Session, model: bytes, source: str, reading: Reading, batch: int = PROBES
 ) -> AdaptedSession:
-    """Recognise what a foreign file takes and gives; its metadata say how it was read.
+    """Recognise what a foreign file takes and gives; the result's metadata say how it was read.
 
     Args:
-        session: open on the file.
-        model: the file's bytes, which `vet.check` let pass.
-        source: names it in messages.
-        reading: what is not to be recognised.
-        batch: how many pictures one call may have, as its trial found.
+        session: the open file.
+        model: the file's bytes, which `safety.check` accepts.
+        source: the name of the file, for messages.
+        reading: what need not be recognised.
+        batch: the most pictures in one call, by its trial.
 
     Raises:
-        ModelError: an input or the output cannot be recognised, or the model cannot be run so; says
-            what there is and which arguments to give.
-        OptionError: `reading` names what the file does not have, or no range.
+        ModelError: an input or the output cannot be recognised, or the model cannot be run this way; the
+            message says what there is and which arguments to give.
+        OptionError: `reading` names something that the file does not have, or its range is unknown.
     """
     try:
         _check(reading, session)
@@ -87,8 +86,8 @@ def adapt(
         plan, of_inputs = plan_inputs(session.inputs, parsed, reading)
         plan = dataclasses.replace(plan, output=find_output(session.outputs, reading))
         plan, values, of_batch, probes = _probe(session, plan, batch)
-        plan, of_picture = with_picture(plan, values, reading, probes)
-        plan, of_range = with_range(plan, values, parsed, reading, probes)
+        plan, of_picture = add_picture(plan, values, reading, probes)
+        plan, of_range = add_range(plan, values, parsed, reading, probes)
     except UnclearError as error:
         raise ModelError(
             f"{source} is no file of ours, and {error}; {error.advice}; it has inputs {show(session.inputs)} "
@@ -99,7 +98,7 @@ def adapt(
 
 
 def advise(refusal: str, source: str) -> str:
-    """Return what `vet` said of a file with what would make it load, where something would."""
+    """Return a refusal by `safety`, with what would make the file load, if anything would."""
     adopt = f"gan-infer adopt {shlex.quote(source)} --to gen.onnx"
     for pattern, advice in _ADVICE:
         if re.search(pattern, refusal):
@@ -109,10 +108,10 @@ def advise(refusal: str, source: str) -> str:
 
 
 def _check(reading: Reading, session: Session) -> None:
-    """Refuse a reading that names what the file does not have, or says what cannot be.
+    """Refuse a reading that does not fit the file or is not valid.
 
     Raises:
-        OptionError: names the argument.
+        OptionError: it does not fit; the message names the argument.
     """
     settings = reading.set_inputs if reading.set_inputs is not None else {}
     if not isinstance(settings, Mapping):
@@ -140,7 +139,7 @@ def _check(reading: Reading, session: Session) -> None:
 
 
 def _are_sides(shape: Sequence[int]) -> bool:
-    """Return whether it is height and width, with channels before, behind or left out."""
+    """Return whether a shape is height and width, with channels first, last or left out."""
     sides = shape if isinstance(shape, (tuple, list)) else ()
     if len(sides) not in (2, 3) or not all(type(side) is int and 0 < side < 2**31 for side in sides):
         return False
@@ -148,10 +147,10 @@ def _are_sides(shape: Sequence[int]) -> bool:
 
 
 def _probe(session: Session, plan: Plan, batch: int) -> tuple[Plan, Array, list[str], int]:
-    """Draw the first few seeds, together and one of them alone; return the values of all, and their number.
+    """Draw the first seeds together, and one of them alone; return the values of all, and their number.
 
-    A file whose pictures depend on their neighbours, or that takes one at a time whatever it says,
-    is run one at a time.
+    A file whose pictures depend on others in the batch, or that fails on batches, is run one picture at a
+    time.
     """
     latent = seeds.latents(range(PROBES), plan.latent_dim)
     labels = np.arange(PROBES) % plan.classes if plan.classes else None
@@ -163,15 +162,15 @@ def _probe(session: Session, plan: Plan, batch: int) -> tuple[Plan, Array, list[
     if first.nbytes > _LARGE:
         return alone, first, notes or ["one at a time, because its pictures are large"], 1
     one_by_one = run_file(session, alone, latent, labels)
-    if plan.batch is None and (why := _alone_because(session, plan, latent, labels, one_by_one, batch)):
+    if plan.batch is None and (why := _explain_alone(session, plan, latent, labels, one_by_one, batch)):
         return alone, one_by_one, [f"one at a time, because {why}"], PROBES
     return plan, one_by_one, notes, PROBES
 
 
-def _alone_because(
+def _explain_alone(
     session: Session, plan: Plan, latent: Array, labels: Array | None, one_by_one: Array, batch: int
 ) -> str:
-    """Say why a file cannot draw several pictures at a time; "" where it can."""
+    """Return why a file cannot draw several pictures at a time; "" if it can."""
     size = min(PROBES, batch)
     if size == 1:
         return "each takes much memory"

@@ -34,19 +34,19 @@ _TYPES: Final = {**FLOATS, **_INTEGERS, "tensor(bool)": np.bool_}
 _LIKE_A_LABEL: Final = re.compile(r"label|class|cond|one.?hot|target|attr|^[cy]$", re.IGNORECASE)
 _LIKE_A_LATENT: Final = re.compile(r"latent|noise|^z$|^z[_.\d]|^x$", re.IGNORECASE)
 _LIKE_A_SETTING: Final = re.compile(r"psi|trunc|mode|scale|strength|temperature|alpha|step", re.IGNORECASE)
-# Operators that leave values as they are.
+# Operators that do not change values.
 PASSING: Final = frozenset({"Transpose", "Reshape", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Cast"})
 _MAX_CONSTANT: Final = 2**24  # elements
 
 
-def plan_inputs(inputs: Ends, model: graph.Model, reading: Reading) -> tuple[Plan, list[str]]:
-    """Return a plan whose inputs are settled, and what is to be said of them.
+def plan_inputs(inputs: Ends, model: graph.Graph, reading: Reading) -> tuple[Plan, list[str]]:
+    """Return a plan with the inputs, and notes on them.
 
     Raises:
         UnclearError: an input cannot be recognised.
         OptionError: `reading` does not fit the inputs.
     """
-    constants, notes = _constants(inputs, reading)
+    constants, notes = _find_constants(inputs, reading)
     rest = {name: end for name, end in inputs.items() if name not in constants}
     label = reading.label_input or _find_label(rest, reading.latent_input)
     latent = reading.latent_input or _find_latent(rest, label)
@@ -66,7 +66,7 @@ def plan_inputs(inputs: Ends, model: graph.Model, reading: Reading) -> tuple[Pla
         batch=shape[0],
     )
     if label:
-        plan = _with_label(plan, label, inputs[label], model, reading)
+        plan = _add_label(plan, label, inputs[label], model, reading)
     elif reading.class_names:
         raise OptionError(
             f"class_names were given, and the model has no label beside {latent!r}; leave them out"
@@ -77,16 +77,16 @@ def plan_inputs(inputs: Ends, model: graph.Model, reading: Reading) -> tuple[Pla
 # Inputs that stay constant.
 
 
-def _constants(inputs: Ends, reading: Reading) -> tuple[dict[str, Constant], list[str]]:
-    """Return the inputs that are set, and those that hold nothing and so need no value."""
+def _find_constants(inputs: Ends, reading: Reading) -> tuple[dict[str, Constant], list[str]]:
+    """Return the inputs that are set or have no elements, and notes on them."""
     constants, notes = {}, []
-    told = reading.set_inputs or {}
+    settings = reading.set_inputs or {}
     for name, (kind, shape) in inputs.items():
-        if name in told:
+        if name in settings:
             if name in (reading.latent_input, reading.label_input):
                 raise OptionError(f"{name!r} was set and named as latent or label; give one of the two")
-            constants[name] = make_constant(name, kind, shape, told[name])
-            notes.append(f"{name!r} always {_show_setting(told[name])}")
+            constants[name] = make_constant(name, kind, shape, settings[name])
+            notes.append(f"{name!r} always {_show_setting(settings[name])}")
         elif 0 in shape and kind in _TYPES and name not in (reading.latent_input, reading.label_input):
             constants[name] = make_constant(name, kind, shape, ())
             notes.append(f"{name!r} left empty, having no columns")
@@ -94,10 +94,10 @@ def _constants(inputs: Ends, reading: Reading) -> tuple[dict[str, Constant], lis
 
 
 def make_constant(name: str, kind: str, shape: tuple[int | None, ...], setting: Setting) -> Constant:
-    """Return an input that always has a value: one for all its elements, or one for each.
+    """Return an input with a constant value: one for all its elements, or one for each.
 
     Raises:
-        OptionError: the value is of another number or type.
+        OptionError: the number or the type of the values is wrong.
     """
     if kind not in _TYPES:
         raise OptionError(f"the input {name!r} is {show_type(kind, shape)}, which cannot be set to a value")
@@ -120,8 +120,8 @@ def make_constant(name: str, kind: str, shape: tuple[int | None, ...], setting: 
             f"give 1 or {math.prod(sides)}"
         )
     if shape[:1] == (None,):
-        return Constant(_converted(name, kind, values)[None], (None, *sides))
-    return Constant(_converted(name, kind, values), tuple(sides))
+        return Constant(_convert(name, kind, values)[None], (None, *sides))
+    return Constant(_convert(name, kind, values), tuple(sides))
 
 
 def _as_array(name: str, setting: Setting) -> Array:
@@ -134,7 +134,7 @@ def _as_array(name: str, setting: Setting) -> Array:
     return values
 
 
-def _converted(name: str, kind: str, values: Array) -> Array:
+def _convert(name: str, kind: str, values: Array) -> Array:
     with np.errstate(over="ignore"):
         result: Array = values.astype(_TYPES[kind])
     if kind not in FLOATS and not np.array_equal(result, values):
@@ -155,11 +155,13 @@ def _ask_for_a_value(name: str, end: tuple[str, tuple[int | None, ...]]) -> Uncl
     shown = f"the input {name!r} ({show_type(kind, shape)})"
     if kind not in _TYPES:
         return UnclearError(f"{shown} is of a type that is not taken", "export it without that input")
-    told = f"set_inputs={{{name!r}: VALUE}} (--set {show_name(name)}=VALUE)"
+    advice = f"set_inputs={{{name!r}: VALUE}} (--set {show_name(name)}=VALUE)"
     if _is_picture(shape):
-        return UnclearError(f"{shown} takes a picture or noise", f"noise is fixed by {told}; {_NO_PICTURES}")
+        return UnclearError(
+            f"{shown} takes a picture or noise", f"noise is fixed by {advice}; {_NO_PICTURES}"
+        )
     return UnclearError(
-        f"{shown} is neither latent nor label", f"where it stays constant, give its value: {told}"
+        f"{shown} is neither latent nor label", f"where it stays constant, give its value: {advice}"
     )
 
 
@@ -219,23 +221,23 @@ def _check_latent(name: str, kind: str, shape: tuple[int | None, ...]) -> None:
 
 
 def _is_row(shape: tuple[int | None, ...]) -> bool:
-    """Return whether a shape is [n, z], with sides of 1 before or behind z."""
+    """Return whether a shape is [n, z], with sides of 1 before or after z."""
     return 2 <= len(shape) <= 5 and sum(side not in (1, None) for side in shape[1:]) <= 1 and 0 not in shape
 
 
 def _is_small(shape: tuple[int | None, ...]) -> bool:
-    """Return whether there is one number an item, or one in all."""
+    """Return whether there is one number per item, or one in all."""
     return all(side in (1, None) for side in shape[1:])
 
 
 def _is_picture(shape: tuple[int | None, ...]) -> bool:
-    """Return whether items have two sides beside their channels."""
+    """Return whether items have two sides in addition to channels."""
     sides = [side for side in shape[1:] if side != 1]
     return len(shape) == 4 and len(sides) >= 2
 
 
 def _sides(shape: tuple[int | None, ...]) -> tuple[int, ...]:
-    """Return the shape of one item; a side that is left open is 1."""
+    """Return the shape of one item; a free side is 1."""
     return tuple(side or 1 for side in shape[1:])
 
 
@@ -243,7 +245,7 @@ def _sides(shape: tuple[int | None, ...]) -> tuple[int, ...]:
 
 
 def _find_label(inputs: Ends, latent: str | None) -> str:
-    """Name the input that is a label, "" where there is none."""
+    """Return the input that is a label; "" if there is none."""
     rest = {name: end for name, end in inputs.items() if name != latent}
     able = {
         name: (kind, shape)
@@ -267,18 +269,18 @@ def _find_label(inputs: Ends, latent: str | None) -> str:
     return next(name for name in floats if name not in other) if len(other) == 1 else ""
 
 
-def _with_label(
-    plan: Plan, label: str, end: tuple[str, tuple[int | None, ...]], model: graph.Model, reading: Reading
+def _add_label(
+    plan: Plan, label: str, end: tuple[str, tuple[int | None, ...]], model: graph.Graph, reading: Reading
 ) -> Plan:
     kind, shape = end
-    form, classes = _form_of_label(label, kind, shape)
+    form, classes = _find_label_form(label, kind, shape)
     classes = classes or _count_rows(model, label) or len(reading.class_names or ())
     if not 1 <= classes <= metadata.MAX_CLASSES:
         raise UnclearError(
             "how many classes there are does not show", "give class_names (--classes cat,dog,owl)"
         )
     if reading.class_names is not None and len(reading.class_names) != classes:
-        raise OptionError(f"{len(reading.class_names)} class_names were given; give {classes}, one a class")
+        raise OptionError(f"{len(reading.class_names)} class_names were given; give {classes}, one per class")
     if shape[0] and plan.batch and shape[0] != plan.batch:
         raise UnclearError("its inputs are of different batch sizes", "export it with a free batch")
     return dataclasses.replace(
@@ -292,8 +294,8 @@ def _with_label(
     )
 
 
-def _form_of_label(label: str, kind: str, shape: tuple[int | None, ...]) -> tuple[str, int]:
-    """Return how a label enters, and how many classes that shows, 0 where it does not."""
+def _find_label_form(label: str, kind: str, shape: tuple[int | None, ...]) -> tuple[str, int]:
+    """Return how a label enters, and the number of classes; 0 if this is not known."""
     if kind in _TYPES and len(shape) in (1, 2) and _is_small(shape) and kind != "tensor(bool)":
         return INDEX, 0
     if kind in _TYPES and len(shape) >= 2 and _is_row(shape):
@@ -305,8 +307,8 @@ def _form_of_label(label: str, kind: str, shape: tuple[int | None, ...]) -> tupl
     )
 
 
-def _count_rows(model: graph.Model, label: str) -> int:
-    """Return the rows of the table that a label is looked up in, or its places in one-hot; 0 if not seen."""
+def _count_rows(model: graph.Graph, label: str) -> int:
+    """Return the rows of the table that a label selects from, or the length of its one-hot; 0 if unknown."""
     tables = {tensor.name: tensor for tensor in model.initializers}
     same = {label}
     for node in model.nodes:
@@ -315,12 +317,12 @@ def _count_rows(model: graph.Model, label: str) -> int:
             tables[node.outputs[0]] = value
         if node.op in PASSING and node.inputs and node.inputs[0] in same:
             same.update(node.outputs)
-        elif found := _rows_of(node, tables, same):
+        elif found := _count_table_rows(node, tables, same):
             return found
     return 0
 
 
-def _rows_of(node: graph.Node, tables: Mapping[str, graph.Tensor], same: set[str]) -> int:
+def _count_table_rows(node: graph.Node, tables: Mapping[str, graph.Tensor], same: set[str]) -> int:
     if node.op == "Gather" and len(node.inputs) == 2 and node.inputs[1] in same:
         table = tables.get(node.inputs[0])
         if table is not None and len(table.shape) == 2 and node.attributes.get("axis", 0) == 0:

@@ -1,4 +1,4 @@
-"""Recognises a foreign file's output: which it is, how its values lie, and what is black and white."""
+"""Recognises a foreign file's output: which it is, the order of its values, and their range."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 RANGES: Final = ((-1.0, 1.0), (0.0, 1.0), (0.0, 255.0))
 _BOUNDED: Final = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0)}
 _LIKE_A_PICTURE: Final = re.compile(r"image|img|picture|sample|fake|rgb|^x$|^out(put)?$", re.IGNORECASE)
-# (first, second, third) of three sides is read as the picture's in the file's order.
+# The three sides of a picture, in the file's order.
 _Sides = tuple[int, int, int]
 
 
 def find_output(outputs: Ends, reading: Reading) -> str:
-    """Name the output that is the picture.
+    """Return the output that is the picture.
 
     Raises:
-        UnclearError: none can be, or several.
+        UnclearError: none or several can be.
     """
     if reading.output is not None:
         return reading.output
@@ -57,10 +57,10 @@ def find_output(outputs: Ends, reading: Reading) -> str:
 
 
 def _may_show(shape: tuple[int | None, ...]) -> bool:
-    """Return whether values of a shape may be pictures with 1, 3 or 4 channels."""
+    """Return whether values of a shape can be pictures with 1, 3 or 4 channels."""
     if len(shape) == 4:
         return bool({shape[1], shape[3]} & {*metadata.CHANNELS, None})
-    return len(shape) != 2 or shape[1] is None or _guess(shape[1]) is not None
+    return len(shape) != 2 or shape[1] is None or _guess_square(shape[1]) is not None
 
 
 def _is_square(shape: tuple[int | None, ...]) -> bool:
@@ -73,11 +73,11 @@ def _is_square(shape: tuple[int | None, ...]) -> bool:
     )
 
 
-def with_picture(plan: Plan, values: Array, reading: Reading, probes: int) -> tuple[Plan, list[str]]:
-    """Return the plan with how the values of a picture lie, and what is to be said of it.
+def add_picture(plan: Plan, values: Array, reading: Reading, probes: int) -> tuple[Plan, list[str]]:
+    """Return the plan with the order of a picture's values, and notes on it.
 
     Raises:
-        UnclearError: that does not show.
+        UnclearError: the order cannot be recognised.
         OptionError: `image_shape` does not fit.
     """
     if len(values) != probes or values.ndim < 2:
@@ -87,14 +87,14 @@ def with_picture(plan: Plan, values: Array, reading: Reading, probes: int) -> tu
         )
     item, notes = values.shape[1:], []
     if reading.image_shape is not None:
-        sides, last = _as_told(item, tuple(reading.image_shape))
-    elif (seen := _see(item)) is not None:
+        sides, last = _read_image_shape(item, tuple(reading.image_shape))
+    elif (seen := _recognise_sides(item)) is not None:
         sides, last = seen
-    elif (guessed := _guess_of(item)) is not None:
+    elif (guessed := _guess_sides(item)) is not None:
         sides, last = guessed
         notes.append(
-            f"{math.prod(item)} values taken for {_in_words(sides, last)}, a guess; if it is wrong, give "
-            "image_shape (--image-shape)"
+            f"{math.prod(item)} values taken for {_describe_sides(sides, last)}, a guess; if it is wrong, "
+            "give image_shape (--image-shape)"
         )
     else:
         raise UnclearError(
@@ -105,13 +105,13 @@ def with_picture(plan: Plan, values: Array, reading: Reading, probes: int) -> tu
         )
     if max(sides) > metadata.MAX_SIDE:
         raise UnclearError(
-            f"its pictures are of {sides} pixels", f"give one of at most {metadata.MAX_SIDE} a side"
+            f"its pictures are of {sides} pixels", f"give one of at most {metadata.MAX_SIDE} per side"
         )
     return dataclasses.replace(plan, picture=sides, channels_last=last), notes
 
 
-def _see(item: tuple[int, ...]) -> tuple[_Sides, bool] | None:
-    """Return the sides of a picture in the file's order, and whether channels are last, if it shows."""
+def _recognise_sides(item: tuple[int, ...]) -> tuple[_Sides, bool] | None:
+    """Return the sides of a picture in the file's order, and whether channels are last; None if unclear."""
     while len(item) > 3 and 1 in item:
         place = item.index(1)
         item = item[:place] + item[place + 1 :]
@@ -129,15 +129,15 @@ def _see(item: tuple[int, ...]) -> tuple[_Sides, bool] | None:
     return (item[0], item[1], item[2]), last
 
 
-def _guess_of(item: tuple[int, ...]) -> tuple[_Sides, bool] | None:
-    """Guess a square picture from the number of its values, or from that of each channel."""
+def _guess_sides(item: tuple[int, ...]) -> tuple[_Sides, bool] | None:
+    """Guess a square picture from the number of its values, or of those per channel."""
     if len(item) == 2 and item[0] in (3, 4):
         side = math.isqrt(item[1])
         return ((item[0], side, side), False) if side * side == item[1] and side > 4 else None
-    return _guess(math.prod(item)) if sum(side > 1 for side in item) <= 1 else None
+    return _guess_square(math.prod(item)) if sum(side > 1 for side in item) <= 1 else None
 
 
-def _guess(count: int) -> tuple[_Sides, bool] | None:
+def _guess_square(count: int) -> tuple[_Sides, bool] | None:
     for channels in (1, 3):
         side = math.isqrt(count // channels)
         if side >= 4 and channels * side * side == count:
@@ -145,53 +145,53 @@ def _guess(count: int) -> tuple[_Sides, bool] | None:
     return None
 
 
-def _in_words(sides: _Sides, last: bool) -> str:
+def _describe_sides(sides: _Sides, last: bool) -> str:
     height, width = sides[:2] if last else sides[1:]
     if (sides[2] if last else sides[0]) == 1:
         return f"{height}x{width} grey"
     return f"{height}x{width} with {sides[2] if last else sides[0]} channels {'last' if last else 'first'}"
 
 
-def _as_told(item: tuple[int, ...], told: tuple[int, ...]) -> tuple[_Sides, bool]:
-    wanted = (*told, 1) if len(told) == 2 else told
+def _read_image_shape(item: tuple[int, ...], given: tuple[int, ...]) -> tuple[_Sides, bool]:
+    wanted = (*given, 1) if len(given) == 2 else given
     if math.prod(wanted) != math.prod(item):
         raise OptionError(
-            f"image_shape was {'x'.join(map(str, told))}, and the output has {show_sides(item)}: "
+            f"image_shape was {'x'.join(map(str, given))}, and the output has {show_sides(item)}: "
             f"{math.prod(item)} values a picture; give a shape of as many"
         )
     sides = (wanted[0], wanted[1], wanted[2])
     last = sides[2] in metadata.CHANNELS
-    dense = _dense(item)
+    dense = _drop_ones(item)
     turned = (sides[2], sides[0], sides[1])
-    if last and len(dense) > 1 and dense == _dense(turned) != _dense(sides):
+    if last and len(dense) > 1 and dense == _drop_ones(turned) != _drop_ones(sides):
         return turned, False  # the file's own sides show its order
     return sides, last
 
 
-def _dense(sides: tuple[int, ...]) -> tuple[int, ...]:
+def _drop_ones(sides: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(side for side in sides if side != 1)
 
 
-def with_range(
-    plan: Plan, values: Array, model: graph.Model, reading: Reading, probes: int
+def add_range(
+    plan: Plan, values: Array, model: graph.Graph, reading: Reading, probes: int
 ) -> tuple[Plan, list[str]]:
-    """Return the plan with the values for black and white: as told, by the last operator, by pictures.
+    """Return the plan with the values for black and white: as given, by the last operator, or by pictures.
 
     Raises:
-        UnclearError: that does not show.
+        UnclearError: the range cannot be recognised.
     """
     if values.dtype == np.uint8:
         return plan, ["levels as they are"]
     if reading.value_range is not None:
         low, high = map(float, reading.value_range)
-        told = f"values from {low:g} to {high:g}, as told"
-        return dataclasses.replace(plan, value_range=(low, high)), [told]
+        note = f"values from {low:g} to {high:g}, as told"
+        return dataclasses.replace(plan, value_range=(low, high)), [note]
     last = _last_operator(model, plan.output)
     found = _BOUNDED.get(last)
     why = f"as its last operator is {last}"
     if found is None:
         least, most = float(values.min()), float(values.max())
-        found = _range_of(least, most)
+        found = _find_range(least, most)
         if found is None:
             raise UnclearError(
                 f"its values, from {least:.4g} to {most:.4g} in {probes} pictures, are of no known range",
@@ -201,8 +201,8 @@ def with_range(
     return dataclasses.replace(plan, value_range=found), [f"values from {found[0]:g} to {found[1]:g}, {why}"]
 
 
-def _range_of(least: float, most: float) -> tuple[float, float] | None:
-    """Return the range that values are of; a little over either end is clipped by those who show them."""
+def _find_range(least: float, most: float) -> tuple[float, float] | None:
+    """Return the range of values; None if unknown. Values slightly outside a range will be clipped."""
     if not (np.isfinite(least) and np.isfinite(most)):
         return None
     if least >= -0.01 and most <= 1.01:
@@ -212,7 +212,7 @@ def _range_of(least: float, most: float) -> tuple[float, float] | None:
     return RANGES[0] if least < -0.01 and max(-least, most) <= 4 else None
 
 
-def _last_operator(model: graph.Model, output: str) -> str:
+def _last_operator(model: graph.Graph, output: str) -> str:
     made_by = {name: node for node in model.nodes for name in node.outputs}
     node = made_by.get(output)
     for _ in range(len(model.nodes)):

@@ -1,7 +1,4 @@
-"""How a foreign file is run by our contract: from our inputs to the file's, from its output to ours.
-
-It recognises nothing; `foreign` makes the plan.
-"""
+"""Runs a foreign file by our contract: converts our inputs to the file's, and its output to ours."""
 
 from __future__ import annotations
 
@@ -27,35 +24,35 @@ ONE_HOT: Final = "one-hot"
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """An input that is always given the same value.
+    """An input that always gets the same value.
 
     Attributes:
-        value: of the input's type and rank; a side of 1 is repeated to that of `shape`.
-        shape: the input's; the first side is None where it is the batch.
+        value: has the input's type and rank; a side of 1 is repeated to that of `shape`.
+        shape: the input's shape; the first side is None if it is the batch.
     """
 
     value: Array
     shape: tuple[int | None, ...]
 
     def feed(self, batch: int) -> Array:
-        """Return the value for so many pictures at once."""
+        """Return the value for a batch of `batch` pictures."""
         sides = tuple(batch if side is None else side for side in self.shape)
         return np.ascontiguousarray(np.broadcast_to(self.value, sides))
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """From our inputs to the file's, and from its output to ours.
+    """How to convert our inputs to the file's, and its output to ours.
 
     Attributes:
-        latent_shape, label_shape: of one item, as the file takes it.
-        label_type: numpy's type of the input.
+        latent_shape, label_shape: the shape of one item, as the file takes it.
+        label_type: the type of the input in numpy.
         label_form: INDEX or ONE_HOT; "" without labels.
         constants: the other inputs.
-        batch: how many pictures the file draws at once; None for any number.
+        batch: the number of pictures that the file draws at once; None for any number.
         picture: (height, width, channels) or (channels, height, width), in the order of the file's values.
         channels_last: says which of the two.
-        value_range: the values for black and white; None where the file gives uint8.
+        value_range: the values for black and white; None if the file gives uint8.
     """
 
     latent_input: str
@@ -80,7 +77,7 @@ class Plan:
 
     @property
     def mixes(self) -> bool:
-        """True where a label may be a mix of classes."""
+        """True if a label can be a mix of classes."""
         return self.label_form == ONE_HOT and np.issubdtype(self.label_type, np.floating)
 
     @property
@@ -91,10 +88,10 @@ class Plan:
 
 
 class AdaptedSession:
-    """A session on a foreign file that looks like one on a file of ours; attributes as `Session`'s.
+    """A session of a foreign file that works like one of our files, with the attributes of `Session`.
 
     Attributes:
-        plan: how it is done.
+        plan: how inputs and output are converted.
     """
 
     def __init__(self, session: Session, plan: Plan, described: Metadata) -> None:
@@ -118,18 +115,18 @@ class AdaptedSession:
         }
 
     def run(self, names: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
-        """Return [image], uint8 [n, height, width, channels], of `latent` and `label` as ours are.
+        """Return [image], uint8 [n, height, width, channels], for `latent` and `label` as in our files.
 
         Raises:
             ModelError, DeviceError: as `Session.run`.
         """
         weights, labels = feeds.get("label_weights"), feeds.get("label")
         parts = iter_parts(self._session, self.plan, feeds["latent"], labels, weights)
-        levels = [to_levels(part, self.plan) for part in parts]
-        return [levels[0] if len(levels) == 1 else np.concatenate(levels)]
+        pictures = [to_pixels(part, self.plan) for part in parts]
+        return [pictures[0] if len(pictures) == 1 else np.concatenate(pictures)]
 
     def values(self, latent: Array, labels: Array | None) -> Array:
-        """Return the file's own output, of latents [n, latent_dim] and class indices [n].
+        """Return the file's own output for latents [n, latent_dim] and class indices [n].
 
         Raises:
             ModelError, DeviceError: as `Session.run`.
@@ -152,7 +149,7 @@ class AdaptedSession:
 def run_file(
     session: Session, plan: Plan, latent: Array, labels: Array | None, weights: Array | None = None
 ) -> Array:
-    """Return the file's own output for latents [n, z] and, where there are classes, labels or weights.
+    """Return the file's own output for latents [n, z] and, if there are classes, labels or weights.
 
     Raises:
         ModelError, DeviceError: as `Session.run`.
@@ -164,7 +161,7 @@ def run_file(
 def iter_parts(
     session: Session, plan: Plan, latent: Array, labels: Array | None, weights: Array | None = None
 ) -> Iterator[Array]:
-    """Return the file's own output part by part, each of as many pictures as the file takes at once.
+    """Yield the file's own output in parts, each with as many pictures as the file takes at once.
 
     Raises:
         ModelError, DeviceError: as `Session.run`.
@@ -188,8 +185,8 @@ def iter_parts(
         yield session.run([plan.output], {**feeds, **constants})[0][: count - start]
 
 
-def to_levels(values: Array, plan: Plan) -> npt.NDArray[np.uint8]:
-    """Return values as levels, uint8 [n, height, width, channels]; what is no number becomes white."""
+def to_pixels(values: Array, plan: Plan) -> npt.NDArray[np.uint8]:
+    """Return values as pixel values, uint8 [n, height, width, channels]; NaN becomes white."""
     values = values.reshape(-1, *plan.picture)
     if not plan.channels_last:
         values = values.transpose(0, 2, 3, 1)
@@ -197,10 +194,10 @@ def to_levels(values: Array, plan: Plan) -> npt.NDArray[np.uint8]:
         return np.ascontiguousarray(values, np.uint8)
     low, high = plan.value_range
     pictures = np.empty(values.shape, np.uint8)
-    for picture, own in zip(pictures, values, strict=True):  # one by one, for floats take much room
-        levels = own.astype(np.float32)
-        levels -= np.float32(low)
-        levels *= np.float32(255.0 / (high - low))
-        np.fmax(np.fmin(levels, 255.0, out=levels), 0.0, out=levels)
-        picture[...] = np.rint(levels, out=levels)
+    for picture, own in zip(pictures, values, strict=True):  # one by one, because floats need much memory
+        scaled = own.astype(np.float32)
+        scaled -= np.float32(low)
+        scaled *= np.float32(255.0 / (high - low))
+        np.fmax(np.fmin(scaled, 255.0, out=scaled), 0.0, out=scaled)
+        picture[...] = np.rint(scaled, out=scaled)
     return pictures

@@ -1,11 +1,11 @@
 """Refuses a dangerous or broken model file before the runtime sees it.
 
-A file passes when all of it is understood, all of it lies in the file, every operator is on a list and
-in a form that is on it, every name is defined before it is used, and every size follows from the file,
-the batch and the free sides that its metadata bound: never from what an input holds. Every size grows with
-each free side, so that memory and work, which are bounded from above, are largest at the largest sides. What
-a file takes when it runs is tried elsewhere, in a process with limits; where there are none, `strict` bounds
-are smaller.
+A file is accepted if all of it can be read, nothing is outside the file, every operator is in a table and
+has a form of that table, every name is defined before it is used, and every size depends only on the file,
+the batch and the free sides that its metadata bound, never on the values of an input. Every size grows with
+each free side, so the upper bounds of memory and work are highest with the largest sides. The `trial`
+measures what a file really needs, in a process with limits; for systems without limits, the `strict` bounds
+are lower.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gan_infer.conditions.spec import Free
 from gan_infer.errors import ModelError
 from gan_infer.modelfile.safety import compute_ops, constant_folding, free_sides, graph, shape_ops, sides
 from gan_infer.modelfile.safety.free_sides import Sides
-from gan_infer.modelfile.safety.graph import FLOAT32, Model, Node, Tensor, shown
+from gan_infer.modelfile.safety.graph import FLOAT32, Graph, Node, Tensor, quote
 from gan_infer.modelfile.safety.operator import Call, Known
 from gan_infer.modelfile.safety.protobuf import RefusedError
 from gan_infer.modelfile.safety.sides import PerPicture, Polynomial, Shape, Side, grows, size
@@ -32,12 +32,13 @@ OPSETS: Final = (7, 25)
 
 @dataclasses.dataclass(frozen=True)
 class _Bounds:
-    """What is taken for one picture.
+    """The limits for one picture.
 
     Attributes:
-        words: of one tensor, in units of 4 bytes.
-        live: words that are needed at once; `total`: that are made in all.
-        work: multiplications of a matrix product, or what takes as long: 40 thousand millions a second.
+        words: the size of one tensor, in units of 4 bytes.
+        live: words that are needed at the same time.
+        total: words of all values together.
+        work: multiplications of a matrix product, or what takes as long: 40 thousand millions per second.
     """
 
     words: int
@@ -47,10 +48,10 @@ class _Bounds:
 
 
 BOUNDS: Final = _Bounds(words=2**26, live=2**27, total=2**30, work=2 * 10**11)
-# Without limits on a process nothing is tried: all that is made counts as needed at once.
+# For systems without limits and so without a trial: all values count as needed at the same time.
 STRICT: Final = _Bounds(words=2**25, live=2**26, total=2**26, work=4 * 10**10)
-# What the runtime works out on loading, from the file alone: words held, and work, each so many for a
-# byte of the file and so many besides.
+# Limits for what the runtime computes from constants on loading: memory in words, and work, each per byte of
+# the file plus a fixed number.
 _CONSTANT_WORDS: Final = (2, 2**20)
 _CONSTANT_WORK: Final = (4000, 4 * 10**9)
 
@@ -73,22 +74,22 @@ _OTHERS: Final = (
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """What a vetted file holds.
+    """The content of a vetted file.
 
     Attributes:
-        inputs: name -> (number of the ONNX element type, shape): `Free` where the metadata bound a side, None
-            where a side is the batch, or free in a file that lists no inputs, and then 1.
-        outputs: the same, with None where free.
-        optional: the same, of inputs that have a value of their own where none is fed.
-        metadata: its metadata texts.
-        operators: the types of its operators.
-        parameters: elements of its tensors.
-        work: what one picture takes at the largest sides, in multiplications of a matrix product.
-        live: what one picture needs at once there, inputs and all, in units of 4 bytes.
-        bytes_alone: of inputs and outputs of one picture, there.
-        kept: what the runtime makes of the file's tensors on loading, whatever the batch, in the same units.
-        grows: True where every size is fixed or grows with the batch and the free sides, so that the largest
-            bound all others; all other files are refused.
+        inputs: name -> (number of the ONNX element type, shape). A side is `Free` if the metadata bound it,
+            None if it is the batch, or free in a file that lists no inputs (and then 1).
+        outputs: the same, with None for a free side.
+        optional: the same, for inputs that have a default value.
+        metadata: the metadata texts.
+        operators: the types of the operators.
+        parameters: the number of elements in the tensors.
+        work: the work for one picture with the largest sides, in multiplications of a matrix product.
+        live: the memory for one picture with the largest sides, including inputs, in units of 4 bytes.
+        bytes_alone: the bytes of inputs and outputs for one picture with the largest sides.
+        kept: the memory that the runtime makes from the file's tensors on loading, in units of 4 bytes.
+        grows: True if every size is fixed or grows with the batch and the free sides, so that the largest
+            case is the upper bound; all other files are refused.
     """
 
     ir_version: int
@@ -109,14 +110,14 @@ class Summary:
 def check(model: bytes, source: str, *, strict: bool = False) -> Summary:
     """Vet the bytes of a model file; `source` names it in messages.
 
-    Takes time in proportion to the file's number of nodes and tensors, not to their sizes, and
-    copies no tensor of more than 1,024 elements.
+    The time is proportional to the number of nodes and tensors, not to their sizes, and tensors of more
+    than 1,024 elements are not copied.
 
     Args:
-        strict: take only what is small, for systems that cannot limit a process.
+        strict: use lower bounds, for systems that cannot limit a process.
 
     Raises:
-        ModelError: the file is refused; says what was found in it.
+        ModelError: the file is refused; the message says what was found in it.
     """
     try:
         return _check(model, STRICT if strict else BOUNDS)
@@ -161,7 +162,7 @@ def _bytes(known: Known) -> int:
     return size(known.shape) * np.dtype(graph.NUMPY[known.kind]).itemsize
 
 
-def _check_versions(model: Model) -> None:
+def _check_versions(model: Graph) -> None:
     for what, version, (low, high) in (
         ("IR version", model.ir_version, IR_VERSIONS),
         ("operator set", model.opset, OPSETS),
@@ -171,7 +172,7 @@ def _check_versions(model: Model) -> None:
 
 
 class Trace:
-    """What is known of every value of a graph, and what one picture costs, up to the operator last added."""
+    """What is known about the values of a graph, and the cost of one picture, up to the last operator."""
 
     def __init__(self, file_size: int, bounds: _Bounds) -> None:
         self.values: dict[str, Known] = {}
@@ -182,15 +183,15 @@ class Trace:
         self._largest = ""
 
     def define(self, name: str, known: Known) -> None:
-        """Add a value under a name that is not taken."""
+        """Add a value under a new name."""
         if not name:
             raise RefusedError("has a tensor or input without a name")
         if name in self.values:
-            raise RefusedError(f"defines {shown(name)} twice")
+            raise RefusedError(f"defines {quote(name)} twice")
         self.values[name] = known
 
     def add_input(self, name: str, known: Known) -> None:
-        """Add an input of the model, which its caller holds until the end."""
+        """Add an input of the model, which the caller keeps until the end."""
         self.define(name, known)
         self._made += known.words
         self._held += known.words
@@ -198,14 +199,14 @@ class Trace:
         free = [side for side in known.shape if isinstance(side, Polynomial)]
         if free:
             largest = " and ".join(f"{sides.most(side):,}" for side in free)
-            self._largest += f", with sides of {shown(name)} at {largest}"
+            self._largest += f", with sides of {quote(name)} at {largest}"
         if self._held > self._bounds.words:
             raise RefusedError(
-                f"takes an input {shown(name)} of {known.words:,} elements for a picture{self._largest}"
+                f"takes an input {quote(name)} of {known.words:,} elements for a picture{self._largest}"
             )
 
     def add(self, node: Node, opset: int) -> None:
-        """Add an operator: what it gives and what it costs.
+        """Add an operator: its results and its cost.
 
         Raises:
             RefusedError: it is not taken, or asks for more than the bounds allow.
@@ -229,7 +230,7 @@ class Trace:
         self._check_costs(node)
 
     def free(self, names: Iterable[str]) -> None:
-        """Free values; what follows from the file alone is kept and counted apart."""
+        """Free values; constants are kept, and counted separately."""
         self._held -= sum(
             known.words for known in map(self.values.get, names) if known and not known.constant
         )
@@ -265,7 +266,7 @@ class Trace:
 
 
 def trace(
-    model: Model, file_size: int, bounds: _Bounds = BOUNDS, listed: free_sides.Listed | None = None
+    model: Graph, file_size: int, bounds: _Bounds = BOUNDS, listed: free_sides.Listed | None = None
 ) -> Trace:
     """Follow the values through the graph, in order.
 
@@ -280,14 +281,14 @@ def trace(
     for tensor in model.initializers:
         end = model.optional.get(tensor.name) if model.ir_version >= 4 else None
         if end is not None and listed is not None and None in end.shape[1:]:
-            raise RefusedError(f"has a value for the input {shown(end.name)}, of which a side is free")
+            raise RefusedError(f"has a value for the input {quote(end.name)}, of which a side is free")
         is_fed = tensor.name in (listed or ())
         trace.define(tensor.name, _know(tensor) if end is None else _optional(tensor, end, is_fed))
     given = set(trace.values)
     number = itertools.count()
     for end in model.inputs:
         if end.kind not in graph.NUMPY:
-            raise RefusedError(f"takes an input {shown(end.name)} of a type ({end.kind}) that is not taken")
+            raise RefusedError(f"takes an input {quote(end.name)} of a type ({end.kind}) that is not taken")
         trace.add_input(end.name, Known(_open(free_sides.apply(listed, end), number), end.kind))
         given.add(end.name)
     last_use = {name: index for index, node in enumerate(model.nodes) for name in node.inputs}
@@ -301,12 +302,12 @@ def trace(
         raise RefusedError("has no outputs")
     for end in model.outputs:
         if end.name not in trace.values:
-            raise RefusedError(f"gives {shown(end.name)}, which no operator makes")
+            raise RefusedError(f"gives {quote(end.name)}, which no operator makes")
     return trace
 
 
 def _open(shape: Sides, number: Iterator[int]) -> Shape:
-    """Return an input's shape: a side without bounds is the batch where it is the first, else 1."""
+    """Return an input's shape: a side without bounds is the batch if it is the first, else 1."""
     result: list[Side] = [
         sides.free(next(number), side.low, side.high, side.multiple) if isinstance(side, Free) else side
         for side in ((1 if side is None else side) for side in shape)
@@ -316,7 +317,7 @@ def _open(shape: Sides, number: Iterator[int]) -> Shape:
 
 
 def _know(tensor: Tensor) -> Known:
-    """Return what is known of a tensor in the file."""
+    """Return what is known about a tensor in the file."""
     value = floats = None
     if tensor.value is not None and tensor.value.size <= constant_folding.MAX_FOLLOWED:
         if tensor.kind in constant_folding.KINDS:
@@ -327,11 +328,11 @@ def _know(tensor: Tensor) -> Known:
 
 
 def _optional(tensor: Tensor, end: graph.End, is_fed: bool) -> Known:
-    """Return what is known of a tensor that stands among the inputs, too: its value may be another."""
+    """Return what is known about a tensor that is also an input: its value may be another."""
     known = _know(tensor)
     fits = len(end.shape) in (0, len(tensor.shape))
     if end.kind != tensor.kind or not fits or (end.shape[:1] == (None,) and tensor.shape[0] != 1):
-        raise RefusedError(f"gives the input {shown(tensor.name)} a value of another type or shape")
+        raise RefusedError(f"gives the input {quote(tensor.name)} a value of another type or shape")
     shape: Shape = tensor.shape
     if end.shape[:1] == (None,):
         shape = (PerPicture(1, or_one=True), *tensor.shape[1:])
@@ -348,10 +349,10 @@ def _results(node: Node, known: Mapping[str, Known], opset: int) -> tuple[Call, 
             why = ": a loop or branch can take any time"
         elif node.op in _CHANCE:
             why = ": a seed would name no picture"
-        raise RefusedError(f"uses the operator {shown(node.op)}, which is not taken{why}")
+        raise RefusedError(f"uses the operator {quote(node.op)}, which is not taken{why}")
     for name in node.inputs:
         if name and name not in known:
-            raise RefusedError(f"feeds {_name_of(node)} with {shown(name)}, which nothing before it makes")
+            raise RefusedError(f"feeds {_name_of(node)} with {quote(name)}, which nothing before it makes")
     if not node.outputs:
         raise RefusedError(f"has {_name_of(node)} without results")
     given = tuple(known[name] if name else None for name in node.inputs)
@@ -382,4 +383,4 @@ def _with_value(call: Call, known: Known) -> Known:
 
 
 def _name_of(node: Node) -> str:
-    return f"{node.op} {shown(node.name)}" if node.name else node.op
+    return f"{node.op} {quote(node.name)}" if node.name else node.op

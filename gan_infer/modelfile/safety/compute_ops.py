@@ -1,7 +1,7 @@
-"""The operators that compute: in what form each is taken, what it gives, and at most costs.
+"""The operators that compute: their forms, results and highest costs.
 
-A `Form` for every operator in `FORMS`. Shapes are those of the ONNX specification; working memory and
-work are rounded up, never down.
+`FORMS` has a `Form` for every operator. Shapes follow the ONNX specification; working memory and work are
+rounded up, never down.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from gan_infer.modelfile.safety.sides import (
     words,
 )
 
-# The runtime lays out channels and columns in blocks of so many.
+# The runtime lays out channels and columns in blocks of this size.
 _BLOCK: Final = 16
 
 _AXIS: Final = whole(-8, 7)
@@ -63,7 +63,7 @@ def _in_blocks(channels: int) -> int:
 
 
 def like(call: Call) -> Results:
-    """Return what is of the first input's shape and type."""
+    """Return a result with the first input's shape and type."""
     call.work = SLOW * size(call[0].shape)
     return [(call[0].shape, call[0].kind)]
 

@@ -1,7 +1,7 @@
-"""Values of small integer tensors, which may be the sizes of large ones.
+"""Computes small integer tensors, which may be the sizes of large ones.
 
-They are computed exactly or not at all: a result near the edges of an integer type, a division of or by
-what is not positive, or anything of the batch but a multiple is left unknown.
+They are computed exactly or not at all: a result near the limits of an integer type, a division with a number
+that is not positive, or a value of the batch that is not a multiple of it stays unknown.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _MAX_FREE: Final = 8
 
 
 class _UnknownError(ValueError):
-    """A value that does not follow exactly."""
+    """A value cannot be computed exactly."""
 
 
 def array(items: Sequence[Any], shape: Sequence[int]) -> Values:
@@ -166,7 +166,7 @@ _RESHAPED: Final = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 def value_of(call: Call, shape: Shape, kind: int) -> Values | None:
-    """Return the first result's value where it is small and follows exactly, else None."""
+    """Return the first result's value if it is small and can be computed exactly, else None."""
     if kind not in KINDS or not all(isinstance(side, int) for side in shape):
         return None
     sides = [each(side) for side in shape]
@@ -182,7 +182,7 @@ def value_of(call: Call, shape: Shape, kind: int) -> Values | None:
 
 
 def _within(value: Values, kind: int) -> bool:
-    """Return whether no element leaves its type, at the largest batch neither."""
+    """Return whether all elements fit their type, also with the largest batch."""
     batched = MAX_VALUE // MAX_BATCH if kind == INT32 else MAX_VALUE
     return all(
         max(-least(one), most(one)) <= (batched if isinstance(one, PerPicture) else MAX_VALUE)

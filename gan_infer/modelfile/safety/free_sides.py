@@ -1,4 +1,4 @@
-"""The bounds that a file states for the free sides of its inputs: the list `inputs` of its metadata."""
+"""Reads the bounds of a file's free sides, which the list `inputs` in its metadata states."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gan_infer.conditions import spec
 from gan_infer.conditions.spec import Free
-from gan_infer.modelfile.safety.graph import MAX_RANK, MAX_SIDE, End, shown
+from gan_infer.modelfile.safety.graph import MAX_RANK, End, quote
 from gan_infer.modelfile.safety.protobuf import RefusedError
 
 _KEY: Final = "ganforge"
-_MOST_LISTED: Final = 64
 
-# Sides of an input, the batch and all; None where it is free and nothing bounds it.
+# The sides of an input, including the batch; None if free without bounds.
 Sides = tuple[int | Free | None, ...]
-# Name -> sides of an input without the batch.
+# Input name -> its sides without the batch.
 Listed = Mapping[str, tuple[int | Free, ...]]
 
 
 def read(metadata: Mapping[str, str]) -> Listed | None:
-    """Return the inputs that a file lists; None of a file of format 1.0, or of other tools.
+    """Return the inputs that a file lists; None for a file of format 1.0, or of other tools.
 
     Raises:
-        RefusedError: the list cannot be read, or states a bound that is none.
+        RefusedError: the list cannot be read, or has a bound that is not valid.
     """
     try:
         described = json.loads(metadata.get(_KEY, "null"))
-    except (ValueError, RecursionError):  # whoever reads the description says what is wrong with it
+    except (ValueError, RecursionError):  # the reader of the metadata reports the error
         return None
     if not isinstance(described, dict) or "inputs" not in described:
         return None
     items = described["inputs"]
-    if not isinstance(items, list) or len(items) > _MOST_LISTED or not all(map(_is_input, items)):
+    if not isinstance(items, list) or len(items) > spec.MOST_SPECS or not all(map(_is_input, items)):
         raise RefusedError("lists inputs in its metadata that are none; expected a name and a shape of each")
     listed = {
-        item["name"]: tuple(_side(item["name"], side) for side in item.get("shape", ())) for item in items
+        item["name"]: tuple(_read_side(item["name"], side) for side in item.get("shape", ()))
+        for item in items
     }
     if len(listed) != len(items):
         raise RefusedError("lists an input twice in its metadata")
@@ -49,35 +50,28 @@ def _is_input(item: Any) -> bool:
     return isinstance(shape, list) and len(shape) < MAX_RANK
 
 
-def _side(name: str, side: Any) -> int | Free:
-    if _is_whole(side, 0):
-        return int(side)
-    if isinstance(side, dict):
-        bounds = [side.get("low"), side.get("high"), side.get("multiple", 1)]
-        if all(_is_whole(bound, 1) for bound in bounds) and bounds[0] <= bounds[1]:
-            return Free(*bounds)
-    raise RefusedError(
-        f"bounds a side of the input {shown(name)} by {str(side)[:80]!r} in its metadata; "
-        f"expected a number, or low, high and multiple, 1 <= low <= high <= {MAX_SIDE:,}"
-    )
-
-
-def _is_whole(number: Any, low: int) -> bool:
-    return type(number) is int and low <= number <= MAX_SIDE
+def _read_side(name: str, side: Any) -> int | Free:
+    found = spec.read_side(side)
+    if found is None:
+        raise RefusedError(
+            f"bounds a side of the input {quote(name)} by {str(side)[:80]!r} in its metadata; "
+            f"expected a number, or low, high and multiple, 1 <= low <= high <= {spec.LONGEST_SIDE:,}"
+        )
+    return found
 
 
 def apply(listed: Listed | None, end: End) -> Sides:
-    """Return the sides of an input of the graph, each free one with its bounds.
+    """Return the sides of an input of the graph, with the bounds of free ones.
 
-    Without a list a free side stays as it is: nothing but 1 is fed there.
+    Without a list a free side stays free, and is always 1.
 
     Raises:
-        RefusedError: a side is free without bounds, or the list says something else than the graph.
+        RefusedError: a side is free without bounds, or the list and the graph differ.
     """
     if listed is None or (end.name not in listed and None not in end.shape[1:]):
         return end.shape
     if end.name not in listed:
-        raise RefusedError(f"has the input {shown(end.name)}, of which its metadata bounds no free side")
+        raise RefusedError(f"has the input {quote(end.name)}, of which its metadata bounds no free side")
     sides = listed[end.name]
     same = len(sides) == len(end.shape) - 1 and all(
         isinstance(side, Free) if held is None else side == held
@@ -85,7 +79,7 @@ def apply(listed: Listed | None, end: End) -> Sides:
     )
     if not same:
         raise RefusedError(
-            f"has an input {shown(end.name)} of {_format(end.shape[1:])}; its metadata says {_format(sides)}"
+            f"has an input {quote(end.name)} of {_format(end.shape[1:])}; its metadata says {_format(sides)}"
         )
     return (end.shape[0], *sides)
 

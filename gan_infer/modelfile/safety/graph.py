@@ -1,7 +1,7 @@
 """Reads the bytes of a model file: its nodes, tensors and texts.
 
-What is given out lies wholly in the file: tensors kept elsewhere, functions, subgraphs, sparse
-tensors and training graphs are refused on sight.
+Everything must be in the file: external tensors, functions, subgraphs, sparse tensors and training graphs
+are refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_SIDE: Final = 2**31 - 1
 MAX_ENDS: Final = 16  # inputs or outputs of the model
 MAX_METADATA_BYTES: Final = 4 * 1024**2
 MAX_FIELDS: Final = 200_000
-# Tensors up to so many elements are read, for they may be the sizes of others.
+# Tensors with at most this many elements are read, because they may be sizes of others.
 MAX_READ: Final = 1024
 
 
@@ -143,7 +143,7 @@ _ATTRIBUTE_DEFAULTS: Final[dict[str, Any]] = {"f": 0.0, "i": 0, "s": b""}
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor in the file; `value` is None for a large one, or of a kind that numpy lacks."""
+    """A tensor in the file; `value` is None if it is large, or of a type that numpy does not have."""
 
     name: str
     kind: int
@@ -153,7 +153,7 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Node:
-    """An operator, the names that it takes and gives, and its attributes by name."""
+    """An operator, the names of its inputs and outputs, and its attributes by name."""
 
     op: str
     name: str
@@ -164,7 +164,7 @@ class Node:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class End:
-    """An input or output of the model; a side is None where the file leaves it open."""
+    """An input or output of the model; a side is None if it is free."""
 
     name: str
     kind: int
@@ -172,12 +172,12 @@ class End:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Model:
-    """All that is in a file.
+class Graph:
+    """The content of a file.
 
     Attributes:
         inputs: those that must be given.
-        optional: name -> an input with a value of its own, which stands among the initializers.
+        optional: name -> an input with a default value, which is one of the initializers.
     """
 
     ir_version: int
@@ -190,7 +190,7 @@ class Model:
     metadata: dict[str, str]
 
 
-def read(body: bytes) -> Model:
+def read(body: bytes) -> Graph:
     """Read the bytes of a model file.
 
     Raises:
@@ -221,7 +221,7 @@ def read(body: bytes) -> Model:
     _count("inputs", inputs, MAX_ENDS)
     if len(inputs) + len(optional) != len(ends):
         raise RefusedError("names an input twice")
-    return Model(
+    return Graph(
         ir_version=model.get("ir_version", 0),
         opset=opset,
         inputs=inputs,
@@ -233,8 +233,8 @@ def read(body: bytes) -> Model:
     )
 
 
-def shown(name: str) -> str:
-    """Return a name as it may stand in a message: quoted, short, in one line."""
+def quote(name: str) -> str:
+    """Return a name for a message: quoted, short, in one line."""
     return repr(name if len(name) <= 60 else name[:57] + "...")
 
 
@@ -249,7 +249,7 @@ def _opset(reader: Reader, views: list[memoryview]) -> int:
         item = reader.read(view, _OPSET, "an operator set")
         domain = item.get("domain", "")
         if domain not in ("", "ai.onnx"):
-            raise RefusedError(f"asks for operators of the domain {shown(domain)}; only ONNX's own are taken")
+            raise RefusedError(f"asks for operators of the domain {quote(domain)}; only ONNX's own are taken")
         versions.append(item.get("version", 0))
     if len(versions) != 1 or len(views) != 1:
         raise RefusedError(f"names {len(views)} operator sets; expected one")
@@ -265,11 +265,11 @@ def _metadata(reader: Reader, views: list[memoryview]) -> dict[str, str]:
         item = reader.read(view, _PROPERTY, "the metadata")
         key = item.get("key", "")
         if key in texts:
-            raise RefusedError(f"has the metadata {shown(key)} twice")
+            raise RefusedError(f"has the metadata {quote(key)} twice")
         try:
             texts[key] = str(item.get("value", b""), "utf-8")
         except UnicodeDecodeError:
-            raise RefusedError(f"has metadata {shown(key)} that is no UTF-8 text") from None
+            raise RefusedError(f"has metadata {quote(key)} that is no UTF-8 text") from None
     return texts
 
 
@@ -278,31 +278,31 @@ def _node(reader: Reader, view: memoryview) -> Node:
     op, domain = fields.get("op_type", ""), fields.get("domain", "")
     if domain not in ("", "ai.onnx"):
         raise RefusedError(
-            f"uses {shown(op)} of the domain {shown(domain)}; only ONNX's own operators are taken"
+            f"uses {quote(op)} of the domain {quote(domain)}; only ONNX's own operators are taken"
         )
     if fields.get("overload"):
-        raise RefusedError(f"uses an overload of {shown(op)}, which is not taken")
+        raise RefusedError(f"uses an overload of {quote(op)}, which is not taken")
     attributes: dict[str, Any] = {}
     for part in fields["attribute"]:
         name, value = _attribute(reader, part, op)
         if name in attributes:
-            raise RefusedError(f"gives the attribute {shown(name)} of {shown(op)} twice")
+            raise RefusedError(f"gives the attribute {quote(name)} of {quote(op)} twice")
         attributes[name] = value
     return Node(op, fields.get("name", ""), tuple(fields["input"]), tuple(fields["output"]), attributes)
 
 
 def _attribute(reader: Reader, view: memoryview, op: str) -> tuple[str, Any]:
-    fields = reader.read(view, _ATTRIBUTE, f"an attribute of {shown(op)}")
+    fields = reader.read(view, _ATTRIBUTE, f"an attribute of {quote(op)}")
     name = fields.get("name", "")
     field = _ATTRIBUTE_TYPES.get(fields.get("type", 0))
     if field is None:
-        raise RefusedError(f"has the attribute {shown(name)} of {shown(op)} of a type that is not taken")
+        raise RefusedError(f"has the attribute {quote(name)} of {quote(op)} of a type that is not taken")
     for other in _ATTRIBUTE_TYPES.values():
         if other != field and fields.get(other):
-            raise RefusedError(f"has the attribute {shown(name)} of {shown(op)} of two types")
+            raise RefusedError(f"has the attribute {quote(name)} of {quote(op)} of two types")
     if field == "t":
         if field not in fields:
-            raise RefusedError(f"has the attribute {shown(name)} of {shown(op)} without its tensor")
+            raise RefusedError(f"has the attribute {quote(name)} of {quote(op)} without its tensor")
         return name, _tensor(reader, fields[field])
     value: Any = fields.get(field, _ATTRIBUTE_DEFAULTS.get(field))
     return name, bytes(value) if field == "s" else value
@@ -311,15 +311,15 @@ def _attribute(reader: Reader, view: memoryview, op: str) -> tuple[str, Any]:
 def _end(reader: Reader, view: memoryview) -> End:
     fields = reader.read(view, _VALUE, "a described value")
     name = fields.get("name", "")
-    types = reader.read(fields.get("type", memoryview(b"")), _TYPE, f"the type of {shown(name)}")
+    types = reader.read(fields.get("type", memoryview(b"")), _TYPE, f"the type of {quote(name)}")
     tensor = reader.read(
-        types.get("tensor_type", memoryview(b"")), _TENSOR_TYPE, f"the type of {shown(name)}"
+        types.get("tensor_type", memoryview(b"")), _TENSOR_TYPE, f"the type of {quote(name)}"
     )
     shape: list[int | None] = []
     for part in reader.read(tensor.get("shape", memoryview(b"")), _SHAPE, "a shape")["dim"]:
         side = reader.read(part, _SIDE, "a shape").get("dim_value")
         if side is not None and not 0 <= side <= MAX_SIDE:
-            raise RefusedError(f"gives {shown(name)} a side of {side}")
+            raise RefusedError(f"gives {quote(name)} a side of {side}")
         shape.append(side)
     _check_rank(name, shape)
     return End(name, tensor.get("elem_type", 0), tuple(shape))
@@ -327,25 +327,25 @@ def _end(reader: Reader, view: memoryview) -> End:
 
 def _check_rank(name: str, shape: Any) -> None:
     if len(shape) > MAX_RANK:
-        raise RefusedError(f"gives {shown(name)} {len(shape)} dimensions; at most {MAX_RANK} are taken")
+        raise RefusedError(f"gives {quote(name)} {len(shape)} dimensions; at most {MAX_RANK} are taken")
 
 
 def _tensor(reader: Reader, view: memoryview) -> Tensor:
     fields = reader.read(view, _TENSOR, "a tensor")
     name, kind, shape = fields.get("name", ""), fields.get("data_type", 0), tuple(fields["dims"])
     if fields.get("data_location", 0) != 0:
-        raise RefusedError(f"keeps the tensor {shown(name)} outside the file")
+        raise RefusedError(f"keeps the tensor {quote(name)} outside the file")
     if kind not in NUMPY:
-        raise RefusedError(f"has a tensor {shown(name)} of a type ({kind}) that is not taken")
+        raise RefusedError(f"has a tensor {quote(name)} of a type ({kind}) that is not taken")
     _check_rank(name, shape)
     if any(not 0 <= side <= MAX_SIDE for side in shape):
-        raise RefusedError(f"has a tensor {shown(name)} with a side under 0 or over {MAX_SIDE}")
+        raise RefusedError(f"has a tensor {quote(name)} with a side under 0 or over {MAX_SIDE}")
     size = math.prod(shape)
     held = [field for field in _DATA if field in fields and len(fields[field])]
     allowed = ("raw_data", _typed_field(kind))
     if len(held) > 1 or any(field not in allowed for field in held):
         raise RefusedError(
-            f"keeps the tensor {shown(name)} in {' and '.join(held)}; expected one place for its type"
+            f"keeps the tensor {quote(name)} in {' and '.join(held)}; expected one place for its type"
         )
     field = held[0] if held else "raw_data"
     data = fields.get(field, memoryview(b""))
@@ -353,7 +353,7 @@ def _tensor(reader: Reader, view: memoryview) -> Tensor:
     count = len(data) // width if width else _varints_in(data)
     if count != size or (width and len(data) % width):
         raise RefusedError(
-            f"claims {_big(size)} elements for the tensor {shown(name)} and holds {count:,} "
+            f"claims {_big(size)} elements for the tensor {quote(name)} and holds {count:,} "
             f"({len(data):,} bytes)"
         )
     return Tensor(name, kind, shape, _values(reader, data, field, kind, shape) if size <= MAX_READ else None)
@@ -368,14 +368,14 @@ def _typed_field(kind: int) -> str:
 
 
 def _width(field: str, kind: int) -> int:
-    """Return the bytes of an element as the file holds it, 0 where that differs."""
+    """Return the bytes per element in the file; 0 if they differ."""
     if field == "raw_data":
         return np.dtype(NUMPY[kind]).itemsize
     return {"float_data": 4, "double_data": 8}.get(field, 0)
 
 
 def _varints_in(data: memoryview) -> int:
-    """Count the numbers of a packed field: each ends with the one byte that is under 128."""
+    """Count the numbers of a packed field: the last byte of each is under 128."""
     step = 2**20
     return sum(
         int(np.count_nonzero(np.frombuffer(data[at : at + step], np.uint8) < 128))

@@ -1,4 +1,4 @@
-"""An operator's call with what is known of its inputs, and the form in which an operator is taken."""
+"""An operator with what is known about its inputs, and the form that an operator must have."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ MAX_BATCH: Final = 64
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a value.
+    """What is known about a value.
 
     Attributes:
-        value: its elements, where they are few integers or truth values that follow from the file and
-            the shapes of inputs; never from what the inputs hold.
-        constant: it follows from the file alone, so that the runtime works it out on loading.
-        floats: its elements, where they are few floats in the file.
+        value: its elements, if they are few integers or booleans that depend only on the file and the
+            shapes of inputs, never on the values of inputs.
+        constant: True if it depends only on the file, so that the runtime computes it on loading.
+        floats: its elements, if they are few floats in the file.
     """
 
     shape: Shape
@@ -49,19 +49,19 @@ class Known:
 
     @property
     def words(self) -> int:
-        """What it takes for one picture, in units of 4 bytes."""
+        """Its size for one picture, in units of 4 bytes."""
         return words(self.shape, self.kind)
 
 
 @dataclasses.dataclass(slots=True)
 class Call:
-    """An operator with what it is given.
+    """An operator with its inputs and attributes.
 
     Attributes:
-        outputs: how many results are asked for.
-        memory: what it takes besides its results while it runs, in units of 4 bytes.
-        kept: what the runtime keeps for it from loading on, in the same units.
-        work: how long it takes, in units of one of a matrix product's multiplications.
+        outputs: the number of requested results.
+        memory: the memory that it needs in addition to its results, in units of 4 bytes.
+        kept: the memory that the runtime keeps for it after loading, in units of 4 bytes.
+        work: its time, in multiplications of a matrix product.
     """
 
     op: str
@@ -78,14 +78,14 @@ class Call:
         return index < len(self.inputs) and self.inputs[index] is not None
 
     def __getitem__(self, index: int) -> Known:
-        """Return an input that must be there."""
+        """Return a required input."""
         known = self.inputs[index] if index < len(self.inputs) else None
         if known is None:
             raise RefusedError(f"lacks input {index}")
         return known
 
     def number(self, name: str, default: int) -> int:
-        """Return an integer attribute, of which its `Form` says the range."""
+        """Return an integer attribute; its `Form` has the range."""
         return int(self.attributes.get(name, default))
 
     def numbers(self, name: str, default: Sequence[int]) -> list[int]:
@@ -93,7 +93,7 @@ class Call:
         return list(self.attributes.get(name, default))
 
     def sides(self, index: int) -> list[Side]:
-        """Return the sizes in an input; what an input of the model holds is none."""
+        """Return the sizes in an input, which must not be an input of the model."""
         value = self[index].value
         if value is None:
             raise RefusedError(f"takes sizes from input {index} that the file does not fix")
@@ -110,15 +110,15 @@ class Call:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Form:
-    """In what form an operator is taken, and the rule for what it gives and costs.
+    """The form that an operator must have, and the rule for its results and costs.
 
     Attributes:
-        rule: from a call to the shapes and types of results; sets what the call costs.
-        inputs: least and most.
-        attributes: name -> whether a value is taken; others are refused.
-        kinds: types that the first input may be of.
-        alike: places of inputs that must be of the first one's type.
-        outputs: most.
+        rule: returns the shapes and types of a call's results, and sets the costs in the call.
+        inputs: the least and the most inputs.
+        attributes: name -> whether a value is accepted; others are refused.
+        kinds: the types that the first input can have.
+        alike: indices of inputs that must have the first one's type.
+        outputs: the most outputs.
     """
 
     rule: Callable[[Call], Results]
@@ -132,7 +132,7 @@ class Form:
         """Refuse a call of another form.
 
         Raises:
-            RefusedError: says in what it differs.
+            RefusedError: the message says what is different.
         """
         low, high = self.inputs
         need(low <= len(call.inputs) <= high, f"has {len(call.inputs)} inputs; {low} to {high} are taken")
@@ -152,7 +152,7 @@ class Form:
 
 
 def add_forms(forms: dict[str, Form], names: str, form: Form) -> None:
-    """Take all operators of some names in one form."""
+    """Accept all operators with some names, in one form."""
     forms.update(dict.fromkeys(names.split(), form))
 
 
@@ -165,7 +165,7 @@ def whole(low: int, high: int) -> Callable[[Any], bool]:
 
 
 def wholes(low: int, high: int, most: int = 16) -> Callable[[Any], bool]:
-    """Return a test for a list of integers within a range, at least one and at most so many."""
+    """Return a test for a list of integers within a range, at least one and at most `most`."""
     one = whole(low, high)
     return lambda value: type(value) is list and 1 <= len(value) <= most and all(map(one, value))
 
@@ -185,19 +185,19 @@ def real(value: Any) -> bool:
 
 
 def axis_of(axis: int, rank: int) -> int:
-    """Return the place of an axis that may count from the end."""
+    """Return the index of an axis, which may count from the end."""
     need(-rank <= axis < rank, f"has axis {axis} for {rank} dimensions")
     return axis % rank
 
 
 def axes_of(axes: Sequence[int], rank: int) -> list[int]:
-    """Return the places of axes, at least one and no two of them the same."""
+    """Return the indices of axes, at least one and all different."""
     places = [axis_of(axis, rank) for axis in axes]
     need(0 < len(places) == len(set(places)), f"has axes {list(axes)[:8]}, none or one of them twice")
     return places
 
 
 def need(right: bool, what: str) -> None:
-    """Refuse the operator, saying what it does, unless all is right."""
+    """Refuse the operator unless `right`; `what` says what it does."""
     if not right:
         raise RefusedError(what)

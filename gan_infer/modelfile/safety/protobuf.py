@@ -1,9 +1,9 @@
 """Reads protocol-buffer messages as dicts of their fields, one level at a time.
 
-Bytes are handed out as views, never copied, and every field costs one of a fixed number, so that
-time and memory do not depend on what a file claims. The reader is stricter than the format: repeated
-fields that should stand once, fields of another kind than their table says, unknown fields, groups
-and numbers in more bytes than they need are all refused, for two readers could take them two ways.
+Bytes are returned as views, never copied, and the number of fields is limited, so that time and memory do
+not depend on what a file claims. The reader is stricter than the format: it refuses repeated fields that
+should be there once, fields of another kind than in their table, unknown fields, groups, and numbers in more
+bytes than they need, because two readers could understand them in two ways.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
-# Kinds of fields; a kind ending in "s" may stand many times.
+# Kinds of fields; a kind that ends in "s" can be repeated.
 INT: Final = "int"  # 64 bits, signed
 INT32: Final = "int32"
 FLOAT: Final = "float"
@@ -45,15 +45,15 @@ _WIRE_TYPES: Final = {
 
 
 class RefusedError(ValueError):
-    """What is wrong with the file, in words that go after "it"."""
+    """The file is refused; the message is to be read after "it"."""
 
 
 class UnreadableError(RefusedError):
-    """The bytes are no message of the kind that was asked for."""
+    """The bytes are not a message of the requested kind."""
 
 
 class Reader:
-    """Reads messages until `fields` of them have been met, over all calls."""
+    """Reads messages with at most `fields` fields, over all calls."""
 
     def __init__(self, fields: int) -> None:
         self._left = fields
@@ -133,7 +133,7 @@ class Reader:
 
 
 def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    """Return the unsigned number at a place, and the place behind it."""
+    """Return the unsigned number at a position, and the position after it."""
     try:
         byte = view[at]
         if byte < 0x80:

@@ -1,7 +1,6 @@
-"""The operators that move, cut, join, fill and cast: in what form each is taken, what it gives and costs.
+"""The operators that move, cut, join, fill and cast: their forms, results and costs.
 
-A `Form` for every operator in `FORMS`. What decides a size is taken from the file and from the shapes of
-inputs alone.
+`FORMS` has a `Form` for every operator. Sizes depend only on the file and on the shapes of inputs.
 """
 
 from __future__ import annotations
@@ -238,7 +237,7 @@ def _split(call: Call) -> Results:
 
 
 def slices_of(call: Call) -> tuple[slice, ...]:
-    """Return what a Slice takes, a slice for every dimension; `slice(None)` where it is all.
+    """Return the slice of every dimension that a Slice takes; `slice(None)` for all of it.
 
     Steps back are taken from the last element to the first alone.
     """
@@ -387,7 +386,7 @@ def _pad(call: Call) -> Results:
 
 
 def _resize(call: Call) -> Results:
-    """Return a picture enlarged or made smaller in all but its first two dimensions."""
+    """Return a picture that is resized in all but its first two dimensions."""
     shape = call[0].shape
     need(3 <= len(shape) <= 5 and min(map(least, shape)) >= 1, f"takes shape {show(shape)}")
     old = call.op == "Upsample" or call.opset < 11

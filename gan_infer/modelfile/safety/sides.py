@@ -1,6 +1,6 @@
-"""The sides of tensors: whole numbers, what follows from the free sides of inputs, and so many per picture.
+"""Calculates with the sides of tensors: whole numbers, expressions of free sides, and numbers per picture.
 
-What of a side is none of these is not computed but refused: what is accepted is right at every batch and at
+Other sides are not computed but refused: what is accepted is right for every batch and at
 every free side, and largest at the largest.
 """
 
@@ -27,7 +27,7 @@ class Steps:
     most: int
 
 
-Term = tuple[Steps, ...]  # a product of so many, in order; () is 1
+Term = tuple[Steps, ...]  # a product of steps, in order; () is 1
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ Whole = int | Polynomial
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PerPicture:
-    """So many for every picture of the batch; it equals no fixed number, and is neither more nor less.
+    """A number for every picture of the batch; it equals no fixed number, and is neither more nor less.
 
     Attributes:
         or_one: it is the batch, or 1; such a side can be broadcast, and nothing is computed from it.
@@ -97,7 +97,7 @@ def add(left: Whole, right: Whole) -> Whole:
 
 
 def subtract(left: Whole, right: Whole) -> Whole:
-    """Return what is left of one without another."""
+    """Return the difference of two."""
     return add(left, multiply(right, -1))
 
 
@@ -114,7 +114,7 @@ def multiply(left: Whole, right: Whole) -> Whole:
 
 
 def divide(left: Whole, right: Whole) -> Whole:
-    """Return how often one whole number goes into another, rounded down.
+    """Return the quotient of two whole numbers, rounded down.
 
     Raises:
         RefusedError: it is no polynomial, as half of a side that may be odd.
@@ -154,12 +154,12 @@ def grows(side: Side) -> bool:
 
 
 def least(side: Side) -> int:
-    """Return a number that a side is never under for one picture; its smallest value, where it grows."""
+    """Return a lower bound of a side for one picture; the smallest value of a side that grows."""
     return _bound(for_one(side), -1)
 
 
 def most(side: Side) -> int:
-    """Return a number that a side is never over for one picture; its largest value, where it grows."""
+    """Return an upper bound of a side for one picture; the largest value of a side that grows."""
     return _bound(for_one(side), 1)
 
 
@@ -220,7 +220,7 @@ def size(shape: Iterable[Side]) -> int:
 def words(shape: Iterable[Side], kind: int) -> int:
     """Return what a tensor takes for one picture at the largest free sides, in units of 4 bytes.
 
-    The runtime computes float16 in float32 beside it, where the processor has no float16.
+    If the processor has no float16, the runtime needs a copy in float32.
     """
     return size(shape) * (2 if kind in WIDE or kind == FLOAT16 else 1)
 
@@ -257,6 +257,6 @@ def broadcast(left: Shape, right: Shape) -> Shape:
 
 
 def show(shape: Iterable[Side]) -> str:
-    """Return a shape as people read it; n is the batch, and 16..64 a side that may be 16 to 64."""
+    """Return a shape as text; n is the batch, and 16..64 a side from 16 to 64."""
     sides = [f"{side.each}n" if isinstance(side, PerPicture) else str(side) for side in shape]
     return f"[{', '.join(sides[:16])}]".replace("[1n", "[n")

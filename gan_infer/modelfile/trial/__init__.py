@@ -1,1 +1,1 @@
-"""Opens and runs a model file once in a process with limits, before this one does, and keeps the verdict."""
+"""Opens and runs a model file once in a process with limits, and keeps the verdict."""

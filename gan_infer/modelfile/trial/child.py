@@ -1,8 +1,8 @@
-"""The process in which a model file is tried: it takes limits upon itself, opens the file and runs it.
+"""The process in which a model file is tried: it limits itself, opens the file and runs it.
 
-It is started by trial/host.py and talks to it through pipes: a line of JSON and the model's bytes come
-in, lines of JSON go out. It imports numpy and the runtime alone, so that little stands between a
-hostile file and the limits.
+trial/host.py starts it and talks to it through pipes: a line of JSON and the model's bytes come in, lines
+of JSON go out. It imports only numpy and the runtime, nothing of this package, so that a hostile file meets
+as little code as possible.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from typing import Any, BinaryIO, Final
 
 import numpy as np
 
-# A batch in between: it tells time and memory better than one picture does, and is left where more fails.
+# A batch between 1 and the largest: it measures time and memory better than one picture does, and is the
+# result if a larger one fails.
 _FIRST_STEP: Final = 8
 _MAX_FILES: Final = 16
 _PROBE_BYTES: Final = 2**26
-# Outputs of up to so many bytes are sent back to be compared, larger ones by their hash.
+# Outputs of up to this many bytes are sent back, of larger ones only the hash.
 _MAX_SENT: Final = 2**24
 
-# So many pictures are bounded together; see trial/host.py.
+# The number of pictures for which the time is limited together; see trial/host.py.
 _MANY: Final = 64
 
 Array = np.ndarray[Any, Any]
@@ -36,7 +37,7 @@ Feeds = dict[str, Array]
 
 
 def main() -> None:
-    """Run the trial that stdin describes; never returns."""
+    """Run the trial that stdin describes, and end the process."""
     source = sys.stdin.buffer
     answer = _private_stdout()
     order = json.loads(source.readline())
@@ -55,7 +56,7 @@ def main() -> None:
     except Exception as error:  # the runtime's exceptions share no public base
         tell(refused="memory" if _is_memory(error) else "error", why=_one_line(error))
     answer.close()
-    os._exit(0)  # whatever the file did to the runtime is not asked to end in order
+    os._exit(0)  # the runtime may be damaged, so it is not closed
 
 
 def _try(runner: Runner, order: dict[str, Any], singles: list[Feeds], limits: _Limits, tell: _Teller) -> None:
@@ -79,7 +80,7 @@ def _try(runner: Runner, order: dict[str, Any], singles: list[Feeds], limits: _L
         least_s = min(least_s, _draw_twice(runner, feeds, limits, tell, asked=False)[0])
         if limits.exceeds(room):
             raise MemoryError
-    # Of free sides whoever feeds them chooses how much is drawn; the least is in proportion to the file.
+    # With free sides the caller chooses how much is computed; only the least must fit the file's size.
     if alone_s > order["picture_s"] or least_s * _MANY > order["many_s"]:
         tell(refused="time", picture=alone_s)
         return
@@ -95,7 +96,7 @@ def _try(runner: Runner, order: dict[str, Any], singles: list[Feeds], limits: _L
 def _draw_twice(
     runner: Runner, feeds: Feeds, limits: _Limits, tell: _Teller, *, asked: bool
 ) -> tuple[float, int]:
-    """Run one picture and do so again, as the runtime lays out its memory anew then; see `_draw`."""
+    """Run one picture twice, because the runtime uses memory differently in the second run; see `_draw`."""
     limits.set_time(limits.picture_s)
     runner.run(feeds)
     with limits.ease():
@@ -105,21 +106,21 @@ def _draw_twice(
 def _draw(
     runner: Runner, feeds: Feeds, limits: _Limits, tell: _Teller, *, asked: bool = True
 ) -> tuple[float, int]:
-    """Run one picture and tell of it; give seconds, and bytes of inputs and outputs."""
+    """Run one picture and report it; return the seconds, and the bytes of inputs and outputs."""
     limits.set_time(limits.picture_s)
     results, spent = _time(lambda: runner.run(feeds))
     array = np.ascontiguousarray(results[0])
     sent = array.tobytes() if array.nbytes <= _MAX_SENT else b""
     sha256, shape = hashlib.sha256(array.data).hexdigest(), list(array.shape)
     tell(sent, picture=spent, sha256=sha256, dtype=array.dtype.str, shape=shape, bytes=len(sent), asked=asked)
-    # Of several outputs a call asks for one.
+    # A call asks for one of the outputs only.
     return spent, max(each.nbytes for each in results) + sum(each.nbytes for each in feeds.values())
 
 
 def _try_batches(
     runner: Runner, order: dict[str, Any], alone_s: float, limits: _Limits, tell: _Teller
 ) -> None:
-    """Run the largest batch that fits, and tell of each that did."""
+    """Run the largest batch that fits, and report each that fits."""
     batch: int = order["batch"]
     while batch > 1 and 2 * alone_s * batch > limits.left():
         batch //= 2
@@ -132,7 +133,7 @@ def _try_batches(
 
 
 def _run_largest(runner: Runner, order: dict[str, Any], batch: int, limits: _Limits) -> tuple[int, float]:
-    """Run a batch or, where it fails and smaller ones need less, half of it, ...; give it and seconds."""
+    """Run a batch or, if it fails and smaller ones need less, half of it, ...; return it and seconds."""
     inputs = [*order["inputs"], *order["optional"]]
     while batch > 1:
         limits.set_time(limits.left() + 1.0)
@@ -145,12 +146,12 @@ def _run_largest(runner: Runner, order: dict[str, Any], batch: int, limits: _Lim
                 return batch, 2 * spent
             if not order["grows"]:
                 return 1, 0.0
-        except Exception:  # mostly memory; what else, the runtime's exceptions do not say
+        except Exception:  # mostly memory; the runtime's exceptions do not say
             if not order["grows"]:
                 return 1, 0.0
         batch //= 2
         limits.set_time(limits.left() + 1.0)
-        runner.open()  # anew, for what the runtime took it keeps
+        runner.open()  # again, because the runtime keeps its memory
     return 1, 0.0
 
 
@@ -188,7 +189,7 @@ class Runner:
 
 
 class _Limits:
-    """The limits of this process; where the system has none, they do nothing."""
+    """The limits of this process; they do nothing if the system has none."""
 
     def __init__(self, picture_s: float, total_s: float) -> None:
         self.picture_s = picture_s
@@ -203,7 +204,7 @@ class _Limits:
         self._most = 0
 
     def harden(self) -> None:
-        """Write no files, few of them open, leave no core; and be the first to go where memory is short."""
+        """Allow no written files, few open ones, no core file; be killed first if memory is short."""
         if self._resource is None:
             return
         with contextlib.suppress(OSError):
@@ -212,7 +213,7 @@ class _Limits:
             self._set(f"RLIMIT_{name}", most)
 
     def set_memory(self, allowance: int) -> bool:
-        """Let the address space grow by `allowance` bytes; say whether the system holds to that."""
+        """Let the address space grow by `allowance` bytes; return whether the system enforces this."""
         if self._resource is None or not self._base:
             return False
         self._most = self._base + allowance
@@ -225,17 +226,17 @@ class _Limits:
         return False
 
     def add_memory(self, more: int) -> None:
-        """Let the address space grow by so many bytes beyond what was allowed so far."""
+        """Let the address space grow by `more` bytes in addition."""
         if self._most:
             self._most += more
             self._set("RLIMIT_AS", self._most, soft_only=True)
 
     @contextlib.contextmanager
     def ease(self) -> Iterator[None]:
-        """Let it grow twice as far for the second run of a shape; `exceeds` says whether it did.
+        """Let it grow twice as far during the second run of a shape; `exceeds` says whether it did.
 
-        The runtime takes memory of another layout then, besides what it has, and where it gets none goes
-        on without: in a process with limits, but not in one that has none.
+        In this run the runtime asks for memory of another layout, and does without if it gets none. So a
+        process with limits would need less than one without.
         """
         most, self._most = self._most, 0
         if most:
@@ -245,23 +246,23 @@ class _Limits:
         self.add_memory(0)
 
     def exceeds(self, more: int = 0) -> bool:
-        """Return whether what the process holds is more than was allowed, and `more` besides.
+        """Return whether the process has more memory than allowed, plus `more` bytes.
 
-        An eighth of what is allowed is left to batches of other sizes, whose memory lies otherwise.
+        An eighth of the allowance is reserved for batches of other sizes, whose layout differs.
         """
         return self._most > 0 and _address_space() - self._base > (self._most - self._base) * 7 // 8 + more
 
     def set_time(self, seconds: float) -> None:
-        """Let the processor work on for so long; past that the system ends this process."""
+        """Let the processor work for `seconds` more; then the system ends this process."""
         if self._resource is not None:
             self._set("RLIMIT_CPU", math.ceil(time.process_time() + max(0.0, seconds)), soft_only=True)
 
     def left(self) -> float:
-        """Return the seconds of the processor that are left to the whole trial."""
+        """Return the seconds of processor time left for the whole trial."""
         return max(0.0, self._end - time.process_time())
 
     def peak(self) -> int:
-        """Return by how many bytes the address space grew at most; 0 where that is not known."""
+        """Return the largest growth of the address space, in bytes; 0 if it is not known."""
         try:
             text = Path("/proc/self/status").read_text()
             peak = next(line for line in text.splitlines() if line.startswith("VmPeak"))
@@ -283,7 +284,7 @@ class _Limits:
 
 
 class _Teller:
-    """Writes lines of JSON, and bytes after one where there are any."""
+    """Writes lines of JSON, each with bytes after it if there are any."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -298,11 +299,11 @@ def _are_free(inputs: list[list[Any]]) -> bool:
 
 
 def _feeds(inputs: list[list[Any]], batch: int, where: str = "largest") -> Feeds:
-    """Make inputs of a batch: floats drawn from the normal distribution, zeros of all else.
+    """Return inputs for a batch: floats from the normal distribution, zeros for other types.
 
     Args:
-        where: which of the values within its bounds each free side has: the largest, the smallest, or one in
-            between, an odd number of its multiples.
+        where: the value of each free side: the largest, the smallest, or one between, an odd number of
+            multiples.
     """
     rng = np.random.default_rng(0)
     feeds = {}
@@ -340,7 +341,7 @@ def _time(work: Any) -> tuple[Any, float]:
 
 
 def _private_stdout() -> BinaryIO:
-    """Return the pipe to the host; what libraries print goes to stderr instead."""
+    """Return the pipe to the host; what libraries print goes to stderr."""
     sys.stdout.flush()
     mine = os.dup(1)
     os.dup2(2, 1)
@@ -361,5 +362,6 @@ def _is_memory(error: Exception) -> bool:
 
 
 def _one_line(error: Exception) -> str:
+    """Return an error in one line, like `text.escaping.one_line`, which this file must not import."""
     text = " ".join(str(error).split())
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:400]

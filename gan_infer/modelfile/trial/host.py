@@ -1,8 +1,7 @@
-"""Has a model file tried in a process of its own, and reports what came of it.
+"""Tries a model file in a process of its own, and returns the result.
 
-A trial is bounded in memory, in time of the processor and in elapsed time. What it finds bounds what
-this process will be asked for by the file: calls take no larger batch than the trial did, at the largest
-sides that its inputs may have.
+A trial is limited in memory, processor time and elapsed time. Its result limits the use of the file in this
+process: no call has a larger batch than the trial had, with the largest sides that the inputs may have.
 """
 
 from __future__ import annotations
@@ -31,26 +30,25 @@ if TYPE_CHECKING:
 
     Feeds = dict[str, npt.NDArray[Any]]
 
-# An input: its name, numpy's name of the type, and its shape: None where a side is the batch, or free without
-# bounds, and then 1.
+# An input: its name, the name of its type in numpy, and its shape. A side is None if it is the batch, or free
+# without bounds (and then 1).
 Input = tuple[str, str, tuple[int | Free | None, ...]]
 
-# What a file may take beyond its stated need, which is so many times its own bytes (the file, what is read
-# of it, the tensors, and the tensors once more in the order that suits the processor), and the inputs and
-# outputs of a call.
+# The memory that a file may use beyond its need: NEED_PER_BYTE times its size (the file, its decoded form,
+# the tensors, and the tensors in an order that suits the processor), and the inputs and outputs of a call.
 ALLOWANCE: Final = 256 * 1024**2
 NEED_PER_BYTE: Final = 4
 MOST_ROOM: Final = 128 * 1024**2
 _FIRST_ROOM: Final = 64 * 1024**2
-# Seconds of the processor for opening, for one picture, and for all of it.
+# Seconds of processor time for opening and for one picture.
 OPEN_S: Final = 5.0
 PICTURE_S: Final = 5.0
-# The same for 64 pictures, and so much more for each MiB of the file: work beyond that is not for weights.
+# The same for 64 pictures, with an addition per MiB of the file: more work cannot be due to its weights.
 MANY_S: Final = 5.0
 MANY_S_PER_MIB: Final = 10.0
 TOTAL_S: Final = 10.0
-# Elapsed seconds for the process to be ready, and for the trial; a busy machine takes longer than its
-# processor's time, which is what the child limits.
+# Elapsed seconds until the process is ready, and for the trial. The child limits processor time; on a busy
+# machine the elapsed time is longer.
 _READY_S: Final = 60.0
 TRIAL_S: Final = 40.0
 
@@ -65,26 +63,26 @@ child.main()
 
 
 class CannotTryError(Exception):
-    """No process can be had here in which a file could be tried; says why."""
+    """No process can be started to try a file; says why."""
 
 
 class FailedError(Exception):
-    """The file exceeded a limit or cannot be run; says what, in words that go after "it"."""
+    """The file exceeded a limit or cannot be run; the message is to be read after "it"."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
-    """What is to be tried.
+class Request:
+    """What to try.
 
     Attributes:
-        inputs: that every call feeds. Where a side is free within bounds, pictures at the largest sides, the
-            smallest and some between are drawn first, and batches are of the largest.
-        optional: inputs that may be left out; they are fed in batches alone.
-        outputs: their names; the first one's values are given.
-        singles: inputs of one picture each, whose outputs are wanted; may be empty.
+        inputs: the inputs of every call. If a side is free within bounds, pictures with the largest sides,
+            the smallest and some between are drawn first; batches have the largest.
+        optional: inputs that may be left out; only batches have them.
+        outputs: names of outputs; the values of the first are returned.
+        singles: feeds of one picture each, whose outputs are wanted; may be empty.
         batch: the largest batch that calls will have.
-        grows: that batch needs more than any smaller one.
-        bytes_alone: bytes of inputs and outputs of one picture, at the largest sides.
+        grows: True if that batch needs more memory than any smaller one.
+        bytes_alone: bytes of the inputs and outputs of one picture, with the largest sides.
     """
 
     inputs: Sequence[Input]
@@ -98,7 +96,7 @@ class Order:
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
-    """What the file gave for one picture: the hash of its bytes, and the values where they are few enough."""
+    """The output for one picture: the hash of its bytes, and the values if they are few enough."""
 
     sha256: str
     values: npt.NDArray[Any] | None
@@ -106,14 +104,14 @@ class Drawn:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a trial found.
+    """The result of a trial.
 
     Attributes:
-        batch: the largest batch that stayed within the limits.
-        limited: this system holds a process to a limit of memory.
-        drawn: what it gave for the order's singles, in order; fewer where time ran out.
-        open_s, picture_s: of the processor, for opening and for one picture, of the largest sides.
-        memory: bytes that the child took at most; 0 where this is not known.
+        batch: the largest batch within the limits.
+        limited: True if this system limits the memory of a process.
+        drawn: the outputs for the request's singles, in order; fewer if time ran out.
+        open_s, picture_s: processor time for opening, and for one picture with the largest sides.
+        memory: the most bytes that the child used; 0 if not known.
     """
 
     batch: int
@@ -125,25 +123,25 @@ class Outcome:
 
 
 def obstacle() -> str:
-    """Say why no process can be started here, from what is known without starting one; "" where it can."""
+    """Return why no process can be started here, as far as this is known before; "" if one can."""
     executable = Path(sys.executable or "")
     if getattr(sys, "frozen", False):
         return "this program is frozen"
     if not _PYTHON.fullmatch(executable.name):
-        return "this program is not run by a python that could be started anew"
+        return "this program is not run by a python that can be started again"
     return "" if executable.is_file() else f"{executable} is not there"
 
 
-def run(model: bytes, order: Order, unlimited: Callable[[], object]) -> Outcome:
+def run(model: bytes, request: Request, unlimited: Callable[[], object]) -> Outcome:
     """Try a model file.
 
     Args:
-        unlimited: called before the child gets the file, where this system does not limit memory; what
-            it raises ends the trial.
+        unlimited: called before the child gets the file if this system does not limit memory; an
+            exception from it ends the trial.
 
     Raises:
-        CannotTryError: no process could be started.
-        FailedError: the file is not to be opened here.
+        CannotTryError: no process can be started.
+        FailedError: the file must not be opened here.
     """
     if why := obstacle():
         raise CannotTryError(why)
@@ -151,9 +149,9 @@ def run(model: bytes, order: Order, unlimited: Callable[[], object]) -> Outcome:
         assert process.stdin is not None
         assert process.stdout is not None
         talk = _Talk(process)
-        need = NEED_PER_BYTE * len(model) + min(order.bytes_alone, _FIRST_ROOM)
+        need = NEED_PER_BYTE * len(model) + min(request.bytes_alone, _FIRST_ROOM)
         with _kill_after(process, _READY_S):
-            talk.send(_header(order, len(model), ALLOWANCE + need))
+            talk.send(_header(request, len(model), ALLOWANCE + need))
             ready = talk.hear()
         if not ready.get("ready"):
             raise CannotTryError("the process for it ends before it is ready")
@@ -161,16 +159,16 @@ def run(model: bytes, order: Order, unlimited: Callable[[], object]) -> Outcome:
         if not limited:
             unlimited()
         with _kill_after(process, TRIAL_S) as late:
-            talk.send(model, *(feed.tobytes() for single in order.singles for feed in single.values()))
+            talk.send(model, *(feed.tobytes() for single in request.singles for feed in single.values()))
             return _listen(talk, process, limited, late)
 
 
-def _header(order: Order, size: int, allowance: int) -> bytes:
+def _header(request: Request, size: int, allowance: int) -> bytes:
     singles = [
-        {name: (feed.dtype.str, feed.shape) for name, feed in single.items()} for single in order.singles
+        {name: (feed.dtype.str, feed.shape) for name, feed in single.items()} for single in request.singles
     ]
     message = {
-        **{name: getattr(order, name) for name in ("inputs", "optional", "outputs", "batch", "grows")},
+        **{name: getattr(request, name) for name in ("inputs", "optional", "outputs", "batch", "grows")},
         "singles": singles,
         "size": size,
         "allowance": allowance,
@@ -189,17 +187,17 @@ def _header(order: Order, size: int, allowance: int) -> bytes:
 
 
 def _listen(talk: _Talk, process: subprocess.Popen[bytes], limited: bool, late: threading.Event) -> Outcome:
-    """Follow a trial to its end.
+    """Read the child's messages until the trial ends.
 
     Raises:
-        FailedError: the child says so, or ended before one picture was drawn.
+        FailedError: the child says so, or ends before one picture is drawn.
     """
     opened = alone = math.nan
     drawn: list[Drawn] = []
     batch, memory, finished = 1, 0, False
     while message := talk.hear():
         if "refused" in message and not finished:
-            raise FailedError(_reason(message, opened))
+            raise FailedError(_describe_refusal(message, opened))
         if "opened" in message:
             opened = float(message["opened"])
         elif "picture" in message:
@@ -214,11 +212,11 @@ def _listen(talk: _Talk, process: subprocess.Popen[bytes], limited: bool, late: 
             memory = int(message["memory"])
             break
     if not finished and not (drawn and late.is_set()):
-        raise FailedError(_end(process, opened, late.is_set()))
+        raise FailedError(_describe_end(process, opened, late.is_set()))
     return Outcome(batch, limited, tuple(drawn), opened, alone, memory)
 
 
-def _reason(message: dict[str, Any], opened: float) -> str:
+def _describe_refusal(message: dict[str, Any], opened: float) -> str:
     while_opening = math.isnan(opened)
     if message["refused"] == "memory":
         where = "while it is opened" if while_opening else "for a picture"
@@ -226,31 +224,31 @@ def _reason(message: dict[str, Any], opened: float) -> str:
     if message["refused"] == "time":
         if 0 < (spent := float(message.get("picture", 0))) <= PICTURE_S:
             return f"takes {spent:.2f} s of the processor for a picture, too long for a file of its size"
-        return _too_slow(while_opening or opened > OPEN_S)
+        return _describe_slowness(while_opening or opened > OPEN_S)
     verb = "opened as an ONNX model" if while_opening else "run"
     return (
         f"cannot be {verb} ({re.sub(r'^.ONNXRuntimeError. : [0-9]+ : ', '', str(message.get('why'))[:200])})"
     )
 
 
-def _end(process: subprocess.Popen[bytes], opened: float, late: bool) -> str:
+def _describe_end(process: subprocess.Popen[bytes], opened: float, late: bool) -> str:
     while_opening = math.isnan(opened)
     if late:
         return f"was not done within {TRIAL_S:.0f} s"
     code = process.wait()
     if os.name == "posix" and code == -getattr(signal, "SIGXCPU", 0):
-        return _too_slow(while_opening)
+        return _describe_slowness(while_opening)
     where = "being opened" if while_opening else "drawing a picture"
-    return f"ended the process that tried it, by {_name_end(code)}, on {where}"
+    return f"ended the process that tried it, by {_name_signal(code)}, on {where}"
 
 
-def _too_slow(while_opening: bool) -> str:
+def _describe_slowness(while_opening: bool) -> str:
     if while_opening:
         return f"takes over {OPEN_S:.0f} s of the processor to be opened"
     return f"takes over {PICTURE_S:.0f} s of the processor for a picture"
 
 
-def _name_end(code: int) -> str:
+def _name_signal(code: int) -> str:
     try:
         return signal.Signals(-code).name
     except ValueError:
@@ -267,7 +265,7 @@ def _read_picture(message: dict[str, Any], talk: _Talk) -> Drawn:
 
 
 class _Talk:
-    """The two pipes to the child; a child that is gone is silence."""
+    """The two pipes to the child; one that has ended sends nothing."""
 
     _MOST: Final = 2**25
 
@@ -284,7 +282,7 @@ class _Talk:
             self._to.flush()
 
     def hear(self) -> dict[str, Any]:
-        """Return the next line; {} where there is none, or none that can be read."""
+        """Return the next message; {} if there is none, or it cannot be read."""
         try:
             message = json.loads(self._from.readline(2**16) or b"{}")
         except (OSError, ValueError, RecursionError):
@@ -297,8 +295,8 @@ class _Talk:
 
 @contextlib.contextmanager
 def _start() -> Iterator[subprocess.Popen[bytes]]:
-    """Start the child; whatever happens, it is gone in the end and leaves no zombie."""
-    environment = {name: value for name, value in os.environ.items() if not _steers_python(name)}
+    """Start the child; at the end it is always killed, and leaves no zombie."""
+    environment = {name: value for name, value in os.environ.items() if not _affects_python(name)}
     environment |= {"ORT_DISABLE_TELEMETRY": "1", "MALLOC_ARENA_MAX": "1"}
     environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     try:
@@ -323,7 +321,7 @@ def _start() -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def _steers_python(name: str) -> bool:
+def _affects_python(name: str) -> bool:
     return name.startswith("PYTHON") and name not in ("PYTHONHOME", "PYTHONPYCACHEPREFIX", "PYTHONUTF8")
 
 
@@ -345,7 +343,7 @@ def _kill_after(process: subprocess.Popen[bytes], seconds: float) -> Iterator[th
 
 
 def _path() -> list[str]:
-    """Return where the child finds modules: as this process does, and where ours and the runtime lie."""
+    """Return the child's module path: that of this process, this package and the runtime."""
     found = [str(Path(__file__).resolve().parents[3])]
     for name in ("numpy", "onnxruntime"):
         spec = importlib.util.find_spec(name)

@@ -1,7 +1,7 @@
-"""What trials found, kept by the SHA-256 of the file: in this process, and in a folder between runs.
+"""Keeps the verdicts of trials by the SHA-256 of the file, in this process and in a folder between runs.
 
-A verdict is one small file of JSON, `verdicts/<sha256>.json` in GANFORGE_HOME. One of other rules, of
-another version of the runtime, or that somebody else than this user (or root) wrote, is passed over.
+A verdict is a small JSON file, `verdicts/<sha256>.json` in GANFORGE_HOME. It is ignored if it has other
+rules or another version of the runtime, or if another user than this one (or root) wrote it.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from typing import Any, Final
 from gan_infer import files
 from gan_infer.errors import GanError
 
-# Raised whenever a rule of the vetting or of the trial changes, so that files are tried anew.
+# Increased when a rule of the vetting or of the trial changes, so that files are tried again.
 RULES: Final = 3
 _MAX_BYTES: Final = 65_536
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
-    """What a trial found of a file that may be opened.
+class TrialVerdict:
+    """The result of a trial, for a file that may be opened.
 
     Attributes:
-        batch: pictures in one call, at most.
-        limited: it was tried within a limit of memory; else the stricter static bounds held.
-        golden: how its golden pictures came out, a result of `gan_infer.modelfile.golden`.
-        tried: by a process of its own; else the stricter bounds of the vetting held, and that is not kept.
-        note: what is to be said at each load; "" where nothing is.
-        open_s, picture_s: of the processor.
-        memory: bytes that the trial took at most; 0 where it is not known.
+        batch: the most pictures in one call.
+        limited: True if the trial had a memory limit; else the file met the stricter static bounds.
+        golden: the result of comparing its golden pictures, see `gan_infer.modelfile.golden`.
+        tried: True if a process tried it; else the file met the stricter bounds, and this is not kept.
+        note: a text for the user at each load; "" if there is none.
+        open_s, picture_s: processor time.
+        memory: the most bytes that the trial used; 0 if not known.
     """
 
     batch: int
@@ -45,57 +45,57 @@ class Verdict:
     memory: int = 0
 
 
-_known: dict[tuple[str, str], Verdict] = {}
+_known: dict[tuple[str, str], TrialVerdict] = {}
 
 
 def folder() -> Path:
     """Return the folder in which verdicts are kept.
 
     Raises:
-        RuntimeError: the user's home cannot be told.
+        RuntimeError: the user's home folder is not known.
     """
     return files.home() / "verdicts"
 
 
-def find(sha256: str, runtime: str) -> Verdict | None:
-    """Return the verdict on a file, None where there is none for this version of the runtime."""
+def find(sha256: str, runtime: str) -> TrialVerdict | None:
+    """Return the verdict on a file; None if there is none for this version of the runtime."""
     if (known := _known.get((sha256, runtime))) is not None:
         return known
     try:
-        told = json.loads(_read(folder() / f"{sha256}.json"))
-        kept = {field.name: told[field.name] for field in dataclasses.fields(Verdict)}
-        right = told["rules"] == RULES and told["runtime"] == runtime and told["sha256"] == sha256
+        data = json.loads(_read(folder() / f"{sha256}.json"))
+        kept = {field.name: data[field.name] for field in dataclasses.fields(TrialVerdict)}
+        right = data["rules"] == RULES and data["runtime"] == runtime and data["sha256"] == sha256
         if not right or not _fits(kept):
             return None
     except (OSError, RuntimeError, ValueError, LookupError, TypeError, RecursionError, GanError):
         return None
-    _known[sha256, runtime] = found = Verdict(**kept)
+    _known[sha256, runtime] = found = TrialVerdict(**kept)
     return found
 
 
 def forget() -> None:
-    """Hold no verdict in memory, as a new process does."""
+    """Forget the verdicts in memory, as in a new process."""
     _known.clear()
 
 
-def remember(sha256: str, runtime: str, verdict: Verdict) -> None:
-    """Keep a verdict for this process alone."""
+def remember(sha256: str, runtime: str, verdict: TrialVerdict) -> None:
+    """Keep a verdict in this process only."""
     _known[sha256, runtime] = verdict
 
 
-def keep(sha256: str, runtime: str, verdict: Verdict) -> str:
-    """Keep a verdict; give why it is kept for this process alone, "" where it is not."""
+def keep(sha256: str, runtime: str, verdict: TrialVerdict) -> str:
+    """Keep a verdict in the folder, too; return why that is not possible, else ""."""
     remember(sha256, runtime, verdict)
-    told = {"rules": RULES, "runtime": runtime, "sha256": sha256, **dataclasses.asdict(verdict)}
+    data = {"rules": RULES, "runtime": runtime, "sha256": sha256, **dataclasses.asdict(verdict)}
     try:
-        files.write(folder() / f"{sha256}.json", json.dumps(told, sort_keys=True).encode() + b"\n")
+        files.write(folder() / f"{sha256}.json", json.dumps(data, sort_keys=True).encode() + b"\n")
     except (GanError, OSError, RuntimeError, ValueError) as error:
         return str(error).split(";", maxsplit=1)[0]
     return ""
 
 
 def _read(path: Path) -> bytes:
-    # Without waiting, for there may be a pipe in its place.
+    # Without waiting, because the path may be a pipe.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb") as file:
         facts = os.fstat(descriptor)

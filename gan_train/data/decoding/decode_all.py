@@ -11,8 +11,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer.decoding import image as decode
-from gan_infer.decoding import ranges
+from gan_infer.decoding import decode, ranges
 from gan_infer.errors import DataError, OptionError
 from gan_train.config.options import DataOptions
 from gan_train.data import cache

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gan_infer.decoding import image as decode
-from gan_infer.decoding import ranges
+from gan_infer.decoding import decode, ranges
 from gan_train.config.options import DataOptions
 from gan_train.data.decoding.findings import PictureFindings
 from gan_train.data.decoding.survey import Preparation, Shape, Survey

@@ -6,8 +6,7 @@ import dataclasses
 from collections import Counter
 from typing import Final
 
-from gan_infer.decoding import image as decode
-from gan_infer.decoding import ranges
+from gan_infer.decoding import decode, ranges
 from gan_infer.decoding.ranges import Ranges, ValueStats
 from gan_infer.errors import DataError
 from gan_train.config.options import MAX_SIDE, MIN_SIDE, DataOptions

@@ -17,7 +17,7 @@ from typing import BinaryIO, Final, cast
 
 from PIL import Image
 
-from gan_infer.decoding import image as decode
+from gan_infer.decoding import decode
 from gan_infer.errors import DataError
 from gan_train.data import encodings
 from gan_train.data.listing import Files, Member, find_unread_format, is_picture, sort_key, stamp

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from gan_infer.decoding.image import explain, open_image
+from gan_infer.decoding.decode import explain, open_image
 from gan_infer.errors import DataError
 from gan_train.data.listing import Files, Member, find_unread_format, is_picture, sort_key, stamp
 from gan_train.data.names import list_names

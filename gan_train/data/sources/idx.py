@@ -11,7 +11,7 @@ from typing import BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer.decoding.image import explain
+from gan_infer.decoding.decode import explain
 from gan_infer.errors import DataError
 from gan_train.data import listing
 

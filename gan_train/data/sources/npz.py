@@ -14,7 +14,7 @@ from typing import IO, Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from gan_infer.decoding.image import explain
+from gan_infer.decoding.decode import explain
 from gan_infer.errors import DataError
 from gan_train.data import cache
 from gan_train.data.layout import splits

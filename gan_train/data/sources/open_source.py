@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from gan_infer.decoding.image import explain
+from gan_infer.decoding.decode import explain
 from gan_infer.errors import DataError
 from gan_train.config.options import DataOptions
 from gan_train.data import encodings

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import Any, BinaryIO, Final
 from zipfile import BadZipFile
 
-from gan_infer.decoding.image import explain
+from gan_infer.decoding.decode import explain
 from gan_infer.errors import DataError
 from gan_infer.text.escaping import one_line
 from gan_train.data import encodings

@@ -260,7 +260,7 @@ def test_of_mutated_copies_none_draws_changed_golden_pictures_in_silence(
             continue
         got = [loaded.sample(1, each.label, each.seed).astype(int) for each in good.metadata.golden]
         off = max(int(abs(mine - its).max()) for mine, its in zip(expected, got, strict=True))
-        assert off <= golden.LEVELS or loaded.note
+        assert off <= golden.TOLERANCE or loaded.note
         outcomes["changed" if off else "same"] += 1
     assert outcomes["refused"] >= 5  # or nothing was shown
     assert outcomes["same"] >= 5

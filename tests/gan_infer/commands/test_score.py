@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from gan_infer import Critic, Generator, OptionError, cli
+from gan_infer.conditions.base import KINDS
 from gan_infer.modelfile.metadata import KEY
+from tests import new_kinds
 from tests.conftest import CONDITIONAL, UNCONDITIONAL, CommandLine, Kind, Run, random_pictures
 from tests.picture_files import png
 
@@ -187,3 +189,31 @@ def test_what_cannot_be_chosen_is_told_in_a_line(
     assert (code, err.count("\n")) == (1, 1)
     assert said in err
     assert not Path("out").exists()
+
+
+def test_pictures_are_scored_under_other_conditions(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "number", new_kinds.Number)
+    picture = tmp_path / "cat" / "0.png"
+    picture.parent.mkdir()
+    Image.new("L", (6, 6), 100).save(picture)
+
+    def realness(critic: Path, *options: str) -> float:
+        code, out, _ = run("score", picture, "--critic", critic, "--json", *options)
+        assert code == 0
+        return float(json.loads(out)["pictures"][0]["realness"])
+
+    plain = new_kinds.write_critic(tmp_path / "plain.onnx")
+    assert realness(plain, "--condition", "age=25") == pytest.approx(0.25)
+    classes = new_kinds.write_critic(tmp_path / "classes.onnx", ("cow", "cat"))
+    assert realness(classes, "--condition", "age=25") == pytest.approx(0.5)  # as its folder says
+    assert realness(classes, "--condition", "age=25", "--condition", "label=cow") == pytest.approx(0.25)
+    odds = (np.log(0.25 / 0.75) + np.log(0.5 / 0.5)) / 2
+    with Critic.load(classes) as critic:
+        assert critic.score(picture, age=25) == pytest.approx([1 / (1 + np.exp(-odds))], abs=1e-5)
+    code, _, err = run("score", picture, "--critic", plain)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "age" in err
+    code, _, err = run("score", picture, "--critic", plain, "--condition", "size=3")
+    assert (code, "no such condition" in err) == (1, True)

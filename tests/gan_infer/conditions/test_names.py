@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gan_infer import Generator, LabelError, cli
-from gan_infer.conditions.labels import Classes
+from gan_infer.conditions.labels import ClassReader
 from gan_infer.modelfile.metadata import KEY
 from gan_infer.provenance.record import read
 from tests.conftest import CONDITIONAL, CommandLine, Kind
@@ -25,8 +25,8 @@ PADDED = tuple(f"{number:03}" for number in range(1, 11))
 FROM_ONE = ("1", "2", "3", "4", "5")
 
 
-def classes(*names: str) -> Classes:
-    return Classes(names, "toy", mixes=True)
+def classes(*names: str) -> ClassReader:
+    return ClassReader(names, "toy", mixes=True)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_texts_of_other_types_are_texts() -> None:
 )
 def test_what_names_no_class_is_one_label_error(label: Any) -> None:
     with pytest.raises(LabelError) as caught:
-        Classes(DIGITS, "toy", mixes=True).each(label, 1)
+        ClassReader(DIGITS, "toy", mixes=True).each(label, 1)
     assert len(str(caught.value)) < 1000
     assert str(caught.value).isprintable()
 

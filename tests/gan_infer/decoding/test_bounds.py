@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from gan_infer import DataError
-from gan_infer.decoding import image
+from gan_infer.decoding import decode
 from tests.picture_files import blank_png, chunk, directory, encoded, png
 
 SQUARE = np.full((16, 16, 3), 90, np.uint8)
@@ -27,7 +27,7 @@ def prepared(content: bytes, folder: Path) -> tuple[np.ndarray, list[str]]:
     path = folder / "picture"
     path.write_bytes(content)
     remarks: list[str] = []
-    return image.read(path, (16, 16, 3), "crop", None, remarks), remarks
+    return decode.read(path, (16, 16, 3), "crop", None, remarks), remarks
 
 
 def many_scans(side: int, count: int) -> bytes:

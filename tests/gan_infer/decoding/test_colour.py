@@ -11,7 +11,7 @@ from PIL import Image, ImageCms
 
 from gan_infer import DataError
 from gan_infer.decoding import colour
-from gan_infer.decoding.image import COMPLETED, UNSEEN, UNSEEN_ON_WHITE, open_image, prepare
+from gan_infer.decoding.decode import COMPLETED, UNSEEN, UNSEEN_ON_WHITE, open_image, prepare
 from tests.picture_files import ADOBE_RGB, chunk, encoded, png, profile
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -11,7 +11,7 @@ from PIL import Image
 
 from gan_infer import DataError
 from gan_infer.decoding import ranges
-from gan_infer.decoding.image import open_image, prepare
+from gan_infer.decoding.decode import open_image, prepare
 from tests.picture_files import chunk, encoded, png
 
 GREY = np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8)

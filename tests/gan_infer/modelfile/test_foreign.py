@@ -21,7 +21,7 @@ from torch import nn
 from gan_infer import GanError, Generator, LabelError, ModelError, OptionError, cli
 from gan_infer.modelfile import admission, golden
 from gan_infer.modelfile.catalog import DEFAULT
-from gan_infer.modelfile.trial.verdicts import Verdict
+from gan_infer.modelfile.trial.verdicts import TrialVerdict
 from gan_infer.runtime.session import Session
 from tests.conftest import CommandLine, Run
 
@@ -372,7 +372,7 @@ def test_no_call_has_more_pictures_than_the_trial_allowed(
         return run(self, names, feeds)
 
     monkeypatch.setattr(Session, "run", count)
-    monkeypatch.setattr(admission, "known", lambda _: Verdict(most, golden=golden.NONE))
+    monkeypatch.setattr(admission, "find_verdict", lambda _: TrialVerdict(most, golden=golden.NONE))
     _, path = dcgan64(tmp_path / "dcgan.onnx")
     generator = Generator.load(path, device="cpu")
     assert generator.sample(5, seed=0).shape == (5, 64, 64, 3)

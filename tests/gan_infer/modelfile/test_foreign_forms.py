@@ -18,7 +18,7 @@ Z = ("n", 8)
 LABELS = np.array([4, 0, 2])
 
 
-def to_levels(values: np.ndarray, *, last: bool = False) -> np.ndarray:
+def to_pixels(values: np.ndarray, *, last: bool = False) -> np.ndarray:
     """Return float values from -1 to 1 as the SDK gives them, of [n, c, h, w] or [n, h, w, c]."""
     values = values if last else values.transpose(0, 2, 3, 1)
     return np.rint((np.clip(values.astype(np.float32), -1, 1) + 1) * np.float32(127.5))
@@ -54,7 +54,7 @@ def test_a_label_in_any_form(
     generator = Generator.load(foreign.write(tmp_path / "x.onnx", made), device="cpu", **given)
     assert generator.class_names == ("0", "1", "2", "3", "4")
     wanted = foreign.expected(made, z=generator.latents(range(3)), label=feed)
-    assert_alike(generator.sample(3, label=LABELS.tolist(), seed=0), to_levels(wanted))
+    assert_alike(generator.sample(3, label=LABELS.tolist(), seed=0), to_pixels(wanted))
     assert generator.mixes_labels == (classes > 0 and kind in (FLOAT, HALF))
 
 
@@ -67,7 +67,7 @@ def test_a_latent_in_any_form(tmp_path: Path, kind: int, shape: tuple[Any, ...])
     generator = Generator.load(foreign.write(tmp_path / "x.onnx", made), device="cpu")
     wanted = foreign.expected(made, z=generator.latents(range(3)))
     assert generator.latent_dim == 8
-    assert_alike(generator.sample(3, seed=0), to_levels(wanted))
+    assert_alike(generator.sample(3, seed=0), to_pixels(wanted))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_output_in_any_form(
     made = Made({"z": (FLOAT, Z)}, output=output)
     generator = Generator.load(foreign.write(tmp_path / "x.onnx", made), device="cpu", **options)
     values = foreign.expected(made, z=generator.latents(range(2))).reshape(2, *picture)
-    assert_alike(generator.sample(2, seed=0), to_levels(values, last=picture[2] in (1, 3)))
+    assert_alike(generator.sample(2, seed=0), to_pixels(values, last=picture[2] in (1, 3)))
     assert said in generator.metadata.preparation
 
 
@@ -128,7 +128,7 @@ def test_inputs_that_stay_constant(tmp_path: Path, kind: int, shape: tuple[Any, 
     sides = (3, *shape[1:]) if shape[:1] == ("n",) else shape
     wanted = foreign.expected(made, z=generator.latents(range(3)), psi=np.broadcast_to(value, sides))
     pictures = generator.sample(3, seed=0)
-    assert_alike(pictures, to_levels(wanted))
+    assert_alike(pictures, to_pixels(wanted))
     again = pickle.loads(pickle.dumps(generator))
     assert np.array_equal(again.sample(1, seed=2)[0], pictures[2])
 

@@ -534,8 +534,12 @@ def test_polynomials_are_what_whole_numbers_are_at_every_side(tree: Any, by: int
 @given(WHOLES, WHOLES)
 def test_a_product_divided_by_one_factor_is_the_other(left: Any, right: Any) -> None:
     one, other = (work_out(tree, {"h": H, "w": V}) for tree in (left, right))
+    try:
+        product = sides.multiply(one, other)
+    except RefusedError:  # a product of too many sides
+        return
     if other != 0:
-        assert sides.divide(sides.multiply(one, other), other) == one
+        assert sides.divide(product, other) == one
 
 
 def test_every_value_of_a_side_is_one_of_its_multiples() -> None:

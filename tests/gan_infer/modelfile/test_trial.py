@@ -43,7 +43,7 @@ from tests.conftest import (
 Models = Callable[[Kind], Path]
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="this system limits no process")
-ORDER = host.Order([("x", "<f4", (None, 1))], ["y"], [], batch=64, grows=True, bytes_alone=8)
+ORDER = host.Request([("x", "<f4", (None, 1))], ["y"], [], batch=64, grows=True, bytes_alone=8)
 
 
 def model(nodes: list[onnx.NodeProto], **constants: Any) -> bytes:
@@ -314,7 +314,7 @@ def free_model(*nodes: onnx.NodeProto, **constants: Any) -> bytes:
     return bytes(made.SerializeToString())
 
 
-def free_order(low: int, high: int, multiple: int = 1, batch: int = 64) -> host.Order:
+def free_order(low: int, high: int, multiple: int = 1, batch: int = 64) -> host.Request:
     inputs: list[host.Input] = [("x", "|u1", (None, Free(low, high, multiple), 1, 1))]
     return dataclasses.replace(ORDER, inputs=inputs, batch=batch)
 
@@ -590,7 +590,7 @@ def test_an_interruption_ends_the_trial(run_script: Callable[..., str], tmp_path
     code = f"""
 import os, pathlib, signal, threading
 from gan_infer.modelfile.trial import host
-order = host.Order([("x", "<f4", (None, 1))], ["y"], [], 64, True, 8)
+order = host.Request([("x", "<f4", (None, 1))], ["y"], [], 64, True, 8)
 hear = host._Talk.hear
 def interrupt(self):
     told = hear(self)

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from gan_infer import Generator, ModelError, OptionError
-from gan_infer.decoding import image
+from gan_infer.decoding import decode
 from gan_train import cli
 from gan_train.export import interpreter
 from gan_train.latent import differentiable, inversion
@@ -137,7 +137,7 @@ def test_a_latent_is_the_one_that_the_exported_file_takes(run: Run, photos: Path
         assert code == 0
         told, kept = json.loads(out), json.loads(Path("z.json").read_text())
         picture = generator([kept["latent"]], [told["label_index"]])[0]
-        target = image.read(photo, (16, 16, 3), "crop")
+        target = decode.read(photo, (16, 16, 3), "crop")
         square = np.mean((picture.astype(float) - target) ** 2)
         assert told["psnr_db"] == pytest.approx(10 * math.log10(255**2 / square), abs=0.05)
 

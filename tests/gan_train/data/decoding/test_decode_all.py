@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from gan_infer.decoding.decode import describe_preparation, open_image, prepare, read_header
 from gan_infer.decoding.formats import READ
-from gan_infer.decoding.image import describe_preparation, open_image, prepare, read_header
 from gan_infer.errors import DataError
 from gan_train import data
 from gan_train.config.options import DataOptions
