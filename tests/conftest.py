@@ -80,7 +80,7 @@ ODD = Kind(height=45, width=30, channels=3, classes=2, latent_dim=5)
 RGBA = Kind("mlp", 48, 32, 4, classes=100, latent_dim=12, condition="one_hot")
 BY_NORM = Kind("sngan", 32, 40, 3, classes=7, latent_dim=16, condition="batch_norm")
 DCGAN_BY_NORM = Kind("dcgan", 28, 28, 1, classes=4, latent_dim=16, condition="batch_norm")
-GROUPED = Kind("r3", 96, 96, 3, classes=2, latent_dim=16)
+GROUPED = Kind("r3", 48, 48, 3, classes=2, latent_dim=16)
 TINY = Kind(height=8, width=11, classes=0, latent_dim=4)
 EVERY_KIND = [
     CONDITIONAL,
