@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from gan_infer.conditions.base import Condition
+from gan_infer.conditions.condition import Condition
 from gan_infer.conditions.spec import Feed, Free, Input, Output
 from gan_infer.errors import GanError, OptionError
 from gan_infer.modelfile.metadata import KEY, CriticMetadata, Metadata

@@ -8,8 +8,9 @@ from typing import Final, Protocol, cast
 from torch import Tensor, nn
 
 from gan_train.networks import dcgan, mlp, r3, resnet, sngan
-from gan_train.networks.conditioning import Condition, ConditionSpec, DiscriminatorOutput, of_class
+from gan_train.networks.conditioning import ConditionSpec, DiscriminatorOutput, of_class
 from gan_train.networks.pyramid import Size
+from gan_train.networks.ways import Condition
 
 __all__ = [
     "FAMILIES",

@@ -2,14 +2,14 @@
 
 A condition is what an output is made or scored under: named tensors, none for an unconditional model.
 Networks hold the modules below and never see inside a condition, so that a new kind (a number, a
-text) is one line in `KINDS`, and a new way in for a kind is added only here.
+text) is a file with its ways and one line in `KINDS`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import torch
@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from gan_infer.conditions.spec import CLASS, Input
 from gan_train.networks.normalization import BatchNorm
+from gan_train.networks.ways import Condition, Given, Way, WaysIn
 
-# What a batch is made or scored under: tensors [batch, ...] by their names; {} where there is nothing.
-Condition = Mapping[str, Tensor]
 # Only for model files, beside a class: float32 [batch, classes]. A row that is not all zeros stands for
 # the weighted mean of the classes, instead of the class.
 CLASS_WEIGHTS: Final = "class_weights"
@@ -60,26 +59,6 @@ def repeat(condition: Condition, times: int) -> Condition:
 
 
 @dataclasses.dataclass(frozen=True)
-class Given:
-    """One condition that a network takes.
-
-    Attributes:
-        name: of its tensor in a condition.
-        kind: see `KINDS`.
-        facts: what its kind needs to know.
-    """
-
-    name: str
-    kind: str
-    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    @classmethod
-    def of_input(cls, given: Input) -> Given:
-        """Return the condition that is given by an input."""
-        return cls(given.name, given.kind, given.facts)
-
-
-@dataclasses.dataclass(frozen=True)
 class ConditionSpec:
     """Which conditions a network takes, and how.
 
@@ -102,44 +81,6 @@ class ConditionSpec:
             return self.others
         ways = {"generator": self.generator, "discriminator": self.discriminator}
         return (Given(CLASS, CLASS, {"classes": self.classes, **ways}), *self.others)
-
-
-class Way:
-    """One way into a network: modules that learn, and what they compute from a condition.
-
-    Attributes:
-        modules: by the names of their tensors in a checkpoint, below the name of the network's part.
-        size: the number of features or channels that it adds.
-    """
-
-    def __init__(self, modules: dict[str, nn.Module], size: int = 0) -> None:
-        self.modules, self.size = modules, size
-
-    def __call__(self, condition: Condition, *more: Tensor) -> Any:
-        """Return what enters; see `WaysIn`."""
-        raise NotImplementedError
-
-
-def _no_way(*_: Any) -> Way | None:
-    return None
-
-
-@dataclasses.dataclass(frozen=True)
-class WaysIn:
-    """The ways in of one kind of condition: each makes a Way, or None where it does not enter there.
-
-    Attributes:
-        latent: (Given, latent_dim, length) -> a way that gives [batch, size], joined to the latent.
-        norm: (Given, channels) -> a way that gives scale and shift, each [batch, channels].
-        picture: (Given, (height, width)) -> a way that gives planes [batch, size, height, width].
-        score: (Given, features) -> a way that also takes the features [batch, features], and gives what
-            is added to the logits, [batch].
-    """
-
-    latent: Callable[[Given, int, float], Way | None] = _no_way
-    norm: Callable[[Given, int], Way | None] = _no_way
-    picture: Callable[[Given, tuple[int, int]], Way | None] = _no_way
-    score: Callable[[Given, int], Way | None] = _no_way
 
 
 class _Part(nn.Module):

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_weights
 
 from gan_train.networks.conditioning import (
-    Condition,
     ConditionalBatchNorm,
     ConditionSpec,
     DiscriminatorOutput,
@@ -28,6 +27,7 @@ from gan_train.networks.conditioning import (
 )
 from gan_train.networks.normalization import BatchNorm
 from gan_train.networks.pyramid import Size, channels_at, crop, pyramid
+from gan_train.networks.ways import Condition
 
 SMALLEST = 4
 _SLOPE = 0.2

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_train.networks.conditioning import (
-    Condition,
     ConditionSpec,
     DiscriminatorOutput,
     LatentInput,
@@ -19,6 +18,7 @@ from gan_train.networks.conditioning import (
     PictureInput,
 )
 from gan_train.networks.pyramid import Size
+from gan_train.networks.ways import Condition
 
 _PIECES = 4
 _DEPTH = 3

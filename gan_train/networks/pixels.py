@@ -11,15 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from gan_infer.conditions.spec import IMAGE, LATENT, Input, Output
-from gan_train.networks.conditioning import (
-    NAMES,
-    Condition,
-    DiscriminatorOutput,
-    class_inputs,
-    of_inputs,
-    own_values,
-)
+from gan_train.networks.conditioning import NAMES, DiscriminatorOutput, class_inputs, of_inputs, own_values
 from gan_train.networks.deployment import Deployment
+from gan_train.networks.ways import Condition
 
 # The kind of output that says how real a picture looks.
 SCORE: Final = "score"

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_train.networks.conditioning import (
-    Condition,
     ConditionSpec,
     DiscriminatorOutput,
     LatentInput,
@@ -20,6 +19,7 @@ from gan_train.networks.conditioning import (
     PictureInput,
 )
 from gan_train.networks.pyramid import Size, channels_at, pyramid
+from gan_train.networks.ways import Condition
 
 SMALLEST = 4
 _SLOPE = 0.2

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_train.networks.conditioning import (
-    Condition,
     ConditionSpec,
     DiscriminatorOutput,
     LatentInput,
@@ -21,6 +20,7 @@ from gan_train.networks.conditioning import (
     PictureInput,
 )
 from gan_train.networks.pyramid import Size, channels_at, crop, pyramid
+from gan_train.networks.ways import Condition
 
 SMALLEST = 8
 _SLOPE = 0.2

@@ -16,7 +16,8 @@ from gan_infer.conditions.base import of_inputs
 from gan_infer.conditions.spec import LATENT, Input
 from gan_infer.latent import seeds as latents
 from gan_train.networks import pixels
-from gan_train.networks.conditioning import Condition, of_class
+from gan_train.networks.conditioning import of_class
+from gan_train.networks.ways import Condition
 
 Seeds = Sequence[int] | range | npt.NDArray[np.integer]
 

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gan_train.networks.conditioning import (
-    Condition,
     ConditionalBatchNorm,
     ConditionSpec,
     DiscriminatorOutput,
@@ -22,6 +21,7 @@ from gan_train.networks.conditioning import (
     PictureInput,
 )
 from gan_train.networks.pyramid import Size, crop, pyramid
+from gan_train.networks.ways import Condition
 
 SMALLEST = 4
 _CONSTANT_TO = 32

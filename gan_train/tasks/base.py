@@ -104,7 +104,7 @@ class Task(Protocol):
         draws: the kind of output that `drawer` gives.
         scored: whether `gan_train.metrics` can score what `drawer` draws against the data.
         critic: the network that can become a critic file, since it judges single pictures; "" for none.
-        teaches_when_sure: see `adversarial.Loss`.
+        teaches_when_sure: see `loss.Loss`.
     """
 
     choices: ClassVar[Mapping[str, Collection[str]]]

@@ -30,13 +30,15 @@ from gan_train.networks import (
     ema,
     make_pictures,
 )
-from gan_train.networks.conditioning import KINDS, Given, OutputHead, repeat
+from gan_train.networks.conditioning import KINDS, OutputHead, repeat
 from gan_train.networks.deployment import Deployment
 from gan_train.networks.pixels import deploy_generator
 from gan_train.networks.sampler import Sampler
+from gan_train.networks.ways import Given
 from gan_train.objectives import penalties
-from gan_train.objectives.adversarial import LOSSES, Loss
+from gan_train.objectives.adversarial import LOSSES
 from gan_train.objectives.augment import TRANSFORMS, adapt, augment, count_draws
+from gan_train.objectives.loss import Loss
 from gan_train.tasks.base import Controls, Phase, Players
 from gan_train.tasks.figures import LOSS, SCORE, SHARE, Figure
 

@@ -51,7 +51,7 @@ def check(
         means: their means by name, since the report before.
         values: measured now (see `gan_train.metrics.scores`), {} if nothing was.
         before: the values of the reports before, oldest first.
-        teaches_when_sure: the loss is of a kind that a discriminator cannot win, see `adversarial.Loss`.
+        teaches_when_sure: the loss is of a kind that a discriminator cannot win, see `loss.Loss`.
     """
     for name, value in {**means, **values}.items():
         if not math.isfinite(value):

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gan_train.networks import FAMILIES, Condition, ConditionSpec, conditioning, of_class, r3
-from gan_train.networks.conditioning import ConditionalBatchNorm, Given, LatentInput, OutputHead, Way, WaysIn
+from gan_train.networks.conditioning import ConditionalBatchNorm, LatentInput, OutputHead
 from gan_train.networks.pixels import PixelGenerator
 from gan_train.networks.pyramid import channels_at, pyramid
+from gan_train.networks.ways import Given, Way, WaysIn
 from tests.conftest import DCGAN, DCGAN_PLAIN, Kind, make_network
 
 SIZES = [

@@ -18,7 +18,7 @@ from gan_infer.provenance.record import read
 from gan_train import data
 from gan_train.data import Column, DataSet, PictureSet
 from gan_train.networks import conditioning
-from gan_train.networks.conditioning import Condition, Way, WaysIn
+from gan_train.networks.ways import Condition, Way, WaysIn
 from gan_train.runs import checkpoint, trained
 from tests import new_kinds
 from tests.conftest import CommandLine
