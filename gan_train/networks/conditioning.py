@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from gan_infer.conditions.spec import CLASS, Input
 from gan_train.networks.normalization import BatchNorm
 
-# What a batch is made or scored under: tensors [batch, ...] by their names; {} where there is nothing.
+# What a batch is made or scored under: tensors [batch, ...] by their names; {} for nothing.
 Condition = Mapping[str, Tensor]
 # Only for model files, beside a class: float32 [batch, classes]. A row that is not all zeros stands for
 # the weighted mean of the classes, instead of the class.
@@ -120,7 +120,7 @@ def _no_way(*_: Any) -> Way | None:
 
 @dataclasses.dataclass(frozen=True)
 class WaysIn:
-    """The ways in of one kind of condition: each makes a Way, or None where it does not enter there.
+    """The ways in of one kind of condition: each makes a Way, or None if it does not enter there.
 
     Attributes:
         latent: (Given, latent_dim, length) -> a way that gives [batch, size], joined to the latent.
@@ -144,7 +144,7 @@ class _Part(nn.Module):
         self.ways: dict[str, Way] = {}
 
     def add_way(self, name: str, way: Way | None) -> None:
-        """Add the way in of a condition, where it has one here."""
+        """Add the way in of a condition, if it has one here."""
         if way is None:
             return
         self.ways[name] = way

@@ -41,7 +41,7 @@ class Speeds:
         self.kept = False
 
     def images_per_second(self, config: Settled, pictures: PictureSet) -> float:
-        """Return the speed of a settled config here; where it is measured, in every process of a run."""
+        """Return the speed of a settled config here; all processes of a run measure it together."""
         path = directory() / f"{_key(config, pictures)}.json"
         kept = distributed.share_object(_read(path) if distributed.rank() == 0 else None)
         if kept is not None:

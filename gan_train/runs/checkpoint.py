@@ -354,8 +354,8 @@ _FACTS: Final[Mapping[str, Callable[[Any], bool]]] = {
 
 
 def _hash_of(facts: Mapping[str, Any]) -> str:
-    told = {key: value for key, value in facts.items() if key != _OF_FACTS}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    facts = {key: value for key, value in facts.items() if key != _OF_FACTS}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def newest_run(runs: Path) -> Path:

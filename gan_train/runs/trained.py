@@ -65,7 +65,7 @@ def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
 
     Args:
         which: "best", "last", or a checkpoint's name.
-        say: told where another checkpoint had to be taken.
+        say: prints a note if another checkpoint had to be used.
 
     Raises:
         OptionError: the folder holds no whole run, or no such checkpoint.
@@ -81,8 +81,8 @@ def deploy(run: Path, which: str = "best", truncation: float = 1.0, say: Say = s
 
     Args:
         which: "best", "last", or a checkpoint's name.
-        truncation: what latents are scaled by, where there are any.
-        say: told where another checkpoint had to be taken.
+        truncation: the factor that scales latents, if there are any.
+        say: prints a note if another checkpoint had to be used.
 
     Raises:
         OptionError: as `load`.
