@@ -1,1 +1,1 @@
-"""Measurements, each a module to run; they print ratios taken within one run."""
+"""Measurements, each a module to run; they print ratios measured within one run."""

@@ -1,12 +1,12 @@
-"""The width and batch that `gan-train fit` picks for a budget, against fixed ones, on the built-in digits.
+"""Compares the width and batch that `gan-train fit` picks for a budget with fixed ones, on the digits.
 
     python -m benchmarks.budget --data MNIST_FOLDER --minutes 1,3,10 --widths 8,16,24,32
     python -m benchmarks.budget --data MNIST_FOLDER --minutes 0.5,1.5 --widths 8 --batches 32,64,128
 
-For every budget, the preset is trained at each fixed width and batch and as `budget.settle` settles it
-where neither is asked for. Minutes become images at the speed measured here for that width, so that a busy
-machine costs time and not quality. 10,000 pictures of the last generator are judged (see
-`benchmarks.judge`). The table marks the pick and gives its distance as a ratio to the best fixed one's.
+For every budget, the preset is trained at each fixed width and batch and as `budget.settle` picks them.
+Minutes become images at the speed measured here for that width, so that a busy machine costs time and not
+quality. 10,000 pictures of the last generator are scored (see `benchmarks.judge`). The table marks the pick
+and gives its distance as a ratio to the best fixed one's.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from gan_train.config.settled import Settled
 from gan_train.data import PictureSet
 
 
-def settled(
+def settle(
     arguments: argparse.Namespace,
     minutes: float,
     width: int | None,
     batch_size: int | None,
     pictures: PictureSet,
 ) -> Settled:
-    """Return the preset's options for a budget, at a width and a batch or at those that are picked."""
+    """Return the preset's options for a budget, at the given width and batch or at picked ones."""
     changes: dict[str, Any] = dict(parse(text) for text in arguments.set)
     changes |= {
         "budget.minutes": minutes,
@@ -43,16 +43,16 @@ def settled(
         "seed": arguments.seed,
         "machine.threads": arguments.threads,
     }
-    return training.settled(arguments.preset, changes, pictures)
+    return training.settle(arguments.preset, changes, pictures)
 
 
 def size(options: Settled) -> dict[str, Any]:
-    """Return what tells two settled configs of this benchmark apart."""
+    """Return the values in which settled configs of this benchmark differ."""
     return {"width": options.network.width, "batch_size": options.optimizer.batch_size}
 
 
 def speed_of(kept: lines.Lines, options: Settled, pictures: PictureSet) -> lines.Line:
-    """Return the kept speed of a settled config, measured where it is not there yet."""
+    """Return the kept speed of a settled config, or measure it now."""
     told = {**size(options), "seed": options.seed}
     speed = kept.find(kind="speed", **told)
     if speed is None:
@@ -63,9 +63,9 @@ def speed_of(kept: lines.Lines, options: Settled, pictures: PictureSet) -> lines
 
 
 def measure(
-    kept: lines.Lines, options: Settled, minutes: float, pictures: PictureSet, court: judge.Court
+    kept: lines.Lines, options: Settled, minutes: float, pictures: PictureSet, scorer: judge.Scorer
 ) -> None:
-    """Train at one width and batch on what the minutes are worth there, and keep its score."""
+    """Train at one width and batch on as many images as fit into the minutes, and keep the score."""
     told = {**size(options), "seed": options.seed}
     speed = speed_of(kept, options, pictures)
     images = training.images_in(minutes, speed["images_per_second"])
@@ -76,13 +76,13 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         made = training.train(replace(options, fixed), pictures, Path(folder, "run"), training.Reporter(name))
     drawn, labels = training.draw(made, judge.SAMPLES)
-    found = court.score(drawn[..., 0], labels)
+    found = scorer.score(drawn[..., 0], labels)
     score = {"distance": round(found.distance, 3), "label_accuracy": found.accuracy}
     kept.add({"kind": "score", "minutes": minutes, **told, "images": images, **score})
 
 
 def markdown(kept: lines.Lines) -> str:
-    """Return the table: a row a budget and size, the pick in bold, with its ratio to the best fixed one."""
+    """Return the table: a row per budget and size, the pick in bold, with its ratio to the best fixed one."""
     rows: list[tuple[Any, ...]] = []
     scores = [line for line in kept.all if line["kind"] == "score"]
     for minutes in sorted({line["minutes"] for line in scores}):
@@ -116,35 +116,35 @@ def main() -> None:
     wanted = [
         (minutes, options)
         for minutes in arguments.minutes
-        for options in asked(arguments, kept, minutes, pictures)
+        for options in list_configs(arguments, kept, minutes, pictures)
     ]
     for _, options in wanted:
         speed_of(kept, options, pictures)
     if arguments.speeds_only:
         return
-    court, _ = judge.of_options(arguments)
+    scorer, _ = judge.make_scorer_of_options(arguments)
     for minutes, options in wanted:
         width, batch = size(options).values()
         console.say(f"a budget of {minutes:g} minutes, width {width}, batch {batch}")
-        measure(kept, options, minutes, pictures, court)
+        measure(kept, options, minutes, pictures, scorer)
 
 
-def asked(
+def list_configs(
     arguments: argparse.Namespace, kept: lines.Lines, minutes: float, pictures: PictureSet
 ) -> list[Settled]:
-    """Return the configs of a budget: at every fixed width and batch, and as it is picked (which is kept)."""
+    """Return the configs of a budget: at every fixed width and batch, and the picked one (which is kept)."""
     pick = kept.find(kind="pick", minutes=minutes)
     if pick is None:
-        chosen = settled(arguments, minutes, None, None, pictures)
+        chosen = settle(arguments, minutes, None, None, pictures)
         pick = {"kind": "pick", "minutes": minutes, **size(chosen)}
         kept.add(pick)
     sizes = itertools.product(arguments.widths, arguments.batches)
-    configs = [settled(arguments, minutes, width, batch, pictures) for width, batch in sizes]
+    configs = [settle(arguments, minutes, width, batch, pictures) for width, batch in sizes]
     for options in configs:
         fixed = list(size(options).values())
         if kept.find(kind="fixed", fixed=fixed) is None:
             kept.add({"kind": "fixed", "fixed": fixed})
-    return [*configs, settled(arguments, minutes, pick["width"], pick["batch_size"], pictures)]
+    return [*configs, settle(arguments, minutes, pick["width"], pick["batch_size"], pictures)]
 
 
 def _arguments() -> argparse.Namespace:
@@ -157,7 +157,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batches", type=lines.whole_numbers, default=[64])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--speeds-only", action="store_true", help="measure speeds and picks alone")
+    parser.add_argument("--speeds-only", action="store_true", help="measure only speeds and picks")
     return parser.parse_args()
 
 

@@ -1,20 +1,20 @@
-"""How far a critic's realness is from the truth: expected calibration error on held-out real pictures.
+"""Measures how far a critic's realness is from the truth: expected calibration error on held-out pictures.
 
     python -m benchmarks.calibration RUN ... --calibrate HELD_OUT
 
-Each run's discriminator judges held-out real pictures and as many freshly generated ones; a calibration
-is fitted on a random half and measured on the other, in 15 bins. Prints one JSON line a run:
+Each run's discriminator scores held-out real pictures and as many new generated ones; a calibration
+is fitted on a random half and measured on the other, in 15 bins. Prints one JSON line per run:
 
-    written      what `gan-train export --critic` writes: logistic, with an intercept a class
+    written      what `gan-train export --critic` writes: logistic, with an intercept per class
     logistic     one intercept for all classes (Platt)
     isotonic     a rising step function for all (pool adjacent violators), the steps joined by lines
-    few_*        the same fitted on 200 pictures alone
-    by_chance    what a perfect calibration would read on as many pictures
+    few_*        the same fitted on only 200 pictures
+    by_chance    the error of a perfect calibration on as many pictures
     control      no calibration: the logistic function of the discriminator's own logits
-    on_training  as written, fitted on the pictures that training saw: what their use does to the error
-    separation   the chance that a real picture is judged more real than a generated one, as written
+    on_training  as written, fitted on the pictures that training saw, to show the effect on the error
+    separation   the chance that a real picture scores higher than a generated one, as written
 
-With `--repeats`, medians over so many random halves.
+With `--repeats`, medians over that many random halves.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ def measure(
 
 
 def pool_adjacent_violators(logits: Values, real: Flags) -> tuple[Values, Values]:
-    """Fit the rising step function nearest to `real` in squares.
+    """Fit the rising step function nearest to `real` in least squares.
 
     Ayer et al. (1955); for calibration, Zadrozny and Elkan (2002).
 
     Returns:
-        of each step the mean logit and the share that is real, both rising.
+        for each step the mean logit and the share that is real, both rising.
     """
     order = np.argsort(logits, kind="stable")
     blocks: list[tuple[float, float, float]] = []  # sum of logits, number of real ones, size
@@ -92,7 +92,7 @@ def pool_adjacent_violators(logits: Values, real: Flags) -> tuple[Values, Values
 
 
 def references(run: Path, calibrate: str) -> tuple[CalibrationPictures, CalibrationPictures | None]:
-    """Judge held-out pictures, and those that the run trained on where they can be read."""
+    """Score held-out pictures, and those that the run trained on if they can be read."""
     model, judging = trained.load(run), trained.discriminator(run)
     held = refer(model, judging, *pictures_for(model, calibrate, console.say))
     if held.seen:

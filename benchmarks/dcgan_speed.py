@@ -1,4 +1,4 @@
-"""Our step of DCGAN at 64x64 against a plain loop of the same networks, in turn within one process.
+"""Compares our step of DCGAN at 64x64 with a plain loop of the same networks, in turn within one process.
 
     python -m benchmarks.dcgan_speed                       # CPU
     python -m benchmarks.dcgan_speed --device cuda --precision bf16 --steps graphed
@@ -7,8 +7,8 @@
 processes turn each picture into a Pillow image, resize and normalise it; float32, contiguous tensors,
 two backward passes of the discriminator, and five figures read back from the device at every step.
 `ours` is the step of the preset `dcgan` at the same width (64), latent (100) and batch (64), with its
-running average, on 64x64 pictures in memory. Turns alternate; the ratio is of the medians of images a
-second. --plain-in-memory leaves the plain loop's reading out, which compares the steps alone.
+running average, on 64x64 pictures in memory. Turns alternate; the ratio is of the medians of images per
+second. --plain-in-memory leaves out the plain loop's reading, to compare only the steps.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _LATENT: Final = 100
 _PICTURES: Final = 4096
 
 
-class Decoded(Dataset[Tensor]):
-    """Pictures that are made into a normalised tensor [3, 64, 64] each time one is asked for."""
+class DecodedPictures(Dataset[Tensor]):
+    """Pictures that become a normalised tensor [3, 64, 64] each time one is asked for."""
 
     def __init__(self, images: npt.NDArray[np.uint8]) -> None:
         self._images = images
@@ -56,7 +56,7 @@ class Decoded(Dataset[Tensor]):
 
 
 def noise_pictures(count: int) -> npt.NDArray[np.uint8]:
-    """Return pictures [count, 64, 64, 3]: what they show costs nothing and changes no speed."""
+    """Return pictures [count, 64, 64, 3] of noise: their content does not change the speed."""
     return np.random.default_rng(0).integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8)
 
 
@@ -65,30 +65,30 @@ def plain_step(batches: Iterator[Tensor], device: torch.device) -> Callable[[], 
     generator, discriminator = (network.to(device) for network in peers.dcgan_networks(3, _WIDTH))
     of_generator, of_discriminator = peers.adam(generator), peers.adam(discriminator)
 
-    def judged(pictures: Tensor, target: float) -> tuple[Tensor, Tensor]:
-        belief = torch.sigmoid(discriminator(pictures))
-        error = F.binary_cross_entropy(belief, torch.full_like(belief, target))
+    def backward(pictures: Tensor, target: float) -> tuple[Tensor, Tensor]:
+        score = torch.sigmoid(discriminator(pictures))
+        error = F.binary_cross_entropy(score, torch.full_like(score, target))
         error.backward()  # type: ignore[no-untyped-call]
-        return error, belief.mean()
+        return error, score.mean()
 
     def step() -> list[float]:
         real = next(batches).to(device)
         of_discriminator.zero_grad()
-        on_real, belief_in_real = judged(real, 1)
+        on_real, score_in_real = backward(real, 1)
         fake = generator(torch.randn(len(real), _LATENT, device=device))
-        on_fake, belief_in_fake = judged(fake.detach(), 0)
+        on_fake, score_in_fake = backward(fake.detach(), 0)
         of_discriminator.step()
         of_generator.zero_grad()
-        error, belief_after = judged(fake, 1)
+        error, score_after = backward(fake, 1)
         of_generator.step()
-        figures = on_real + on_fake, error, belief_in_real, belief_in_fake, belief_after
+        figures = on_real + on_fake, error, score_in_real, score_in_fake, score_after
         return [figure.item() for figure in figures]
 
     return step
 
 
 def endless(batches: DataLoader[Tensor]) -> Iterator[Tensor]:
-    """Return a loader's batches, epoch after epoch."""
+    """Yield a loader's batches, epoch after epoch."""
     while True:
         yield from batches
 
@@ -96,7 +96,7 @@ def endless(batches: DataLoader[Tensor]) -> Iterator[Tensor]:
 def our_step(
     arguments: argparse.Namespace, images: npt.NDArray[np.uint8]
 ) -> tuple[Callable[[], object], MachineOptions]:
-    """Return a function that takes the next step of a fresh run of the preset `dcgan`, and where it runs."""
+    """Return a function that takes the next step of a run of the preset `dcgan`, and its machine options."""
     changes: dict[str, Any] = {
         "network.width": _WIDTH,
         "network.latent_dim": _LATENT,
@@ -108,13 +108,13 @@ def our_step(
         "machine.threads": arguments.threads,
     }
     pictures = PictureSet.from_arrays("noise", images)
-    options = training.settled("dcgan", changes, pictures)
+    options = training.settle("dcgan", changes, pictures)
     step, _ = training.steps(options, pictures)
     return step, options.machine
 
 
 def rates(step: Callable[[], object], seconds: float) -> list[float]:
-    """Take steps for so many seconds; give images a second of each tenth of them or so."""
+    """Take steps for `seconds` seconds; return images per second of about every tenth of them."""
     found, start = list[float](), time.perf_counter()
     block = 1
     while time.perf_counter() - start < seconds:
@@ -124,7 +124,7 @@ def rates(step: Callable[[], object], seconds: float) -> list[float]:
         training.finish()
         took = time.perf_counter() - begun
         found.append(peers.BATCH * block / took)
-        if took < seconds / 20:  # short of a tenth: on a GPU, waiting after each step would show
+        if took < seconds / 20:  # about a tenth: on a GPU, waiting after each step would cost time
             block *= 2
     return found
 
@@ -140,11 +140,11 @@ def main() -> None:
     device, images = torch.device(arguments.device), noise_pictures(_PICTURES)
     batches: Iterator[Tensor]
     if arguments.plain_in_memory:
-        ready = torch.stack([Decoded(images)[index] for index in range(peers.BATCH)]).to(device)
+        ready = torch.stack([DecodedPictures(images)[index] for index in range(peers.BATCH)]).to(device)
         batches = iter(lambda: ready, None)
     else:
         loader = DataLoader(
-            Decoded(images), peers.BATCH, shuffle=True, num_workers=arguments.loaders, drop_last=True
+            DecodedPictures(images), peers.BATCH, shuffle=True, num_workers=arguments.loaders, drop_last=True
         )
         batches = endless(loader)
     found: dict[str, list[float]] = {"ours": [], "plain": []}

@@ -1,16 +1,16 @@
-"""Do named directions do what they say: the attribute moves monotonically, the label stays.
+"""Measures whether named directions work: the attribute moves monotonically, the label stays.
 
     python -m benchmarks.directions --data MNIST_FOLDER --judge JUDGE.safetensors MODEL.onnx
 
 For each of --seeds seeds (from --first-seed on; class seed % classes) and each direction, a picture is edited
 from one end of --range to the other in --steps steps. Its attribute is measured from the pixels
 (gan_train/latent/attributes.py): monotone means that each step's value is strictly over the one before, with
-no tolerance. Its label is judged by a classifier trained apart (benchmarks/judge.py): it stays where
-the judge gives the wanted class at every step, from end to end; the share of single pictures that
-keep it is given as well. `elsewhere` is how far the other attributes move meanwhile: the mean over
+no tolerance. Its label is read by a classifier trained separately (benchmarks/judge.py): it stays if
+the classifier gives the expected class at every step, from end to end; the share of single pictures that
+keep it is given as well. `elsewhere` is how far the other attributes move at the same time: the mean over
 seeds of |last - first|, in their standard deviations over unedited pictures; the attribute's own
-such figure stands beside it. One JSON line a direction. Seeds that a choice was made by flatter it: give
-others then.
+figure is beside it. One JSON line per direction. Seeds by which something was chosen give too
+good figures: then give others.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def main() -> None:
         return
     generator = Generator.load(arguments.model, device="cpu")
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-    classifier = judging(arguments)
+    classifier = load_classifier(arguments)
     spread = deviations(generator)
     for name in arguments.directions.split(","):
         amounts = np.linspace(*directions.parse_range(arguments.range), arguments.steps)
@@ -59,8 +59,8 @@ def main() -> None:
         kept.add({**told, **of, **figures})
 
 
-def judging(arguments: argparse.Namespace) -> judge.Judge:
-    """Return the classifier that the options name, trained where it is not there yet."""
+def load_classifier(arguments: argparse.Namespace) -> judge.DigitClassifier:
+    """Return the classifier that the options name; train it if it is not there yet."""
     if arguments.data is None or arguments.judge is None:
         raise OptionError(
             "give --data with four IDX files, and --judge, where the classifier lies or will lie"
@@ -83,20 +83,20 @@ def deviations(generator: Generator) -> dict[str, float]:
 
 def measure(
     generator: Generator,
-    classifier: judge.Judge,
+    classifier: judge.DigitClassifier,
     name: str,
     amounts: Doubles,
     seeds: range,
     spread: dict[str, float],
 ) -> dict[str, Any]:
-    """Return the figures of one direction, which bears the name of its attribute."""
+    """Return the figures of one direction, which has the name of its attribute."""
     strips = np.stack([generator.edit(seed, None, {name: amounts}) for seed in seeds])
     pictures = strips.reshape(-1, *strips.shape[2:])
     if pictures.shape[1:] != (_JUDGED_SIDE, _JUDGED_SIDE, 1):
         raise OptionError(f"the model draws pictures of {pictures.shape[1:]}; the judge takes (28, 28, 1)")
     values = {each: look(pictures).reshape(len(seeds), -1) for each, look in ATTRIBUTES.items()}
     wanted = np.array(seeds) % max(1, len(generator.class_names))
-    stays = judge.look(classifier, pictures[..., 0])[1].reshape(len(seeds), -1) == wanted[:, None]
+    stays = judge.classify(classifier, pictures[..., 0])[1].reshape(len(seeds), -1) == wanted[:, None]
     moves = {each: np.abs(rows[:, -1] - rows[:, 0]).mean() / spread[each] for each, rows in values.items()}
     return {
         "monotone": round(float((np.diff(values[name], axis=1) > 0).all(1).mean()), 4),
@@ -109,7 +109,7 @@ def measure(
 
 
 def markdown(kept: list[lines.Line]) -> str:
-    """Return the table of result lines; of lines on the same model and direction, the newest."""
+    """Return the table of result lines; of several lines on one model and direction, the newest."""
     newest = {(each["model"], each["direction"]): each for each in kept}
     rows = [
         (

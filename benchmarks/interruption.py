@@ -2,8 +2,8 @@
 
     python -m benchmarks.interruption --signal SIGINT
 
-Each case is started; once its stderr says what its phase begins with, and a little later, it gets the signal.
-Prints one JSON line a case: the seconds to its end, its exit code, its last line, and what it left behind:
+Each case is started; a little after its stderr shows the beginning of its phase, it gets the signal.
+Prints one JSON line per case: the seconds to its end, its exit code, its last line, and what it left behind:
 parts of files, and threads or processes still running (none should be).
 """
 
@@ -26,7 +26,7 @@ from PIL import Image
 
 _PATIENCE_S: Final = 240.0
 _TINY: Final = ("--width", "4", "--batch-size", "16", "--precision", "fp32", "--threads", "1")
-# By name: the arguments, what stderr says before the signal, and the seconds after that.
+# By name: the arguments, the text on stderr before the signal, and the seconds to wait after it.
 CASES: Final[dict[str, tuple[tuple[str, ...], str, float]]] = {
     "fit: importing": (("fit", "grey", "--images", "1000", *_TINY), "loading PyTorch", 0.3),
     "fit: decoding": (("fit", "large", "--images", "1000", *_TINY), "decoded 1,000 ", 0.0),
@@ -67,7 +67,7 @@ CASES: Final[dict[str, tuple[tuple[str, ...], str, float]]] = {
 
 
 def make_pictures(folder: Path, count: int, side: int, channels: int) -> None:
-    """Write noise in two classes."""
+    """Write pictures of noise in two classes."""
     chance = np.random.default_rng(0)
     for index in range(count):
         path = folder / ("a" if index % 2 else "b") / f"{index:05}.png"
@@ -77,7 +77,7 @@ def make_pictures(folder: Path, count: int, side: int, channels: int) -> None:
 
 
 def interrupt(folder: Path, name: str, number: int) -> dict[str, object]:
-    """Start a case, signal it in its phase, and tell how it ended."""
+    """Start a case, signal it in its phase, and return how it ended."""
     arguments, begins, after = CASES[name]
     process = subprocess.Popen(
         [sys.executable, "-m", "gan_train", *arguments],
@@ -116,7 +116,7 @@ def _until(lines: Iterator[str], begins: str) -> Iterator[str]:
 
 
 def _members(group: int) -> int:
-    """Count the processes that are left of a group."""
+    """Count the processes that are left in a group."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:

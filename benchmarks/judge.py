@@ -1,14 +1,14 @@
-"""Judge generators of 28x28 grey pictures: label accuracy and Frechet distance by a classifier trained apart.
+"""Scores generators of 28x28 grey pictures: label accuracy and Frechet distance by a separate classifier.
 
     python -m benchmarks.judge --data FOLDER MODEL.onnx ...
 
 FOLDER holds MNIST, Fashion-MNIST or another set of four IDX files. A small convolutional classifier
 is trained on its training split (about five minutes on two cores; kept in --keep), then 10,000
-pictures of each model, equally many a class, are scored against the first 10,000 training pictures,
+pictures of each model, equally many per class, are scored against the first 10,000 training pictures,
 on the classifier's 128 features. Features are scaled so that the real test pictures lie at a fixed
 distance from the same reference (0.35 for MNIST, 0.13 for Fashion-MNIST): classifiers trained
-differently have features of different length, and only so do their distances compare. Prints one
-JSON line a model; the first line is of the real test pictures.
+differently have features of different length, and only so can their distances be compared. Prints one
+JSON line per model; the first line is for the real test pictures.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ Labels = npt.NDArray[np.int64]
 Features = npt.NDArray[np.float64]
 
 
-class Judge(nn.Module):
-    """Pictures uint8 [n, 28, 28] to (features [n, 128], logits [n, classes])."""
+class DigitClassifier(nn.Module):
+    """Maps pictures uint8 [n, 28, 28] to (features [n, 128], logits [n, classes])."""
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -73,30 +73,30 @@ class Judge(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """What a judge says of pictures; the accuracy is None for pictures without a wanted label."""
+    """The score of pictures; the accuracy is None for pictures without an expected label."""
 
     distance: float
     accuracy: float | None
 
 
 @dataclasses.dataclass(frozen=True)
-class Court:
-    """A judge with what it compares to.
+class Scorer:
+    """Scores pictures by a classifier.
 
     Attributes:
-        reference: float64 [10000, 128], of the first training pictures.
-        scale: what a raw distance is multiplied by.
+        reference: features of the first training pictures, float64 [10000, 128].
+        scale: the factor for raw distances.
         classes: the number of labels.
     """
 
-    judge: Judge
+    classifier: DigitClassifier
     reference: Features
     scale: float
     classes: int
 
     def score(self, pictures: Pixels, labels: Labels | None = None) -> Score:
         """Score pictures uint8 [n, 28, 28] that should show the labels [n]."""
-        features, predicted = look(self.judge, pictures)
+        features, predicted = classify(self.classifier, pictures)
         accuracy = None if labels is None else float((predicted == labels).mean())
         return Score(frechet(features, self.reference) * self.scale, accuracy)
 
@@ -119,11 +119,11 @@ def _plain_or_zipped(path: Path) -> Path:
     return path if path.exists() else path.with_name(path.name + ".gz")
 
 
-def train(images: Pixels, labels: Labels, seed: int, epochs: int) -> Judge:
-    """Train a classifier on pictures moved by up to two pixels; the result depends on the seed alone."""
+def train(images: Pixels, labels: Labels, seed: int, epochs: int) -> DigitClassifier:
+    """Train a classifier on pictures shifted by up to two pixels; the result depends only on the seed."""
     pictures, targets = torch.tensor(images), torch.from_numpy(labels)
     torch.manual_seed(seed)
-    judge = Judge(int(labels.max()) + 1)
+    judge = DigitClassifier(int(labels.max()) + 1)
     optimizer = torch.optim.Adam(judge.parameters(), 2e-3)
     steps = epochs * math.ceil(len(images) / 128)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, steps)
@@ -140,8 +140,10 @@ def train(images: Pixels, labels: Labels, seed: int, epochs: int) -> Judge:
     return judge.eval()
 
 
-def train_or_load(keep: Path, images: Pixels, labels: Labels, seed: int = 0, epochs: int = 6) -> Judge:
-    """Return the judge that is kept in a safetensors file; where there is none, train one and keep it.
+def train_or_load(
+    keep: Path, images: Pixels, labels: Labels, seed: int = 0, epochs: int = 6
+) -> DigitClassifier:
+    """Return the classifier from a safetensors file; if there is none, train one and keep it.
 
     Raises:
         OptionError: the file holds something else.
@@ -150,7 +152,7 @@ def train_or_load(keep: Path, images: Pixels, labels: Labels, seed: int = 0, epo
         judge = train(images, labels, seed, epochs)
         files.write(keep, safetensors.torch.save(judge.state_dict()))
         return judge
-    judge = Judge(int(labels.max()) + 1)
+    judge = DigitClassifier(int(labels.max()) + 1)
     try:
         judge.load_state_dict(safetensors.torch.load(keep.read_bytes()))
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
@@ -160,33 +162,33 @@ def train_or_load(keep: Path, images: Pixels, labels: Labels, seed: int = 0, epo
     return judge.eval()
 
 
-def convene(
+def make_scorer(
     data: Path, keep: Path, real_distance: float | None = None, seed: int = 0, epochs: int = 6
-) -> tuple[Court, Score]:
-    """Return the court of a data set, and the score of its real test pictures.
+) -> tuple[Scorer, Score]:
+    """Return the scorer for a data set, and the score of its real test pictures.
 
     Args:
         data: a folder with the four IDX files.
-        keep: where the judge lies or will lie.
-        real_distance: at which the real test pictures are to lie; None takes it by the folder's name.
+        keep: the file of the classifier.
+        real_distance: the distance of the real test pictures; None takes it by the folder's name.
     """
     images, labels = read(data, "train")
     judge = train_or_load(keep, images, labels, seed, epochs)
-    reference, _ = look(judge, images[:SAMPLES])
+    reference, _ = classify(judge, images[:SAMPLES])
     test_images, test_labels = read(data, "t10k")
-    features, _ = look(judge, test_images)
+    features, _ = classify(judge, test_images)
     wanted = real_distance_of(data) if real_distance is None else real_distance
-    court = Court(judge, reference, wanted / frechet(features, reference), int(labels.max()) + 1)
-    return court, court.score(test_images, test_labels)
+    scorer = Scorer(judge, reference, wanted / frechet(features, reference), int(labels.max()) + 1)
+    return scorer, scorer.score(test_images, test_labels)
 
 
 def real_distance_of(data: Path) -> float:
-    """Return the distance at which a data set's test pictures are to lie, by the folder's name."""
+    """Return the distance of a data set's test pictures, by the folder's name."""
     return _REAL_DISTANCE_OF_FASHION if "fashion" in data.resolve().name.lower() else _REAL_DISTANCE
 
 
 @torch.inference_mode()
-def look(judge: Judge, pictures: Pixels) -> tuple[Features, Labels]:
+def classify(judge: DigitClassifier, pictures: Pixels) -> tuple[Features, Labels]:
     """Return (features float64 [n, 128], predicted labels int64 [n])."""
     parts = [judge(part) for part in torch.split(torch.tensor(pictures), 500)]
     features = torch.cat([part[0] for part in parts]).double().numpy()
@@ -203,20 +205,22 @@ def frechet(a: Features, b: Features) -> float:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what names a court to a parser: give the result to `convene`."""
+    """Add the options of a scorer to a parser, see `make_scorer_of_options`."""
     parser.add_argument(
         "--data", "--mnist", type=Path, metavar="FOLDER", help="four IDX files of 28x28 pictures"
     )
-    parser.add_argument("--judge", "--keep", type=Path, help="the judge, trained where it is not there yet")
     parser.add_argument(
-        "--real-distance", type=float, help="of the real test pictures; else by FOLDER's name"
+        "--judge", "--keep", type=Path, help="the classifier's file, trained if it is not there yet"
+    )
+    parser.add_argument(
+        "--real-distance", type=float, help="distance of the real test pictures; else by FOLDER's name"
     )
     parser.add_argument("--judge-seed", type=int, default=0)
     parser.add_argument("--judge-epochs", type=int, default=6)
 
 
-def of_options(arguments: argparse.Namespace) -> tuple[Court, Score]:
-    """Convene the court that the options of `add_options` name.
+def make_scorer_of_options(arguments: argparse.Namespace) -> tuple[Scorer, Score]:
+    """Make the scorer that the options of `add_options` name.
 
     Raises:
         OptionError: no data is named.
@@ -224,13 +228,13 @@ def of_options(arguments: argparse.Namespace) -> tuple[Court, Score]:
     if arguments.data is None:
         raise OptionError("no --data is given; give a folder with MNIST's four IDX files, or its like")
     keep = arguments.judge or Path("runs", f"judge-{arguments.data.resolve().name}.safetensors")
-    return convene(
+    return make_scorer(
         arguments.data, keep, arguments.real_distance, arguments.judge_seed, arguments.judge_epochs
     )
 
 
 def draw(model: str, classes: int) -> tuple[Pixels, Labels | None]:
-    """Draw a model file's pictures uint8 [10000, 28, 28] and the labels they were asked for, in turn.
+    """Draw a model file's pictures uint8 [10000, 28, 28], and return them with their labels, in turn.
 
     Raises:
         ModelError: it cannot be read.
@@ -257,11 +261,11 @@ def main() -> None:
     if arguments.markdown:
         print(markdown(kept.all))
         return
-    court, real = of_options(arguments)
+    scorer, real = make_scorer_of_options(arguments)
     data = arguments.data.resolve().name
     kept.add(line("real test pictures", data, real))
     for model in arguments.models:
-        kept.add(line(model, data, court.score(*draw(model, court.classes))))
+        kept.add(line(model, data, scorer.score(*draw(model, scorer.classes))))
 
 
 def line(model: str, data: str, score: Score) -> lines.Line:
@@ -272,7 +276,7 @@ def line(model: str, data: str, score: Score) -> lines.Line:
 
 
 def markdown(kept: list[lines.Line]) -> str:
-    """Return the table of result lines; of lines on the same model and data, the newest."""
+    """Return the table of result lines; of several lines on one model and data, the newest."""
     newest = {(each["data"], each["model"]): each for each in kept}
     rows = [
         (each["data"], each["model"], lines.percent(each["label_accuracy"]), lines.figure(each["distance"]))

@@ -1,7 +1,4 @@
-"""Results as JSON lines: kept in a file so that a long measurement can go on, printed, set as a table.
-
-It knows nothing of what is measured.
-"""
+"""Keeps results as JSON lines in a file, so that a long measurement can go on, and prints them as a table."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ class Lines:
     """The lines of a file; each is kept, whole or not at all, as soon as it is added."""
 
     def __init__(self, path: Path) -> None:
-        """Read the lines that are there; a file that is not there has none.
+        """Read the lines of the file, if it exists.
 
         Raises:
             json.JSONDecodeError: a line is no JSON.
@@ -36,7 +33,7 @@ class Lines:
         print(json.dumps(line), flush=True)
 
     def find(self, **wanted: Any) -> Line | None:
-        """Return the newest line that says all of this, None where there is none."""
+        """Return the newest line with all of these values, None if there is none."""
         matching = [line for line in self.all if wanted.items() <= line.items()]
         return matching[-1] if matching else None
 
@@ -76,7 +73,7 @@ def whole_numbers(text: str) -> list[int]:
 
 
 def parser(documentation: str | None, results: str) -> argparse.ArgumentParser:
-    """Return a parser with what every benchmark that keeps its lines shares."""
+    """Return a parser with the options of every benchmark that keeps its lines."""
     made = argparse.ArgumentParser(
         description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,10 +1,10 @@
-"""Memory of 100,000 pictures through iter_batches: the peak must not grow with their number.
+"""Measures the memory of 100,000 pictures through iter_batches: the peak must not grow with their number.
 
     python -m benchmarks.memory [--device cuda]
 
 Prints the process's peak after every tenth of the way; the last line is JSON. `control` keeps
-what iter_batches gives, as a caller would not: its growth shows that growth would be seen. On a
-GPU the batches are of every size in turn, and the device's own memory is told beside the peak.
+all pictures, as a caller would not: its growth shows that growth would be seen. On a GPU the
+batches have every size in turn, and the device's own memory is printed beside the peak.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def peak_mib() -> float:
 
 
 def device_mib(generator: Generator) -> float | None:
-    """Return the memory in use on the generator's GPU, as its driver says; None on a CPU."""
+    """Return the memory in use on the generator's GPU, by its driver; None on a CPU."""
     if not generator.device.startswith("cuda:"):
         return None
     ask = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]

@@ -1,19 +1,19 @@
-"""GANs that people start from today, written anew from their descriptions, trained by one loop.
+"""Trains GANs that people start from today, rewritten from their descriptions, in one loop.
 
     python -m benchmarks.peers --data MNIST_FOLDER --images 60000 [--only NAMES]
 
 - cgan: PyTorch-GAN's conditional multilayer perceptrons, least squares, 32x32.
-- acgan: PyTorch-GAN's auxiliary classifier, 32x32, with its two known mistakes, which who runs it
-  gets: 0.8, meant as batch normalisation's momentum, stands where its epsilon does, and
+- acgan: PyTorch-GAN's auxiliary classifier, 32x32, with the two known mistakes of its
+  code: 0.8, meant as batch normalisation's momentum, is given as its epsilon, and
   probabilities are given to a cross-entropy that takes logits.
-- acgan-mended: the same with both put right.
+- acgan-mended: the same with both corrected.
 - dcgan: pytorch/examples' DCGAN, 64x64, no labels.
 
 Networks, losses and options (Adam 2e-4 with betas 0.5 and 0.999, batches of 64, float32) are as
-described there, the code is not theirs. Kind to them: pictures are resized once and kept in memory,
+described there, the code is not theirs. In their favour, pictures are resized once and kept in memory,
 and nothing is read back from the device. All learn from the built-in 10,000 digits; samples are
-brought to 28x28 by area, and drawn as theirs draw them, with the batch's own statistics.
-`benchmarks.presets` sets them beside the presets; this prints one JSON line a peer.
+resized to 28x28 by area, and drawn as theirs are, with the batch's own statistics.
+`benchmarks.presets` compares them with the presets; this prints one JSON line per peer.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ BATCH: Final = 64
 _SHOWN_SIDE: Final = 28
 _NOISE: Final = 100
 _SLOPE: Final = 0.2
-# What PyTorch-GAN gives as batch normalisation's second argument, which is epsilon.
+# The value that PyTorch-GAN gives as batch normalisation's second argument, which is epsilon.
 _EPSILON_BY_MISTAKE: Final = 0.8
 
 Learn = Callable[["Peer", Tensor, Tensor], None]
@@ -52,10 +52,10 @@ class Peer:
     """Two networks with their optimisers, and how they learn.
 
     Attributes:
-        side: of the pictures they take and make, in pixels.
-        classes: 0 where labels are not taken.
+        side: of the pictures that they take and make, in pixels.
+        classes: 0 without labels.
         generator: (noise [n, 100], labels [n]) -> pictures [n, 1, side, side] in [-1, 1].
-        discriminator: (pictures, labels) -> what `learn` knows how to read.
+        discriminator: (pictures, labels) -> what `learn` needs.
         learn: takes the peer, real pictures [n, 1, side, side] in [-1, 1] and labels [n]; one step each.
     """
 
@@ -70,12 +70,12 @@ class Peer:
         self.discriminator_optimizer = adam(self.discriminator)
 
     def step(self, real: Tensor, labels: Tensor) -> None:
-        """Teach both players on a batch of uint8 pictures [n, 1, side, side] with labels [n]."""
+        """Train both networks on a batch of uint8 pictures [n, 1, side, side] with labels [n]."""
         self.learn(self, real.float() / 127.5 - 1, labels)
 
     @torch.inference_mode()
     def sample(self, n: int, labels: npt.NDArray[np.int64], seed: int = 0) -> npt.NDArray[np.uint8]:
-        """Draw n pictures uint8 [n, 28, 28] of the labels (whose order should be mixed)."""
+        """Draw n pictures uint8 [n, 28, 28] of the labels (which should be in mixed order)."""
         noise = torch.randn((n, _NOISE), generator=torch.Generator().manual_seed(seed))
         parts = [
             _to_pixels(self.generator(*pair))
@@ -86,12 +86,12 @@ class Peer:
         return torch.cat(parts).numpy()
 
     def draw(self, count: int) -> Tensor:
-        """Return fresh noise [count, 100]."""
+        """Return new noise [count, 100]."""
         return torch.randn(count, _NOISE)
 
 
 def adam(network: nn.Module) -> torch.optim.Adam:
-    """Return Adam as all of them set it."""
+    """Return Adam with the options that all of them use."""
     return torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999))
 
 
@@ -101,7 +101,7 @@ def _to_pixels(pictures: Tensor) -> Tensor:
 
 
 class _Dense(nn.Module):
-    """Both perceptrons' shape: an embedding of the label joined to the input, then layers."""
+    """The form of both perceptrons: an embedding of the label joined to the input, then layers."""
 
     def __init__(self, classes: int, layers: nn.Module) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class _Dense(nn.Module):
         self.layers = layers
 
     def forward(self, values: Tensor, labels: Tensor) -> Tensor:
-        """Return what the layers make of values [n, ...] and labels [n]."""
+        """Return the output of the layers for values [n, ...] and labels [n]."""
         joined = torch.cat([values.flatten(1), self.embedding(labels)], 1)
         made: Tensor = self.layers(joined)
         return made
@@ -204,13 +204,13 @@ class _ClassDiscriminator(nn.Module):
         self.named = nn.Linear(128 * 2 * 2, classes)
 
     def forward(self, pictures: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (logits [n], class logits [n, classes]); the labels are not looked at."""
+        """Return (logits [n], class logits [n, classes]); the labels are ignored."""
         features = self.layers(pictures)
         return self.real(features)[:, 0], self.named(features)
 
 
 def make_acgan(classes: int, mended: bool = False) -> Peer:
-    """Make PyTorch-GAN's acgan, as it is or with its two mistakes put right."""
+    """Make PyTorch-GAN's acgan, as it is or with its two mistakes corrected."""
     epsilon = 1e-5 if mended else _EPSILON_BY_MISTAKE
 
     def learn(peer: Peer, real: Tensor, labels: Tensor) -> None:
@@ -244,14 +244,14 @@ def small_normal(module: nn.Module) -> None:
 
 
 class Unconditional(nn.Module):
-    """Layers that leave labels out."""
+    """Layers that ignore labels."""
 
     def __init__(self, layers: nn.Module) -> None:
         super().__init__()
         self.layers = layers
 
     def forward(self, values: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return what the layers make of the values."""
+        """Return the output of the layers for the values."""
         made: Tensor = self.layers(values)
         return made
 
@@ -311,7 +311,7 @@ PEERS: Final[Mapping[str, Callable[[int], Peer]]] = {
 
 
 def batches(images: Tensor, labels: Tensor, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Return shuffled batches of 64 without end; the last, smaller one of each epoch is left out."""
+    """Yield shuffled batches of 64 without end; the last, smaller one of each epoch is left out."""
     chance = torch.Generator().manual_seed(seed)
     while True:
         for index in torch.split(torch.randperm(len(images), generator=chance), BATCH):
@@ -319,7 +319,7 @@ def batches(images: Tensor, labels: Tensor, seed: int) -> Iterator[tuple[Tensor,
                 yield images[index], labels[index]
 
 
-def resized(images: npt.NDArray[np.uint8], side: int) -> Tensor:
+def resize(images: npt.NDArray[np.uint8], side: int) -> Tensor:
     """Return pictures uint8 [n, h, w, 1] as uint8 [n, 1, side, side], interpolated linearly."""
     parts = []
     for part in torch.split(torch.tensor(images[..., 0])[:, None], 1000):
@@ -336,7 +336,7 @@ class Training:
     batches: Iterator[tuple[Tensor, Tensor]]
 
     def step(self) -> None:
-        """Teach the peer on the next batch."""
+        """Train the peer on the next batch."""
         self.peer.step(*next(self.batches))
 
 
@@ -350,11 +350,11 @@ def begin(name: str, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64
         raise OptionError(f"peer {name!r} is unknown; give one of {', '.join(PEERS)}")
     torch.manual_seed(seed)
     peer = PEERS[name](int(labels.max()) + 1)
-    return Training(peer, batches(resized(images, peer.side), torch.from_numpy(labels), seed))
+    return Training(peer, batches(resize(images, peer.side), torch.from_numpy(labels), seed))
 
 
 def train(name: str, pictures: PictureSet, images: int, seed: int) -> Peer:
-    """Train a peer on at least so many images, and give it."""
+    """Train a peer on at least `images` images, and return it."""
     assert pictures.labels is not None
     run, said = begin(name, pictures.images, pictures.labels, seed), time.monotonic()
     for seen in range(0, images, BATCH):
@@ -365,10 +365,10 @@ def train(name: str, pictures: PictureSet, images: int, seed: int) -> Peer:
     return run.peer
 
 
-def judged(peer: Peer, court: judge.Court) -> judge.Score:
-    """Score 10,000 pictures, of the classes in turn; without labels, their distance alone."""
-    labels = np.arange(judge.SAMPLES, dtype=np.int64) % court.classes
-    return court.score(peer.sample(judge.SAMPLES, labels), labels if peer.classes else None)
+def score(peer: Peer, scorer: judge.Scorer) -> judge.Score:
+    """Score 10,000 pictures, of the classes in turn; without labels, only by their distance."""
+    labels = np.arange(judge.SAMPLES, dtype=np.int64) % scorer.classes
+    return scorer.score(peer.sample(judge.SAMPLES, labels), labels if peer.classes else None)
 
 
 def main() -> None:
@@ -385,12 +385,12 @@ def main() -> None:
         return
     torch.set_num_threads(arguments.threads)
     pictures, name = data.load(DataOptions()), arguments.data and arguments.data.resolve().name
-    court, _ = judge.of_options(arguments)
+    scorer, _ = judge.make_scorer_of_options(arguments)
     for peer in arguments.only.split(","):
         asked = {"model": f"peer {peer}, {arguments.images:,} images, seed {arguments.seed}"}
         if kept.find(**asked) is None:
-            score = judged(train(peer, pictures, arguments.images, arguments.seed), court)
-            kept.add(judge.line(asked["model"], name, score))
+            found = score(train(peer, pictures, arguments.images, arguments.seed), scorer)
+            kept.add(judge.line(asked["model"], name, found))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""Every preset, its own published form and the peers on the built-in digits, at equal minutes.
+"""Compares every preset, its published form and the peers on the built-in digits, at equal minutes.
 
     python -m benchmarks.presets --data MNIST_FOLDER --minutes 4 [--only NAMES] [--workers 2]
 
 Each subject's speed is measured first, with all --threads, in float32 or bfloat16 as it trains (ours
-take the faster, peers float32 as theirs do); the minutes become so many images, so that a busy machine
-costs time and not quality. Each is then trained on them and 10,000 pictures are judged, 1,000 a class
-(see `benchmarks.judge`); without labels there is a distance alone. Nothing is chosen among
-checkpoints: it is the last generator that counts.
+take the faster, peers float32 as theirs do); the minutes become a number of images, so that a busy machine
+costs time and not quality. Each is then trained on them and 10,000 pictures are scored, 1,000 per class
+(see `benchmarks.judge`); without labels there is only a distance. Nothing is chosen among
+checkpoints: the last generator counts.
 
 A name is a preset ("resnet"), a preset's published form ("dcgan as published") or a peer ("peer acgan").
-`ours` in --only stands for all presets, `published` and `peers` for the others. Lines that are kept
+`ours` in --only means all presets, `published` and `peers` for the others. Lines that are kept
 in --results are not measured again.
 """
 
@@ -37,9 +37,9 @@ from gan_train.data import PictureSet
 _AS_PUBLISHED: Final = " as published"
 _PEER: Final = "peer "
 
-# R3GAN's options for CIFAR-10. Over 20,000,000 images its gamma falls to 0.005, its rate to 5e-5, and from
-# 0 rise its augmentation to 0.55 and its average's half-life to 5,000,000: after so few as here they
-# have hardly moved.
+# R3GAN's options for CIFAR-10. Over 20,000,000 images its gamma falls to 0.005, its rate to 5e-5, and its
+# augmentation rises from 0 to 0.55 and its average's half-life to 5,000,000: after as few as here they
+# have hardly changed.
 _R3GAN: Final[Mapping[str, Any]] = {
     "loss.penalty_interval": 1,
     "loss.r1_gamma": 0.05,
@@ -54,10 +54,10 @@ _R3GAN: Final[Mapping[str, Any]] = {
 }
 # Presets made for one set of pictures, which is not the digits.
 _OF_OTHER_DATA: Final = ("fashion", "cifar10")
-# What a preset cannot be measured with on a CPU, and what stands in for it. r3 at its own width and batch
-# of 512 does not end its first step in a minute on two cores: its networks are made narrow, and trained
-# as the other presets are: by many small batches, at a higher rate, under lazy penalties; without
-# augmentation, which is against an overfitting that nothing so short comes to.
+# Options that are too slow on a CPU, and their replacements. r3 at its own width and batch of 512 does not
+# finish its first step in a minute on two cores: its networks are made narrow, and trained like the other
+# presets: by many small batches, at a higher rate, under lazy penalties; without augmentation, which is
+# against an overfitting that no run this short reaches.
 SMALLER: Final[Mapping[str, Mapping[str, Any]]] = {
     "r3": {
         "network.width": 8,
@@ -83,7 +83,7 @@ _NO_LABELS: Final = {"condition.generator": "none", "condition.discriminator": "
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What a preset is changed by to be what its paper trained, as near as the options come."""
+    """The changes that bring a preset as near to its paper as the options allow."""
 
     source: str
     changes: Mapping[str, Any]
@@ -183,7 +183,7 @@ PUBLISHED: Final[Mapping[str, Published]] = {
 
 
 def subjects(only: str) -> list[str]:
-    """Return the subjects that a list of names and groups stands for, in the table's order.
+    """Return the subjects of a list of names and groups, in the table's order.
 
     Raises:
         OptionError: a name is unknown.
@@ -201,7 +201,7 @@ def subjects(only: str) -> list[str]:
 
 
 def options_of(subject: str) -> tuple[str, dict[str, Any]]:
-    """Return the preset of a subject that is no peer, and its changes."""
+    """Return the preset and the changes of a subject that is no peer."""
     preset = subject.removesuffix(_AS_PUBLISHED)
     changes = {**SMALLER.get(preset, {})}
     if subject.endswith(_AS_PUBLISHED):
@@ -218,7 +218,7 @@ def speed_line(subject: str, pictures: PictureSet, seconds: float) -> lines.Line
         rate, precision = training.fastest_rate(run.step, peers.BATCH, seconds), "fp32"
     else:
         preset, changes = options_of(subject)
-        options = training.settled(
+        options = training.settle(
             preset, {**changes, "budget.images": 1, "machine.threads": threads}, pictures
         )
         rate, precision = training.images_per_second(options, pictures, seconds), options.machine.precision
@@ -228,23 +228,23 @@ def speed_line(subject: str, pictures: PictureSet, seconds: float) -> lines.Line
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A subject to train and judge, apart from others: all that a process of its own needs."""
+    """A subject to train and score, with all that a separate process needs."""
 
     subject: str
     images: int
     precision: str
     seed: int
     threads: int
-    court: judge.Court
+    scorer: judge.Scorer
 
 
 def score(job: Job) -> tuple[judge.Score | None, str]:
-    """Train and judge a subject; give its score, or None and what went wrong."""
+    """Train and score a subject; return its score, or None and what went wrong."""
     torch.set_num_threads(job.threads)
     pictures = data.load(DataOptions())
     if job.subject.startswith(_PEER):
         peer = peers.train(job.subject.removeprefix(_PEER), pictures, job.images, job.seed)
-        return peers.judged(peer, job.court), ""
+        return peers.score(peer, job.scorer), ""
     preset, changes = options_of(job.subject)
     fixed = {
         "budget.images": job.images,
@@ -252,14 +252,14 @@ def score(job: Job) -> tuple[judge.Score | None, str]:
         "machine.threads": job.threads,
         "seed": job.seed,
     }
-    options = training.settled(preset, {**changes, **fixed}, pictures)
+    options = training.settle(preset, {**changes, **fixed}, pictures)
     with tempfile.TemporaryDirectory() as folder:
         try:
             made = training.train(options, pictures, Path(folder, "run"), training.Reporter(job.subject))
         except TrainingError as error:
             return None, str(error)
     drawn, labels = training.draw(made, judge.SAMPLES)
-    return job.court.score(drawn[..., 0], labels), ""
+    return job.scorer.score(drawn[..., 0], labels), ""
 
 
 def score_line(job: Job, minutes: float, told: tuple[judge.Score | None, str]) -> lines.Line:
@@ -273,8 +273,8 @@ def score_line(job: Job, minutes: float, told: tuple[judge.Score | None, str]) -
     return line
 
 
-def scored(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, tuple[judge.Score | None, str]]]:
-    """Carry out jobs, so many at a time, each in a process of its own; give them as they end."""
+def carry_out(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, tuple[judge.Score | None, str]]]:
+    """Carry out jobs, `workers` at a time, each in its own process; yield them as they end."""
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(workers, context, max_tasks_per_child=1) as pool:
         running = {pool.submit(score, job): job for job in jobs}
@@ -312,7 +312,7 @@ def main() -> None:
             kept.add(speed_line(subject, pictures, arguments.speed_seconds))
     if arguments.speeds_only:
         return
-    court, _ = judge.of_options(arguments)
+    scorer, _ = judge.make_scorer_of_options(arguments)
     jobs = []
     for subject in wanted:
         key = {"subject": subject, "minutes": arguments.minutes, "seed": arguments.seed}
@@ -321,8 +321,8 @@ def main() -> None:
         if kept.find(kind="score", **key) is None:
             images = training.images_in(arguments.minutes, speed["images_per_second"])
             threads = arguments.threads if arguments.workers == 1 else 1
-            jobs.append(Job(subject, images, speed["precision"], arguments.seed, threads, court))
-    for job, told in scored(jobs, arguments.workers):
+            jobs.append(Job(subject, images, speed["precision"], arguments.seed, threads, scorer))
+    for job, told in carry_out(jobs, arguments.workers):
         kept.add(score_line(job, arguments.minutes, told))
 
 
@@ -333,9 +333,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--threads", type=int, default=torch.get_num_threads(), help="of the speeds' measurement"
+        "--threads", type=int, default=torch.get_num_threads(), help="threads of the speed measurements"
     )
-    parser.add_argument("--workers", type=int, default=1, help="so many at a time, a thread each if several")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="subjects at a time; with several, one thread each"
+    )
     parser.add_argument("--speed-seconds", type=float, default=5.0)
     parser.add_argument("--speeds-only", action="store_true", help="measure the speeds, train nothing")
     return parser.parse_args()

@@ -1,16 +1,16 @@
-"""Kills training at random moments and goes on, again and again: the end must be as if never stopped.
+"""Kills training at random moments and resumes it, again and again: the end must be as if never stopped.
 
     python -m benchmarks.resume --kills 20
     python -m benchmarks.resume --kills 20 --signals SIGKILL SIGINT SIGTERM SIGHUP --data photos
 
-A run is made once without a stop. Then the same command is started anew, killed outright (SIGKILL), or asked
-to stop by one of the signals given in turn, at a moment drawn evenly from the time it takes, started again,
-and so on until it is complete; runs follow runs until there were so many kills. Every other kill waits on
-from its moment for a file that is being written, and strikes up to 20 ms after it is seen. Each complete run
+A run is made once without a stop. Then the same command is started, killed (SIGKILL), or asked to stop by
+one of the given signals in turn, at a random moment of the time it takes, started again, and so on until it
+is complete; runs follow runs until there were that many kills. Every other kill waits from its moment for a
+file that is being written, and comes up to 20 ms after it is seen. Each complete run
 is compared with the one never stopped, bit for bit: checkpoints (weights, optimisers' state, average, facts),
 config, log, measurements, events, sheets, walk, neighbours, `best` and `last`; only times are left out, and
-nothing may be left over. Prints one JSON line a kill and one in the end; ends at the first run that differs
-or fails to go on, with exit code 1.
+no other file may be left. Prints one JSON line per kill and one at the end; stops at the first run that
+differs or fails to resume, with exit code 1.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from typing import Any, Final
 from benchmarks import lines
 from gan_infer import console
 
-# What says when, or how fast, and the hash over it: it differs from run to run, as it should.
+# Times, speeds, and the hash over them: they differ from run to run, as they should.
 TIMES: Final = frozenset({"seconds", "images_per_second", "seconds_left", "facts_sha256"})
 # For a checkpoint that is being written.
 LONGEST_WAIT_S: Final = 30.0
@@ -45,7 +45,7 @@ _BY_ITSELF: Final = ("complete", "failed")
 
 
 def command(arguments: argparse.Namespace, run: Path, **instead: Any) -> list[str]:
-    """Return the training command of this benchmark for a run's folder, with options to use instead."""
+    """Return the training command of this benchmark for a run's folder, with changed options."""
     asked = {
         "images": arguments.images,
         "width": arguments.width,
@@ -63,37 +63,37 @@ def command(arguments: argparse.Namespace, run: Path, **instead: Any) -> list[st
 
 
 def state(run: Path) -> dict[str, Any]:
-    """Return all of a run that must be equal, by file: bytes, or lines and facts without their times."""
+    """Return all parts of a run that must be equal, by file: bytes, or lines and facts without times."""
     found: dict[str, Any] = {}
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run).as_posix()
         if path.is_dir():
             continue
-        if name in ("report.html", "times.jsonl"):  # say when and how fast, but have to be there
+        if name in ("report.html", "times.jsonl"):  # hold times, but must exist
             found[name] = None
         elif path.suffix == ".jsonl":
-            found[name] = [timeless(json.loads(line)) for line in path.read_text().splitlines()]
+            found[name] = [drop_times(json.loads(line)) for line in path.read_text().splitlines()]
         elif path.suffix == ".json":
-            found[name] = timeless(json.loads(path.read_text()))
+            found[name] = drop_times(json.loads(path.read_text()))
         else:
             found[name] = path.read_bytes()
     return found
 
 
-def timeless(value: Any) -> Any:
-    """Return a JSON value without what says when or how fast, at any depth."""
+def drop_times(value: Any) -> Any:
+    """Return a JSON value without times and speeds, at any depth."""
     if isinstance(value, dict):
-        return {key: timeless(inner) for key, inner in value.items() if key not in TIMES}
-    return [timeless(inner) for inner in value] if isinstance(value, list) else value
+        return {key: drop_times(inner) for key, inner in value.items() if key not in TIMES}
+    return [drop_times(inner) for inner in value] if isinstance(value, list) else value
 
 
 def differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Name what is in one state and not, or not the same, in the other."""
+    """Name what differs between two states."""
     names = one.keys() | other.keys()
     return sorted(name for name in names if one.get(name, "none") != other.get(name, "none"))
 
 
-def writing(run: Path) -> bool:
+def is_writing(run: Path) -> bool:
     """Return whether a file of the run is being written right now."""
     for place in (run / "checkpoints", run, run / "samples"):
         with contextlib.suppress(FileNotFoundError), os.scandir(place) as entries:
@@ -110,7 +110,7 @@ def strike(
     jitter: float,
     number: int = _KILL,
 ) -> str:
-    """Kill a process after so many seconds, or send it another signal, and give what it was met at.
+    """Kill a process after some seconds, or send it another signal, and return what it was doing.
 
     Returns:
         "anywhere" or "writing"; "complete" or "failed" where it had ended by itself.
@@ -121,7 +121,7 @@ def strike(
     end = time.monotonic() + LONGEST_WAIT_S
     met = "anywhere"
     while while_writing and met == "anywhere" and time.monotonic() < end and process.poll() is None:
-        if writing(run):
+        if is_writing(run):
             met = "writing"
             time.sleep(jitter)
         time.sleep(0.0002)
@@ -133,8 +133,10 @@ def strike(
     return "complete" if process.returncode == 0 else "failed"
 
 
-def lives(arguments: argparse.Namespace, run: Path, duration: float, chance: random.Random) -> Iterator[str]:
-    """Start and kill a run until it ends by itself; give how each life of it ended."""
+def kill_until_complete(
+    arguments: argparse.Namespace, run: Path, duration: float, chance: random.Random
+) -> Iterator[str]:
+    """Start and kill a run until it ends by itself; yield how each start ended."""
     for life in itertools.count():
         with run.with_suffix(".log").open("ab") as log:
             process = subprocess.Popen(command(arguments, run), stdout=log, stderr=log)
@@ -151,8 +153,8 @@ def lives(arguments: argparse.Namespace, run: Path, duration: float, chance: ran
             return
 
 
-def uninterrupted(arguments: argparse.Namespace, run: Path, **instead: Any) -> float:
-    """Make a run without a stop, with options to use instead, and give its seconds.
+def run_whole(arguments: argparse.Namespace, run: Path, **instead: Any) -> float:
+    """Make a run without a stop, with changed options, and return its seconds.
 
     Raises:
         RuntimeError: it failed.
@@ -165,7 +167,7 @@ def uninterrupted(arguments: argparse.Namespace, run: Path, **instead: Any) -> f
 
 
 def images_kept(run: Path) -> int:
-    """Return the images seen at the newest checkpoint, 0 where there is none."""
+    """Return the images seen at the newest checkpoint, 0 without one."""
     return max((int(path.stem) for path in run.glob("checkpoints/*.json") if path.stem.isdigit()), default=0)
 
 
@@ -178,14 +180,14 @@ def main() -> None:
     chance = random.Random(arguments.chance)
     folder = Path(arguments.folder or tempfile.mkdtemp(prefix="resume-"))
     whole = folder / "whole"
-    uninterrupted(arguments, folder / "first", images=1, reports=1)  # what is made once for the data
-    duration = uninterrupted(arguments, whole)
+    run_whole(arguments, folder / "first", images=1, reports=1)  # what is made once for the data
+    duration = run_whole(arguments, whole)
     console.say(f"a run without a stop takes {duration:.1f} s")
     wanted = state(whole)
     kills, writes, runs, wrong = 0, 0, 0, list[str]()
     while kills < arguments.kills and not wrong:
         run = folder / f"run{runs}"
-        for end in lives(arguments, run, duration, chance):
+        for end in kill_until_complete(arguments, run, duration, chance):
             if end not in _BY_ITSELF:
                 kills, writes = kills + 1, writes + (end == "writing")
                 line = {"kill": kills, "run": runs, "while": end, "images_kept": images_kept(run)}
@@ -230,7 +232,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     parser.add_argument("--chance", type=int, default=0, help="seed of the moments; a machine's pace differs")
-    parser.add_argument("--folder", type=Path, help="where runs lie  [default: a temporary one]")
+    parser.add_argument("--folder", type=Path, help="folder of the runs  [default: a temporary one]")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""The SDK against bare onnxruntime on the shipped digits, in turn within one process.
+"""Compares the SDK with bare onnxruntime on the shipped digits, in turn within one process.
 
     python -m benchmarks.sdk_overhead
 
@@ -24,13 +24,13 @@ from gan_infer.latent import seeds
 # Rounds of a pair, by batch size.
 ROUNDS = {1: 40, 64: 6}
 TURN = 10
-# Where in memory a session's weights come to lie makes it faster or slower by a few per cent, for as
-# long as it lives; so several are compared.
+# The place of a session's weights in memory makes it faster or slower by a few per cent, for all its
+# life; so several are compared.
 PAIRS = 4
 
 
 def settle() -> None:
-    """Wait until no thread of this process computes: those of the other session spin on for a moment."""
+    """Wait until no thread of this process computes: those of the other session spin for a moment."""
     while True:
         before = time.process_time()
         time.sleep(0.005)
@@ -39,7 +39,7 @@ def settle() -> None:
 
 
 def ratios(ours: Callable[[], object], bare: Callable[[], object], rounds: int) -> list[tuple[float, float]]:
-    """Time both in turn; give each round's ratio of medians, and our median in seconds.
+    """Time both in turn; return each round's ratio of medians, and our median in seconds.
 
     A round's ratio is of neighbours in time, so that a machine that grows slower changes both.
     """
@@ -61,10 +61,10 @@ def ratios(ours: Callable[[], object], bare: Callable[[], object], rounds: int) 
 
 
 def pair(batch: int, rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Compare a generator and a bare session, both opened anew."""
+    """Compare a generator and a bare session, both newly opened."""
     generator = Generator.load("digits", device="cpu")
     options = ort.SessionOptions()
-    options.log_severity_level = 3  # of inputs that may be left out it warns at each start
+    options.log_severity_level = 3  # else it warns about optional inputs at each start
     session = ort.InferenceSession(generator.source, options, providers=["CPUExecutionProvider"])
     latent, label = generator.latents(range(batch)), np.full(batch, 4)
 

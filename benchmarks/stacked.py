@@ -1,13 +1,13 @@
-"""Stacked digits: how many of 1,000 modes a preset covers when it is told no labels.
+"""Measures on stacked digits how many of 1,000 modes a preset covers without labels.
 
     python -m benchmarks.stacked --data MNIST_FOLDER --preset relativistic --images 400000
 
-Three random digits stand in the red, green and blue of a 28x28 picture: 1,000 modes, equally likely
-(Metz et al., ICLR 2017). After training, 26,000 pictures are drawn and each channel is named by a digit
-classifier trained apart (see `benchmarks.judge`); a mode counts as covered where one picture or more
-is of it, and the Kullback-Leibler divergence of the modes' shares from equal ones is given, in nats
-(the protocol of PacGAN, Lin et al., NeurIPS 2018). The first line is of real test pictures, stacked:
-equal shares themselves come out at about 0.019 with so few pictures.
+Three random digits are the red, green and blue channels of a 28x28 picture: 1,000 modes, equally likely
+(Metz et al., ICLR 2017). After training, 26,000 pictures are drawn and each channel is read by a digit
+classifier trained separately (see `benchmarks.judge`); a mode counts as covered if at least one picture
+shows it, and the Kullback-Leibler divergence of the modes' shares from equal ones is given, in nats
+(the protocol of PacGAN, Lin et al., NeurIPS 2018). The first line is for real test pictures, stacked:
+equal shares themselves give about 0.019 with this few pictures.
 """
 
 from __future__ import annotations
@@ -52,21 +52,21 @@ def stack(images: Pixels, count: int, seed: int) -> PictureSet:
     return PictureSet.from_arrays("stacked digits", np.ascontiguousarray(np.moveaxis(triples, 0, -1)))
 
 
-def modes(judged: judge.Judge, pictures: Pixels) -> Labels:
+def modes(judged: judge.DigitClassifier, pictures: Pixels) -> Labels:
     """Return the mode 0..999 of each picture [n, 28, 28, 3]: its red, green and blue digit in a row."""
-    digits = [judge.look(judged, pictures[..., channel])[1] for channel in range(_CHANNELS)]
+    digits = [judge.classify(judged, pictures[..., channel])[1] for channel in range(_CHANNELS)]
     return np.array(digits[0] * _DIGITS**2 + digits[1] * _DIGITS + digits[2], np.int64)
 
 
 def coverage(found: Labels) -> Coverage:
-    """Count the modes in numbers 0..999, and give sum p log(p / (1 / 1000)) over their shares p."""
+    """Count the modes in numbers 0..999, and return sum p log(p / (1 / 1000)) over their shares p."""
     counts = np.bincount(found, minlength=MODES)
     shares = counts[counts > 0] / counts.sum()
     return Coverage(int((counts > 0).sum()), float((shares * np.log(shares * MODES)).sum()))
 
 
 def train(arguments: argparse.Namespace, pictures: PictureSet) -> tuple[trained.Trained, str]:
-    """Train the preset that the options name; where the run gave up, give its last good state."""
+    """Train the preset that the options name; if the run gave up, return its last good state."""
     asked = dict(parse(text) for text in arguments.set)
     fixed = {
         "budget.images": arguments.images,
@@ -74,7 +74,7 @@ def train(arguments: argparse.Namespace, pictures: PictureSet) -> tuple[trained.
         "seed": arguments.seed,
         "reports": arguments.reports,
     }
-    options = training.settled(arguments.preset, {**fixed, **asked}, pictures)
+    options = training.settle(arguments.preset, {**fixed, **asked}, pictures)
     run = arguments.out or Path("runs", f"stacked-{arguments.preset}-{arguments.seed}")
     try:
         return training.train(options, pictures, run, training.Reporter(arguments.preset), anew=False), ""
@@ -103,10 +103,12 @@ def main() -> None:
         print(markdown(kept.all))
         return
     torch.set_num_threads(arguments.threads)
-    court, _ = judge.of_options(arguments)
+    scorer, _ = judge.make_scorer_of_options(arguments)
     if kept.find(model="real test pictures") is None:
         real = stack(judge.read(arguments.data, "t10k")[0], SAMPLES, arguments.seed)
-        kept.add(line("real test pictures", 0, arguments.seed, coverage(modes(court.judge, real.images))))
+        kept.add(
+            line("real test pictures", 0, arguments.seed, coverage(modes(scorer.classifier, real.images)))
+        )
     name = " ".join([arguments.preset, *arguments.set])
     if kept.find(model=name, images=arguments.images, seed=arguments.seed) is not None:
         return
@@ -118,7 +120,7 @@ def main() -> None:
     pictures = stack(source, arguments.pictures, seed=0)
     made, note = train(arguments, pictures)
     drawn, _ = training.draw(made, SAMPLES)
-    kept.add(line(name, arguments.images, arguments.seed, coverage(modes(court.judge, drawn)), note))
+    kept.add(line(name, arguments.images, arguments.seed, coverage(modes(scorer.classifier, drawn)), note))
 
 
 def _arguments() -> argparse.Namespace:
@@ -132,7 +134,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument(
-        "--reports", type=int, default=10, help="checkpoints, from which a killed run goes on"
+        "--reports", type=int, default=10, help="checkpoints, from which a killed run resumes"
     )
     parser.add_argument("--out", type=Path, help="the run's folder  [default: runs/stacked-PRESET-SEED]")
     return parser.parse_args()

@@ -1,12 +1,12 @@
-"""Whole processes: `gan-infer grid --label 4` against a bare script, imports of the SDK against numpy.
+"""Compares whole processes: `gan-infer grid --label 4` with a bare script, imports of the SDK with numpy.
 
     python -m benchmarks.startup
 
 The bare script imports numpy and onnxruntime, loads the same file and runs the same batch; it
-writes no picture. `ratio` is of elapsed time, `processor_ratio` of processor time, which tells more on
-a busy machine. `import_ms` is what `import gan_infer` costs over `import numpy`, `generator_ms` what
-`from gan_infer import Generator` does, each the median of differences of pairs; `import_control_ms` the
-same of numpy against itself. All are run in turn. The last line is JSON.
+writes no picture. `ratio` is of elapsed time, `processor_ratio` of processor time, which is more reliable
+on a busy machine. `import_ms` is the cost of `import gan_infer` over `import numpy`, `generator_ms` that of
+`from gan_infer import Generator`, each the median of differences of pairs; `import_control_ms` the
+same for numpy against itself. All are run in turn. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def process_ms(command: list[str], bytecode: Path) -> tuple[float, float]:
 
 
 def in_turn(commands: dict[str, list[str]], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Return the (elapsed, processor) milliseconds of each command in each round, their order turned."""
+    """Return the (elapsed, processor) milliseconds of each command in each round, in changing order."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
     with tempfile.TemporaryDirectory() as folder:
         for index in range(rounds + 1):

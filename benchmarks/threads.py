@@ -1,4 +1,4 @@
-"""One Generator shared by eight threads against the same calls one after the other, in turn.
+"""Compares one Generator shared by eight threads with the same calls one after the other, in turn.
 
     python -m benchmarks.threads [--threads 2]
 
@@ -20,7 +20,7 @@ from gan_infer import Generator
 
 CALLERS = 8
 CALLS = 200
-# Turns are short, so that what else the machine does falls on both alike.
+# Turns are short, so that other work of the machine affects both alike.
 TURN = 20
 
 

@@ -1,7 +1,4 @@
-"""What the benchmarks that train share: how fast steps go, a run of a preset, and pictures out of it.
-
-It knows no judge and no tables.
-"""
+"""Measures the speed of steps, trains a preset and draws its pictures, for the benchmarks that train."""
 
 from __future__ import annotations
 
@@ -33,13 +30,13 @@ from gan_train.runs.trained import Trained
 from gan_train.tasks.base import Controls
 from gan_train.training import execution, loop
 
-# One report, at the end: no choice among checkpoints and no way back, as others have none.
+# One report, at the end: no choice among checkpoints and no rollback, since others have none.
 PLAIN: Final[Mapping[str, Any]] = {"evaluation.samples": 0, "reports": 1}
 _SAY_EVERY_S: Final = 30.0
 
 
 class Reporter:
-    """Tells stderr now and then how a run stands, under a name."""
+    """Prints the status of a run to stderr now and then, under a name."""
 
     def __init__(self, name: str) -> None:
         self._name, self._said = name, time.monotonic()
@@ -49,7 +46,7 @@ class Reporter:
         console.say(f"{self._name}: {text}")
 
     def status(self, status: Status) -> None:
-        """Say how far it is, where the last word was long ago."""
+        """Print how far the run is, if the last line was long ago."""
         if time.monotonic() - self._said > _SAY_EVERY_S:
             self._said = time.monotonic()
             self.note(
@@ -57,30 +54,30 @@ class Reporter:
             )
 
     def sheet(self, path: Path) -> None:
-        """Take a new sheet: nothing is made of it."""
+        """Ignore a new sheet."""
 
     def metrics(self, images_seen: int, values: Mapping[str, float], best: bool) -> None:
-        """Say what was measured."""
+        """Print the scores."""
         self.note(f"{images_seen:,} images: {', '.join(f'{k} {v:.3g}' for k, v in values.items())}")
 
     def event(self, kind: str, text: str) -> None:
-        """Say what happened."""
+        """Print an event."""
         self.note(text)
 
     def stop_asked(self) -> bool:
-        """Never ask to stop."""
+        """Return False: a benchmark never stops a run."""
         return False
 
 
-def settled(preset: str, changes: Mapping[str, Any], pictures: PictureSet) -> Settled:
+def settle(preset: str, changes: Mapping[str, Any], pictures: PictureSet) -> Settled:
     """Return a preset with options changed and every open choice closed."""
     return budget.settle(presets.make(preset, {**PLAIN, **changes}), pictures, console.say)
 
 
 def fastest_rate(step: Callable[[], object], images_per_step: int, seconds: float, block: int = 1) -> float:
-    """Return images a second of the fastest block of steps, of as many as fit in some seconds.
+    """Return images per second of the fastest block of steps, of as many as fit in some seconds.
 
-    The fastest, because what else runs on a machine only ever takes time away.
+    The fastest, because other work on the machine can only make it slower.
 
     Args:
         block: steps that belong together, such as those between two penalties.
@@ -101,19 +98,19 @@ def fastest_rate(step: Callable[[], object], images_per_step: int, seconds: floa
 def images_per_second(options: Settled, pictures: PictureSet, seconds: float = 5.0) -> float:
     """Measure how fast a settled config trains, penalties and the drawing of batches included."""
     step, images = steps(options, pictures)
-    # A whole turn of the penalties, however many of them fall into one step.
+    # A whole interval of the penalties, however many of them are in one step.
     turns, interval = options.optimizer.discriminator_steps, options.loss.penalty_interval
     return fastest_rate(step, images, seconds, block=interval // math.gcd(turns, interval))
 
 
 def finish() -> None:
-    """Wait for the GPU, where there is one."""
+    """Wait for the GPU, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def steps(options: Settled, pictures: PictureSet) -> tuple[Callable[[], object], int]:
-    """Return a function that takes the next step of a fresh run, and the images that one sees."""
+    """Return a function that takes the next step of a fresh run, and the images per step."""
     device = torch.device(options.machine.device)
     set_up(options)
     torch.manual_seed(seeding.derive(options.seed, "weights"))
@@ -137,10 +134,10 @@ def steps(options: Settled, pictures: PictureSet) -> tuple[Callable[[], object],
 
 
 def train(options: Settled, pictures: PictureSet, run: Path, watcher: Reporter, anew: bool = True) -> Trained:
-    """Train a settled config in a folder of its own, and give its last generator.
+    """Train a settled config in its own folder, and return its last generator.
 
     Args:
-        anew: False goes on where a run of the same options stopped.
+        anew: False resumes a run of the same options.
 
     Raises:
         OptionError: the folder holds something else than a run.
@@ -164,7 +161,7 @@ def _clear(run: Path) -> None:
 
 
 def _stored(options: Settled, run: Path) -> Settled | None:
-    """Return the config of a run that differs in nothing but what settling may close differently."""
+    """Return the config of a run if it differs only in what settling may close differently."""
     if not (run / checkpoint.CONFIG).exists():
         return None
     found = read(run / checkpoint.CONFIG)
@@ -182,5 +179,5 @@ def draw(generator: Trained, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDA
 
 
 def images_in(minutes: float, rate: float) -> int:
-    """Turn minutes at so many images a second into a number of images, at least one."""
+    """Turn minutes at a number of images per second into a number of images, at least one."""
     return max(1, round(minutes * 60 * rate))

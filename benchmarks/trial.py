@@ -1,11 +1,11 @@
-"""What the first load of a model file costs, with its trial, and what each later load costs.
+"""Measures the first load of a model file, with its trial, and each later load.
 
     python -m benchmarks.trial [FILE ...]
 
 Without files, copies of the shipped models that no machine knows. `first_ms` is a load with the trial;
 `known_ms` one of a file whose verdict is on disk; `trusted_ms` one that is vetted and opened without a
 trial, as every load was before there were trials; `first_processor_ms` is the processor time of the first,
-that of the trial's process included, which tells more on a busy machine. All are run in turn, in one
+that of the trial's process included, which is more reliable on a busy machine. All are run in turn, in one
 process that has imported everything; each number is a median. `known_ratio` is that of known to trusted,
 the median of pairs. The last line is JSON.
 """

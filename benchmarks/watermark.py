@@ -1,13 +1,13 @@
-"""Would an invisible watermark survive in pictures of these sizes? What `gan_infer` does not do, and why.
+"""Measures whether an invisible watermark survives in pictures of these sizes: the reason why we add none.
 
     python -m benchmarks.watermark [MODEL ...]
 
-A keyed pattern of +-`strength` levels, smoothed so that it lies in middle frequencies, is added to each
-picture (spread spectrum; Cox et al. 1997) and looked for, without the original, by correlation of what
-is left when a 3x3 mean is taken off. It is the easiest task there is: one key, present or not, no
-payload. The picture meanwhile goes through what pictures go through. For each: the share of marked
-pictures in which the mark is found, at a threshold that 1 % of unmarked ones that went the same way pass.
-One JSON line a model and strength; `psnr` in dB says how far it changes the picture.
+A keyed pattern of +-`strength` pixel values, smoothed to middle frequencies, is added to each picture
+(spread spectrum; Cox et al. 1997) and detected, without the original, by correlation with what remains
+after a 3x3 mean is subtracted. This is the easiest task: one key, present or not, no payload. In between,
+pictures are changed as they often are (resized, saved again). For each change: the share of marked pictures
+in which the mark is found, at a threshold that 1 % of unmarked and equally changed ones pass.
+One JSON line per model and strength; `psnr` in dB says how much the mark changes the picture.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Picture = npt.NDArray[np.uint8]
 Field = npt.NDArray[np.float64]
 
 
-def smoothed(field: Field) -> Field:
+def smooth(field: Field) -> Field:
     """Return the 3x3 mean of [..., height, width, channels], edges repeated."""
     padded = np.pad(field, [(0, 0)] * (field.ndim - 3) + [(1, 1), (1, 1), (0, 0)], mode="edge")
     height, width = field.shape[-3:-1]
@@ -45,30 +45,30 @@ def smoothed(field: Field) -> Field:
 def pattern(shape: tuple[int, ...]) -> Field:
     """Return the key's pattern, of mean square 1, the same in all channels."""
     noise = np.random.default_rng(KEY).choice([-1.0, 1.0], (*shape[:2], 1))
-    field = noise + 2 * smoothed(noise)
+    field = noise + 2 * smooth(noise)
     field -= field.mean()
     return np.broadcast_to(field / np.sqrt((field**2).mean()), shape)
 
 
-def marked(pictures: Picture, strength: float) -> Picture:
-    """Add the pattern, rounded and clipped to levels."""
+def mark(pictures: Picture, strength: float) -> Picture:
+    """Add the pattern, rounded and clipped to pixel values."""
     field = pictures + strength * pattern(pictures.shape[1:])
     return np.clip(np.rint(field), 0, 255).astype(np.uint8)
 
 
-def strengths_found(pictures: Picture) -> Field:
-    """Return how strongly each picture correlates with the pattern, wherever a crop may have moved it."""
+def correlate(pictures: Picture) -> Field:
+    """Return each picture's correlation with the pattern, wherever a crop may have moved it."""
     field = pictures.astype(np.float64)
-    rest = field - smoothed(field)
+    rest = field - smooth(field)
     mine = pattern(pictures.shape[1:])
-    mine = mine - smoothed(mine)
+    mine = mine - smooth(mine)
     rest /= np.sqrt((rest**2).sum(axis=(1, 2, 3), keepdims=True)) + 1e-9
     shifted = [np.roll(mine, (y, x), (0, 1)) for y in range(-2, 3) for x in range(-2, 3)]
     return np.max([(rest * one).sum(axis=(1, 2, 3)) for one in shifted], axis=0)  # type: ignore[no-any-return]
 
 
-def encoded(kind: str, **options: Any) -> Callable[[Image.Image], Image.Image]:
-    """Return what writes a picture in a format and reads it again."""
+def encode(kind: str, **options: Any) -> Callable[[Image.Image], Image.Image]:
+    """Return a function that writes a picture in a format and reads it again."""
 
     def through(image: Image.Image) -> Image.Image:
         body = io.BytesIO()
@@ -78,8 +78,8 @@ def encoded(kind: str, **options: Any) -> Callable[[Image.Image], Image.Image]:
     return through
 
 
-def resized(factor: float) -> Callable[[Image.Image], Image.Image]:
-    """Return what resizes a picture bilinearly, and back."""
+def resize(factor: float) -> Callable[[Image.Image], Image.Image]:
+    """Return a function that resizes a picture bilinearly, and back."""
 
     def through(image: Image.Image) -> Image.Image:
         size = (round(image.width * factor), round(image.height * factor))
@@ -88,43 +88,43 @@ def resized(factor: float) -> Callable[[Image.Image], Image.Image]:
     return through
 
 
-def cropped(image: Image.Image) -> Image.Image:
-    """Take two pixels off the top and left, and put as many of the edge's on at the other side."""
+def crop(image: Image.Image) -> Image.Image:
+    """Cut two pixels off at the top and left, and repeat the edge at the other side."""
     array = np.asarray(image)
     cut = array[2:, 2:]
     return Image.fromarray(np.pad(cut, [(0, 2), (0, 2)] + [(0, 0)] * (array.ndim - 2), mode="edge"))
 
 
 WAYS: dict[str, Callable[[Image.Image], Image.Image]] = {
-    "png": encoded("PNG"),
-    "jpeg 85": encoded("JPEG", quality=85),
-    "jpeg 60": encoded("JPEG", quality=60),
-    "webp 80": encoded("WEBP", quality=80),
-    "twice as large and back": resized(2),
-    "half as large and back": resized(0.5),
-    "cropped by 2": cropped,
+    "png": encode("PNG"),
+    "jpeg 85": encode("JPEG", quality=85),
+    "jpeg 60": encode("JPEG", quality=60),
+    "webp 80": encode("WEBP", quality=80),
+    "twice as large and back": resize(2),
+    "half as large and back": resize(0.5),
+    "cropped by 2": crop,
 }
 
 
-def gone(pictures: Picture, way: Callable[[Image.Image], Image.Image]) -> Picture:
-    """Send every picture through a way."""
+def change(pictures: Picture, way: Callable[[Image.Image], Image.Image]) -> Picture:
+    """Change every picture in one way."""
     out = [np.asarray(way(to_pil(picture))) for picture in pictures]
     return np.stack(out).reshape(pictures.shape)
 
 
 def measure(model: str) -> list[dict[str, object]]:
-    """Measure a model's pictures at every strength and way."""
+    """Measure a model's pictures at every strength and change."""
     generator = Generator.load(model, device="cpu")
     plain = generator.sample(PICTURES, seed=0)
     others = generator.sample(PICTURES, seed=PICTURES)
     lines: list[dict[str, object]] = []
     for strength in STRENGTHS:
-        with_mark = marked(plain, strength)
+        with_mark = mark(plain, strength)
         error = float(((with_mark.astype(float) - plain) ** 2).mean())
         found = {}
         for name, way in WAYS.items():
-            bound = np.quantile(strengths_found(gone(others, way)), 0.99)
-            found[name] = round(float((strengths_found(gone(with_mark, way)) > bound).mean()), 3)
+            bound = np.quantile(correlate(change(others, way)), 0.99)
+            found[name] = round(float((correlate(change(with_mark, way)) > bound).mean()), 3)
         psnr = round(10 * math.log10(255**2 / error), 1)
         lines.append({"model": generator.name, "strength": strength, "psnr": psnr, "found": found})
     return lines

@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
-class BarJudge(judge.Judge):
+class BarJudge(judge.DigitClassifier):
     """Sees where the bar is; its features are the rows' means."""
 
     def forward(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,9 +61,9 @@ class BarJudge(judge.Judge):
 
 
 @pytest.fixture(scope="module")
-def court() -> judge.Court:
-    reference, _ = judge.look(BarJudge(), digits_like(200)[0])
-    return judge.Court(BarJudge(), reference, 1.0, 10)
+def scorer() -> judge.Scorer:
+    reference, _ = judge.classify(BarJudge(), digits_like(200)[0])
+    return judge.Scorer(BarJudge(), reference, 1.0, 10)
 
 
 class TestJudge:
@@ -75,26 +75,26 @@ class TestJudge:
         assert judge.frechet(one, other) == pytest.approx(0.25 + 1 + 4, rel=0.02)
         assert judge.frechet(one, one) == pytest.approx(0, abs=1e-6)
 
-    def test_worse_pictures_lie_further_and_wrong_labels_are_counted(self, court: judge.Court) -> None:
+    def test_worse_pictures_lie_further_and_wrong_labels_are_counted(self, scorer: judge.Scorer) -> None:
         images, labels = digits_like(300, seed=5)
         noisy = np.minimum(images + np.random.default_rng(0).integers(0, 80, images.shape), 255)
-        good = court.score(images, labels)
+        good = scorer.score(images, labels)
         assert good.accuracy == 1.0
-        assert good.distance < court.score(noisy.astype(np.uint8)).distance
-        assert court.score(images).accuracy is None
+        assert good.distance < scorer.score(noisy.astype(np.uint8)).distance
+        assert scorer.score(images).accuracy is None
         wrong = np.where(np.arange(300) < 75, (labels + 1) % 10, labels)
-        assert court.score(images, wrong).accuracy == 0.75
-        assert dataclasses.replace(court, scale=2.0).score(images).distance == 2 * good.distance
+        assert scorer.score(images, wrong).accuracy == 0.75
+        assert dataclasses.replace(scorer, scale=2.0).score(images).distance == 2 * good.distance
 
     def test_a_judge_is_kept_and_sets_real_pictures_at_their_distance(self, folder: Path) -> None:
-        first, real = judge.convene(folder, folder / "judge.safetensors", epochs=1)
+        first, real = judge.make_scorer(folder, folder / "judge.safetensors", epochs=1)
         assert real.distance == pytest.approx(0.35)
-        half, real = judge.convene(folder, folder / "judge.safetensors", real_distance=0.175)
+        half, real = judge.make_scorer(folder, folder / "judge.safetensors", real_distance=0.175)
         assert real.distance == pytest.approx(0.175)
         assert half.scale == pytest.approx(first.scale / 2)
         (folder / "other").write_bytes(b"no judge")
         with pytest.raises(OptionError, match="is no judge"):
-            judge.convene(folder, folder / "other")
+            judge.make_scorer(folder, folder / "other")
 
     @pytest.mark.slow
     def test_a_judge_learns_to_name_digits(self) -> None:
@@ -103,7 +103,7 @@ class TestJudge:
         order = np.random.default_rng(0).permutation(len(digits))
         images, labels = digits.images[order, ..., 0], digits.labels[order]
         judged = judge.train(images[:6000], labels[:6000], seed=0, epochs=2)
-        assert (judge.look(judged, images[6000:8000])[1] == labels[6000:8000]).mean() > 0.96
+        assert (judge.classify(judged, images[6000:8000])[1] == labels[6000:8000]).mean() > 0.96
 
     def test_the_distance_of_real_pictures_goes_by_the_folder(self) -> None:
         assert judge.real_distance_of(Path("x/fashion-mnist")) == 0.13
@@ -183,7 +183,7 @@ class TestPeers:
 
     def test_resizing_keeps_even_areas(self) -> None:
         for side in (32, 64):
-            assert (peers.resized(np.full((2, 28, 28, 1), 100, np.uint8), side) == 100).all()
+            assert (peers.resize(np.full((2, 28, 28, 1), 100, np.uint8), side) == 100).all()
 
     def test_unknown_ones_are_refused(self) -> None:
         with pytest.raises(OptionError, match="'gan' is unknown"):
@@ -198,7 +198,7 @@ class TestPresets:
         for subject in presets.subjects("ours,published"):
             preset, changes = presets.options_of(subject)
             small = {"network.width": 2, "machine.precision": "fp32", "budget.images": 1}
-            options = training.settled(preset, {**changes, **small}, pictures)
+            options = training.settle(preset, {**changes, **small}, pictures)
             assert options.preset == preset
             assert options.reports == 1
 
@@ -223,14 +223,14 @@ class TestPresets:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         kept = lines.Lines(tmp_path / "lines.jsonl")
-        court = judge.Court(judge.Judge(), np.zeros((1, 128)), 1.0, 10)
+        scorer = judge.Scorer(judge.DigitClassifier(), np.zeros((1, 128)), 1.0, 10)
         for subject, told in (
             ("resnet", (judge.Score(3.4567, 0.98765), "")),
             ("peer dcgan", (judge.Score(1234.5, None), "")),
             ("dcgan", (None, "the discriminator's loss became nan")),
         ):
             kept.add({"kind": "speed", "subject": subject, "images_per_second": 100.4, "precision": "fp32"})
-            kept.add(presets.score_line(presets.Job(subject, 24_000, "fp32", 0, 1, court), 4.0, told))
+            kept.add(presets.score_line(presets.Job(subject, 24_000, "fp32", 0, 1, scorer), 4.0, told))
         assert presets.markdown(lines.Lines(tmp_path / "lines.jsonl"), 4.0, 0).splitlines()[2:] == [
             "| resnet | 100 | 24,000 | 3.46 | 98.77 % |",
             "| dcgan | 100 | 24,000 | the discriminator's loss became nan | - |",
@@ -253,11 +253,11 @@ class TestStacked:
         assert len(np.unique(one[:, 0, 0, 0])) > 15
         assert (one == one[:, :1, :1]).all()
 
-    def test_modes_are_the_three_digits_in_a_row(self, court: judge.Court) -> None:
+    def test_modes_are_the_three_digits_in_a_row(self, scorer: judge.Scorer) -> None:
         images, labels = digits_like(30)
         triples = np.stack([images[[4, 0]], images[[7, 0]], images[[2, 9]]], -1)
         assert labels[[4, 7, 2, 9]].tolist() == [4, 7, 2, 9]
-        assert stacked.modes(court.judge, triples).tolist() == [472, 9]
+        assert stacked.modes(scorer.classifier, triples).tolist() == [472, 9]
 
     @pytest.mark.parametrize(
         ("found", "modes", "divergence"),
@@ -313,7 +313,9 @@ class TestBudget:
             lines.Lines(tmp_path / "lines.jsonl"),
             PictureSet.from_arrays("noise", np.zeros((9, 8, 8, 1), np.uint8)),
         )
-        sizes = [tuple(budget.size(each).values()) for each in budget.asked(arguments, kept, 1.0, pictures)]
+        sizes = [
+            tuple(budget.size(each).values()) for each in budget.list_configs(arguments, kept, 1.0, pictures)
+        ]
         assert sizes == [(2, 4), (2, 8), (4, 4), (4, 8), (all_budget.WIDTHS[0], all_budget.SMALL_BATCH)]
         assert [line["fixed"] for line in kept.all if line["kind"] == "fixed"] == [
             [2, 4],
@@ -347,11 +349,11 @@ class TestResume:
         assert resume.images_kept(tmp_path / "a") == 64
 
     def test_a_file_in_writing_is_seen(self, tmp_path: Path) -> None:
-        assert not resume.writing(tmp_path / "none")
+        assert not resume.is_writing(tmp_path / "none")
         self.folder(tmp_path / "a", 1.0, b"w")
-        assert not resume.writing(tmp_path / "a")
+        assert not resume.is_writing(tmp_path / "a")
         (tmp_path / "a" / "checkpoints" / ".000000000128.1a2b.part.safetensors").touch()
-        assert resume.writing(tmp_path / "a")
+        assert resume.is_writing(tmp_path / "a")
 
     @pytest.mark.parametrize(
         ("code", "after", "while_writing", "met"),
@@ -397,14 +399,14 @@ class TestDcganSpeed:
             "budget.images": 1,
             "machine.precision": "fp32",
         }
-        ours = count(training.settled("dcgan", changes, pictures), pictures)
+        ours = count(training.settle("dcgan", changes, pictures), pictures)
         plain = [sum(p.numel() for p in network.parameters()) for network in peers.dcgan_networks(3)]
         # Ours judges by a linear layer that has a bias, and so does its first convolution.
         assert ours.parameters["generator"] == plain[0]
         assert ours.parameters["discriminator"] == plain[1] + 1 + 64
 
     def test_a_plain_step_trains_on_decoded_pictures(self) -> None:
-        one = dcgan_speed.Decoded(dcgan_speed.noise_pictures(4))
+        one = dcgan_speed.DecodedPictures(dcgan_speed.noise_pictures(4))
         assert len(one) == 4
         assert one[0].shape == (3, 64, 64)
         assert -1 <= one[0].min() < one[0].max() <= 1
@@ -450,7 +452,7 @@ class TestTraining:
     ) -> None:
         pictures = PictureSet.from_arrays("noise", np.zeros((20, 16, 16, 1), np.uint8))
         small = {"network.width": 2, "optimizer.batch_size": 8, "machine.precision": "fp32"}
-        options = training.settled("resnet", {**small, "budget.images": 16}, pictures)
+        options = training.settle("resnet", {**small, "budget.images": 16}, pictures)
         watcher, notes = training.Reporter("a"), list[str]()
         monkeypatch.setattr(watcher, "note", notes.append)
         made = training.train(options, pictures, tmp_path / "run", watcher)
@@ -471,12 +473,12 @@ class TestTraining:
 
 def test_a_strong_watermark_is_found_moved_or_not_and_none_is_seen_where_there_is_none() -> None:
     rng = np.random.default_rng(5)
-    soft = watermark.smoothed(watermark.smoothed(rng.uniform(60, 200, (80, 28, 28, 3))))
+    soft = watermark.smooth(watermark.smooth(rng.uniform(60, 200, (80, 28, 28, 3))))
     plain, others = np.array_split(soft.astype(np.uint8), 2)
-    bound = np.quantile(watermark.strengths_found(others), 0.99)
-    strong = watermark.marked(plain, 20)
-    assert (watermark.strengths_found(plain) > bound).mean() < 0.15
+    bound = np.quantile(watermark.correlate(others), 0.99)
+    strong = watermark.mark(plain, 20)
+    assert (watermark.correlate(plain) > bound).mean() < 0.15
     for way in ("png", "cropped by 2"):
-        through = watermark.gone(strong, watermark.WAYS[way])
-        assert (watermark.strengths_found(through) > bound).all()
-    assert np.array_equal(watermark.gone(strong, watermark.WAYS["png"]), strong)
+        through = watermark.change(strong, watermark.WAYS[way])
+        assert (watermark.correlate(through) > bound).all()
+    assert np.array_equal(watermark.change(strong, watermark.WAYS["png"]), strong)

@@ -57,7 +57,7 @@ class Candidate:
 
 @click.command()
 @click.option("--run", type=console.FilePath(), help="The run's folder.  [default: the newest]")
-@click.option("--model", help="An exported file, or a shipped model's name, in place of a run.")
+@click.option("--model", help="An exported file, or a shipped model's name, instead of a run.")
 @click.option("--checkpoint", "which", help="best, last, or a checkpoint's name.  [default: best]")
 @click.option(
     "--data",

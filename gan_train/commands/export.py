@@ -145,21 +145,21 @@ def _tell_file(written: Exported | ExportedCritic) -> None:
 
 
 def _tell_critic(written: ExportedCritic) -> None:
-    metadata, told = written.metadata, written.metadata.calibration
+    metadata, facts = written.metadata, written.metadata.calibration
     _tell_file(written)
     _tell_origin(metadata.class_names, metadata.data_name, metadata.images_seen)
     console.echo(f"difference  at most {written.difference:.2g} from PyTorch")
-    seen = ", which training saw" if told["seen_in_training"] else ""
+    seen = ", which training saw" if facts["seen_in_training"] else ""
     console.echo(
-        f"calibrated  on {told['origin']}{seen}, and as many generated at truncation {told['truncation']:g}"
+        f"calibrated  on {facts['origin']}{seen}, and as many generated at truncation {facts['truncation']:g}"
     )
     console.echo(
-        f"error       {told['expected_error']:.3f} expected on the half not used "
-        f"({told['expected_error_by_chance']:.3f} by chance alone on so many pictures; "
-        f"uncalibrated {told['expected_error_uncalibrated']:.3f})"
+        f"error       {facts['expected_error']:.3f} expected on the half not used "
+        f"({facts['expected_error_by_chance']:.3f} by chance alone on so many pictures; "
+        f"uncalibrated {facts['expected_error_uncalibrated']:.3f})"
     )
     console.echo(
-        f"separation  a real picture looks more real than a generated one in {told['separation']:.0%} of "
+        f"separation  a real picture looks more real than a generated one in {facts['separation']:.0%} of "
         "pairs (50%: it cannot tell)"
     )
 

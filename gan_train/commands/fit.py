@@ -67,7 +67,7 @@ class Wishes:
     "--config",
     "base",
     type=console.FilePath(),
-    help="A config.json to start from, in place of a preset.",
+    help="A config.json to start from, instead of a preset.",
 )
 @click.option("--minutes", type=float, help=f"Train for this long.  [default: {_DEFAULT_MINUTES:g}]")
 @click.option("--images", type=int, help="Train on this many images, instead of --minutes.")
@@ -353,7 +353,7 @@ def _read_stored(run: Path) -> Settled | None:
     if checkpoint.names(run):
         raise OptionError(
             f"{run} has checkpoints and no {checkpoint.CONFIG}; put that back to go on, "
-            "or give another --out to start anew"
+            "or give another --out to start a new run"
         )
     if run.exists() and not all(map(files.is_part, run.iterdir())):
         raise OptionError(f"{run} holds something else than a run; give an empty or new folder as --out")

@@ -29,7 +29,7 @@ _SHOWN_AT_LEAST: Final = 128
 @click.command()
 @click.argument("photo", type=console.FilePath())
 @click.option("--run", type=console.FilePath(), help="The run's folder.  [default: the newest]")
-@click.option("--model", help="An exported file, or a shipped model's name, in place of a run.")
+@click.option("--model", help="An exported file, or a shipped model's name, instead of a run.")
 @click.option("--checkpoint", "which", help="best, last, or a checkpoint's name.  [default: best]")
 @condition
 @click.option(
@@ -123,11 +123,11 @@ def _sheet(target: Pixels, nearest: Pixels) -> Pixels:
     from gan_infer.outputs import image
 
     gap = nearest.astype(np.int16) - target
-    shown = np.clip(128 + gap // 2, 0, 255).astype(np.uint8)
-    if shown.shape[2] == 4:
-        shown[..., 3] = 255
+    difference = np.clip(128 + gap // 2, 0, 255).astype(np.uint8)
+    if difference.shape[2] == 4:
+        difference[..., 3] = 255
     factor = image.factor_for(target.shape[0], target.shape[1], _SHOWN_AT_LEAST)
-    large = [image.enlarge(picture, factor) for picture in (target, nearest, shown)]
+    large = [image.enlarge(picture, factor) for picture in (target, nearest, difference)]
     return image.tile(np.stack(large), 3, gap=factor)
 
 

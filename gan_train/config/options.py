@@ -277,7 +277,7 @@ def read(path: Path) -> Config:
     except OptionError as error:
         raise OptionError(
             f"{path}: {error}; mend it there, or, where another version wrote it, go on with that one or "
-            "give another --out to start anew"
+            "give another --out to start a new run"
         ) from None
 
 

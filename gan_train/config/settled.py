@@ -79,8 +79,8 @@ def close(config: Config) -> Settled:
     Raises:
         OptionError: an option is still open.
     """
-    told = dict(options.leaves(config))
-    still_open = [place for place in _NEEDED if told[place] in (None, "auto")]
+    values = dict(options.leaves(config))
+    still_open = [place for place in _NEEDED if values[place] in (None, "auto")]
     if config.budget.minutes is None and config.budget.images is None:
         still_open.append("budget.images")
     if still_open:
@@ -98,4 +98,6 @@ def read(path: Path) -> Settled:
     try:
         return close(config)
     except OptionError as error:
-        raise OptionError(f"{path}: {error}; restore the file, or give another --out to start anew") from None
+        raise OptionError(
+            f"{path}: {error}; restore the file, or give another --out to start a new run"
+        ) from None

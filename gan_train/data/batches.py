@@ -64,7 +64,7 @@ class Batches(Protocol):
     """Draws the batches of a run."""
 
     def at(self, images_seen: int, rollbacks: int = 0) -> Batch:
-        """Return the batch that begins when so many examples have been seen.
+        """Return the batch that begins when this many examples have been seen.
 
         Args:
             rollbacks: the number of rollbacks: each changes the random numbers.
@@ -165,7 +165,7 @@ class PictureBatches:
         self._classes = 0 if column is None else len(column.facts["class_names"])
 
     def at(self, images_seen: int, rollbacks: int = 0) -> Batch:
-        """Return the batch that begins when so many images have been seen; see `Batches.at`."""
+        """Return the batch that begins when this many images have been seen; see `Batches.at`."""
         draw, device = self._draw, self._device
         own = distributed.share(draw.batch_size)
         index = self._order.at(images_seen)[own]

@@ -30,7 +30,7 @@ class PictureSet(DataSet):
         """Return the set of pictures uint8 [n, height, width, channels], and of classes int64 [n] or None.
 
         Args:
-            class_names: in the order of the labels; not used where there are no labels.
+            class_names: in the order of the labels; not used without labels.
         """
         columns = [Column(IMAGE, IMAGE, images)]
         if labels is not None:

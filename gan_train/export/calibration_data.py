@@ -112,7 +112,7 @@ def calibrate(reference: CalibrationPictures, seed: int = 0) -> tuple[float, lis
     slope, intercepts = reference.fit(learn)
     scores = reference.scores(slope, intercepts)[hold]
     realness = calibration.sigmoid(scores)
-    told = {
+    facts = {
         "method": "logistic",
         "slope": slope,
         "intercepts": intercepts.tolist(),
@@ -130,7 +130,7 @@ def calibrate(reference: CalibrationPictures, seed: int = 0) -> tuple[float, lis
         "separation": calibration.separation(scores, real[hold]),
         "curve": calibration.curve(realness, real[hold]),
     }
-    return slope, intercepts.tolist(), told
+    return slope, intercepts.tolist(), facts
 
 
 def pictures_for(model: Trained, calibrate: str, say: Say) -> tuple[PictureSet, str, bool]:

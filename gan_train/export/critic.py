@@ -80,7 +80,7 @@ def export(
     """
     model, judging = trained.load(run, which, say), trained.discriminator(run, which)
     reference = refer(model, judging, *pictures_for(model, calibrate, say), truncation=truncation)
-    slope, intercepts, told = fit_calibration(reference)
+    slope, intercepts, facts = fit_calibration(reference)
     if reference.seen:
         say(
             f"warning: calibrated on {reference.origin}, which the discriminator has learnt by: new "
@@ -92,7 +92,7 @@ def export(
         **writing.facts_of(model, sides, name or run.resolve().name, licence, intended_use),
         class_names=find_classes(model),
         fit=data.fit,
-        calibration=told,
+        calibration=facts,
     )
     samples = model.sampler(truncation).draw(range(max(VERIFIED_BATCHES)))
     return write(PixelCritic(judging, slope, intercepts), metadata, samples, to, say)

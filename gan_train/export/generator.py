@@ -71,7 +71,7 @@ def export(
     Args:
         which: "best", "last", or a checkpoint's name.
         precision: "float32", or "float16" for weights and arithmetic of half the size.
-        say: told where another checkpoint than `which` had to be taken.
+        say: prints a note if another checkpoint than `which` had to be used.
 
     Raises:
         OptionError: the folder holds no whole run, its task deploys no generator, or `to` cannot be
@@ -98,7 +98,7 @@ def write(generator: nn.Module, metadata: Metadata, to: Path, say: Say = silent)
     """Write a generator in eval mode on the CPU to a model file, checked before it takes its name.
 
     Args:
-        say: told where those who get the file will have to trust it.
+        say: prints a note if those who get the file will have to trust it.
 
     Raises:
         OptionError: `to` cannot be written.

@@ -61,7 +61,7 @@ def write(
         precision: "float32", or "float16" for weights and arithmetic of half the size.
         feeds: what to compare on, see `verification.verify`.
         opener: loads files of this kind; None where the SDK has nothing that does.
-        say: told where those who get the file will have to trust it.
+        say: prints a note if those who get the file will have to trust it.
 
     Raises:
         OptionError: `to` cannot be written.

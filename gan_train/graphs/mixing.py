@@ -31,7 +31,7 @@ def describe_input(classes: int) -> Input:
 
 
 def add_mixing(model: onnx.ModelProto, classes: int) -> bool:
-    """Add the input in place, where every use of `label` is a look-up that can be mixed.
+    """Add the input in place, where every use of `label` is a lookup that can be mixed.
 
     Plain labels take the same way as before: their rows are picked, not computed, so that pictures
     stay the same to the bit on any device.
@@ -44,13 +44,13 @@ def add_mixing(model: onnx.ModelProto, classes: int) -> bool:
     if any(item.name == NAME for item in graph.input):
         return True
     uses = [node for node in graph.node if "label" in node.input]
-    looks = [_rows(graph, node, classes) for node in uses]
-    if classes == 0 or not uses or any(look is None for look in looks):
+    lookups = [_rows(graph, node, classes) for node in uses]
+    if classes == 0 or not uses or any(lookup is None for lookup in lookups):
         return False
     used, nodes = f"{NAME}_given", list(graph.node)
-    for look in looks:
-        assert look is not None
-        last, table = look
+    for lookup in lookups:
+        assert lookup is not None
+        last, table = lookup
         value = last.output[0]
         last.output[0] = f"{value}_plain"
         mixed, extra = NAME, []

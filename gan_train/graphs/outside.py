@@ -141,10 +141,10 @@ def _merge(tensor: onnx.TensorProto, path: Path) -> None:
     name, size = graph.quote(tensor.name), _size(tensor)
     if tensor.HasField("raw_data") or any(len(getattr(tensor, field)) for field in _PACKED):
         raise _OutsideError(f"keeps the tensor {name} both in the file and outside")
-    told = _where(tensor, name)
-    location = told.get("location", "")
+    entries = _where(tensor, name)
+    location = entries.get("location", "")
     beside = _find_beside(location, path, name)
-    offset, length = _number(told, "offset", 0, name), _number(told, "length", size, name)
+    offset, length = _number(entries, "offset", 0, name), _number(entries, "length", size, name)
     if length != size:
         raise _OutsideError(f"gives the tensor {name} {length:,} bytes; its shape needs {size:,}")
     tensor.raw_data = _read_file(beside, f"the data of {name}, {location!r},", offset, length)
@@ -152,18 +152,18 @@ def _merge(tensor: onnx.TensorProto, path: Path) -> None:
 
 
 def _where(tensor: onnx.TensorProto, name: str) -> Mapping[str, str]:
-    told: dict[str, str] = {}
+    entries: dict[str, str] = {}
     for entry in tensor.external_data:
         if entry.key not in _KEYS:
             raise _OutsideError(f"says {graph.quote(entry.key)} of where the tensor {name} lies")
-        if entry.key in told:
+        if entry.key in entries:
             raise _OutsideError(f"says twice at which {entry.key} the tensor {name} lies")
-        told[entry.key] = entry.value
-    return told
+        entries[entry.key] = entry.value
+    return entries
 
 
-def _number(told: Mapping[str, str], key: str, default: int, name: str) -> int:
-    text = told.get(key, str(default))
+def _number(entries: Mapping[str, str], key: str, default: int, name: str) -> int:
+    text = entries.get(key, str(default))
     if not re.fullmatch(r"[0-9]{1,15}", text):
         raise _OutsideError(f"has {graph.quote(text)} for the {key} of the tensor {name}")
     return int(text)

@@ -121,7 +121,7 @@ def _thickness(pictures: Pictures) -> Doubles:
 
 
 def edge_distance(mask: npt.NDArray[np.bool_]) -> Planes:
-    """Return each pixel's Euclidean distance to the nearest one outside the mask, 0 where it is itself.
+    """Return each pixel's Euclidean distance to the nearest one outside the mask, 0 outside.
 
     Distances are between centres; all beyond the picture is outside. Exact: nearest along columns,
     then the lower envelope along rows (Felzenszwalb and Huttenlocher, Theory of Computing 2012).

@@ -91,7 +91,7 @@ class _Part(nn.Module):
         self.ways: dict[str, Way] = {}
 
     def add_way(self, name: str, way: Way | None) -> None:
-        """Add the way in of a condition, where it has one here."""
+        """Add the way in of a condition, if it has one here."""
         if way is None:
             return
         self.ways[name] = way

@@ -29,5 +29,5 @@ def channels_at(width: int, levels: int, most: int = 8) -> list[int]:
 
 
 def crop(pictures: Tensor, size: Size) -> Tensor:
-    """Cut [..., height, width] down to `size` at the bottom and right, where it is larger."""
+    """Cut [..., height, width] down to `size` at the bottom and right, if it is larger."""
     return pictures[..., : size[0], : size[1]]

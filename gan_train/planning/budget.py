@@ -88,7 +88,7 @@ def settle(config: Config, pictures: DataSet, say: Say = silent) -> Settled:
         if config.optimizer.batch_size is None:
             settled = _with_batch(settled, _batch(settled, config.budget.minutes, pictures, known, say))
         if known.kept:
-            say(f"speeds are those measured here before; to measure anew, remove {speeds.directory()}")
+            say(f"speeds are those measured here before; to measure again, remove {speeds.directory()}")
     return settled
 
 

@@ -61,7 +61,7 @@ def settle(
     if refused:
         raise OptionError(
             f"run {run} was started with other options ({'; '.join(refused)}); "
-            "give the same ones to go on, another --out to start anew, "
+            "give the same ones to go on, another --out to start a new run, "
             "or --allow-changed OPTION to go on with it changed"
         )
     return settling.close(filled)

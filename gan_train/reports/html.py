@@ -31,7 +31,7 @@ Rows = Mapping[str, str]
 
 @dataclasses.dataclass(frozen=True)
 class Sheets:
-    """Sample sheets, oldest first; `rows` are the classes of the last one's rows, of so many classes."""
+    """Sample sheets, oldest first; `rows` are the classes of the last one's rows."""
 
     pictures: Sequence[Embedded]
     captions: Sequence[str]

@@ -228,7 +228,7 @@ def _marks(scale: _Scale, marks: Sequence[Mark]) -> list[Element]:
 
 
 def _curve(scale: _Scale, line: Line, colour: str, best: float | None) -> list[Element]:
-    """Draw a line with its level, and a ring where it is best."""
+    """Draw a line with its level, and a ring at the best point."""
     elements: list[Element] = []
     if line.level is not None:
         y = scale.y(line.level)

@@ -89,7 +89,7 @@ def load(run: Path, which: str = "best", say: Say = silent) -> Trained:
 
     Args:
         which: "best", "last", or a checkpoint's name.
-        say: told where another checkpoint had to be taken.
+        say: prints a note if another checkpoint had to be used.
 
     Raises:
         OptionError: the folder holds no whole run, or no such checkpoint.

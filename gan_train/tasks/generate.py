@@ -224,7 +224,7 @@ class Generate:
         return PictureBatches(self._columns, self._draw, device)
 
     def recalibrate(self, players: Players) -> None:
-        """Measure the average's batch statistics anew, on latents that never change."""
+        """Measure the average's batch statistics again, on latents that never change."""
         average, size = players.averages[AVERAGE], self._draw.batch_size
         if not ema.has_statistics(average):
             return

@@ -96,15 +96,15 @@ class Checkpoints:
         if found is None and (checkpoint.names(self._run) or len(troubles) > 1):
             raise OptionError(
                 f"{self._run} has {len(troubles)} checkpoints and none is whole ({'; '.join(troubles)}); "
-                "put a whole one back, or give another --out to start anew"
+                "put a whole one back, or give another --out to start a new run"
             )
-        back = "beginning anew" if found is None else "going back to the checkpoint before"
+        back = "beginning again" if found is None else "going back to the checkpoint before"
         for trouble in troubles:
             self._note(f"{trouble}; {back}")
         return found
 
     def find_newest_good(self) -> Checkpoint | None:
-        """Return the newest whole checkpoint at which all was well; None where there is none."""
+        """Return the newest whole checkpoint at which nothing was wrong; None if there is none."""
         for name in self._good_names():
             try:
                 return checkpoint.load(self._run, name)
@@ -154,7 +154,7 @@ class Checkpoints:
         return ""
 
     def _good_names(self) -> Iterator[str]:
-        """List the checkpoints at which all was well, newest first."""
+        """List the checkpoints at which nothing was wrong, newest first."""
         for name in reversed(checkpoint.names(self._run)):
             if checkpoint.facts(self._run, name).get("good"):
                 yield name

@@ -142,7 +142,7 @@ class Recorder:
         good = distributed.share_object(self._checkpoints.find_newest_good() if self._writes else None)
         rollbacks = before.rollbacks + 1
         if good is None:
-            rollback.begin_anew(self._task, players, self._config.seed, rollbacks, self._device)
+            rollback.begin_again(self._task, players, self._config.seed, rollbacks, self._device)
             self.progress = Progress()
         else:
             self._take(players, good)
@@ -207,7 +207,7 @@ class Recorder:
         except (KeyError, TypeError) as error:
             raise OptionError(
                 f"the newest checkpoint of {self._run} has no {error} among its facts: another version wrote "
-                "it; go on with that one, or give another --out to start anew"
+                "it; go on with that one, or give another --out to start a new run"
             ) from None
 
     def _note_other_machine(self, found: Checkpoint) -> None:
@@ -228,7 +228,7 @@ class Recorder:
         self._log.read(self._folder.write, self._watcher.note)
         for name in (checkpoint.METRICS, checkpoint.EVENTS):
             if journal.read(self._run / name)[1]:
-                self._watcher.note(f"note: {self._run / name} is damaged; written anew")
+                self._watcher.note(f"note: {self._run / name} is damaged; written again")
         self._folder.write(lambda: self._rewrite(logged))
 
     def _prepare_evaluator(self) -> None:
@@ -320,7 +320,7 @@ class Recorder:
         seen, history = self.progress.images_seen, self.progress.history
         name = checkpoint.name_of(seen)
         if damage := self._checkpoints.describe_damage(name):
-            self._watcher.note(f"{damage}; writing it anew")
+            self._watcher.note(f"{damage}; writing it again")
             self._save(players, {}, good=self._good, interim=False)
         checkpoint.point(self._run, name, self._checkpoints.make_sure_of_best(history, name))
         if not (self._run / checkpoint.REPORT).is_file():

@@ -67,7 +67,7 @@ def check_allowed(alarm: Alarm, rollbacks: int, most: int) -> None:
         )
 
 
-def begin_anew(task: Task, players: Players, seed: int, rollbacks: int, device: torch.device) -> None:
+def begin_again(task: Task, players: Players, seed: int, rollbacks: int, device: torch.device) -> None:
     """Set networks and optimizers to fresh ones, other than those of the start before."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seeding.derive(seed, "weights", rollbacks))

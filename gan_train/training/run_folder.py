@@ -76,7 +76,7 @@ class Folder:
                     f"command with --out {self.path.with_name(name)} to go on from its newest checkpoint"
                 )
             if self._place:
-                self._note(f"the run's folder {self.path} was removed; making it anew")
+                self._note(f"the run's folder {self.path} was removed; making it again")
             self._held.enter_context(checkpoint.only_writer(self.path))
             self._place = checkpoint.identify_folder(self.path)
         for journal in self._journals:

@@ -188,7 +188,7 @@ def _read_tree(tree: object, name: str) -> Iterable[Row]:
 
 def _check_object(row: object, name: str) -> Mapping[str, Any]:
     if not isinstance(row, dict):
-        raise DataError(f"{escape(name)} holds {escape(repr(row)[:50])} in place of an object; {EXPECTED}")
+        raise DataError(f"{escape(name)} holds {escape(repr(row)[:50])} instead of an object; {EXPECTED}")
     return row
 
 

@@ -151,7 +151,7 @@ def test_a_damaged_file_is_one_line_or_healed(
         ("config.json", "deep", "is no JSON (nested too deeply)"),
         ("config.json", "gone", "has checkpoints and no config.json"),
         ("log.jsonl", "other types", "log.jsonl is damaged; 1 line is left out"),
-        ("metrics.jsonl", "binary", "metrics.jsonl is damaged; written anew"),
+        ("metrics.jsonl", "binary", "metrics.jsonl is damaged; written again"),
         ("checkpoints/000000000024.json", "deep", "its facts are nested too deeply; going back to"),
     ],
 )
@@ -289,7 +289,7 @@ def test_a_removed_folder_is_made_anew_with_what_is_in_memory(
     run = tmp_path / "parts"
     watcher = _Meddler(at, lambda: shutil.rmtree(run))
     assert loop.train(options, pictures, run, watcher) is True
-    assert watcher.notes.count(f"the run's folder {run} was removed; making it anew") == 1
+    assert watcher.notes.count(f"the run's folder {run} was removed; making it again") == 1
     whole, parts = timeless(tmp_path / "whole"), timeless(run)
     for name in ("config.json", "log.jsonl", "metrics.jsonl", "events.jsonl", "last"):
         assert whole[name] == parts[name], name

@@ -85,7 +85,7 @@ def test_numbers_and_missing_labels() -> None:
         ("t.json", "[" * 100_000, "cannot be read as a table"),
         ("t.json", "3", "holds no table"),
         ("t.json", '{"labels": [["a.png", [0, 1]]]}', "where a text or whole number is expected"),
-        ("t.jsonl", "[1]", "in place of an object"),
+        ("t.jsonl", "[1]", "instead of an object"),
         ("t.jsonl", '{"file_name": "a.png", "text": "hello"}', "has columns"),
     ],
 )
