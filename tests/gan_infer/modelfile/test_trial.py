@@ -128,7 +128,7 @@ def trials(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def allowed_batch(generator: Generator) -> int:
     """Return how many pictures the verdict on a model file allows in one call."""
-    verdict = admission.known(generator.sha256)
+    verdict = admission.find_verdict(generator.sha256)
     assert verdict is not None
     return verdict.batch
 
