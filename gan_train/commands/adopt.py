@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option("--to", type=console.FilePath(), required=True, help="The file to write.")
 @click.option("--name", help="The model's name.  [default: the file's]")
 @click.option("--licence", default="", help="The model's licence, for its metadata.")
-@click.option("--intended-use", default="", help="For its metadata.")
+@click.option("--intended-use", default="", help="The intended use, for its metadata.")
 @shared.foreign
 @shared.trust
 def adopt(

@@ -70,8 +70,14 @@ class Candidate:
     callback=value_range_option,
     help="Which values of pictures over 8 bits are black and white.  [default: as in training]",
 )
-@click.option("--samples", type=click.IntRange(100), default=10_000, show_default=True)
-@click.option("--network", default="auto", show_default=True, help="Whose features count.")
+@click.option(
+    "--samples",
+    type=click.IntRange(100),
+    default=10_000,
+    show_default=True,
+    help="Samples to draw and score.",
+)
+@click.option("--network", default="auto", show_default=True, help="The network that computes features.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option(
     "--to", type=console.FilePath(), help="Write a sheet of samples and their nearest real pictures."

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 )
 @click.option("--name", help="The model's name.  [default: the run's]")
 @click.option("--licence", default="", help="The model's licence, for its metadata.")
-@click.option("--intended-use", default="", help="For its metadata.")
+@click.option("--intended-use", default="", help="The intended use, for its metadata.")
 @click.option(
     "--truncation",
     type=console.FloatRange(0, 2, min_open=True),
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     type=click.Choice(["fp32", "fp16"]),
     default="fp32",
     show_default=True,
-    help="fp16 halves the file, for GPUs; pictures may be a few levels of 256 off.",
+    help="fp16 halves the file, for GPUs; pixel values may differ by a few of 256.",
 )
 @click.option(
     "--calibrate",

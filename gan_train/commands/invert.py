@@ -41,7 +41,9 @@ _SHOWN_AT_LEAST: Final = 128
     callback=value_range_option,
     help="Which values of a photo over 8 bits are black and white.  [default: as in training]",
 )
-@click.option("--to", type=console.FilePath(), required=True, help="Photo, nearest, difference.")
+@click.option(
+    "--to", type=console.FilePath(), required=True, help="Write a sheet: photo, nearest picture, difference."
+)
 @click.option(
     "--latent", type=console.FilePath(), help="Write the latent, .npy or .json.  [default: TO's .npy]"
 )

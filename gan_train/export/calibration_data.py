@@ -75,7 +75,7 @@ def refer(
     seen: bool,
     truncation: float = TRUNCATION,
 ) -> CalibrationPictures:
-    """Judge real pictures and as many freshly generated ones of the same classes."""
+    """Compute the logits of real pictures and of as many new generated ones of the same classes."""
     known = pictures.values(CLASS)
     chosen = split.part(np.arange(len(pictures)), known, MOST_HELD)
     if len(chosen) < LEAST_HELD:

@@ -60,7 +60,7 @@ class Agreement:
 
 @dataclasses.dataclass(frozen=True)
 class Adopted:
-    """What was written; `mixes` says whether labels can be mixed."""
+    """What was written; `mixes` says whether classes can be mixed."""
 
     path: Path
     size_bytes: int

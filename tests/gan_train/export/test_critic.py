@@ -213,4 +213,4 @@ def test_the_split_that_was_held_out_is_found(tmp_path: Path) -> None:
 def test_a_critic_of_a_broken_run_is_refused() -> None:
     logits = np.array([0.1, math.nan] * 60)
     with pytest.raises(ModelError, match="not finite"):
-        calibration_data.calibrate(calibration_data.Reference("x", False, 1.0, logits))
+        calibration_data.calibrate(calibration_data.CalibrationPictures("x", False, 1.0, logits))
