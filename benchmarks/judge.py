@@ -133,7 +133,7 @@ def train(images: Pixels, labels: Labels, seed: int, epochs: int) -> DigitClassi
             down, right = torch.randint(-2, 3, (2,)).tolist()
             _, logits = judge(pictures[index].roll((down, right), (1, 2)))
             optimizer.zero_grad()
-            F.cross_entropy(logits, targets[index]).backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(F.cross_entropy(logits, targets[index]))
             optimizer.step()
             schedule.step()
         console.say(f"judge: epoch {epoch + 1} of {epochs}")

@@ -153,7 +153,7 @@ def _learn_least_squares(peer: Peer, real: Tensor, labels: Tensor) -> None:
 
 def _descend(optimizer: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> None:
     optimizer.zero_grad()
-    loss().backward()  # type: ignore[no-untyped-call]
+    torch.autograd.backward(loss())
     optimizer.step()
 
 
@@ -297,7 +297,7 @@ def _learn_dcgan(peer: Peer, real: Tensor, labels: Tensor) -> None:
 
     peer.discriminator_optimizer.zero_grad()
     for part in (off(real, 1), off(fake.detach(), 0)):
-        part.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(part)
     peer.discriminator_optimizer.step()
     _descend(peer.generator_optimizer, lambda: off(fake, 1))
 

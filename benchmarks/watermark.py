@@ -39,7 +39,8 @@ def smooth(field: Field) -> Field:
     padded = np.pad(field, [(0, 0)] * (field.ndim - 3) + [(1, 1), (1, 1), (0, 0)], mode="edge")
     height, width = field.shape[-3:-1]
     parts = [padded[..., y : y + height, x : x + width, :] for y in range(3) for x in range(3)]
-    return np.mean(parts, axis=0)  # type: ignore[no-any-return]
+    mean: Field = np.mean(parts, axis=0)
+    return mean
 
 
 def pattern(shape: tuple[int, ...]) -> Field:
@@ -64,7 +65,8 @@ def correlate(pictures: Picture) -> Field:
     mine = mine - smooth(mine)
     rest /= np.sqrt((rest**2).sum(axis=(1, 2, 3), keepdims=True)) + 1e-9
     shifted = [np.roll(mine, (y, x), (0, 1)) for y in range(-2, 3) for x in range(-2, 3)]
-    return np.max([(rest * one).sum(axis=(1, 2, 3)) for one in shifted], axis=0)  # type: ignore[no-any-return]
+    strongest: Field = np.max([(rest * one).sum(axis=(1, 2, 3)) for one in shifted], axis=0)
+    return strongest
 
 
 def encode(kind: str, **options: Any) -> Callable[[Image.Image], Image.Image]:
