@@ -144,8 +144,8 @@ def _learn_least_squares(peer: Peer, real: Tensor, labels: Tensor) -> None:
     fake = peer.generator(peer.draw(len(real)), wanted)
 
     def off(pictures: Tensor, of: Tensor, target: float) -> Tensor:
-        verdict: Tensor = peer.discriminator(pictures, of)
-        return (verdict - target).square().mean()
+        output: Tensor = peer.discriminator(pictures, of)
+        return (output - target).square().mean()
 
     _descend(peer.generator_optimizer, lambda: off(fake, wanted, 1))
     _descend(peer.discriminator_optimizer, lambda: (off(real, labels, 1) + off(fake.detach(), wanted, 0)) / 2)

@@ -116,7 +116,7 @@ def tolerance(output: Output, precision: str) -> Tolerance:
     if output.dtype == "uint8":
         return Tolerance(MOST_LEVELS[precision], "levels of 256", 0, "a seed must name one picture")
     if output.kind == SCORE:
-        return Tolerance(1e-3, f"in {output.name}", 1e-6, "a judgement must not depend on its batch")
+        return Tolerance(1e-3, f"in {output.name}", 1e-6, "a score must not depend on its batch")
     rule = "round it to steps of 1/32768, since a seed must name one result"
     return Tolerance(SOUND_STEP, "of full scale", 0, rule)
 

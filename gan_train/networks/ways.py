@@ -1,4 +1,4 @@
-"""The ways in which a condition enters networks: what a kind of condition is made of, for training."""
+"""Way and WaysIn: how a kind of condition enters networks in training."""
 
 from __future__ import annotations
 

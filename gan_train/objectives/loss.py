@@ -1,4 +1,4 @@
-"""What an adversarial loss is, and how scores are read from logits."""
+"""Loss: an adversarial loss of both networks, and the scores that follow from its logits."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def share_above(first: Tensor, second: Tensor) -> Tensor:
     return ((first > second).float() + (first >= second).float()).mean() / 2
 
 
-# (real, fake) -> the score of each, where a logit is that of a probability.
+# (real, fake) -> the score of each, if a logit is that of a probability.
 SIGMOID_SCORES: Final = (
     lambda real, fake: torch.sigmoid(real).mean(),
     lambda real, fake: torch.sigmoid(fake).mean(),
 )
-# The same where logits are drawn to -1 and 1.
+# The same for logits with targets -1 and 1.
 LINEAR_SCORES: Final = (
     lambda real, fake: linear_score(real),
     lambda real, fake: linear_score(fake),

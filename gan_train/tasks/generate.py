@@ -155,7 +155,7 @@ class Generate:
         if family.discriminator_batch_norm and penalised:
             raise OptionError(
                 "loss.r1_gamma, loss.r2_gamma and loss.gradient_penalty need a discriminator without batch "
-                "normalisation, whose judgement of one picture does not depend on the others; "
+                "normalisation, whose output for one picture does not depend on the others; "
                 f"set them to 0 for {network.family}"
             )
         if config.condition.generator == "batch_norm" and not family.generator_batch_norm:
