@@ -372,13 +372,13 @@ class TestResume:
         assert process.poll() is not None
         assert time.monotonic() - start < 20
 
-    def test_lives_go_on_until_a_run_is_complete(
+    def test_starts_go_on_until_a_run_is_complete(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         code = "import sys, time; time.sleep(0.3)"
         monkeypatch.setattr(resume, "command", lambda arguments, run: [sys.executable, "-c", code])
         monkeypatch.setattr(resume, "LONGEST_WAIT_S", 0.0)
-        ends = list(resume.lives(argparse.Namespace(), tmp_path / "run", 1.0, random.Random(1)))
+        ends = list(resume.kill_until_complete(argparse.Namespace(), tmp_path / "run", 1.0, random.Random(1)))
         assert ends[-1] == "complete"
         assert set(ends[:-1]) <= {"anywhere"}
 
