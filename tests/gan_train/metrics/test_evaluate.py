@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,10 @@ from PIL import Image
 
 from gan_infer import Generator
 from gan_infer.errors import DataError, GanError, OptionError
-from gan_train import data
+from gan_train import data, tasks
 from gan_train.commands.evaluate import evaluate, match
 from gan_train.config.options import Config, DataOptions, replace
+from gan_train.config.settled import close
 from gan_train.data import PictureSet
 from gan_train.metrics import classifier
 from gan_train.metrics.evaluator import Evaluator
@@ -90,16 +90,16 @@ def test_json_is_one_object_with_the_baseline(tmp_path: Path) -> None:
 
 def test_a_run_is_scored_on_its_own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     generator = Generator.load("digits", device="cpu")
-    options = replace(
-        Config(),
-        {
-            "data.source": "digits",
-            "data.height": 28,
-            "data.width": 28,
-            "data.channels": 1,
-            "network.latent_dim": generator.latent_dim,
-        },
+    changes = {
+        **{"data.source": "digits", "data.height": 28, "data.width": 28, "data.channels": 1},
+        **{"network.latent_dim": generator.latent_dim, "network.width": 1, "optimizer.batch_size": 2},
+        **{"machine.device": "cpu", "machine.precision": "fp32", "machine.steps": "eager"},
+    }
+    options = close(replace(Config(), {**changes, "budget.images": 2}))
+    shown = PictureSet.from_arrays(
+        "digits", np.zeros((0, 28, 28, 1), np.uint8), np.zeros(0, np.int64), generator.class_names
     )
+    task = tasks.make(options, shown.columns)
     asked: list[tuple[Path, str]] = []
 
     class Network(torch.nn.Module):
@@ -108,15 +108,9 @@ def test_a_run_is_scored_on_its_own_data(tmp_path: Path, monkeypatch: pytest.Mon
             drawn = generator(latent.numpy(), condition["class"].numpy())
             return torch.from_numpy(drawn).permute(0, 3, 1, 2) / 127.5 - 1
 
-    @dataclasses.dataclass
-    class Stub:
-        options: Config
-        class_names: tuple[str, ...]
-        generator: torch.nn.Module
-
-    def load(folder: Path, which: str, say: object) -> Stub:
+    def load(folder: Path, which: str, say: object) -> trained.Trained:
         asked.append((folder, which))
-        return Stub(options, generator.class_names, Network())
+        return trained.Trained(options, {}, generator.class_names, task, {"average": Network()})
 
     monkeypatch.setattr(trained, "load", load)
     monkeypatch.chdir(tmp_path)
