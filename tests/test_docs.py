@@ -31,6 +31,7 @@ from gan_infer.latent import seeds
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(ROOT.glob("docs/**/*.md"))
 PROGRAMS = {"gan-train": gan_train.cli.main, "gan-infer": gan_infer.cli.main}
+OF_SHELLS = set("|&;<>$`\\*?[]{}~!#")
 LANGUAGES = ("python", "bash", "js")
 BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.M | re.S
@@ -90,8 +91,9 @@ def shortened(code: str) -> str:
 
 
 def runs_here(code: str) -> bool:
-    """Return whether every line of a block is a command of ours, which needs no shell."""
-    return all(line.split(maxsplit=1)[0] in PROGRAMS for line in code.splitlines() if line.strip())
+    """Return whether every line of a block is a command of ours that means the same without a shell."""
+    lines = filter(str.strip, code.splitlines())
+    return not set(code) & OF_SHELLS and all(line.split(maxsplit=1)[0] in PROGRAMS for line in lines)
 
 
 def run_here(code: str, place: str) -> str:
