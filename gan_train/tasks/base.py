@@ -32,7 +32,7 @@ class Players:
 
     networks: dict[str, nn.Module]
     averages: dict[str, nn.Module]
-    optimizers: dict[str, torch.optim.Adam]
+    optimizers: dict[str, torch.optim.Optimizer]
     buffers: dict[str, Tensor] = dataclasses.field(default_factory=dict)
 
 

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from gan_infer.errors import OptionError
 from gan_train.tasks.base import Players
 
-_ADAM = ("step", "exp_avg", "exp_avg_sq")
-
 
 def tensors(players: Players) -> dict[str, Tensor]:
     """Return every tensor that the next step depends on, by name."""
@@ -44,18 +42,24 @@ def restore(players: Players, stored: Mapping[str, Tensor]) -> None:
 
 
 def _restore_optimizer(
-    optimizer: torch.optim.Adam, network: nn.Module, stored: Mapping[str, Tensor], name: str
+    optimizer: torch.optim.Optimizer, network: nn.Module, stored: Mapping[str, Tensor], name: str
 ) -> None:
+    """Set what an optimizer of any kind keeps of each parameter; nothing before the first step."""
     for key, parameter in network.named_parameters():
-        if f"{name}.{key}.step" not in stored:
-            continue  # saved before the first step
-        state = {item: stored[f"{name}.{key}.{item}"].clone() for item in _ADAM}
-        if optimizer.defaults["capturable"]:
-            state["step"] = state["step"].to(parameter.device)
-        # In the parameter's memory format: the layout is part of what must come back.
-        for item in _ADAM[1:]:
-            state[item] = torch.empty_like(parameter).copy_(state[item])
-        optimizer.state[parameter] = state
+        prefix = f"{name}.{key}."
+        state = {
+            item.removeprefix(prefix): tensor.clone()
+            for item, tensor in stored.items()
+            if item.startswith(prefix)
+        }
+        for item, tensor in state.items():
+            if tensor.shape == parameter.shape and item != "step":
+                # In the parameter's memory format: the layout is part of what must come back.
+                state[item] = torch.empty_like(parameter).copy_(tensor)
+            elif optimizer.defaults.get("capturable"):
+                state[item] = tensor.to(parameter.device)
+        if state:
+            optimizer.state[parameter] = state
 
 
 def _other_networks(error: Exception) -> OptionError:
@@ -105,6 +109,6 @@ def _networks(players: Players) -> Iterator[tuple[str, nn.Module]]:
     yield from players.averages.items()
 
 
-def _optimizers(players: Players) -> Iterator[tuple[str, torch.optim.Adam, nn.Module]]:
+def _optimizers(players: Players) -> Iterator[tuple[str, torch.optim.Optimizer, nn.Module]]:
     for name, optimizer in players.optimizers.items():
         yield f"{name}_optimizer", optimizer, players.networks[name]
