@@ -11,6 +11,7 @@ from gan_infer.conditions.condition import Condition
 from gan_infer.conditions.labels import LABEL, ClassCondition, ClassReader
 from gan_infer.conditions.spec import CLASS, OF, check_sides
 from gan_infer.errors import ModelError, OptionError
+from gan_infer.text.escaping import abridge
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,7 +47,12 @@ class Conditions:
         """Hold the conditions; `model` names the model in messages."""
         self.each = dict(each)
         self.model = model
-        self._bounded = [spec for condition in each.values() for spec in condition.inputs if spec.shape]
+        self._checked = [
+            spec
+            for condition in each.values()
+            for spec in condition.inputs
+            if spec.shape or not isinstance(condition, ClassCondition)  # which checks its own
+        ]
 
     @property
     def classes(self) -> ClassReader:
@@ -68,16 +74,20 @@ class Conditions:
             if name not in self.each:
                 self._refuse(name)
                 self.classes.each(value, count)  # which no model without classes takes
-            rows[name] = self._check(self.each[name].encode(value, count))
+            rows[name] = self._check(self.each[name].encode(value, count), 1, count)
         return rows
 
     def feed(self, rows: Rows, seeds: npt.NDArray[np.uint64], start: int = 0) -> Feed:
-        """Return the feed of seeds, uint64 [n]; `start` is the first seed's index in the rows."""
+        """Return the feed of seeds, uint64 [n]; `start` is the first seed's index in the rows.
+
+        Raises:
+            OptionError: a condition chooses what the model does not take.
+        """
         feed: Feed = {}
         for name, condition in self.each.items():
             own = rows.get(name)
             if own is None:
-                feed |= condition.default(seeds)
+                feed |= self._check(condition.default(seeds), len(seeds))
             else:
                 feed |= {key: _take(array, start, len(seeds)) for key, array in own.items()}
         return feed
@@ -106,7 +116,7 @@ class Conditions:
         feed: Feed = {}
         for name, condition in self.each.items():
             feed |= condition.check(given.get(name), count, item)
-        return self._check(feed)
+        return self._check(feed, count)
 
     def blend(self, corners: Feed, legs: npt.NDArray[np.int64], rest: npt.NDArray[np.float64]) -> Feed:
         """Return the feed of each step on a path between corners; see `Condition.blend`.
@@ -117,7 +127,7 @@ class Conditions:
         feed: Feed = {}
         for condition in self.each.values():
             feed |= condition.blend(_own(condition, corners), legs, rest)
-        return feed
+        return self._check(feed, len(legs))
 
     def describe(self, feed: Feed) -> dict[str, tuple[Any, ...]]:
         """Return condition name -> its values in a feed, one per picture."""
@@ -142,10 +152,19 @@ class Conditions:
         known = f"give one of: {', '.join(self.each)}" if self.each else "leave it out"
         raise OptionError(f"{name!r} was given, and model {self.model!r} takes no such condition; {known}")
 
-    def _check(self, feed: Feed) -> Feed:
-        for spec in self._bounded:
-            if spec.name in feed:
-                check_sides(spec, feed[spec.name])
+    def _check(self, feed: Feed, *counts: int) -> Feed:
+        """Return a feed whose arrays fit the inputs and have one of these lengths; refuse others.
+
+        Whatever a condition makes of values, nothing outside the bounds that the file states is run.
+        """
+        for spec in self._checked:
+            if (array := feed.get(spec.name)) is None:
+                continue
+            check_sides(spec, array)
+            if len(array) not in counts:
+                raise OptionError(
+                    f"{spec.name} of {len(array)} values was given; expected {counts[-1]}; give one for each"
+                )
         return feed
 
 
@@ -213,7 +232,18 @@ def of_inputs(inputs: Sequence[Input], own: str, model: str) -> Conditions:
                     f"model {model!r} has an input {spec.name!r} that belongs to no other; export it again"
                 )
             main.append(spec)
-    return Conditions({name: KINDS[specs[0].kind](specs, model) for name, specs in groups.items()}, model)
+    return Conditions({name: _make(specs, model) for name, specs in groups.items()}, model)
+
+
+def _make(specs: Sequence[Input], model: str) -> Condition:
+    """Make the condition of inputs; its facts come from the file, and need not be what the kind needs."""
+    try:
+        return KINDS[specs[0].kind](specs, model)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"model {model!r} has an input {specs[0].name!r} without the facts that its kind "
+            f"{specs[0].kind!r} needs ({abridge(error)}); export it again"
+        ) from None
 
 
 def _own(condition: Condition, feed: Feed) -> Feed:

@@ -94,8 +94,10 @@ class ClassReader:
         Raises:
             LabelError: as `each`.
         """
+        if not self.names:
+            return self.index(label)  # type: ignore[arg-type]  # which refuses it
         if not isinstance(label, Mapping):
-            if not isinstance(label, str) or not self.names or not self._known.may_be_mix(label):
+            if not isinstance(label, str) or not self._known.may_be_mix(label):
                 return self.index(label)
             label = mixes.parse(label, self._known)  # type: ignore[assignment]
             assert isinstance(label, Mapping)

@@ -26,7 +26,7 @@ class Column:
             which may be a read-only np.memmap), "class" (int64 [n], indices of facts["class_names"]),
             "number" (float32 [n]), "audio" (float32 [n, samples]).
         values: [n, ...].
-        facts: what else the kind needs, as JSON: class names, a unit and a range.
+        facts: what else the kind needs, as JSON: class names, a unit, the lowest and the highest number.
     """
 
     name: str

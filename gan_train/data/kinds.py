@@ -132,7 +132,7 @@ class Classes(Kind):
 
 
 class Numbers(Kind):
-    """Numbers: float32 [n], with facts["unit"] and facts["range"] (low, high) if they are known."""
+    """Numbers: float32 [n], with facts["unit"], facts["low"] and facts["high"] where they are known."""
 
     noun = "number"
 
@@ -140,7 +140,7 @@ class Numbers(Kind):
         """Check as `Kind.check`, and that the numbers are finite and within their range."""
         super().check(column)
         _check_finite(column)
-        low, high = column.facts.get("range", (-math.inf, math.inf))
+        low, high = column.facts.get("low", -math.inf), column.facts.get("high", math.inf)
         if len(column) and not low <= float(column.values.min()) <= float(column.values.max()) <= high:
             raise DataError(
                 f"the column {column.name!r} goes from {column.values.min():g} to {column.values.max():g}; "

@@ -103,6 +103,8 @@ class Log:
 
     def stack(self, outcomes: Sequence[Outcome]) -> Tensor:
         """Return float32 [steps, figures]; this waits for the device."""
+        if not self._names:
+            return torch.zeros(len(outcomes), 0)
         return torch.stack([torch.stack([each[name] for name in self._names]) for each in outcomes])
 
     def unstack(self, table: Tensor) -> list[Outcome]:

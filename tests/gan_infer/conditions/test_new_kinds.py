@@ -174,6 +174,38 @@ def test_a_free_side_is_held_to_its_bounds(generator: Generator, tmp_path: Path)
         field.sample(1, field=[[1.0, 2.0]])
 
 
+def test_what_a_condition_makes_itself_is_held_to_the_bounds_as_well(
+    generator: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = new_kinds.write_pictures(tmp_path / "field.onnx", new_kinds.FIELD)
+    field = Generator.load(path, device="cpu")
+    monkeypatch.setattr(
+        new_kinds.Numbers, "default", lambda _, seeds: {"field": np.zeros((len(seeds), 10), np.float32)}
+    )
+    with pytest.raises(OptionError, match="side of 10; expected 2 to 8 in steps of 2"):
+        field.sample(1)
+    monkeypatch.setattr(new_kinds.Numbers, "blend", lambda *_: {"field": np.zeros((3, 10), np.float32)})
+    with pytest.raises(OptionError, match="side of 10; expected 2 to 8 in steps of 2"):
+        field.interpolate(1, 2, 3, field=[1.0, 2.0])
+    for count in (0, 1, 3):
+        with pytest.raises(OptionError, match=f"field of {count} values was given; expected 2"):
+            field(field.latents([1, 2]), field=np.zeros((count, 2), np.float32))
+    monkeypatch.setattr(new_kinds.Number, "default", lambda _, seeds: {"age": np.zeros(len(seeds))})
+    with pytest.raises(OptionError, match=r"age of shape .* and type float64 was given; expected float32"):
+        generator.sample(2)
+
+
+@pytest.mark.parametrize("facts", [{}, {"low": "a", "high": 1}, {"low": None, "high": 1}])
+def test_a_file_without_the_facts_of_a_kind_is_refused(path: Path, facts: dict[str, Any]) -> None:
+    bare = dataclasses.replace(new_kinds.AGE, facts=facts)
+    new_kinds.write_pictures(path, bare, new_kinds.metadata(inputs=(bare,)))
+    with pytest.raises(
+        ModelError, match="input 'age' without the facts that its kind 'number' needs"
+    ) as caught:
+        Generator.load(path, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
 def test_it_goes_together_with_classes(path: Path, tmp_path: Path) -> None:
     vectors = tuple((float(index), 0.0, 0.0, 0.0) for index in range(3))
     direction = Direction("age", (1.0, 0.0, 0.0, 0.0), class_vectors=vectors)

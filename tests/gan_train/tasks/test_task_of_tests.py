@@ -271,6 +271,19 @@ def test_a_loss_that_is_not_finite_sends_it_back(
     assert checkpoint.load_named(tmp_path, "last").facts["rollbacks"] == 1
 
 
+def test_a_task_without_figures_is_fitted_stopped_and_resumed(
+    recordings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(Sounds):
+        figures = ()
+
+    monkeypatch.setitem(tasks.TASKS, "sounds", Silent)
+    train(config(), recordings, tmp_path / "whole")
+    train(config(), recordings, tmp_path / "parts", stop_after=7)
+    train(config(), recordings, tmp_path / "parts")
+    assert timeless(tmp_path / "whole") == timeless(tmp_path / "parts")
+
+
 def test_what_it_deploys_is_what_its_lists_say(recordings: Any, tmp_path: Path) -> None:
     train(config(), recordings, tmp_path)
     saved = checkpoint.load_named(tmp_path, "last")
