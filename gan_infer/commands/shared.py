@@ -81,7 +81,10 @@ def conditions_of_ends(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_given(*, first: str, last: str, named: tuple[str, ...], **others: Any) -> Any:
-        return command(given={**read_given(None, named), "label": [first, last]}, **others)
+        given = read_given(None, named)
+        if "label" in given:
+            raise OptionError("--condition gave a label, besides --from-label and --to-label; leave it out")
+        return command(given={**given, "label": [first, last]}, **others)
 
     described = "A class, by name or index, or a mix."
     first = click.option("--from-label", "first", required=True, help=described)
