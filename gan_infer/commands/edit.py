@@ -76,6 +76,7 @@ def edit(
         start, found = directions.read_latent(latent)
     amounts = np.linspace(*directions.parse_range(ends), steps)
     generator = shared.load_for_pictures(model, device, **foreign)
+    shared.check_names(generator, given)
     given = shared.with_class(given, generator, found)
     names = chosen or tuple(generator.directions) or ("1",)  # "1" is refused, with what to do
     factor = scale or image.factor_for(*generator.image_shape[:2])

@@ -55,6 +55,7 @@ def grid(
     signer = shared.signer(sign)
     chosen = None if seeds is None else parse_seeds(seeds)
     generator = shared.load_for_pictures(model, device, **foreign)
+    shared.check_names(generator, given)
     factor = scale or image.factor_for(*generator.image_shape[:2])
     record = generator.grid_provenance(seeds=chosen, rows=rows, columns=cols, psi=psi, scale=factor, **given)
     down, classes = -(-len(record.seeds) // record.columns), len(generator.class_names)

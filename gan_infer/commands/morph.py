@@ -39,6 +39,7 @@ def morph(
 
     moving.check(to, sheet, seconds, rate)
     generator = shared.load_for_pictures(model, device, **foreign)
+    shared.check_names(generator, given)
     if not generator.conditional:
         raise OptionError(
             f"model {generator.name!r} has no classes to go between; use gan-infer walk, to go between seeds"

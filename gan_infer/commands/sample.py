@@ -78,6 +78,7 @@ def sample(
         raise OptionError("--best-of and --critic go together; give both or neither")
     signer = shared.signer(sign)
     generator = shared.load_for_pictures(model, device, **foreign)
+    shared.check_names(generator, given)
     first = fresh_seed(max(1, n)) if seed is None else seed
     drawn = _iter_batches(generator, n, first, psi, given)
     if critic is not None and best_of is not None:

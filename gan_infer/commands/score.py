@@ -81,6 +81,7 @@ def score(
     conditions = shared.read_given(label, named)
     label = conditions.pop("label", None)
     opened = Critic.load(critic, device=device, trust=shared.is_trusted())
+    shared.check_names(opened, conditions)
     given = None if label is None else opened.label_index(label)
     bad: dict[str, str] = {}
     paths = list(_find(pictures, bad))

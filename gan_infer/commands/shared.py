@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +15,7 @@ from gan_infer.modelfile import catalog
 from gan_infer.text.escaping import abridge
 
 if TYPE_CHECKING:
+    from gan_infer.models.critic import Critic
     from gan_infer.models.generator import Generator
 
 model = click.option(
@@ -80,7 +81,10 @@ def conditions_of_ends(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_given(*, first: str, last: str, named: tuple[str, ...], **others: Any) -> Any:
-        return command(given={**read_given(None, named), "label": [first, last]}, **others)
+        given = read_given(None, named)
+        if "label" in given:
+            raise OptionError("--condition gave a label, besides --from-label and --to-label; leave it out")
+        return command(given={**given, "label": [first, last]}, **others)
 
     described = "A class, by name or index, or a mix."
     first = click.option("--from-label", "first", required=True, help=described)
@@ -101,6 +105,18 @@ def read_given(label: str | None, named: tuple[str, ...]) -> dict[str, Any]:
             raise OptionError(f"--condition was {abridge(each)}; write it like age=60, each name once")
         given[name] = value
     return given
+
+
+def check_names(model: Generator | Critic, given: Iterable[str]) -> None:
+    """Check that a model takes conditions of these names, which may be those of a method's own arguments.
+
+    Raises:
+        OptionError: it has no such condition.
+    """
+    from gan_infer.conditions.base import of_inputs
+
+    stored = model.metadata
+    of_inputs(stored.inputs, stored.main_kind, stored.name).know(given)
 
 
 def with_class(given: Mapping[str, Any], generator: Generator, found: int | None) -> dict[str, Any]:

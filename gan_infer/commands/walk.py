@@ -41,6 +41,7 @@ def walk(
     moving.check(to, sheet, seconds, rate)
     chosen = parse_seeds(seeds, limit=10_000)
     generator = shared.load_for_pictures(model, device, **foreign)
+    shared.check_names(generator, given)
     record = None
     if provenance:
         record = dataclasses.replace(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -59,6 +59,16 @@ class Conditions:
         """The classes of the model; none if it is unconditional."""
         found = self.each.get(LABEL)
         return found.classes if isinstance(found, ClassCondition) else ClassReader((), self.model)
+
+    def know(self, names: Iterable[str]) -> None:
+        """Check that the model has conditions of these names, or `label`, whose error the classes raise.
+
+        Raises:
+            OptionError: it has no such condition.
+        """
+        for name in names:
+            if name not in self.each:
+                self._refuse(name)
 
     def read(self, given: Mapping[str, Any], count: int) -> Rows:
         """Return the feeds of the values that a person gives for `count` pictures; None means not given.

@@ -119,6 +119,17 @@ def test_a_wrong_value_is_one_line(path: Path, command_line: CommandLine, given:
     assert said in err
 
 
+@pytest.mark.parametrize("name", ["psi", "self", "n", "seed", "amounts", "batch_size"])
+@pytest.mark.parametrize("command", [("sample", 1), ("grid",), ("edit",)])
+def test_a_condition_of_the_name_of_an_argument_is_refused(
+    path: Path, command_line: CommandLine, command: tuple[object, ...], name: str
+) -> None:
+    run = command_line("gan-infer", cli.main)
+    code, _, err = run(*command, "--model", path, "--condition", f"{name}=1", "--to", "x.png")
+    assert code == 1
+    assert f"{name!r} was given, and model 'new' takes no such condition; give one of: age" in err
+
+
 def test_other_conditions_than_there_are_refused_in_python_too(generator: Generator) -> None:
     calls: list[Any] = [
         lambda **given: generator.sample(1, **given),
