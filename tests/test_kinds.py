@@ -27,6 +27,7 @@ NAMED = {
     "gan_train/graphs/adopt.py": "writes the input label of a foreign file",
     "gan_train/graphs/mixing.py": "adds the input label_weights to files of before",
     "gan_train/metrics/classifier.py": "the measure label_accuracy, and the key labels of a protocol",
+    "gan_train/metrics/feature_networks.py": "the reasons that metrics.jsonl keeps, which mention labels",
     "gan_train/networks/conditioning.py": "the names of the inputs of a model file",
 }
 

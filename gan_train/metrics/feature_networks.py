@@ -97,10 +97,10 @@ def suggest(pictures: PictureSet, device: torch.device) -> tuple[str, str]:
     colour, small = pictures.channels > 1, max(pictures.height, pictures.width) <= _SMALL
     if not colour and small:
         if _has_several_classes(pictures):
-            return classifier.NAME, "small grey pictures of several classes are known best by these"
+            return classifier.NAME, "small grey pictures with labels are known best by their own classes"
         return (
             random_features.NAME,
-            "small grey pictures without classes; no trained network knows their kind",
+            "small grey pictures without labels; no trained network knows their kind",
         )
     kind = "colour pictures" if colour else "large grey pictures"
     standard = inception.find() is not None

@@ -8,14 +8,14 @@ from typing import Final
 from gan_train.metrics import classifier, copies, cover, frechet, kernel, variety
 from gan_train.metrics.measure import Measure, Metric
 
-# In the order of reports.
+# In the order of reports and of metrics.jsonl, which keeps its bytes.
 METRICS: Final[dict[str, Metric]] = {
     "frechet": frechet.METRIC,
     "frechet within classes": frechet.WITHIN_CLASSES,
     "kernel": kernel.METRIC,
     "cover": cover.METRIC,
-    "accuracy": classifier.METRIC,
     "variety": variety.METRIC,
+    "accuracy": classifier.METRIC,
     "copies": copies.METRIC,
 }
 
