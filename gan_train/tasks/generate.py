@@ -200,7 +200,7 @@ class Generate:
         strength = torch.tensor(self._strength, device=device)
         return Players(networks, {AVERAGE: average}, optimizers, {STRENGTH: strength})
 
-    def _make_optimizer(self, network: nn.Module, device: torch.device) -> torch.optim.Adam:
+    def _make_optimizer(self, network: nn.Module, device: torch.device) -> torch.optim.Optimizer:
         options = self._optimizer
         betas = (options.beta1, options.beta2)
         if self._graphed:
