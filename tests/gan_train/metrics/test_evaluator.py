@@ -122,7 +122,7 @@ def test_pictures_without_labels_are_judged_too() -> None:
     assert values["frechet"] < worse["frechet"]
     assert "label_accuracy" not in values
     assert said == [
-        "judging by features of random-convolutions: small grey pictures without classes; "
+        "judging by features of random-convolutions: small grey pictures without labels; "
         "no trained network knows their kind"
     ]
 
