@@ -12,8 +12,9 @@ from gan_train.networks import FAMILIES, Condition, ConditionSpec, conditioning,
 from gan_train.networks.conditioning import ConditionalBatchNorm, LatentInput, OutputHead
 from gan_train.networks.pixels import PixelGenerator
 from gan_train.networks.pyramid import channels_at, pyramid
-from gan_train.networks.ways import Given, Way, WaysIn
+from gan_train.networks.ways import Given, WaysIn
 from tests.conftest import DCGAN, DCGAN_PLAIN, Kind, make_network
+from tests.new_ways import Years
 
 SIZES = [
     (8, 8),
@@ -144,18 +145,6 @@ def test_conditional_batch_norm_scales_and_shifts_by_the_label() -> None:
     ).sqrt()
     expected = plain * scale[label][:, :, None, None] + shift[label][:, :, None, None]
     torch.testing.assert_close(norm(x, of_class(label)), expected)
-
-
-class Years(Way):
-    """An age in years [batch], scaled to a column of features."""
-
-    def __init__(self, size: int) -> None:
-        self._weights = torch.nn.Linear(1, size, bias=False)
-        super().__init__({"years": self._weights}, size)
-
-    def __call__(self, condition: Condition, *more: torch.Tensor) -> torch.Tensor:
-        spread: torch.Tensor = self._weights(condition["age"][:, None] / 100)
-        return (spread * more[0]).sum(1) if more else spread
 
 
 def test_a_kind_of_condition_that_the_packages_do_not_know_enters_every_network(

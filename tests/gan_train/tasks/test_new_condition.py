@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import gan_infer.cli
@@ -18,10 +17,11 @@ from gan_infer.provenance.record import read
 from gan_train import data
 from gan_train.data import Column, DataSet, PictureSet
 from gan_train.networks import conditioning
-from gan_train.networks.ways import Condition, Way, WaysIn
+from gan_train.networks.ways import WaysIn
 from gan_train.runs import checkpoint, trained
 from tests import new_kinds
 from tests.conftest import CommandLine
+from tests.new_ways import Years
 
 SIDE, COUNT = 12, 40
 AGE = {"unit": "years", "low": 0, "high": 100}
@@ -29,18 +29,6 @@ SMALL = (
     *("--width", 2, "--batch-size", 8, "--reports", 2, "--precision", "fp32", "--images", 320),
     *("--set", "evaluation.samples=20", "--set", "evaluation.network=pixels"),
 )
-
-
-class Years(Way):
-    """An age in years [batch]: a column of features, or a term of the logits."""
-
-    def __init__(self, size: int) -> None:
-        self._weights = torch.nn.Linear(1, size, bias=False)
-        super().__init__({"years": self._weights}, size)
-
-    def __call__(self, condition: Condition, *more: torch.Tensor) -> torch.Tensor:
-        spread: torch.Tensor = self._weights(condition["age"][:, None] / 100)
-        return (spread * more[0]).sum(1) if more else spread
 
 
 def portraits(classes: bool) -> DataSet:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 import gan_infer.cli
 import gan_train.cli
@@ -22,31 +18,12 @@ from gan_infer.latent import seeds
 from gan_infer.outputs.base import OUTPUTS, ArrayOutput
 from gan_train import data, tasks
 from gan_train.data import Column, DataSet
-from gan_train.data.batches import Batch
 from gan_train.runs import checkpoint, trained
-from gan_train.tasks.base import Controls, Phase, Players
 from tests.conftest import CommandLine, Run
-from tests.gan_train.tasks.test_task_of_tests import BATCH, LATENTS, SAMPLES, VOICES, Sounds
+from tests.gan_train.tasks.test_task_of_tests import BATCH, LATENTS, SAMPLES, VOICES, Faltering
 
 IMAGES = 60 * BATCH
 FIT = ("fit", "noise", "--task", "sounds", "--images", IMAGES, "--batch-size", BATCH, "--reports", 4)
-
-
-class Faltering(Sounds):
-    """The task, with one loss that is no number, so that the run has something to tell of."""
-
-    def phases(self, players: Players) -> tuple[Phase, ...]:
-        judges, voices = super().phases(players)
-        taken = 0
-
-        def run(batch: Batch, controls: Controls, costly: bool) -> Mapping[str, Tensor]:
-            nonlocal taken
-            taken += 1
-            figures = voices.run(batch, controls, costly)
-            # After a rollback there are fewer steps left than that.
-            return {**figures, "high_loss": torch.tensor(math.nan)} if taken == 40 else figures
-
-        return judges, dataclasses.replace(voices, run=run)
 
 
 @pytest.fixture(autouse=True)
