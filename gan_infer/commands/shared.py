@@ -113,10 +113,7 @@ def check_names(model: Generator | Critic, given: Iterable[str]) -> None:
     Raises:
         OptionError: it has no such condition.
     """
-    from gan_infer.conditions.base import of_inputs
-
-    stored = model.metadata
-    of_inputs(stored.inputs, stored.main_kind, stored.name).know(given)
+    model.metadata.conditions().know(given)
 
 
 def with_class(given: Mapping[str, Any], generator: Generator, found: int | None) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def of_class(label: Tensor | None) -> Condition:
     return {} if label is None else {CLASS: label}
 
 
-def of_inputs(given: Sequence[Tensor | None], names: Sequence[str] = NAMES) -> Condition:
+def of_tensors(given: Sequence[Tensor | None], names: Sequence[str] = NAMES) -> Condition:
     """Return the condition of what a model file is fed for it, in the order of the names of its inputs."""
     own = dict(zip(NAMES, (CLASS, CLASS_WEIGHTS), strict=True))
     fed = zip(names, given, strict=False)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_infer.conditions.spec import IMAGE, LATENT, Input, Output
-from gan_train.networks.conditioning import NAMES, DiscriminatorOutput, class_inputs, of_inputs, own_values
+from gan_train.networks.conditioning import NAMES, DiscriminatorOutput, class_inputs, of_tensors, own_values
 from gan_train.networks.deployment import Deployment
 from gan_train.networks.ways import Condition
 
@@ -40,7 +40,7 @@ class PixelGenerator(nn.Module):
         Pixel values are 127.5 * (x + 1), rounded half to even, clipped to 0..255; `given` are the tensors
         of the conditions, in the order of their names, or None for an unconditional generator.
         """
-        return self.draw(latent, of_inputs(given, self.names))
+        return self.draw(latent, of_tensors(given, self.names))
 
     def draw(self, latent: Tensor, condition: Condition) -> Tensor:
         """Return uint8 [batch, height, width, channels] of latents under a condition; see `forward`."""
@@ -49,7 +49,7 @@ class PixelGenerator(nn.Module):
 
     def pixel_values(self, latent: Tensor, *given: Tensor | None) -> Tensor:
         """Return pixel values before they are rounded, float32 of the same shape, for their gradient."""
-        return torch.clamp(self._pixel_values(latent, of_inputs(given, self.names)), 0.0, 255.0).permute(
+        return torch.clamp(self._pixel_values(latent, of_tensors(given, self.names)), 0.0, 255.0).permute(
             0, 2, 3, 1
         )
 
@@ -83,14 +83,14 @@ class PixelCritic(nn.Module):
 
     def logits(self, image: Tensor, *given: Tensor | None) -> Tensor:
         """Return float32 [batch] of uint8 [batch, height, width, channels], higher for more real."""
-        return self._logits(image, of_inputs(given))
+        return self._logits(image, of_tensors(given))
 
     def forward(self, image: Tensor, *given: Tensor | None) -> Tensor:
         """Return realness float32 [batch] from 0 to 1 of uint8 [batch, height, width, channels].
 
         `given` are the tensors of the condition, or None for an unconditional discriminator.
         """
-        condition = of_inputs(given)
+        condition = of_tensors(given)
         return torch.sigmoid(
             self._logits(image, condition) * self.slope + own_values(self.intercepts, condition)
         )
